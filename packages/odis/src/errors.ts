@@ -1,0 +1,69 @@
+/** What a process ends with; scripts may rely on these numbers (documented in the README). */
+export const exitCodes = {
+  ok: 0,
+  internal: 1,
+  usage: 2,
+  data: 3,
+  run: 4,
+  engine: 5,
+  stopped: 130,
+} as const;
+
+/**
+ * A mistake that the user can mend. The message says what, where, got and wanted; the command
+ * line prints it without a stack trace and ends with `exitCode`.
+ */
+export class OdisError extends Error {
+  constructor(
+    message: string,
+    readonly exitCode: number = exitCodes.usage,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** A setting that is unknown, out of range, or impossible together with another. */
+export class ConfigError extends OdisError {}
+
+/** A data set that cannot be used at all: missing folder, broken annotations. */
+export class DataError extends OdisError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, exitCodes.data, options);
+  }
+}
+
+/** One image that cannot be used. The loader skips, counts and names it; it ends nothing. */
+export class BadImageError extends DataError {
+  constructor(
+    readonly key: string,
+    readonly reason: string,
+    options?: ErrorOptions,
+  ) {
+    super(`image ${key}: ${reason}`, options);
+  }
+}
+
+/** A run folder or checkpoint that cannot be used as asked. */
+export class RunError extends OdisError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, exitCodes.run, options);
+  }
+}
+
+/** A loss that is not finite. Nothing of the step was applied. */
+export class NonFiniteLossError extends RunError {
+  constructor(
+    readonly step: number,
+    readonly terms: Readonly<Record<string, number>>,
+    readonly keys: readonly string[],
+  ) {
+    const values = Object.entries(terms).map(([name, value]) => `${name} ${value}`);
+    super(
+      `step ${step}: the loss is not finite (${values.join(", ")}). Nothing of this step was applied; ` +
+        `the last good checkpoint stands. Try a lower optim.lr or a lower loss.teacherTemperature. ` +
+        `Images of this batch: ${keys.slice(0, 8).join(", ")}${keys.length > 8 ? `, … (${keys.length})` : ""}`,
+    );
+  }
+}
