@@ -1,0 +1,49 @@
+/** A batch in host memory. Rows are view-major: index = view * B + image. */
+export interface Batch {
+  /** step of the run that this batch belongs to, from 0 */
+  readonly step: number;
+  /** B, images */
+  readonly size: number;
+  /** names of the images, in batch order */
+  readonly keys: readonly string[];
+  readonly global: GlobalViews;
+  readonly local: LocalViews;
+  readonly stats: BatchStats;
+}
+
+/** Large views: teacher and student see them. */
+export interface GlobalViews {
+  /** G */
+  readonly views: number;
+  /** side S, pixels */
+  readonly size: number;
+  /** [G, B, 3, S, S] planar RGB */
+  readonly pixels: Uint8Array;
+  /** [G, B, N], 1 = the patch belongs to the object: [OBJ] may look at it */
+  readonly visible: Uint8Array;
+  /** [G, B, N], 1 = the student must guess the patch */
+  readonly hidden: Uint8Array;
+  /** [G, B], 1 = the object is in the view */
+  readonly present: Uint8Array;
+}
+
+/** Small views: students only. */
+export interface LocalViews {
+  /** L, may be 0 */
+  readonly views: number;
+  /** side s, pixels */
+  readonly size: number;
+  /** [L, B, 3, s, s] planar RGB */
+  readonly pixels: Uint8Array;
+  /** [L, B], 1 = counted as showing the object (all of them, unless the image has no object) */
+  readonly present: Uint8Array;
+}
+
+export interface BatchStats {
+  /** crops drawn per global view, mean over the batch: [G] */
+  readonly tries: readonly number[];
+  /** share of global views in which the object is not present, 0..1 */
+  readonly absent: number;
+  /** images that could not be used; each was replaced by another */
+  readonly skipped: readonly { readonly key: string; readonly reason: string }[];
+}

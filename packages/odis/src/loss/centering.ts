@@ -1,0 +1,59 @@
+import { fill_, noGrad, type Tensor, tidy, zeros } from "@odis/torch";
+
+/** How teacher logits become targets that cannot collapse onto one prototype. */
+export type Centering = "mean" | "sinkhorn";
+
+/**
+ * Moving mean of teacher logits, subtracted before the teacher's softmax (DINO section 3.1).
+ *
+ * Moved after it was used, from raw logits: c = momentum * c + (1 - momentum) * mean over rows.
+ */
+export class Center {
+  readonly value: Tensor; // [K]
+
+  constructor(
+    prototypes: number,
+    private readonly momentum: number,
+    device: string,
+  ) {
+    this.value = zeros([prototypes], { device });
+  }
+
+  /** softmax((logits - centre) / temperature): [..., K] -> same */
+  sharpen(logits: Tensor, temperature: number): Tensor {
+    return logits.sub(this.value).div(temperature).softmax(-1);
+  }
+
+  /** @param mean mean of this step's teacher logits, [K] */
+  update(mean: Tensor): void {
+    noGrad(() =>
+      tidy(() => {
+        this.value.mul_(this.momentum).add_(mean.mul(1 - this.momentum));
+      }),
+    );
+  }
+
+  reset(): void {
+    fill_(this.value, 0);
+  }
+}
+
+/**
+ * Sinkhorn-Knopp: targets whose prototypes are used equally often (SwAV; DINOv2
+ * `loss/ibot_patch_loss.py`). Alternates between prototypes summing to 1/K and rows summing to 1/R.
+ *
+ * @param logits raw teacher logits [R, K]
+ * @returns rows that sum to 1, [R, K]
+ */
+export function sinkhorn(logits: Tensor, temperature: number, iterations = 3): Tensor {
+  const [R, K] = logits.dims(2);
+  const scaled = logits.div(temperature);
+  // The largest logit is taken out: the normalisation undoes it, and exp cannot overflow.
+  let shares = scaled.sub(scaled.amax()).exp();
+  shares = shares.div(shares.sum());
+  for (let i = 0; i < iterations; i += 1) {
+    shares = shares.div(shares.sum(0, true).mul(K));
+    shares = shares.div(shares.sum(1, true).mul(R));
+  }
+  return shares.mul(R);
+}

@@ -1,0 +1,85 @@
+import { call, Linear, Module, type Tensor } from "@odis/torch";
+
+/** Who may look at whom, for the few queries that are restricted; all others see everything. */
+export interface Visibility {
+  /** [B, R, T] bool, `true` = query may look at key */
+  readonly allowed: Tensor;
+  /** index of the first of the R consecutive restricted queries */
+  readonly firstRow: number;
+}
+
+/** Multi-head self-attention with timm's weights (one `qkv` matrix split as 3, heads, headDim). */
+export class Attention extends Module {
+  readonly qkv: Linear;
+  readonly proj: Linear;
+
+  constructor(
+    dim: number,
+    readonly heads: number,
+  ) {
+    super();
+    this.qkv = new Linear(dim, 3 * dim);
+    this.proj = new Linear(dim, dim);
+  }
+
+  /** [B, T, D] -> [B, T, D] */
+  forward(x: Tensor, visibility?: Visibility): Tensor {
+    const qkv = this.qkv.forward(x);
+    // The fused operator reads q, k and v in place and is several times faster on short sequences,
+    // but exists for the CPU only; other devices have fast batched products of their own.
+    const mixed =
+      x.device === "cpu"
+        ? (call(
+            "odis::attention",
+            qkv,
+            this.heads,
+            visibility?.allowed ?? null,
+            visibility?.firstRow ?? 0,
+          ) as Tensor)
+        : composedAttention(qkv, this.heads, visibility);
+    return this.proj.forward(mixed);
+  }
+
+  /**
+   * How the first `rows` queries spread their attention: [B, T, D] -> [B, H, rows, T], each row
+   * summing to 1.
+   */
+  probabilities(x: Tensor, rows: number, visibility?: Visibility): Tensor {
+    const [q, k] = split(this.qkv.forward(x), this.heads);
+    return scores(q.narrow(2, 0, rows), k, visibility).softmax(-1);
+  }
+}
+
+/** [B, T, 3 D] -> q, k, v, each [B, H, T, headDim] */
+function split(qkv: Tensor, heads: number): [Tensor, Tensor, Tensor] {
+  const [B, T, width] = qkv.dims(3);
+  return qkv
+    .reshape([B, T, 3, heads, width / 3 / heads])
+    .permute([2, 0, 3, 1, 4])
+    .unbind(0) as [Tensor, Tensor, Tensor];
+}
+
+/** Scaled dot products [B, H, rows, T], -∞ where a restricted query may not look. */
+function scores(q: Tensor, k: Tensor, visibility?: Visibility): Tensor {
+  const [, , rows, headDim] = q.dims(4);
+  const all = q.matmul(k.transpose(-2, -1)).mul(headDim ** -0.5);
+  if (!visibility) return all;
+  const { allowed, firstRow } = visibility;
+  const hide = allowed.logicalNot().unsqueeze(1); // [B, 1, R, T]
+  const restricted = hide.dims(4)[2];
+  const before = all.narrow(2, 0, firstRow);
+  const within = all.narrow(2, firstRow, restricted).maskedFill(hide, -Infinity);
+  const after = all.narrow(2, firstRow + restricted, rows - firstRow - restricted);
+  return call("aten::cat", [before, within, after], 2) as Tensor;
+}
+
+/** The same mathematics as the fused operator, from the engine's own products: any device. */
+export function composedAttention(qkv: Tensor, heads: number, visibility?: Visibility): Tensor {
+  const [B, T, width] = qkv.dims(3);
+  const [q, k, v] = split(qkv, heads);
+  return scores(q, k, visibility)
+    .softmax(-1)
+    .matmul(v)
+    .transpose(1, 2)
+    .reshape([B, T, width / 3]);
+}

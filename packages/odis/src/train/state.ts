@@ -1,0 +1,127 @@
+import { AdamW, Generator, type Tensor, noGrad } from "@odis/torch";
+import { RunError } from "../errors.js";
+import { Center } from "../loss/centering.js";
+import { Network } from "../model/network.js";
+import { TokenLayout } from "../model/tokens.js";
+import { parameterGroups } from "./groups.js";
+import type { Recipe } from "./recipe.js";
+
+/** All that a training step reads and changes. */
+export interface TrainState {
+  readonly recipe: Recipe;
+  readonly device: string;
+  readonly student: Network;
+  readonly teacher: Network;
+  readonly centers: { readonly object: Center; readonly patch: Center };
+  readonly optimizer: AdamW;
+  /** draws the dropped paths */
+  readonly generator: Generator;
+}
+
+/** The plain numbers of a state; everything else is in `stateTensors`. */
+export interface StateNumbers {
+  readonly optimizerUpdates: Readonly<Record<string, number>>;
+  /** state of the engine's generator, base64 */
+  readonly generator: string;
+}
+
+/** Networks of a recipe with their initial weights, the teacher a copy of the student. */
+export function buildNetwork(recipe: Recipe, hides: boolean): Network {
+  const { model, head, views } = recipe;
+  const backbone = { ...model, imageSize: views.globals.size };
+  return new Network(backbone, head, new TokenLayout(false, 1), hides);
+}
+
+export function createState(recipe: Recipe, device = "cpu"): TrainState {
+  const generator = new Generator(recipe.seed);
+  const student = buildNetwork(recipe, true).init(generator).requiresGrad_(true);
+  if (recipe.head.normLastLayer) student.head.lastLayer.weightG.requiresGrad_(false);
+  const teacher = buildNetwork(recipe, false).requiresGrad_(false);
+  copyWeights(student, teacher);
+  student.to(device);
+  teacher.to(device);
+  const { prototypes } = recipe.head;
+  const { centerMomentum } = recipe.loss;
+  return {
+    recipe,
+    device,
+    student,
+    teacher,
+    centers: {
+      object: new Center(prototypes, centerMomentum, device),
+      patch: new Center(prototypes, centerMomentum, device),
+    },
+    optimizer: new AdamW(parameterGroups(student.namedParameters()), recipe.optim),
+    generator,
+  };
+}
+
+function copyWeights(from: Network, to: Network): void {
+  const source = new Map(from.namedParameters());
+  noGrad(() => {
+    for (const [name, weight] of to.namedParameters()) weight.copy_(source.get(name)!);
+  });
+}
+
+/** Pairs of teacher and student weights of the same name: what the moving average runs over. */
+export function followedWeights({ student, teacher }: TrainState): {
+  slow: Tensor[];
+  fast: Tensor[];
+} {
+  const fast = new Map(student.namedParameters());
+  const slow = teacher.namedParameters();
+  return { slow: slow.map(([, weight]) => weight), fast: slow.map(([name]) => fast.get(name)!) };
+}
+
+/** Every tensor of the state by checkpoint name. */
+export function stateTensors(state: TrainState): Map<string, Tensor> {
+  const { student, teacher, centers, optimizer } = state;
+  return new Map<string, Tensor>([
+    ...student.namedParameters().map(([name, weight]) => [`student.${name}`, weight] as const),
+    ...teacher.namedParameters().map(([name, weight]) => [`teacher.${name}`, weight] as const),
+    ...[...optimizer.state()].flatMap(([name, { mean, square }]) => [
+      [`optimizer.mean.${name}`, mean] as const,
+      [`optimizer.square.${name}`, square] as const,
+    ]),
+    ["centers.object", centers.object.value],
+    ["centers.patch", centers.patch.value],
+  ]);
+}
+
+export function stateNumbers({ optimizer, generator }: TrainState): StateNumbers {
+  return {
+    optimizerUpdates: Object.fromEntries(
+      [...optimizer.state()].map(([name, { updates }]) => [name, updates]),
+    ),
+    generator: Buffer.from(generator.getState()).toString("base64"),
+  };
+}
+
+/**
+ * Puts a checkpoint's contents into a state built from the same recipe.
+ *
+ * @param read gives a tensor by checkpoint name, undefined when the checkpoint lacks it
+ * @throws RunError naming the first tensor that is missing or of another shape
+ */
+export function restoreState(
+  state: TrainState,
+  read: (name: string) => Tensor | undefined,
+  numbers: StateNumbers,
+): void {
+  noGrad(() => {
+    for (const [name, tensor] of stateTensors(state)) {
+      const saved = read(name);
+      if (!saved || saved.shape.join() !== tensor.shape.join())
+        throw new RunError(
+          `checkpoint tensor ${name}: got ${saved ? `shape [${saved.shape.join(", ")}]` : "nothing"}, ` +
+            `wanted shape [${tensor.shape.join(", ")}]. The checkpoint belongs to another model; ` +
+            `use its own config or a new run folder.`,
+        );
+      tensor.copy_(saved);
+      saved.free();
+    }
+  });
+  for (const [name, moments] of state.optimizer.state())
+    moments.updates = numbers.optimizerUpdates[name] ?? 0;
+  state.generator.setState(Buffer.from(numbers.generator, "base64"));
+}

@@ -1,0 +1,111 @@
+import { noGrad } from "../autograd.js";
+import type { NamedParameter } from "../nn/module.js";
+import { tidy } from "../scope.js";
+import { call, type Tensor, zerosLike } from "../tensor.js";
+
+/** Weights that share a treatment. Every trained weight must be in exactly one group. */
+export interface ParameterGroup {
+  readonly parameters: readonly NamedParameter[];
+  /** Whether weight decay applies. */
+  readonly decay: boolean;
+}
+
+export interface AdamWOptions {
+  readonly beta1?: number;
+  readonly beta2?: number;
+  readonly epsilon?: number;
+}
+
+/** What Adam remembers of one weight: moments, and how many updates it has had. */
+export interface Moments {
+  readonly mean: Tensor;
+  readonly square: Tensor;
+  updates: number;
+}
+
+interface Slot extends Moments {
+  readonly name: string;
+  readonly parameter: Tensor;
+  readonly decay: boolean;
+}
+
+/**
+ * Adam with decoupled weight decay (Loshchilov and Hutter 2019), in place over lists of tensors.
+ *
+ * A weight without a gradient is left alone altogether: no decay, no moment, no count. That is how
+ * the published code freezes a last layer, and its bias correction starts when it thaws.
+ */
+export class AdamW {
+  private readonly slots: readonly Slot[];
+  private readonly beta1: number;
+  private readonly beta2: number;
+  private readonly epsilon: number;
+
+  /** @throws Error when a weight stands in two groups */
+  constructor(groups: readonly ParameterGroup[], options: AdamWOptions = {}) {
+    ({ beta1: this.beta1 = 0.9, beta2: this.beta2 = 0.999, epsilon: this.epsilon = 1e-8 } = options);
+    this.slots = groups.flatMap(({ parameters, decay }) =>
+      parameters.map(([name, parameter]) => ({
+        name,
+        parameter,
+        decay,
+        mean: zerosLike(parameter),
+        square: zerosLike(parameter),
+        updates: 0,
+      })),
+    );
+    const twice = this.slots.find(
+      (slot, index) => this.slots.findIndex((other) => other.parameter === slot.parameter) !== index,
+    );
+    if (twice) throw new Error(`internal: parameter ${twice.name} is in two optimiser groups`);
+  }
+
+  /** The moments by weight name, for checkpoints. */
+  state(): ReadonlyMap<string, Moments> {
+    return new Map(this.slots.map((slot) => [slot.name, slot]));
+  }
+
+  zeroGrad(): void {
+    for (const { parameter } of this.slots) parameter.grad = undefined;
+  }
+
+  step({ lr, weightDecay }: { lr: number; weightDecay: number }): void {
+    noGrad(() => {
+      for (const slots of groupSlots(this.slots)) tidy(() => this.update(slots, lr, weightDecay));
+    });
+  }
+
+  /** One update of weights that have had the same number of updates and share the decay rule. */
+  private update(slots: readonly Slot[], lr: number, weightDecay: number): void {
+    const updates = slots[0]!.updates + 1;
+    for (const slot of slots) slot.updates = updates;
+    const parameters = slots.map((slot) => slot.parameter);
+    const gradients = slots.map((slot) => slot.parameter.grad!);
+    const means = slots.map((slot) => slot.mean);
+    const squares = slots.map((slot) => slot.square);
+
+    if (slots[0]!.decay) call("aten::_foreach_mul_.Scalar", parameters, 1 - lr * weightDecay);
+    call("aten::_foreach_mul_.Scalar", means, this.beta1);
+    call("aten::_foreach_add_.List", means, gradients, 1 - this.beta1);
+    call("aten::_foreach_mul_.Scalar", squares, this.beta2);
+    call("aten::_foreach_addcmul_.Scalar", squares, gradients, gradients, 1 - this.beta2);
+
+    const scale = call("aten::_foreach_sqrt", squares) as Tensor[];
+    call("aten::_foreach_div_.Scalar", scale, Math.sqrt(1 - this.beta2 ** updates));
+    call("aten::_foreach_add_.Scalar", scale, this.epsilon);
+    call("aten::_foreach_addcdiv_.Scalar", parameters, means, scale, -lr / (1 - this.beta1 ** updates));
+  }
+}
+
+/** Weights with a gradient, split so that one list shares decay rule and bias correction. */
+function groupSlots(slots: readonly Slot[]): Slot[][] {
+  const groups = new Map<string, Slot[]>();
+  for (const slot of slots) {
+    if (!slot.parameter.grad) continue;
+    const key = `${slot.decay} ${slot.updates}`;
+    const group = groups.get(key);
+    if (group) group.push(slot);
+    else groups.set(key, [slot]);
+  }
+  return [...groups.values()];
+}

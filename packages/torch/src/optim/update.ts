@@ -1,0 +1,45 @@
+import { noGrad } from "../autograd.js";
+import { tidy } from "../scope.js";
+import { call, stack, type Tensor } from "../tensor.js";
+
+/**
+ * Scales gradients in place and returns their norms before that, in the order of `parameters`
+ * (NaN for a weight without a gradient).
+ *
+ * `each` limits every tensor by its own norm, as the published iBOT and DINO code does
+ * (`utils.clip_gradients`: g *= min(1, limit / (|g| + 1e-6))); `global` limits the norm of all
+ * gradients together. A limit of 0 measures and scales nothing.
+ */
+export function clipGradients(
+  parameters: readonly Tensor[],
+  limit: number,
+  scope: "each" | "global",
+): Float64Array {
+  const norms = new Float64Array(parameters.length).fill(Number.NaN);
+  const present = parameters.flatMap((parameter, index) => (parameter.grad ? [index] : []));
+  if (present.length === 0) return norms;
+  noGrad(() =>
+    tidy(() => {
+      const gradients = present.map((index) => parameters[index]!.grad!);
+      const measured = stack(call("aten::_foreach_norm.Scalar", gradients, 2) as Tensor[]).toNumbers();
+      for (const [place, index] of present.entries()) norms[index] = measured[place]!;
+      if (limit <= 0) return;
+      const whole = Math.hypot(...measured);
+      const scales = measured.map((norm) =>
+        Math.min(1, limit / ((scope === "each" ? norm : whole) + 1e-6)),
+      );
+      call("aten::_foreach_mul_.ScalarList", gradients, scales);
+    }),
+  );
+  return norms;
+}
+
+/** Moves `slow` towards `fast` in place: slow = momentum * slow + (1 - momentum) * fast. */
+export function follow_(slow: readonly Tensor[], fast: readonly Tensor[], momentum: number): void {
+  noGrad(() =>
+    tidy(() => {
+      call("aten::_foreach_mul_.Scalar", slow, momentum);
+      call("aten::_foreach_add_.List", slow, fast.map((tensor) => tensor.detach()), 1 - momentum);
+    }),
+  );
+}
