@@ -15,13 +15,14 @@ export class Golden {
     file: Buffer,
   ) {
     const headerBytes = Number(file.readBigUInt64LE(0));
-    this.entries = JSON.parse(file.toString("utf8", 8, 8 + headerBytes)) as Record<string, Entry>;
+    const { __metadata__: _, ...entries } = JSON.parse(file.toString("utf8", 8, 8 + headerBytes));
+    this.entries = entries;
     this.bytes = file.subarray(8 + headerBytes);
   }
 
   /** All tensor names, or those below a prefix. */
   names(prefix = ""): readonly string[] {
-    return Object.keys(this.entries).filter((n) => n !== "__metadata__" && n.startsWith(prefix));
+    return Object.keys(this.entries).filter((n) => n.startsWith(prefix));
   }
 
   shape(name: string): readonly number[] {
@@ -67,3 +68,5 @@ export function golden(group: string): Golden {
   const info: unknown = JSON.parse(readFileSync(`${base.pathname}.json`, "utf8"));
   return new Golden(group, info, readFileSync(`${base.pathname}.safetensors`));
 }
+
+export { expectClose } from "./close.js";

@@ -1,0 +1,88 @@
+/** How a patch comes to be visible to the object's token. */
+export interface VisibleRule {
+  /**
+   * `any`: one object pixel is enough; `coverage`: at least this share of its pixels;
+   * `lineage`: patches with any pixel, then the rectangle round each connected group of them.
+   */
+  readonly rule: "any" | "coverage" | "lineage";
+  /** Share of a patch's pixels, (0, 1]; read by `coverage`. */
+  readonly coverage: number;
+  /** Patches added on each side of a rectangle; read by `lineage`. */
+  readonly margin: number;
+}
+
+/**
+ * Object pixels in each patch.
+ *
+ * @param pixels mask, height × width row-major, 0/1; both sides are multiples of `patch`
+ * @returns [height/patch, width/patch], row-major
+ */
+export function patchCounts(
+  pixels: Uint8Array,
+  width: number,
+  height: number,
+  patch: number,
+): Int32Array {
+  const columns = width / patch;
+  const counts = new Int32Array(columns * (height / patch));
+  for (let y = 0; y < height; y += 1) {
+    const row = Math.floor(y / patch) * columns;
+    for (let column = 0; column < columns; column += 1) {
+      const begin = y * width + column * patch;
+      let sum = 0;
+      for (let at = begin; at < begin + patch; at += 1) sum += pixels[at]!;
+      counts[row + column]! += sum;
+    }
+  }
+  return counts;
+}
+
+/**
+ * Which patches the object's token may look at.
+ *
+ * @param pixels mask, height × width row-major, 0/1; both sides are multiples of `patch`
+ * @param out [height/patch, width/patch], overwritten: 1 = visible
+ * @returns how many are visible
+ */
+export function visiblePatches(
+  pixels: Uint8Array,
+  width: number,
+  height: number,
+  patch: number,
+  { rule, coverage, margin }: VisibleRule,
+  out: Uint8Array,
+): number {
+  const counts = patchCounts(pixels, width, height, patch);
+  const least = rule === "coverage" ? Math.max(1, coverage * patch * patch) : 1;
+  for (const [index, count] of counts.entries()) out[index] = count >= least ? 1 : 0;
+  if (rule === "lineage") fillRectangles(out, width / patch, height / patch, margin);
+  return out.reduce((sum, bit) => sum + bit, 0);
+}
+
+/** Replaces each 8-connected group of ones by its bounding rectangle, grown by a margin. */
+function fillRectangles(grid: Uint8Array, columns: number, rows: number, margin: number): void {
+  const open = grid.slice();
+  for (let start = 0; start < open.length; start += 1) {
+    if (!open[start]) continue;
+    let [left, top, right, bottom] = [columns, rows, 0, 0];
+    const stack = [start];
+    open[start] = 0;
+    for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
+      const [y, x] = [Math.floor(at / columns), at % columns];
+      [left, right] = [Math.min(left, x), Math.max(right, x)];
+      [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
+      for (let ny = Math.max(0, y - 1); ny <= Math.min(rows - 1, y + 1); ny += 1) {
+        for (let nx = Math.max(0, x - 1); nx <= Math.min(columns - 1, x + 1); nx += 1) {
+          if (open[ny * columns + nx]) {
+            open[ny * columns + nx] = 0;
+            stack.push(ny * columns + nx);
+          }
+        }
+      }
+    }
+    for (let y = Math.max(0, top - margin); y <= Math.min(rows - 1, bottom + margin); y += 1) {
+      const begin = y * columns + Math.max(0, left - margin);
+      grid.fill(1, begin, y * columns + Math.min(columns - 1, right + margin) + 1);
+    }
+  }
+}

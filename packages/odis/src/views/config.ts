@@ -1,0 +1,166 @@
+import { z } from "zod";
+import { ConfigError } from "../errors.js";
+
+/** A number with a sentence for people instead of the validator's. */
+function number(low: number, high: number, meaning: string) {
+  const wanted = `wanted ${meaning}, from ${low} to ${high}`;
+  return z.number({ error: wanted }).min(low, wanted).max(high, wanted);
+}
+
+function whole(low: number, high: number, meaning: string) {
+  const wanted = `wanted ${meaning}, a whole number from ${low} to ${high}`;
+  return z.int({ error: wanted }).min(low, wanted).max(high, wanted);
+}
+
+/** [lowest, highest], each within low..high. */
+function range(low: number, high: number, meaning: string) {
+  const end = number(low, high, meaning);
+  return z
+    .tuple([end, end], { error: `wanted [lowest, highest] of ${meaning}` })
+    .refine(([from, to]) => from <= to, {
+      error: `wanted [lowest, highest] of ${meaning}, the lower number first`,
+    })
+    .readonly();
+}
+
+function chance(meaning: string) {
+  return number(0, 1, `the chance of ${meaning}`);
+}
+
+/** Smallest share of an image that a crop may be asked to cover. */
+const LEAST_SCALE = 0.0001;
+
+function crops(count: number, size: number, scale: readonly [number, number], least: number) {
+  return z
+    .strictObject({
+      count: whole(least, 64, "how many views of this kind an image gets").default(count),
+      size: whole(1, 4096, "the side of the view in pixels").default(size),
+      scale: range(LEAST_SCALE, 1, "the share of the image's area that a crop covers").default(
+        scale,
+      ),
+      aspect: range(0.01, 100, "a crop's width over its height").default([3 / 4, 4 / 3]),
+    })
+    .readonly()
+    .prefault({});
+}
+
+/**
+ * How an image becomes views. Defaults are the method's published values; where the paper is
+ * silent they are iBOT's, which it builds on. Read by {@link makeViews}.
+ */
+export const viewConfig = z
+  .strictObject({
+    globals: crops(2, 224, [0.25, 1], 1),
+    locals: crops(10, 96, [0.05, 0.25], 0),
+    /** Chance of mirroring a view left to right. */
+    flip: chance("mirroring a view").default(0.5),
+    object: z
+      .strictObject({
+        /** `area`: by mask area, `uniform`: equal chances, `largest`: always the largest */
+        choose: z.enum(["area", "uniform", "largest"]).default("area"),
+        /** Smaller objects are not chosen: at the default a crop at the smallest scale that holds all of it just reaches `minVisible`. */
+        minArea: number(0, 1, "the least share of the image that an object covers").default(0.0025),
+        /** `redraw`: until the object is present; `lineage`: the related published code's rule; `off`: plain random crops */
+        crop: z.enum(["redraw", "lineage", "off"]).default("redraw"),
+        tries: whole(1, 1000, "how often a global crop is drawn at most").default(20),
+        /** Present means at least this share of the view is object. */
+        minVisible: number(0, 1, "the least share of a view that is object").default(0.01),
+      })
+      .readonly()
+      .prefault({}),
+    visible: z
+      .strictObject({
+        /** `any`: one object pixel in the patch; `coverage`: a share of it; `lineage`: rectangles round connected groups */
+        rule: z.enum(["any", "coverage", "lineage"]).default("any"),
+        coverage: number(0, 1, "the least share of a patch that is object").default(0.5),
+        margin: whole(0, 64, "patches added round a rectangle").default(1),
+      })
+      .readonly()
+      .prefault({}),
+    hidden: z
+      .strictObject({
+        /** `block`: rectangles (BEiT); `random`: single patches */
+        shape: z.enum(["block", "random"]).default("block"),
+        /** One entry is drawn per view; the view's share of hidden patches is uniform in entry ± its variance. */
+        ratio: z
+          .array(chance("a patch being hidden"))
+          .min(1, "wanted at least one ratio")
+          .readonly()
+          .default([0, 0.3]),
+        variance: z
+          .array(number(0, 1, "half the width of a ratio's range"))
+          .readonly()
+          .default([0, 0.2]),
+        aspect: range(0.01, 100, "a block's height over its width").default([0.3, 1 / 0.3]),
+      })
+      .readonly()
+      .refine(({ ratio, variance }) => ratio.length === variance.length, {
+        error: "wanted as many variances as ratios",
+        path: ["variance"],
+      })
+      .refine(
+        ({ ratio, variance }) =>
+          ratio.every(
+            (mean, i) => mean - (variance[i] ?? 0) >= 0 && mean + (variance[i] ?? 0) <= 1,
+          ),
+        { error: "wanted ratio - variance and ratio + variance within 0 to 1", path: ["variance"] },
+      )
+      .prefault({}),
+    color: z
+      .strictObject({
+        jitter: z
+          .strictObject({
+            p: chance("changing a view's colours").default(0.8),
+            brightness: number(0, 1, "the largest relative change").default(0.4),
+            contrast: number(0, 1, "the largest relative change").default(0.4),
+            saturation: number(0, 1, "the largest relative change").default(0.2),
+            hue: number(0, 0.5, "the largest turn of the colour circle").default(0.1),
+          })
+          .readonly()
+          .prefault({}),
+        gray: chance("a view without colour").default(0.2),
+        blur: z
+          .strictObject({
+            /** for the first global view, for the other globals, for locals */
+            p: z
+              .tuple([
+                chance("blurring the first global view"),
+                chance("blurring the other global views"),
+                chance("blurring a local view"),
+              ])
+              .readonly()
+              .default([1, 0.1, 0.5]),
+            radius: range(0, 100, "the blur's standard deviation in pixels").default([0.1, 2]),
+          })
+          .readonly()
+          .prefault({}),
+        /** Chance of inverting the bright half of a global view after the first. */
+        solarize: chance("solarising a global view after the first").default(0.2),
+      })
+      .readonly()
+      .prefault({}),
+  })
+  .readonly()
+  .prefault({});
+
+export type ViewConfig = z.output<typeof viewConfig>;
+export type CropConfig = ViewConfig["globals"];
+export type HiddenConfig = ViewConfig["hidden"];
+export type ColorConfig = ViewConfig["color"];
+
+/**
+ * What the schema cannot know: views are cut into patches without a remainder.
+ *
+ * @throws ConfigError naming the setting, its value, and the nearest sizes that would do
+ */
+export function checkViewSizes(config: ViewConfig, patch: number): void {
+  for (const kind of ["globals", "locals"] as const) {
+    const { count, size } = config[kind];
+    if (count === 0 || size % patch === 0) continue;
+    const below = Math.floor(size / patch) * patch;
+    const options = below > 0 ? `${below} or ${below + patch}` : `${patch}`;
+    throw new ConfigError(
+      `views.${kind}.size: got ${size}; wanted a multiple of the patch size ${patch}, e.g. ${options}`,
+    );
+  }
+}
