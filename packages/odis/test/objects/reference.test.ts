@@ -1,0 +1,57 @@
+import { describe, expect, test } from "vitest";
+import { patchCounts, visiblePatches } from "../../src/objects/patches.js";
+import { parsePolygons, polygonRle } from "../../src/objects/polygon.js";
+import { formatCounts, parseRle, rleFromMask, rleObject } from "../../src/objects/rle.js";
+import { golden } from "../golden.js";
+
+interface Annotation {
+  readonly width: number;
+  readonly height: number;
+  readonly segmentation: unknown;
+  readonly area: number;
+  readonly bbox_xywh: readonly number[];
+  readonly rle_counts: string;
+  readonly uncompressed_counts: readonly number[];
+}
+
+const reference = golden("objects");
+const { annotations } = reference.info as { annotations: Record<string, Annotation> };
+
+describe("masks are those of pycocotools", () => {
+  test.each(Object.entries(annotations))("%s", (name, wanted) => {
+    const { width, height, segmentation } = wanted;
+    const rle = Array.isArray(segmentation)
+      ? polygonRle(parsePolygons(segmentation), width, height)
+      : parseRle(segmentation, width, height);
+    const object = rleObject(7, 3, rle);
+    const mask = reference.uint8(`ann/${name.replace("rlestr_", "rle_")}/mask`);
+    expect(object.pixels()).toEqual(mask);
+    expect(object.area).toBe(wanted.area);
+    const { x, y, width: w, height: h } = object.box;
+    expect([x, y, w, h]).toEqual(wanted.bbox_xywh);
+    expect(Array.from(rleFromMask(mask, width, height).counts)).toEqual(wanted.uncompressed_counts);
+    expect(Array.from(rle.counts)).toEqual(wanted.uncompressed_counts);
+    expect(formatCounts(rle.counts)).toBe(wanted.rle_counts);
+  });
+});
+
+describe("patches are those of the published loader", () => {
+  const names = reference.names("patch/").filter((name) => name.endsWith("/mask"));
+  test.each(names.map((name) => name.slice(0, -"/mask".length)))("%s", (name) => {
+    const mask = reference.uint8(`${name}/mask`);
+    const visible = new Uint8Array(14 * 14);
+    const rule = { rule: "any", coverage: 1, margin: 0 } as const;
+    expect(visiblePatches(mask, 224, 224, 16, rule, visible)).toBe(
+      reference.uint8(`${name}/any`).reduce((sum, bit) => sum + bit, 0),
+    );
+    expect(visible).toEqual(reference.uint8(`${name}/any`));
+    visiblePatches(mask, 224, 224, 16, { ...rule, rule: "lineage" }, visible);
+    expect(visible).toEqual(reference.uint8(`${name}/boxes`));
+
+    const coverage = reference.floats(`${name}/coverage`);
+    const counts = patchCounts(mask, 224, 224, 16);
+    expect(Array.from(counts, (count) => count / 256)).toEqual(Array.from(coverage));
+    visiblePatches(mask, 224, 224, 16, { ...rule, rule: "coverage", coverage: 0.3 }, visible);
+    expect(Array.from(visible)).toEqual(Array.from(coverage, (share) => (share >= 0.3 ? 1 : 0)));
+  });
+});
