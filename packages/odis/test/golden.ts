@@ -70,3 +70,11 @@ export function golden(group: string): Golden {
 }
 
 export { expectClose } from "./close.js";
+
+/** Index of the first element that differs, -1 when all are equal: quick where `toEqual` is slow. */
+export function firstDifference(got: ArrayLike<number>, wanted: ArrayLike<number>): number {
+  for (let i = 0; i < Math.max(got.length, wanted.length); i += 1) {
+    if (got[i] !== wanted[i]) return i;
+  }
+  return -1;
+}

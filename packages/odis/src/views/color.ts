@@ -1,0 +1,137 @@
+/**
+ * Photometric changes, in place on a planar 3 × n view of bytes, bit for bit what Pillow and
+ * torchvision give (where they compute in float32, `Math.fround` does).
+ */
+
+/** The four steps of a colour jitter. */
+export type JitterStep = "brightness" | "contrast" | "saturation" | "hue";
+
+export const jitterSteps: readonly JitterStep[] = ["brightness", "contrast", "saturation", "hue"];
+
+/** @param amount a factor (1 leaves the view as it is), for hue the turn in [-.5, .5] */
+export function jitter(pixels: Uint8Array, step: JitterStep, amount: number): void {
+  if (step === "brightness") brightness(pixels, amount);
+  else if (step === "contrast") contrast(pixels, amount);
+  else if (step === "saturation") saturation(pixels, amount);
+  else hue(pixels, amount);
+}
+
+/** Scales towards or away from black. */
+export function brightness(pixels: Uint8Array, factor: number): void {
+  replace(pixels, blendTable(0, factor));
+}
+
+/** Scales towards or away from the view's mean lightness. */
+export function contrast(pixels: Uint8Array, factor: number): void {
+  const n = pixels.length / 3;
+  let sum = 0;
+  for (let i = 0; i < n; i += 1) {
+    sum += lightness(pixels[i]!, pixels[i + n]!, pixels[i + 2 * n]!);
+  }
+  replace(pixels, blendTable(Math.trunc(sum / n + 0.5), factor));
+}
+
+/** Scales towards or away from each pixel's lightness. */
+export function saturation(pixels: Uint8Array, factor: number): void {
+  const n = pixels.length / 3;
+  const f = Math.fround(factor);
+  const steps = Float32Array.from({ length: 511 }, (_, i) => f * (i - 255));
+  for (let i = 0; i < n; i += 1) {
+    const r = pixels[i]!;
+    const g = pixels[i + n]!;
+    const b = pixels[i + 2 * n]!;
+    const base = lightness(r, g, b);
+    pixels[i] = clip(Math.fround(base + steps[r - base + 255]!));
+    pixels[i + n] = clip(Math.fround(base + steps[g - base + 255]!));
+    pixels[i + 2 * n] = clip(Math.fround(base + steps[b - base + 255]!));
+  }
+}
+
+/** Sixths of the colour circle and the position within, for each 8-bit hue. */
+const sector = Uint8Array.from({ length: 256 }, (_, h) => Math.floor((h * 6) / 255) % 6);
+const within = Float32Array.from(
+  { length: 256 },
+  (_, h) => (h * 6) / 255 - Math.floor((h * 6) / 255),
+);
+const unit = Float32Array.from({ length: 256 }, (_, s) => s / 255);
+
+/** Turns the colour circle through 8-bit hue, saturation and value; lossy even at 0, as published. */
+export function hue(pixels: Uint8Array, turn: number): void {
+  const n = pixels.length / 3;
+  const shift = Math.trunc(turn * 255) & 255;
+  for (let i = 0; i < n; i += 1) {
+    const r = pixels[i]!;
+    const g = pixels[i + n]!;
+    const b = pixels[i + 2 * n]!;
+    const value = Math.max(r, g, b);
+    const range = value - Math.min(r, g, b);
+    if (range === 0) continue;
+    const s = Math.trunc(Math.fround(range / value) * 255);
+    if (s === 0) {
+      pixels[i] = pixels[i + n] = pixels[i + 2 * n] = value;
+      continue;
+    }
+    const h = (hueOf(r, g, b, value, range) + shift) & 255;
+
+    const fs = unit[s]!;
+    const f = within[h]!;
+    const p = Math.floor(value * (1 - fs) + 0.5);
+    const q = Math.floor(value * (1 - Math.fround(fs * f)) + 0.5);
+    const t = Math.floor(value * (1 - fs * (1 - f)) + 0.5);
+    const k = sector[h]!;
+    pixels[i] = k === 0 || k === 5 ? value : k === 1 ? q : k === 4 ? t : p;
+    pixels[i + n] = k === 1 || k === 2 ? value : k === 0 ? t : k === 3 ? q : p;
+    pixels[i + 2 * n] = k === 3 || k === 4 ? value : k === 2 ? t : k === 5 ? q : p;
+  }
+}
+
+/** 8-bit hue of a colour whose largest channel is `value` and whose channels span `range` > 0. */
+function hueOf(r: number, g: number, b: number, value: number, range: number): number {
+  const rc = Math.fround((value - r) / range);
+  const gc = Math.fround((value - g) / range);
+  const bc = Math.fround((value - b) / range);
+  let h: number;
+  if (r === value) h = Math.fround(bc - gc);
+  else if (g === value) h = Math.fround(2 + rc - bc);
+  else h = Math.fround(4 + gc - rc);
+  const turns = h / 6 + 1;
+  return Math.trunc(Math.fround(turns >= 1 ? turns - 1 : turns) * 255);
+}
+
+/** All three channels become the lightness. */
+export function grayscale(pixels: Uint8Array): void {
+  const n = pixels.length / 3;
+  for (let i = 0; i < n; i += 1) {
+    const value = lightness(pixels[i]!, pixels[i + n]!, pixels[i + 2 * n]!);
+    pixels[i] = pixels[i + n] = pixels[i + 2 * n] = value;
+  }
+}
+
+/** Inverts what is at least as bright as the threshold. */
+export function solarize(pixels: Uint8Array, threshold = 128): void {
+  replace(
+    pixels,
+    Uint8Array.from({ length: 256 }, (_, v) => (v < threshold ? v : 255 - v)),
+  );
+}
+
+/** ITU-R 601 luma with 16 fractional bits. */
+function lightness(r: number, g: number, b: number): number {
+  return (19595 * r + 38470 * g + 7471 * b + 32768) >> 16;
+}
+
+function blendTable(base: number, factor: number): Uint8Array {
+  const f = Math.fround(factor);
+  return Uint8Array.from({ length: 256 }, (_, v) =>
+    clip(Math.fround(base + Math.fround(f * (v - base)))),
+  );
+}
+
+function replace(pixels: Uint8Array, table: Uint8Array): void {
+  for (let i = 0; i < pixels.length; i += 1) pixels[i] = table[pixels[i]!]!;
+}
+
+/** Stored truncated: a byte array drops the fraction. */
+function clip(value: number): number {
+  return value <= 0 ? 0 : value >= 255 ? 255 : value;
+}
