@@ -1,3 +1,6 @@
+/** Planar RGB: bytes 0..255 as the loader makes them, or floats that are normalised already. */
+export type Pixels = Uint8Array | Float32Array;
+
 /** A batch in host memory. Rows are view-major: index = view * B + image. */
 export interface Batch {
   /** step of the run that this batch belongs to, from 0 */
@@ -17,8 +20,8 @@ export interface GlobalViews {
   readonly views: number;
   /** side S, pixels */
   readonly size: number;
-  /** [G, B, 3, S, S] planar RGB */
-  readonly pixels: Uint8Array;
+  /** [G, B, 3, S, S] */
+  readonly pixels: Pixels;
   /** [G, B, N], 1 = the patch belongs to the object: [OBJ] may look at it */
   readonly visible: Uint8Array;
   /** [G, B, N], 1 = the student must guess the patch */
@@ -33,8 +36,8 @@ export interface LocalViews {
   readonly views: number;
   /** side s, pixels */
   readonly size: number;
-  /** [L, B, 3, s, s] planar RGB */
-  readonly pixels: Uint8Array;
+  /** [L, B, 3, s, s] */
+  readonly pixels: Pixels;
   /** [L, B], 1 = counted as showing the object (all of them, unless the image has no object) */
   readonly present: Uint8Array;
 }

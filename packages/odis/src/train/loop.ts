@@ -1,0 +1,94 @@
+import type { Batch } from "../data/batch.js";
+import { type Knobs, knobsAt, type Length } from "./knobs.js";
+import type { TrainState } from "./state.js";
+import { trainStep } from "./step.js";
+
+/** Where batches come from, in the order of steps. */
+export interface BatchStream {
+  next(): Promise<Batch>;
+}
+
+/** One line of a run's metrics. */
+export interface MetricsRow {
+  readonly step: number;
+  readonly epoch: number;
+  /** seconds of training so far, earlier sessions of the run included */
+  readonly time: number;
+  /** of this step, waiting for data included */
+  readonly imagesPerSecond: number;
+  /** share of this step's time spent waiting for data, 0..1 */
+  readonly dataWait: number;
+  /** what was optimised: the sum of the weighted terms object, patch and koleo */
+  readonly loss: number;
+  readonly object: number;
+  readonly patch: number;
+  readonly koleo: number;
+  readonly teacherEntropy: number;
+  readonly marginalEntropy: number;
+  readonly kl: number;
+  /** norm of all gradients together, before clipping */
+  readonly gradNorm: number;
+  readonly lr: number;
+  readonly weightDecay: number;
+  readonly teacherMomentum: number;
+  readonly objectTemperature: number;
+  readonly patchTemperature: number;
+  /** share of global views without the object */
+  readonly absent: number;
+  /** crops drawn per global view, mean over the batch */
+  readonly tries: readonly number[];
+}
+
+/** A finished step: its metrics, and the images that could not be used in it. */
+export interface StepResult {
+  readonly row: MetricsRow;
+  readonly skipped: Batch["stats"]["skipped"];
+}
+
+/**
+ * Runs steps `from` to the end of the run, one at a time. Everything that happens only now and then
+ * (checkpoints, logs, stopping) is the caller's, between two steps.
+ *
+ * @param secondsBefore training time of earlier sessions of the run
+ */
+export async function* trainSteps(
+  state: TrainState,
+  batches: BatchStream,
+  length: Length,
+  from: number,
+  secondsBefore: number,
+): AsyncGenerator<StepResult> {
+  const began = performance.now();
+  let stepBegan = began;
+  for (let step = from; step < length.totalSteps; step += 1) {
+    const batch = await batches.next();
+    if (batch.step !== step) throw new Error(`internal: got batch ${batch.step} for step ${step}`);
+    const dataCame = performance.now();
+    const knobs = knobsAt(state.recipe, length, step);
+    const report = trainStep(state, batch, knobs);
+    const now = performance.now();
+    const row = {
+      step,
+      epoch: knobs.epoch,
+      time: secondsBefore + (now - began) / 1000,
+      imagesPerSecond: (1000 * batch.size) / (now - stepBegan),
+      dataWait: (dataCame - stepBegan) / (now - stepBegan),
+      ...termsOf(report),
+      ...scheduled(knobs),
+      absent: batch.stats.absent,
+      tries: batch.stats.tries,
+    };
+    stepBegan = now;
+    yield { row, skipped: batch.stats.skipped };
+  }
+}
+
+function termsOf({ terms, teacherEntropy, marginalEntropy, kl, gradientNorms }: ReturnType<typeof trainStep>) {
+  const { total: loss, object, patch, koleo } = terms;
+  const gradNorm = Math.hypot(...gradientNorms.filter((norm) => !Number.isNaN(norm)));
+  return { loss, object, patch, koleo, teacherEntropy, marginalEntropy, kl, gradNorm };
+}
+
+function scheduled({ lr, weightDecay, teacherMomentum, objectTemperature, patchTemperature }: Knobs) {
+  return { lr, weightDecay, teacherMomentum, objectTemperature, patchTemperature };
+}
