@@ -4,14 +4,14 @@ import { readFileSync } from "node:fs";
  * Numbers that the published Python code produced (`test/reference`): one group is a JSON with
  * the configuration and a safetensors file with the arrays.
  */
-export class Golden {
+export class Golden<Info> {
   private readonly entries: Readonly<Record<string, Entry>>;
   private readonly bytes: Buffer;
 
   constructor(
     readonly group: string,
     /** The group's JSON; its shape differs per group, so the test states what it expects. */
-    readonly info: unknown,
+    readonly info: Info,
     file: Buffer,
   ) {
     const headerBytes = Number(file.readBigUInt64LE(0));
@@ -63,9 +63,9 @@ interface Entry {
 }
 
 /** @param group file name without ending, e.g. `augment` */
-export function golden(group: string): Golden {
+export function golden<Info = unknown>(group: string): Golden<Info> {
   const base = new URL(`reference/${group}`, import.meta.url);
-  const info: unknown = JSON.parse(readFileSync(`${base.pathname}.json`, "utf8"));
+  const info: Info = JSON.parse(readFileSync(`${base.pathname}.json`, "utf8"));
   return new Golden(group, info, readFileSync(`${base.pathname}.safetensors`));
 }
 

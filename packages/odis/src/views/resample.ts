@@ -1,12 +1,6 @@
+import type { Sample } from "../data/sample.js";
 import type { Box } from "../objects/object.js";
 import { Scratch } from "./scratch.js";
-
-/** An image in host memory: height × width × 3, row-major. */
-export interface Picture {
-  readonly width: number;
-  readonly height: number;
-  readonly rgb: Uint8Array;
-}
 
 /** Where a view looks in its image, and whether it is mirrored left to right. */
 export interface Geometry {
@@ -35,7 +29,12 @@ const sums = new Scratch((length) => new Int32Array(length));
  *
  * @param out planar, 3 × size × size, overwritten
  */
-export function resampleBicubic(picture: Picture, view: Geometry, size: number, out: Uint8Array) {
+export function resampleBicubic(
+  picture: Pick<Sample, "width" | "rgb">,
+  view: Geometry,
+  size: number,
+  out: Uint8Array,
+) {
   const { width, height } = view.box;
   const rows = interleaved.take(height * size * 3);
   horizontalPass(picture, view, size, filter(width, size), rows);
@@ -44,7 +43,7 @@ export function resampleBicubic(picture: Picture, view: Geometry, size: number, 
 
 /** Image rows of the box -> rows [height, size, 3], mirrored on the way. */
 function horizontalPass(
-  { rgb, width: stride }: Picture,
+  { rgb, width: stride }: Pick<Sample, "width" | "rgb">,
   { box, flip }: Geometry,
   size: number,
   { taps, first, weights }: Filter,

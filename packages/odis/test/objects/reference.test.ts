@@ -14,8 +14,8 @@ interface Annotation {
   readonly uncompressed_counts: readonly number[];
 }
 
-const reference = golden("objects");
-const { annotations } = reference.info as { annotations: Record<string, Annotation> };
+const reference = golden<{ annotations: Record<string, Annotation> }>("objects");
+const { annotations } = reference.info;
 
 describe("masks are those of pycocotools", () => {
   test.each(Object.entries(annotations))("%s", (name, wanted) => {

@@ -26,7 +26,9 @@ interface Jitter {
   readonly order: readonly JitterStep[];
   readonly factors: Readonly<Record<JitterStep, number>>;
 }
-interface Operation extends Partial<Jitter> {
+interface Operation {
+  readonly order?: Jitter["order"];
+  readonly factors?: Jitter["factors"];
   readonly factor?: number;
   readonly radius?: number;
   readonly threshold?: number;
@@ -38,13 +40,15 @@ interface Pipeline extends Cut {
   readonly solarize: boolean;
 }
 
-const reference = golden("augment");
-const info = reference.info as {
-  readonly images: Record<string, { readonly width: number; readonly height: number }>;
-  readonly crops: Record<string, Cut>;
-  readonly color: Record<string, Record<string, Operation>>;
-  readonly pipelines: Record<string, Pipeline>;
-};
+interface Info {
+  readonly images: Readonly<Record<string, { readonly width: number; readonly height: number }>>;
+  readonly crops: Readonly<Record<string, Cut>>;
+  readonly color: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly pipelines: Readonly<Record<string, Pipeline>>;
+}
+
+const reference = golden<Info>("augment");
+const { info } = reference;
 
 function cut({ image, i, j, h, w, size, flip }: Cut) {
   const picture = { ...info.images[image]!, rgb: reference.uint8(`${image}/rgb`) };
@@ -60,7 +64,7 @@ function planar(hwc: Uint8Array): Uint8Array {
   return hwc.map((_, i) => hwc[3 * (i % n) + Math.floor(i / n)]!);
 }
 
-function applyAll(pixels: Uint8Array, { order, factors }: Jitter): void {
+function applyAll(pixels: Uint8Array, order: Jitter["order"], factors: Jitter["factors"]): void {
   for (const step of order) jitter(pixels, step, factors[step]);
 }
 
@@ -91,7 +95,7 @@ describe("photometric changes are Pillow's, byte for byte", () => {
     else if (name.startsWith("gray")) grayscale(pixels);
     else if (name.startsWith("blur")) blur(pixels, Math.sqrt(pixels.length / 3), amount);
     else if (name.startsWith("solarize")) solarize(pixels, operation.threshold);
-    else applyAll(pixels, operation as Jitter);
+    else applyAll(pixels, operation.order!, operation.factors!);
     expect(firstDifference(pixels, planar(reference.uint8(`color/${crop}/${name}`)))).toBe(-1);
   });
 });
@@ -99,7 +103,7 @@ describe("photometric changes are Pillow's, byte for byte", () => {
 describe("whole chains are the published transform's, byte for byte", () => {
   test.each(Object.entries(info.pipelines))("%s", (name, chain) => {
     const { pixels } = cut(chain);
-    if (chain.jitter) applyAll(pixels, chain.jitter);
+    if (chain.jitter) applyAll(pixels, chain.jitter.order, chain.jitter.factors);
     if (chain.gray) grayscale(pixels);
     if (chain.blur_radius !== null) blur(pixels, chain.size, chain.blur_radius);
     if (chain.solarize) solarize(pixels);
