@@ -12,9 +12,8 @@ interface BoxKernel {
 const PASSES = 3;
 const HALF = 1 << 23;
 
-const lines = new Scratch((length) => new Uint8Array(length));
-const plane = new Scratch((length) => new Uint8Array(length));
-const totals = new Scratch((length) => new Int32Array(length));
+const lineA = new Scratch((length) => new Uint8Array(length));
+const lineB = new Scratch((length) => new Uint8Array(length));
 
 /**
  * Gaussian blur by three box passes per axis, in place on a planar 3 × size × size view, bit for
@@ -24,13 +23,9 @@ const totals = new Scratch((length) => new Int32Array(length));
  */
 export function blur(pixels: Uint8Array, size: number, radius: number): void {
   const kernel = boxKernel(radius);
-  const other = plane.take(size * size);
-  for (let channel = 0; channel < 3; channel += 1) {
-    const own = pixels.subarray(channel * size * size, (channel + 1) * size * size);
-    blurRows(own, other, size, kernel);
-    boxColumns(other, own, size, kernel);
-    boxColumns(own, other, size, kernel);
-    boxColumns(other, own, size, kernel);
+  for (let row = 0; row < pixels.length; row += size) blurLine(pixels, row, 1, size, kernel);
+  for (let plane = 0; plane < pixels.length; plane += size * size) {
+    for (let x = 0; x < size; x += 1) blurLine(pixels, plane + x, size, size, kernel);
   }
 }
 
@@ -48,47 +43,46 @@ function boxKernel(radius: number): BoxKernel {
   return { reach, inner, outer: Math.trunc((2 ** 24 - (2 * reach + 1) * inner) / 2) };
 }
 
-/** All passes along every row; `to` gets the result, `from` is left as it was. */
-function blurRows(from: Uint8Array, to: Uint8Array, size: number, kernel: BoxKernel): void {
-  const { reach, inner, outer } = kernel;
-  const pad = reach + 1;
-  const line = lines.take(size + 2 * pad); // the row with its edge pixels repeated
-  for (let row = 0; row < size * size; row += size) {
-    let source = from;
-    for (let pass = 0; pass < PASSES; pass += 1) {
-      line.fill(source[row]!, 0, pad);
-      line.fill(source[row + size - 1]!, pad + size, size + 2 * pad);
-      for (let x = 0; x < size; x += 1) line[pad + x] = source[row + x]!;
-      let total = 0;
-      for (let x = 0; x < 2 * reach; x += 1) total += line[x + 1]!;
-      for (let x = 0; x < size; x += 1) {
-        total += line[x + 2 * reach + 1]!;
-        const ends = line[x]! + line[x + 2 * pad]!;
-        to[row + x] = (Math.imul(total, inner) + Math.imul(ends, outer) + HALF) >>> 24;
-        total -= line[x + 1]!;
-      }
-      source = to;
-    }
-  }
+/** All passes over one row or column, in place: its pixels are at start, start + step, ... */
+function blurLine(
+  pixels: Uint8Array,
+  start: number,
+  step: number,
+  size: number,
+  kernel: BoxKernel,
+): void {
+  const pad = kernel.reach + 1;
+  const a = lineA.take(size + 2 * pad);
+  const b = lineB.take(size + 2 * pad);
+  for (let x = 0, at = start; x < size; x += 1, at += step) a[pad + x] = pixels[at]!;
+  boxPass(a, b, pad, 1, size, kernel);
+  boxPass(b, a, pad, 1, size, kernel);
+  boxPass(a, pixels, start, step, size, kernel);
 }
 
-/** One pass down all columns at once, row by row: neighbours in memory stay neighbours. */
-function boxColumns(from: Uint8Array, to: Uint8Array, size: number, kernel: BoxKernel): void {
-  const { reach, inner, outer } = kernel;
-  const total = totals.take(size);
-  const row = (y: number) => Math.min(Math.max(y, 0), size - 1) * size;
-  total.fill(0);
-  for (let y = -reach; y < reach; y += 1) {
-    for (let x = 0, at = row(y); x < size; x += 1, at += 1) total[x]! += from[at]!;
+/** One pass; `line` has its pixels from reach + 1 on, and room for as many repeated edge pixels. */
+function boxPass(
+  line: Uint8Array,
+  to: Uint8Array,
+  start: number,
+  step: number,
+  size: number,
+  { reach, inner, outer }: BoxKernel,
+): void {
+  const pad = reach + 1;
+  const first = line[pad]!;
+  const last = line[pad + size - 1]!;
+  for (let x = 0; x < pad; x += 1) {
+    line[x] = first;
+    line[pad + size + x] = last;
   }
-  for (let y = 0; y < size; y += 1) {
-    let [first, last] = [row(y - reach), row(y + reach)];
-    let [before, after] = [row(y - reach - 1), row(y + reach + 1)];
-    for (let x = 0, at = y * size; x < size; x += 1, at += 1) {
-      const sum = total[x]! + from[last + x]!;
-      const ends = from[before + x]! + from[after + x]!;
-      to[at] = (Math.imul(sum, inner) + Math.imul(ends, outer) + HALF) >>> 24;
-      total[x] = sum - from[first + x]!;
-    }
+  let total = 0; // of the 2·reach pixels that the window keeps when it moves on
+  for (let x = 1; x <= 2 * reach; x += 1) total += line[x]!;
+  for (let x = 0, at = start; x < size; x += 1, at += step) {
+    total = (total + line[x + 2 * reach + 1]!) | 0;
+    const ends = line[x]! + line[x + 2 * pad]!;
+    const sum = (Math.imul(total, inner) + Math.imul(ends, outer)) | 0;
+    to[at] = (sum + HALF) >>> 24;
+    total = (total - line[x + 1]!) | 0;
   }
 }

@@ -35,15 +35,14 @@ export function contrast(pixels: Uint8Array, factor: number): void {
 export function saturation(pixels: Uint8Array, factor: number): void {
   const n = pixels.length / 3;
   const f = Math.fround(factor);
-  const steps = Float32Array.from({ length: 511 }, (_, i) => f * (i - 255));
   for (let i = 0; i < n; i += 1) {
     const r = pixels[i]!;
     const g = pixels[i + n]!;
     const b = pixels[i + 2 * n]!;
     const base = lightness(r, g, b);
-    pixels[i] = clip(Math.fround(base + steps[r - base + 255]!));
-    pixels[i + n] = clip(Math.fround(base + steps[g - base + 255]!));
-    pixels[i + 2 * n] = clip(Math.fround(base + steps[b - base + 255]!));
+    pixels[i] = blend(base, f, r);
+    pixels[i + n] = blend(base, f, g);
+    pixels[i + 2 * n] = blend(base, f, b);
   }
 }
 
@@ -120,18 +119,21 @@ function lightness(r: number, g: number, b: number): number {
   return (19595 * r + 38470 * g + 7471 * b + 32768) >> 16;
 }
 
+/** What each byte becomes, built in place: a worker does this several times a view. */
+const table = new Uint8Array(256);
+
 function blendTable(base: number, factor: number): Uint8Array {
   const f = Math.fround(factor);
-  return Uint8Array.from({ length: 256 }, (_, v) =>
-    clip(Math.fround(base + Math.fround(f * (v - base)))),
-  );
+  for (let v = 0; v < 256; v += 1) table[v] = blend(base, f, v);
+  return table;
 }
 
 function replace(pixels: Uint8Array, table: Uint8Array): void {
   for (let i = 0; i < pixels.length; i += 1) pixels[i] = table[pixels[i]!]!;
 }
 
-/** Stored truncated: a byte array drops the fraction. */
-function clip(value: number): number {
-  return value <= 0 ? 0 : value >= 255 ? 255 : value;
+/** base + factor × (value - base) in float32, cut to 0..255; the byte array drops the fraction. */
+function blend(base: number, factor: number, value: number): number {
+  const blended = Math.fround(base + Math.fround(factor * (value - base)));
+  return blended <= 0 ? 0 : blended >= 255 ? 255 : blended;
 }

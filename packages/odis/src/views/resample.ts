@@ -21,7 +21,6 @@ interface Filter {
 }
 
 const interleaved = new Scratch((length) => new Uint8Array(length));
-const sums = new Scratch((length) => new Int32Array(length));
 
 /**
  * Cuts the box out, then resizes the cut-out to size × size (nothing from outside the box leaks
@@ -82,21 +81,23 @@ function verticalPass(
 ): void {
   const length = 3 * size;
   const plane = size * size;
-  const sum = sums.take(length);
-  for (let y = 0; y < size; y += 1) {
-    sum.fill(HALF);
-    for (let k = 0; k < taps; k += 1) {
-      const weight = weights[y * taps + k]!;
-      if (weight === 0) continue; // all but one, where the size does not change
-      const from = (first[y]! + k) * length;
-      for (let i = 0; i < length; i += 1) {
-        sum[i] = (sum[i]! + Math.imul(weight, rows[from + i]!)) | 0;
+  for (let y = 0, k0 = 0; y < size; y += 1, k0 += taps) {
+    const begin = first[y]! * length;
+    const end = k0 + taps;
+    for (let x = 0, to = y * size; x < size; x += 1, to += 1) {
+      let from = begin + 3 * x;
+      let r = HALF;
+      let g = HALF;
+      let b = HALF;
+      for (let k = k0; k < end; k += 1, from += length) {
+        const weight = weights[k]!;
+        r = (r + Math.imul(weight, rows[from]!)) | 0;
+        g = (g + Math.imul(weight, rows[from + 1]!)) | 0;
+        b = (b + Math.imul(weight, rows[from + 2]!)) | 0;
       }
-    }
-    for (let x = 0, i = 0, to = y * size; x < size; x += 1, i += 3, to += 1) {
-      out[to] = clip(sum[i]! >> BITS);
-      out[to + plane] = clip(sum[i + 1]! >> BITS);
-      out[to + 2 * plane] = clip(sum[i + 2]! >> BITS);
+      out[to] = clip(r >> BITS);
+      out[to + plane] = clip(g >> BITS);
+      out[to + 2 * plane] = clip(b >> BITS);
     }
   }
 }

@@ -1,0 +1,16 @@
+import { serve } from "../data/serve.js";
+import type { ViewConfig } from "./config.js";
+import { makeViews } from "./views.js";
+
+/** What {@link openViewLoader} hands to its worker threads. */
+export interface ViewSettings {
+  readonly views: ViewConfig;
+  /** side of a patch, pixels */
+  readonly patch: number;
+}
+
+await serve<ViewSettings>(
+  ({ views, patch }) =>
+    (sample, rng, into) =>
+      makeViews(sample, views, patch, rng, into),
+);
