@@ -52,7 +52,7 @@ export const prefixBytes = 8;
 export const longestHeader = 100_000_000;
 
 /** Bytes of a tensor; NaN or Infinity when the shape overflows. */
-export function byteLength({ dtype, shape }: TensorInfo): number {
+export function tensorBytes({ dtype, shape }: TensorInfo): number {
   return shape.reduce((product, side) => product * side, arrayOf[dtype].BYTES_PER_ELEMENT);
 }
 
@@ -64,7 +64,7 @@ export function formatHeader(
   let offset = 0;
   const entries = tensors.map(({ name, dtype, shape }) => {
     const begin = offset;
-    offset += byteLength({ dtype, shape });
+    offset += tensorBytes({ dtype, shape });
     return [name, { dtype: codes.get(dtype), shape, data_offsets: [begin, offset] }] as const;
   });
   const described =
@@ -154,7 +154,7 @@ function parseEntry(fail: (problem: string) => never, name: string, entry: unkno
     return fail(
       `${where} has data_offsets ${JSON.stringify(offsets)}, wanted [begin, end] in bytes.`,
     );
-  const wanted = byteLength({ dtype, shape });
+  const wanted = tensorBytes({ dtype, shape });
   if (end - begin !== wanted)
     return fail(
       `${where} has ${end - begin} bytes (data_offsets [${begin}, ${end}]), ` +

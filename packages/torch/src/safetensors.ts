@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { arrayOf, type TypedArray } from "./dtype.js";
 import { replaceFile } from "./replace-file.js";
 import {
-  byteLength,
+  tensorBytes,
   formatHeader,
   type Header,
   longestHeader,
@@ -13,7 +13,7 @@ import {
   type TensorInfo,
 } from "./safetensors-header.js";
 
-export { SafetensorsError, type TensorInfo } from "./safetensors-header.js";
+export { SafetensorsError, type TensorInfo, tensorBytes } from "./safetensors-header.js";
 
 /** A tensor in host memory. */
 export interface HostTensor extends TensorInfo {
@@ -222,7 +222,7 @@ function checkEntries(path: string, tensors: readonly TensorEntry[]): void {
     if (
       !(
         shape.every((side) => Number.isSafeInteger(side) && side >= 0) &&
-        Number.isSafeInteger(byteLength({ dtype, shape }))
+        Number.isSafeInteger(tensorBytes({ dtype, shape }))
       )
     )
       throw new SafetensorsError(
@@ -236,7 +236,7 @@ function checkEntries(path: string, tensors: readonly TensorEntry[]): void {
 function bytesOf(path: string, { name, dtype, shape, data }: TensorEntry): Uint8Array {
   const array = data();
   const wanted = arrayOf[dtype];
-  const elements = byteLength({ dtype, shape }) / wanted.BYTES_PER_ELEMENT;
+  const elements = tensorBytes({ dtype, shape }) / wanted.BYTES_PER_ELEMENT;
   if (!(array instanceof wanted) || array.length !== elements)
     throw new SafetensorsError(
       path,

@@ -1,0 +1,155 @@
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { replaceFile } from "@odis/torch";
+import { RunError } from "../errors.js";
+import { describeDifferences, differences } from "./differences.js";
+import { lock } from "./lock.js";
+
+/** Where everything of a run lies. */
+export interface RunLayout {
+  readonly path: string;
+  /** the resolved configuration */
+  readonly config: string;
+  /** a folder with one folder for each checkpoint */
+  readonly checkpoints: string;
+  readonly metrics: string;
+  /** images that could not be used, one JSON object a line */
+  readonly skipped: string;
+  readonly log: string;
+  /** TensorBoard's folder */
+  readonly events: string;
+  readonly report: string;
+}
+
+export function runLayout(path: string): RunLayout {
+  return {
+    path,
+    config: join(path, "config.json"),
+    checkpoints: join(path, "checkpoints"),
+    metrics: join(path, "metrics.jsonl"),
+    skipped: join(path, "skipped.jsonl"),
+    log: join(path, "log.txt"),
+    events: join(path, "events"),
+    report: join(path, "report.html"),
+  };
+}
+
+/** A run folder that this process writes into, and no other. */
+export class RunFolder implements Disposable {
+  constructor(
+    readonly layout: RunLayout,
+    /** whether the folder held this run already */
+    readonly existed: boolean,
+    private readonly unlock: () => void,
+  ) {}
+
+  /** Adds a line to log.txt. */
+  log(message: string): void {
+    appendFileSync(this.layout.log, `${new Date().toISOString()} ${message}\n`);
+  }
+
+  [Symbol.dispose](): void {
+    this.unlock();
+  }
+}
+
+/**
+ * Makes a run folder, or opens the one that this very run began in.
+ *
+ * @param config resolved configuration: everything that decides the run's numbers; plain JSON
+ * @throws RunError when the folder is a file, holds something else, belongs to a run with another
+ *   configuration, or is in use by another process
+ */
+export function openRunFolder(path: string, config: unknown): RunFolder {
+  const layout = runLayout(path);
+  makeFolder(path);
+  const unlock = lock(join(path, "lock"), `run folder ${path}`);
+  try {
+    const existed = existsSync(layout.config);
+    if (existed) checkSame(path, readRunConfig(path), config);
+    else claim(layout, config);
+    return new RunFolder(layout, existed, unlock);
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+/**
+ * The configuration of a run, for those who only read the folder.
+ *
+ * @throws RunError when the folder is missing or no run
+ */
+export function readRunConfig(path: string): unknown {
+  const { config } = runLayout(path);
+  let text: string;
+  try {
+    text = readFileSync(config, "utf8");
+  } catch (error) {
+    const problem = existsSync(path)
+      ? "is not a run folder (it has no config.json)"
+      : "does not exist";
+    throw new RunError(`${path}: ${problem}. Give the folder that odis pretrain --out made.`, {
+      cause: error,
+    });
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    return value;
+  } catch (error) {
+    throw new RunError(
+      `${config}: not JSON; the file was changed or damaged. Restore it from a copy.`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw new RunError(
+      `run folder ${path}: cannot be made (${error instanceof Error ? error.message : "unknown"}). ` +
+        `Choose another --out.`,
+      { cause: error },
+    );
+  }
+  if (!statSync(path).isDirectory())
+    throw new RunError(`run folder ${path}: is a file. Choose another --out.`);
+}
+
+function claim(layout: RunLayout, config: unknown): void {
+  const others = readdirSync(layout.path).filter(
+    (name) => name !== "lock" && !name.startsWith("."),
+  );
+  if (others.length > 0)
+    throw new RunError(
+      `run folder ${layout.path}: holds other files (${others.slice(0, 3).join(", ")}` +
+        `${others.length > 3 ? ", …" : ""}) and no config.json. Choose a new or an empty folder.`,
+    );
+  mkdirSync(layout.checkpoints, { recursive: true });
+  // Last: a folder with a config.json is a run folder, complete.
+  replaceFile(layout.config, (descriptor) =>
+    writeFileSync(descriptor, `${JSON.stringify(config, null, 2)}\n`),
+  );
+}
+
+function checkSame(path: string, there: unknown, config: unknown): void {
+  const here: unknown = JSON.parse(JSON.stringify(config)); // as it would be read back
+  const found = differences(there, here);
+  if (found.length > 0)
+    throw new RunError(
+      `run folder ${path}: already used by a run with another config: ${describeDifferences(found)}. ` +
+        `Choose another --out, or give the same settings to go on with that run.`,
+    );
+}
