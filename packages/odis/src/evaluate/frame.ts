@@ -1,0 +1,76 @@
+import type { Sample } from "../data/source.js";
+import type { Box, SceneObject } from "../objects/object.js";
+import { visiblePatches } from "../objects/patches.js";
+import { resampleBicubic, resampleNearest } from "../views/resample.js";
+
+/**
+ * Which part of an image an evaluation looks at. `center`: the published protocol's square, the
+ * middle 224/256 of the short side. `whole`: everything, squeezed to a square, so that no object
+ * is lost.
+ */
+export type Frame = "whole" | "center";
+
+/** How an image becomes network input; nothing is random. */
+export interface FrameOptions {
+  readonly frame: Frame;
+  /** side of the network's input, pixels; a multiple of `patch` */
+  readonly size: number;
+  readonly patch: number;
+}
+
+/** An image as a network sees it in evaluation, with its labelled objects. */
+export interface FramedImage {
+  /** index in its source */
+  readonly index: number;
+  readonly sample: Sample;
+  /** [3, size, size] */
+  readonly pixels: Uint8Array;
+  /** at least one */
+  readonly objects: readonly FramedObject[];
+}
+
+export interface FramedObject {
+  /** index in `sample.objects` */
+  readonly index: number;
+  readonly object: SceneObject;
+  /** [N], 1 = the patch belongs to the object */
+  readonly visible: Uint8Array;
+}
+
+/** The square of the original image that an evaluation looks at. */
+export function frameBox({ width, height }: Pick<Sample, "width" | "height">, frame: Frame): Box {
+  if (frame === "whole") return { x: 0, y: 0, width, height };
+  const side = Math.max(1, Math.round((Math.min(width, height) * 224) / 256));
+  return {
+    x: Math.round((width - side) / 2),
+    y: Math.round((height - side) / 2),
+    width: side,
+    height: side,
+  };
+}
+
+/** @returns [3, size, size] */
+export function framePixels(sample: Sample, { frame, size }: FrameOptions): Uint8Array {
+  const out = new Uint8Array(3 * size * size);
+  resampleBicubic(sample, { box: frameBox(sample, frame), flip: false }, size, out);
+  return out;
+}
+
+/**
+ * The patches of an object, by the rule that one pixel is enough: [N], 1 = visible.
+ *
+ * @returns undefined when no pixel of it is inside the frame
+ */
+export function frameObject(
+  sample: Sample,
+  object: SceneObject,
+  { frame, size, patch }: FrameOptions,
+): Uint8Array | undefined {
+  const inside = new Uint8Array(size * size);
+  const geometry = { box: frameBox(sample, frame), flip: false };
+  if (resampleNearest(object.pixels(), sample.width, geometry, size, inside) === 0)
+    return undefined;
+  const visible = new Uint8Array((size / patch) ** 2);
+  visiblePatches(inside, size, size, patch, { rule: "any", coverage: 1, margin: 0 }, visible);
+  return visible;
+}

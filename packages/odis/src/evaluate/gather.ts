@@ -1,0 +1,143 @@
+import type { DataSource } from "../data/source.js";
+import { BadImageError } from "../errors.js";
+import {
+  frameObject,
+  type FramedImage,
+  type FramedObject,
+  type FrameOptions,
+  framePixels,
+} from "./frame.js";
+
+/** One labelled object and where it comes from. */
+export interface Item {
+  /** name of its image */
+  readonly key: string;
+  /** index of its image in the source */
+  readonly image: number;
+  /** its index in the image's objects */
+  readonly object: number;
+  /** pixels of its mask, of the original image */
+  readonly area: number;
+}
+
+/** Turns images into feature rows, one per object, in the order in which they are pushed. */
+export interface Extractor {
+  push(image: FramedImage): void;
+  finish(): { readonly features: Float32Array; readonly width: number };
+}
+
+/** What an evaluation left out, and why. */
+export interface Omissions {
+  /** images that could not be read */
+  readonly skipped: readonly { readonly key: string; readonly reason: string }[];
+  /** objects outside the frame */
+  readonly lost: number;
+  /** objects without a class */
+  readonly unlabelled: number;
+  /** objects under `minArea` */
+  readonly small: number;
+}
+
+export interface GatherOptions extends FrameOptions {
+  /** images to read at most; the first ones */
+  readonly limit?: number | undefined;
+  /** objects that cover less than this share of their image are left out, 0..1 */
+  readonly minArea?: number | undefined;
+  readonly onProgress?: ((done: number, of: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The objects of a source in a fixed order, and each extractor's features of them. */
+export interface Gathered<Name extends string> {
+  readonly items: readonly Item[];
+  /** [n] classes */
+  readonly labels: Int32Array;
+  readonly features: Readonly<Record<Name, { features: Float32Array; width: number }>>;
+  /** images that were read */
+  readonly images: number;
+  readonly omitted: Omissions;
+}
+
+/** Images being decoded while the engine works on earlier ones. */
+const readAhead = 8;
+
+/** Reads a source once and feeds every extractor; images that cannot be read are named and left out. */
+export async function gather<Name extends string>(
+  source: DataSource,
+  options: GatherOptions,
+  extractors: Readonly<Record<Name, Extractor>>,
+): Promise<Gathered<Name>> {
+  const items: Item[] = [];
+  const labels: number[] = [];
+  const skipped: { key: string; reason: string }[] = [];
+  const counts = { lost: 0, unlabelled: 0, small: 0 };
+  const of = Math.min(source.size, options.limit ?? source.size);
+  const named = Object.entries<Extractor>(extractors);
+  let images = 0;
+  for await (const { index, read } of readInOrder(source, of, options.signal)) {
+    if (read instanceof BadImageError) skipped.push({ key: read.key, reason: read.reason });
+    else {
+      images += 1;
+      const objects = frameObjects(read, options, counts);
+      if (objects.length > 0) {
+        const image = { index, sample: read, pixels: framePixels(read, options), objects };
+        for (const [, extractor] of named) extractor.push(image);
+        for (const { index: object, object: found } of objects) {
+          items.push({ key: read.key, image: index, object, area: found.area });
+          labels.push(found.label);
+        }
+      }
+    }
+    options.onProgress?.(index + 1, of);
+  }
+  const features = Object.fromEntries(named.map(([name, extractor]) => [name, extractor.finish()]));
+  return {
+    items,
+    labels: Int32Array.from(labels),
+    features: features as Gathered<Name>["features"],
+    images,
+    omitted: { skipped, ...counts },
+  };
+}
+
+type Sample = Awaited<ReturnType<DataSource["read"]>>;
+
+async function* readInOrder(
+  source: DataSource,
+  of: number,
+  signal?: AbortSignal,
+): AsyncGenerator<{ readonly index: number; readonly read: Sample | BadImageError }> {
+  const open = (index: number): Promise<Sample | BadImageError> =>
+    source.read(index).catch((error: unknown) => {
+      if (error instanceof BadImageError) return error;
+      throw error;
+    });
+  const waiting: Promise<Sample | BadImageError>[] = [];
+  for (let index = 0; index < of; index += 1) {
+    signal?.throwIfAborted();
+    while (waiting.length < readAhead && index + waiting.length < of) {
+      const next = open(index + waiting.length);
+      next.catch(() => undefined); // reported when its turn comes
+      waiting.push(next);
+    }
+    yield { index, read: await waiting.shift()! };
+  }
+}
+
+function frameObjects(
+  sample: Sample,
+  options: GatherOptions,
+  counts: { lost: number; unlabelled: number; small: number },
+): FramedObject[] {
+  const least = (options.minArea ?? 0) * sample.width * sample.height;
+  return sample.objects.flatMap((object, index) => {
+    if (object.label < 0) counts.unlabelled += 1;
+    else if (object.area < least) counts.small += 1;
+    else {
+      const visible = frameObject(sample, object, options);
+      if (visible) return [{ index, object, visible }];
+      counts.lost += 1;
+    }
+    return [];
+  });
+}

@@ -1,0 +1,108 @@
+import { basename } from "node:path";
+import type { MetricsRow } from "../../train/loop.js";
+import { count } from "../table.js";
+import { valueText } from "./axis.js";
+import { curves } from "./curves.js";
+import { Html, html } from "./html.js";
+import type { RunRecord, SkippedImage } from "./record.js";
+import { scores } from "./scores.js";
+import { style } from "./style.js";
+
+/** The parts of a report that need pictures; undefined where data or network were not at hand. */
+export interface Pictures {
+  readonly views: Html | undefined;
+  readonly attention: Html | undefined;
+  readonly neighbours: Html | undefined;
+}
+
+export interface PageFacts {
+  /** images of the training data */
+  readonly images: number | undefined;
+  /** the data set in words */
+  readonly data: string;
+  /** commands that make this run again */
+  readonly commands: readonly string[];
+}
+
+/** The whole report as one HTML file: no script, nothing loaded from elsewhere. */
+export function page(run: RunRecord, facts: PageFacts, pictures: Pictures): string {
+  const name = basename(run.folder);
+  const { rows, evaluation } = run;
+  const section = (title: string, body: Html | undefined, otherwise: string): Html =>
+    html`<section><h2>${title}</h2>${body ?? html`<p class="note">${otherwise}</p>`}</section>`;
+  const body = html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>${name} – odis report</title><style>${new Html(style)}</style></head>
+<body><main>
+<header><h1>${name}</h1><p class="lead">Object-level self-distillation, recipe <b>${run.recipe.name}</b>, on ${facts.data}</p>${summary(run, facts)}</header>
+${section("How good the features are", evaluation && scores(evaluation), `Not evaluated yet: odis evaluate ${run.folder}`)}
+${section("Nearest neighbours", pictures.neighbours && html`<p class="note">Test objects drawn by chance, one a class as far as possible, and the bank’s most similar objects by the teacher’s features with masks; ✓ marks the same class, ✗ another one. The number is the cosine similarity.</p>${pictures.neighbours}`, "No neighbours: they need an evaluation of the run, and its data.")}
+${section("Where [OBJ] looks", pictures.attention && html`<p class="note">Attention of the teacher’s [OBJ] token in its last block, the mean over heads, brightest where it looks most. With the mask it can only look at the object’s patches (outlined); without it, anywhere.</p>${pictures.attention}`, "No attention maps: they need a checkpoint and the data.")}
+${section("Example views", pictures.views && html`${viewsKey}${pictures.views}`, "No example views: the training data could not be read.")}
+${section("Curves", rows.length > 0 ? html`<p class="note">Neighbouring steps are averaged; the tint reaches from the lowest to the highest. Point at a curve for its numbers.</p>${curves(rows, run.recipe)}` : undefined, "No metrics yet.")}
+${section("Images left out", skippedList(run), "None: every image could be used.")}
+<section><h2>How to make this run again</h2>${facts.commands.map((command) => html`<pre>${command}</pre>`)}
+<details><summary>Resolved configuration</summary><pre>${JSON.stringify(run.config, null, 2)}</pre></details></section>
+</main></body></html>
+`;
+  return body.markup;
+}
+
+function summary({ recipe, rows }: RunRecord, { images }: PageFacts): Html {
+  const last = rows.at(-1);
+  const { dim, depth, heads, patch } = recipe.model;
+  const facts: [string, string | undefined][] = [
+    ["images", images === undefined ? undefined : count(images)],
+    ["steps", last && count(last.step + 1)],
+    ["batch", count(recipe.optim.batch)],
+    ["time", last && duration(last.time)],
+    ["images/s", rows.length > 0 ? valueText(median(rows)) : undefined],
+    ["loss", last && valueText(last.loss)],
+    ["network", `ViT ${dim} wide, ${depth} blocks, ${heads} heads, patch ${patch}`],
+    [
+      "views",
+      `${recipe.views.globals.count} × ${recipe.views.globals.size} px + ${recipe.views.locals.count} × ${recipe.views.locals.size} px`,
+    ],
+    ["seed", String(recipe.seed)],
+  ];
+  return html`<dl class="facts">${facts.map(([name, value]) => value !== undefined && html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+}
+
+const viewsKey = html`<p class="note">What training cuts from an image (an example, drawn with the run’s own settings).</p>
+<ul class="key"><li><svg viewBox="0 0 20 20" aria-hidden="true"><rect x="2" y="2" width="16" height="16" fill="#9aa" /><path class="edge-back" d="M2,2h16v16h-16z"/><path class="edge" d="M2,2h16v16h-16z"/></svg>visible: [OBJ] may look there</li>
+<li><svg viewBox="0 0 20 20" aria-hidden="true"><rect x="2" y="2" width="16" height="16" fill="#9aa"/><path class="lid" d="M2,2h16v16h-16z"/><path class="stroke" d="M2,18l16,-16"/></svg>hidden: the student must guess it</li>
+<li><svg viewBox="0 0 20 20" aria-hidden="true"><rect x="2" y="2" width="16" height="16" fill="#9aa"/><path class="shade" d="M2,2h16v16h-16z"/></svg>shaded: not the object</li>
+<li><svg viewBox="0 0 20 20" aria-hidden="true"><rect x="2" y="2" width="16" height="16" fill="#777"/><rect class="frame" x="3" y="3" width="14" height="14"/></svg>place of a global view</li></ul>`;
+
+/** Unreadable images of training and of evaluation, each once. */
+function skippedList({ skipped, evaluation }: RunRecord): Html | undefined {
+  const all = [
+    ...skipped,
+    ...(evaluation?.train.omitted.skipped ?? []),
+    ...(evaluation?.test.omitted.skipped ?? []),
+  ];
+  const once = [...new Map(all.map((image) => [image.key, image])).values()];
+  if (once.length === 0) return undefined;
+  const line = ({ key, reason }: SkippedImage): Html => html`<li>${key}: ${reason}</li>`;
+  const first = 20;
+  return html`<p>${count(once.length)} ${once.length === 1 ? "image" : "images"} could not be used:</p>
+<ul class="plain">${once.slice(0, first).map(line)}</ul>
+${once.length > first && html`<details><summary>${count(once.length - first)} more</summary><ul class="plain">${once.slice(first).map(line)}</ul></details>`}`;
+}
+
+function median(rows: readonly MetricsRow[]): number {
+  const sorted = rows.map(({ imagesPerSecond }) => imagesPerSecond).sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)]!;
+}
+
+/** 75 -> `1 min 15 s` */
+function duration(seconds: number): string {
+  const [h, m, s] = [
+    Math.floor(seconds / 3600),
+    Math.floor(seconds / 60) % 60,
+    Math.floor(seconds % 60),
+  ];
+  if (h > 0) return `${h} h ${m} min`;
+  return m > 0 ? `${m} min ${s} s` : `${s} s`;
+}

@@ -1,0 +1,96 @@
+import type { Sample } from "../../data/sample.js";
+import { Rng } from "../../rng.js";
+import type { Recipe } from "../../train/recipe.js";
+import { makeViews, type PixelSlot, type ViewReport, type ViewSlot } from "../../views/views.js";
+import { type Html, html } from "./html.js";
+import { cells, fromPlanar, outline, pngAddress, shrunk } from "./pictures.js";
+
+const mostLocals = 5;
+
+/** An image beside the views that training would cut from it, visible and hidden patches drawn. */
+export async function viewsRow(sample: Sample, recipe: Recipe, seed: number): Promise<Html> {
+  const { views, model } = recipe;
+  const { size } = views.globals;
+  const patches = (size / model.patch) ** 2;
+  const global: ViewSlot[] = Array.from({ length: views.globals.count }, () => ({
+    pixels: new Uint8Array(3 * size * size),
+    visible: new Uint8Array(patches),
+    hidden: new Uint8Array(patches),
+  }));
+  const local: PixelSlot[] = Array.from({ length: views.locals.count }, () => ({
+    pixels: new Uint8Array(3 * views.locals.size ** 2),
+  }));
+  const rng = new Rng("report", recipe.seed, seed);
+  const report = makeViews(sample, views, model.patch, rng, { global, local });
+  const globals = await Promise.all(
+    global.map((slot, i) => globalView(slot, size, model.patch, `global view ${i + 1}`, report, i)),
+  );
+  const locals = await Promise.all(
+    local.slice(0, mostLocals).map(async ({ pixels }, i) => {
+      const address = await pngAddress(fromPlanar(pixels, views.locals.size));
+      return html`<img class="local" src="${address}" alt="local view ${i + 1}" width="${views.locals.size}" height="${views.locals.size}">`;
+    }),
+  );
+  return html`<div class="views">
+<figure>${await original(sample, report)}<figcaption>${sample.key}</figcaption></figure>
+${globals}
+${locals.length > 0 && html`<figure><div class="locals">${locals}</div><figcaption>local views${views.locals.count > mostLocals && `, ${mostLocals} of ${views.locals.count}`}</figcaption></figure>`}
+</div>`;
+}
+
+/** The whole image with the chosen object's outline and the places of the global views. */
+async function original(sample: Sample, report: ViewReport): Promise<Html> {
+  const { width, height } = sample;
+  const picture = await shrunk(sample, 320);
+  const object = sample.objects[report.object];
+  // Outlined on a coarser grid where the image is large: the path would be larger than the picture.
+  const step = Math.max(1, Math.ceil(Math.max(width, height) / 160));
+  const [columns, rows] = [Math.ceil(width / step), Math.ceil(height / step)];
+  const mask = object?.pixels();
+  const bits = Uint8Array.from({ length: columns * rows }, (_, i) =>
+    mask ? mask[Math.floor(i / columns) * step * width + (i % columns) * step]! : 0,
+  );
+  return html`<svg class="picture" viewBox="0 0 ${width} ${height}" role="img" aria-label="the image with its chosen object outlined and the global views framed">
+<image href="${await pngAddress(picture)}" width="${width}" height="${height}" preserveAspectRatio="none"/>
+${report.global.map(({ box }) => html`<rect class="frame" x="${box.x}" y="${box.y}" width="${box.width}" height="${box.height}"/>`)}
+<path class="edge-back" d="${outline(bits, columns, rows, step)}"/><path class="edge" d="${outline(bits, columns, rows, step)}"/>
+</svg>`;
+}
+
+async function globalView(
+  { pixels, visible, hidden }: ViewSlot,
+  size: number,
+  patch: number,
+  name: string,
+  { present, tries }: ViewReport,
+  index: number,
+): Promise<Html> {
+  const side = size / patch;
+  const picture = await shrunk(fromPlanar(pixels, size), 224);
+  const edge = outline(visible, side, side, patch);
+  const hiddenCount = hidden.reduce((sum, bit) => sum + bit, 0);
+  const visibleCount = visible.reduce((sum, bit) => sum + bit, 0);
+  const words = present[index]
+    ? `${visibleCount} of ${side * side} patches visible`
+    : "object not present";
+  const drawn = tries[index]! > 1 ? `, ${tries[index]} tries` : "";
+  return html`<figure>
+<svg class="picture${size < 128 ? " pixelated" : ""}" viewBox="0 0 ${size} ${size}" role="img" aria-label="${name}: ${words}, ${hiddenCount} hidden">
+<image href="${await pngAddress(picture)}" width="${size}" height="${size}"/>
+<path class="shade" d="${cells(
+    visible.map((bit) => 1 - bit),
+    side,
+    patch,
+  )}"/>
+<g class="hidden"><path class="lid" d="${cells(hidden, side, patch)}"/>${hiddenCrosses(hidden, side, patch)}</g>
+<path class="edge-back" d="${edge}"/><path class="edge" d="${edge}"/>
+</svg><figcaption>${name}: ${words}${hiddenCount > 0 && `, ${hiddenCount} hidden`}${drawn}</figcaption></figure>`;
+}
+
+/** A stroke from corner to corner of every hidden patch: seen without telling colours apart. */
+function hiddenCrosses(hidden: Uint8Array, side: number, patch: number): Html {
+  const strokes = Array.from(hidden, (bit, i) =>
+    bit ? `M${(i % side) * patch},${(Math.floor(i / side) + 1) * patch}l${patch},${-patch}` : "",
+  );
+  return html`<path class="stroke" d="${strokes.join("")}"/>`;
+}
