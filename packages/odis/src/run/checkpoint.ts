@@ -246,6 +246,10 @@ function freeBytes(folder: string): number {
   return bavail * bsize;
 }
 
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1e6)} MB`;
+}
+
 class DiskFull extends Error {}
 
 function checkSpace(folder: string, tensors: readonly TensorEntry[]): void {
@@ -263,7 +267,6 @@ function refusal(
   if (code === undefined && !(cause instanceof DiskFull)) return error; // not the disk's fault
   const previous = listCheckpoints(folder)[0]?.path;
   const stands = previous === undefined ? "there is no earlier checkpoint" : `${previous} stands`;
-  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`;
   const reason =
     cause instanceof DiskFull || code === "ENOSPC" || code === "EDQUOT"
       ? `disk full: it needs ${megabytes(neededBytes(tensors))}, free are ${megabytes(freeBytes(folder))} ` +

@@ -19,12 +19,15 @@ export function differences(left: unknown, right: unknown, path = ""): readonly 
 
 /** `optim.lr is 0.0005 there and 0.001 here; seed is 0 there and 1 here; and 3 more` */
 export function describeDifferences(found: readonly Difference[], shown = 3): string {
-  const show = (value: unknown): string => (value === undefined ? "unset" : JSON.stringify(value));
   const parts = found
     .slice(0, shown)
     .map(({ path, left, right }) => `${path} is ${show(left)} there and ${show(right)} here`);
   const rest = found.length - parts.length;
   return [...parts, ...(rest > 0 ? [`and ${rest} more`] : [])].join("; ");
+}
+
+function show(value: unknown): string {
+  return value === undefined ? "unset" : JSON.stringify(value);
 }
 
 function isTree(value: unknown): value is Readonly<Record<string, unknown>> {
