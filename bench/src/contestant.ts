@@ -1,0 +1,67 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+/** What a contestant prints after a block of steps. */
+export interface BlockReport {
+  /** of each step of the block */
+  readonly seconds: readonly number[];
+  /** largest resident memory of the process so far, bytes */
+  readonly peakRss: number;
+  /** page faults so far that were served without disk */
+  readonly minorFaults: number;
+  readonly threads: number;
+  /** files of the BLAS in the process */
+  readonly blas: readonly string[];
+  readonly loss: number;
+}
+
+/**
+ * A child process that computes only when asked: it sleeps on its standard input, runs as many steps
+ * as the line says, and answers with one line of JSON. So contestants can be timed in turn, each in
+ * memory of its own, while the others do nothing.
+ */
+export class Contestant {
+  readonly reports: BlockReport[] = [];
+  private readonly child: ChildProcess;
+  private readonly answers: AsyncIterator<string>;
+
+  constructor(
+    readonly name: string,
+    command: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv,
+  ) {
+    this.child = spawn(command, args, { env, stdio: ["pipe", "pipe", "inherit"] });
+    this.child.on("error", (error) => {
+      console.error(`bench: cannot start ${name} (${command}): ${error.message}`);
+    });
+    this.answers = createInterface({ input: this.child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  /** Runs a block; blocks with `counted` off warm up and are not reported. */
+  async run(steps: number, counted = true): Promise<void> {
+    this.child.stdin!.write(`${steps}\n`);
+    const { value, done } = await this.answers.next();
+    if (done)
+      throw new Error(
+        `${this.name} ended before it answered. Its own message stands above; ` +
+          `the peer needs Debian's package python3-torch.`,
+      );
+    if (counted) this.reports.push(JSON.parse(value) as BlockReport);
+  }
+
+  get seconds(): number[] {
+    return this.reports.flatMap((report) => report.seconds);
+  }
+
+  get last(): BlockReport {
+    return this.reports.at(-1)!;
+  }
+
+  async end(): Promise<void> {
+    if (this.child.exitCode !== null) return;
+    this.child.stdin!.end();
+    await once(this.child, "exit");
+  }
+}

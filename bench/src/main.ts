@@ -1,0 +1,68 @@
+import { cpus, loadavg } from "node:os";
+import { parseArgs } from "node:util";
+import { runtimeInfo } from "@odis/torch";
+import { benchAttention } from "./attention.js";
+import { benchBridge } from "./bridge.js";
+import { benchLoader } from "./loader.js";
+import { benchMemory } from "./memory.js";
+import { benchSgemm } from "./sgemm.js";
+import { benchStep, type PairOptions } from "./step.js";
+
+const usage = `npm run bench -- [NAME...] [options]
+
+  sgemm      rate of a large matrix product
+  bridge     cost of one call into the engine
+  attention  the fused attention beside the composed one
+  loader     images per second of the data workers
+  memory     resident memory over 1,000 training steps
+  small      a training step of a small model, in turn with the same step in eager PyTorch
+  step       the same for ViT-S/16 with 2x224 + 10x96 views (minutes)
+
+Without names: all but step.
+
+  --threads N   default 2
+  --rounds N    blocks of each contestant in step and small, default 5
+  --no-peer     leave eager PyTorch out`;
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  allowNegative: true,
+  options: {
+    threads: { type: "string", default: "2" },
+    rounds: { type: "string", default: "5" },
+    peer: { type: "boolean", default: true },
+    help: { type: "boolean", default: false },
+  },
+});
+const threads = Number(values.threads);
+const pair = (stepsPerBlock: number): PairOptions => ({
+  threads,
+  rounds: Number(values.rounds),
+  stepsPerBlock,
+  peer: values.peer,
+});
+
+const benches = new Map<string, () => void | Promise<void>>([
+  ["sgemm", () => benchSgemm(threads)],
+  ["bridge", benchBridge],
+  ["attention", () => benchAttention(threads)],
+  ["loader", benchLoader],
+  ["memory", benchMemory],
+  ["small", () => benchStep("small", pair(5))],
+  ["step", () => benchStep("vit-s", pair(1))],
+]);
+
+const names =
+  positionals.length > 0 ? positionals : [...benches.keys()].filter((n) => n !== "step");
+const unknown = names.find((name) => !benches.has(name));
+if (values.help || unknown !== undefined) {
+  if (unknown !== undefined) console.error(`bench: there is no bench "${unknown}"\n`);
+  console.log(usage);
+  process.exit(unknown === undefined ? 0 : 2);
+}
+
+const { version, blas } = runtimeInfo();
+console.log(`LibTorch ${version}, BLAS ${blas}, ${cpus().length} cores (${cpus()[0]?.model})`);
+// A figure from a busy machine must say so.
+console.log(`load of the machine at the start: ${loadavg()[0]!.toFixed(2)}`);
+for (const name of names) await benches.get(name)!();

@@ -1,0 +1,36 @@
+/** Middle of the values; the mean of the two middle ones when their number is even. */
+export function median(values: readonly number[]): number {
+  if (values.length === 0) throw new Error("internal: median of nothing");
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Wall-clock seconds of one call. */
+export function seconds(run: () => void): number {
+  const began = performance.now();
+  run();
+  return (performance.now() - began) / 1000;
+}
+
+/** Seconds of each of `count` calls, after `warmup` calls that are not counted. */
+export function repeat(run: () => void, count: number, warmup = 1): number[] {
+  for (let i = 0; i < warmup; i += 1) run();
+  return Array.from({ length: count }, () => seconds(run));
+}
+
+/**
+ * Runs the contestants in turn (a, b, a, b, ...), so that whatever else the machine does meets all of
+ * them alike, and returns each one's seconds in its own list.
+ */
+export function interleaved(
+  contestants: readonly (() => void)[],
+  rounds: number,
+  warmup = 1,
+): number[][] {
+  for (let i = 0; i < warmup; i += 1) for (const run of contestants) run();
+  const taken: number[][] = contestants.map(() => []);
+  for (let round = 0; round < rounds; round += 1)
+    for (const [index, run] of contestants.entries()) taken[index]!.push(seconds(run));
+  return taken;
+}

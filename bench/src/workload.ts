@@ -1,0 +1,79 @@
+import { readFileSync } from "node:fs";
+import type { Batch } from "../../packages/odis/dist/data/batch.js";
+import { knobsAt, type Knobs } from "../../packages/odis/dist/train/knobs.js";
+import { type Recipe, recipeSchema } from "../../packages/odis/dist/train/recipe.js";
+
+/** What is timed: files of `workloads/`, which the Python peer reads, too. */
+export const workloads = ["vit-s", "small"] as const;
+export type WorkloadName = (typeof workloads)[number];
+
+export function loadRecipe(name: WorkloadName): Recipe {
+  const path = new URL(`../workloads/${name}.json`, import.meta.url);
+  return recipeSchema.parse(JSON.parse(readFileSync(path, "utf8")));
+}
+
+/** Schedules in the middle of a long run: nothing is frozen or warming up. */
+export function midRunKnobs(recipe: Recipe): Knobs {
+  const length = { stepsPerEpoch: 1000, totalSteps: 800_000 };
+  return knobsAt(recipe, length, 400_000);
+}
+
+/** Share of the patches that every other global view hides; the others hide none (mean: 15 %). */
+const HIDDEN_SHARE = 0.3;
+
+/**
+ * A batch as the loader makes them, of noise: the object in the middle of every global view, every
+ * other global view with hidden patches, spread evenly.
+ */
+export function syntheticBatch({ model, views, optim }: Recipe): Batch {
+  const B = optim.batch;
+  const { globals, locals } = views;
+  const side = globals.size / model.patch;
+  const N = side * side;
+  const rows = globals.count * B;
+  const middle = (at: number): boolean =>
+    at >= Math.floor(side / 4) && at < side - Math.floor(side / 4);
+
+  const object = Uint8Array.from({ length: N }, (_, n) =>
+    Number(middle(n % side) && middle(Math.floor(n / side))),
+  );
+  const guessed = Math.round(HIDDEN_SHARE * N);
+  const visible = new Uint8Array(rows * N);
+  const hidden = new Uint8Array(rows * N);
+  for (let row = 0; row < rows; row += 1) {
+    visible.set(object, row * N);
+    if (row % 2 === 1)
+      for (let m = 0; m < guessed; m += 1) hidden[row * N + Math.floor((m * N) / guessed)] = 1;
+  }
+  return {
+    step: 0,
+    size: B,
+    keys: Array.from({ length: B }, (_, b) => `synthetic ${b}`),
+    global: {
+      views: globals.count,
+      size: globals.size,
+      pixels: noise(rows * 3 * globals.size ** 2),
+      visible,
+      hidden,
+      present: new Uint8Array(rows).fill(1),
+    },
+    local: {
+      views: locals.count,
+      size: locals.size,
+      pixels: noise(locals.count * B * 3 * locals.size ** 2),
+      present: new Uint8Array(locals.count * B).fill(1),
+    },
+    stats: { tries: [1, 1], absent: 0, skipped: [] },
+  };
+}
+
+/** Bytes of a linear congruential generator: noise enough for a clock. */
+function noise(length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let state = 1;
+  for (let i = 0; i < length; i += 1) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    bytes[i] = state >>> 24;
+  }
+  return bytes;
+}
