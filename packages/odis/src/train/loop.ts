@@ -83,12 +83,24 @@ export async function* trainSteps(
   }
 }
 
-function termsOf({ terms, teacherEntropy, marginalEntropy, kl, gradientNorms }: ReturnType<typeof trainStep>) {
+function termsOf({
+  terms,
+  teacherEntropy,
+  marginalEntropy,
+  kl,
+  gradientNorms,
+}: ReturnType<typeof trainStep>) {
   const { total: loss, object, patch, koleo } = terms;
   const gradNorm = Math.hypot(...gradientNorms.filter((norm) => !Number.isNaN(norm)));
   return { loss, object, patch, koleo, teacherEntropy, marginalEntropy, kl, gradNorm };
 }
 
-function scheduled({ lr, weightDecay, teacherMomentum, objectTemperature, patchTemperature }: Knobs) {
+function scheduled({
+  lr,
+  weightDecay,
+  teacherMomentum,
+  objectTemperature,
+  patchTemperature,
+}: Knobs) {
   return { lr, weightDecay, teacherMomentum, objectTemperature, patchTemperature };
 }

@@ -34,11 +34,17 @@ export interface StudentOutputs {
   readonly features: Tensor;
 }
 
-export function upload(batch: Batch, layout: TokenLayout, patch: number, device: string): DeviceViews {
+export function upload(
+  batch: Batch,
+  layout: TokenLayout,
+  patch: number,
+  device: string,
+): DeviceViews {
   const { global, local, size: B } = batch;
   const views = global.views * B;
   const N = (global.size / patch) ** 2;
-  const bools = (bytes: Uint8Array): Tensor => fromBuffer(bytes, [views, N], { dtype: "bool" }).to({ device });
+  const bools = (bytes: Uint8Array): Tensor =>
+    fromBuffer(bytes, [views, N], { dtype: "bool" }).to({ device });
   const rows = hiddenRows(global.hidden, views, N);
   const M = rows.view.length;
   const index = BigInt64Array.from(rows.view, (view, m) =>
@@ -58,7 +64,12 @@ export function upload(batch: Batch, layout: TokenLayout, patch: number, device:
 }
 
 /** Runs the teacher on the global views; call without gradient. */
-export function teacherTargets(state: TrainState, views: DeviceViews, B: number, knobs: Knobs): Targets {
+export function teacherTargets(
+  state: TrainState,
+  views: DeviceViews,
+  B: number,
+  knobs: Knobs,
+): Targets {
   const { teacher, centers, recipe } = state;
   const { loss } = recipe;
   const { layout } = teacher.backbone;

@@ -1,5 +1,7 @@
 import { z } from "zod";
-import { viewConfig } from "../views/config.js";
+import { type ConfigLayer, resolveConfig } from "../config.js";
+import { ConfigError } from "../errors.js";
+import { checkViewSizes, viewConfig } from "../views/config.js";
 
 const positive = z.number().positive();
 const share = z.number().min(0).max(1);
@@ -103,4 +105,20 @@ export const recipeSchema = z.strictObject({
     .prefault({}),
 });
 
-export type Recipe = z.infer<typeof recipeSchema>;
+export type Recipe = ReturnType<typeof resolveConfig<typeof recipeSchema>>;
+
+/**
+ * A complete, frozen recipe from layers of settings over the defaults.
+ *
+ * @throws ConfigError one line for each problem, before anything runs
+ */
+export function resolveRecipe(layers: readonly ConfigLayer[]): Recipe {
+  const recipe = resolveConfig(recipeSchema, layers);
+  const { dim, heads, patch } = recipe.model;
+  if (dim % heads !== 0)
+    throw new ConfigError(
+      `model.dim: got ${dim}; wanted a multiple of model.heads (${heads}), e.g. ${Math.ceil(dim / heads) * heads}`,
+    );
+  checkViewSizes(recipe.views, patch);
+  return recipe;
+}

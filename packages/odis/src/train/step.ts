@@ -47,7 +47,11 @@ export function trainStep(state: TrainState, batch: Batch, knobs: Knobs): StepRe
 
   optimizer.zeroGrad();
   loss.total.backward();
-  const gradientNorms = clipGradients(student.parameters(), recipe.optim.clip, recipe.optim.clipScope);
+  const gradientNorms = clipGradients(
+    student.parameters(),
+    recipe.optim.clip,
+    recipe.optim.clipScope,
+  );
   if (knobs.freezeLastLayer)
     for (const weight of student.head.lastLayer.parameters()) weight.grad = undefined;
   optimizer.step(knobs);
@@ -71,7 +75,10 @@ function targetStatistics(
   return noGrad(() => {
     const entropy = (p: Tensor): Tensor => p.mul(p.clampMin(1e-30).log()).sum(-1).neg();
     const rows = entropy(targets).flatten().toNumbers(); // [G * B]
-    const teacherEntropy = pairs.reduce((sum, weight, at) => sum + weight * rows[at % rows.length]!, 0);
+    const teacherEntropy = pairs.reduce(
+      (sum, weight, at) => sum + weight * rows[at % rows.length]!,
+      0,
+    );
     return { teacherEntropy, marginalEntropy: entropy(targets.mean([0, 1])).item() };
   });
 }
