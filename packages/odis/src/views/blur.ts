@@ -38,9 +38,10 @@ function boxKernel(radius: number): BoxKernel {
   const above = f((2 * whole + 1) * f(f(whole * (whole + 1)) - f(3 * variance)));
   const below = f(6 * f(variance - (whole + 1) * (whole + 1)));
   const exact = f(whole + f(above / below));
-  const reach = Math.trunc(exact);
-  const inner = Math.trunc(f(2 ** 24 / f(f(exact * 2) + 1)));
-  return { reach, inner, outer: Math.trunc((2 ** 24 - (2 * reach + 1) * inner) / 2) };
+  const reach = exact | 0;
+  const inner = f(2 ** 24 / f(f(exact * 2) + 1)) | 0;
+  const outer = (2 ** 24 - (2 * reach + 1) * inner) >> 1;
+  return { reach, inner, outer };
 }
 
 /** All passes over one row or column, in place: its pixels are at start, start + step, ... */
@@ -79,10 +80,10 @@ function boxPass(
   let total = 0; // of the 2·reach pixels that the window keeps when it moves on
   for (let x = 1; x <= 2 * reach; x += 1) total += line[x]!;
   for (let x = 0, at = start; x < size; x += 1, at += step) {
-    total = (total + line[x + 2 * reach + 1]!) | 0;
+    total += line[x + 2 * reach + 1]!;
     const ends = line[x]! + line[x + 2 * pad]!;
     const sum = (Math.imul(total, inner) + Math.imul(ends, outer)) | 0;
     to[at] = (sum + HALF) >>> 24;
-    total = (total - line[x + 1]!) | 0;
+    total -= line[x + 1]!;
   }
 }

@@ -46,13 +46,17 @@ export function saturation(pixels: Uint8Array, factor: number): void {
   }
 }
 
-/** Sixths of the colour circle and the position within, for each 8-bit hue. */
-const sector = Uint8Array.from({ length: 256 }, (_, h) => Math.floor((h * 6) / 255) % 6);
+/** For each 8-bit hue its sixth of the colour circle, and the position within the sixth. */
+const sixth = Uint8Array.from({ length: 256 }, (_, h) => Math.floor((h * 6) / 255) % 6);
 const within = Float32Array.from(
   { length: 256 },
   (_, h) => (h * 6) / 255 - Math.floor((h * 6) / 255),
 );
 const unit = Float32Array.from({ length: 256 }, (_, s) => s / 255);
+/** For each sixth the channel (0 red, 1 green, 2 blue) that is largest, between, smallest. */
+const largest = Uint8Array.of(0, 1, 1, 2, 2, 0);
+const between = Uint8Array.of(1, 0, 2, 1, 0, 2);
+const smallest = Uint8Array.of(2, 2, 0, 0, 1, 1);
 
 /** Turns the colour circle through 8-bit hue, saturation and value; lossy even at 0, as published. */
 export function hue(pixels: Uint8Array, turn: number): void {
@@ -72,27 +76,23 @@ export function hue(pixels: Uint8Array, turn: number): void {
     }
     const h = (hueOf(r, g, b, value, range) + shift) & 255;
 
+    const k = sixth[h]!;
     const fs = unit[s]!;
     const f = within[h]!;
-    const p = Math.floor(value * (1 - fs) + 0.5);
-    const q = Math.floor(value * (1 - Math.fround(fs * f)) + 0.5);
-    const t = Math.floor(value * (1 - fs * (1 - f)) + 0.5);
-    const k = sector[h]!;
-    pixels[i] = k === 0 || k === 5 ? value : k === 1 ? q : k === 4 ? t : p;
-    pixels[i + n] = k === 1 || k === 2 ? value : k === 0 ? t : k === 3 ? q : p;
-    pixels[i + 2 * n] = k === 3 || k === 4 ? value : k === 2 ? t : k === 5 ? q : p;
+    const rest = k & 1 ? Math.fround(fs * f) : fs * (1 - f); // rounded where Pillow rounds
+    pixels[i + n * largest[k]!] = value;
+    pixels[i + n * between[k]!] = value * (1 - rest) + 0.5;
+    pixels[i + n * smallest[k]!] = value * (1 - fs) + 0.5;
   }
 }
 
 /** 8-bit hue of a colour whose largest channel is `value` and whose channels span `range` > 0. */
 function hueOf(r: number, g: number, b: number, value: number, range: number): number {
-  const rc = Math.fround((value - r) / range);
-  const gc = Math.fround((value - g) / range);
-  const bc = Math.fround((value - b) / range);
+  const below = (channel: number) => Math.fround((value - channel) / range);
   let h: number;
-  if (r === value) h = Math.fround(bc - gc);
-  else if (g === value) h = Math.fround(2 + rc - bc);
-  else h = Math.fround(4 + gc - rc);
+  if (r === value) h = Math.fround(below(b) - below(g));
+  else if (g === value) h = Math.fround(2 + below(r) - below(b));
+  else h = Math.fround(4 + below(g) - below(r));
   const turns = h / 6 + 1;
   return Math.trunc(Math.fround(turns >= 1 ? turns - 1 : turns) * 255);
 }
