@@ -1,0 +1,166 @@
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { DataError } from "../../errors.js";
+import { formatCounts, rleArea, rleBox } from "../../objects/rle.js";
+import { Rng } from "../../rng.js";
+import { codeOf } from "../checks.js";
+import type { CocoSpec } from "../coco.js";
+import { composeScene, type Scene } from "./compose.js";
+import { openFashionMnist } from "./fashion-mnist.js";
+import { checkSceneOptions, sceneDefaults, type SceneOptions } from "./options.js";
+import { encodePng } from "./png.js";
+import type { SpriteSource, SpriteSplits } from "./sprite.js";
+
+/** Bumped when the same options give other bytes than before. */
+const VERSION = 1;
+
+/** Pictures that are being encoded and written at a time. */
+const IN_FLIGHT = 8;
+
+export interface ScenesMade {
+  readonly folder: string;
+  readonly train: CocoSpec;
+  readonly test: CocoSpec;
+  /** false: the folder was there already, made with the same options */
+  readonly fresh: boolean;
+}
+
+/**
+ * Makes a data set of scenes in COCO's format: FOLDER/train and FOLDER/test, each with `images/` and
+ * `instances.json`, and FOLDER/scenes.json with the options. A folder that was made with the same
+ * options is left as it is; one with others is replaced, but only if this function made it.
+ *
+ * @param onScene called after each scene with the number of scenes made, and of all
+ * @throws ConfigError for an option out of range; DataError if the sprites are missing or the folder
+ *   holds something else
+ */
+export async function makeScenes(
+  folder: string,
+  options: Partial<SceneOptions> = {},
+  onScene: (made: number, all: number) => void = () => {},
+): Promise<ScenesMade> {
+  const full: SceneOptions = { ...sceneDefaults, ...options };
+  checkSceneOptions(full);
+  const place = resolve(folder);
+  const record = `${JSON.stringify({ version: VERSION, ...full }, null, 2)}\n`;
+  const made = { folder: place, train: splitSpec(place, "train"), test: splitSpec(place, "test") };
+
+  const old = await readRecord(place);
+  if (old === record) return { ...made, fresh: false };
+
+  const sprites = await openSprites(full.sprites);
+  await sweep(place);
+  const partial = `${place}.partial-${process.pid}`;
+  const all = full.train + full.test;
+  try {
+    await makeSplit(partial, "train", sprites.train, full, (count) => onScene(count, all));
+    await makeSplit(partial, "test", sprites.test, full, (count) =>
+      onScene(full.train + count, all),
+    );
+    await writeFile(join(partial, "scenes.json"), record);
+    if (old !== undefined) await rm(place, { recursive: true });
+    await rename(partial, place);
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+  return { ...made, fresh: true };
+}
+
+function openSprites(sprites: SceneOptions["sprites"]): Promise<SpriteSplits> {
+  return openFashionMnist(sprites.folder);
+}
+
+async function makeSplit(
+  folder: string,
+  split: "train" | "test",
+  sprites: SpriteSource,
+  options: SceneOptions,
+  onScene: (made: number) => void,
+): Promise<void> {
+  const spec = splitSpec(folder, split);
+  await mkdir(spec.images, { recursive: true });
+  const images: object[] = [];
+  const annotations: object[] = [];
+  const writing = new Set<Promise<void>>();
+  for (let index = 0; index < options[split]; index += 1) {
+    const scene = await composeScene(
+      sprites,
+      options,
+      new Rng("scene", options.seed, split, index),
+    );
+    const file = `${String(index).padStart(6, "0")}.png`;
+    images.push({ id: index, file_name: file, width: options.canvas, height: options.canvas });
+    annotations.push(...annotate(scene, index, annotations.length));
+    const write = writePng(join(spec.images, file), scene.rgb, options.canvas);
+    writing.add(write);
+    void write.then(() => writing.delete(write)).catch(() => {}); // reported by the awaits below
+    if (writing.size >= IN_FLIGHT) await Promise.race(writing);
+    onScene(index + 1);
+  }
+  await Promise.all(writing);
+  const categories = sprites.classes.map((name, label) => ({ id: label + 1, name }));
+  await writeFile(spec.annotations, JSON.stringify({ images, annotations, categories }));
+}
+
+function annotate(scene: Scene, image: number, before: number): object[] {
+  return scene.objects.map(({ label, rle }, index) => {
+    const { x, y, width, height } = rleBox(rle);
+    return {
+      id: before + index + 1,
+      image_id: image,
+      category_id: label + 1,
+      segmentation: { size: [rle.height, rle.width], counts: formatCounts(rle.counts) },
+      area: rleArea(rle),
+      bbox: [x, y, width, height],
+      iscrowd: 0,
+    };
+  });
+}
+
+async function writePng(path: string, rgb: Uint8Array, side: number): Promise<void> {
+  await writeFile(path, await encodePng(rgb, side, side));
+}
+
+function splitSpec(folder: string, split: "train" | "test"): CocoSpec {
+  const base = join(folder, split);
+  return {
+    kind: "coco",
+    images: join(base, "images"),
+    annotations: join(base, "instances.json"),
+  };
+}
+
+/** The record of a folder made before; undefined if there is no folder, or an empty one. */
+async function readRecord(folder: string): Promise<string | undefined> {
+  try {
+    return await readFile(join(folder, "scenes.json"), "utf8");
+  } catch (cause) {
+    const files = codeOf(cause) === "ENOENT" ? await readdir(folder).catch(() => []) : ["?"];
+    if (files.length === 0) return undefined;
+    throw new DataError(
+      `${folder} is no folder of scenes (it has no readable scenes.json); wanted a new folder. ` +
+        `Nothing in it was touched`,
+      { cause },
+    );
+  }
+}
+
+/** Removes what interrupted makings of this folder left behind. */
+async function sweep(place: string): Promise<void> {
+  const parent = dirname(place);
+  await mkdir(parent, { recursive: true });
+  for (const name of await readdir(parent)) {
+    const [base, pid] = name.split(".partial-");
+    if (base !== basename(place) || pid === undefined || isRunning(Number(pid))) continue;
+    await rm(join(parent, name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+}
