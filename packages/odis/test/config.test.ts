@@ -93,10 +93,7 @@ describe("resolveConfig", () => {
     [["views.size=225"], "--set: views.size: got 225, wanted a multiple of 4"],
     [["optim=3"], "--set: optim: got 3, wanted an object of settings"],
     [["data=3"], "--set: data: got 3, wanted a text, or an object of settings"],
-    [
-      ['data={"images":"x","count":"many"}'],
-      '--set: data.count: got "many", wanted a number',
-    ],
+    [['data={"images":"x","count":"many"}'], '--set: data.count: got "many", wanted a number'],
     [["source.kind=cocoa"], '--set: source.kind: got "cocoa", wanted one of "coco", "folder"'],
     [["source.kind=coco"], "source.images: got nothing, wanted a text"],
     [["optim.lrr=0.1"], "--set: optim.lrr: unknown setting (got 0.1). Did you mean optim.lr?"],

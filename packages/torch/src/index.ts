@@ -1,4 +1,56 @@
+export { autocast, gradEnabled, gradientsOf, noGrad } from "./autograd.js";
+export { type Axes, type Operand } from "./aten.js";
+export { type BuildResult, buildBridge } from "./build.js";
+export { buildCommand } from "./build-plan.js";
+export {
+  arange,
+  empty,
+  emptyLike,
+  eye,
+  fromBuffer,
+  full,
+  type Nested,
+  ones,
+  onesLike,
+  type Options,
+  randperm,
+  tensor,
+  zeros,
+  zerosLike,
+} from "./creation.js";
+export { call, type OperatorResult, operatorNames, operatorsInUse } from "./dispatch.js";
 export { arrayOf, type DType, type TypedArray } from "./dtype.js";
+export {
+  EngineError,
+  OperatorError,
+  ScopeError,
+  ShapeError,
+  UseAfterFreeError,
+} from "./errors.js";
+export { findLibTorch, type LibTorch } from "./libtorch.js";
+export * from "./nn/index.js";
+export {
+  cat,
+  type Each,
+  einsum,
+  embedding,
+  foreachAdd_,
+  foreachAddcdiv_,
+  foreachAddcmul_,
+  foreachDiv_,
+  foreachMul_,
+  foreachNorm,
+  foreachSqrt,
+  foreachZero_,
+  layerNorm,
+  linear,
+  maximum,
+  minimum,
+  stack,
+  where,
+} from "./ops.js";
+export * from "./optim/index.js";
+export { Generator, manualSeed } from "./random.js";
 export { replaceFile, syncFolder } from "./replace-file.js";
 export {
   type HostTensor,
@@ -12,3 +64,12 @@ export {
   type WrittenFile,
   writeSafetensors,
 } from "./safetensors.js";
+export { type Scope, liveBytes, liveTensors, tensorScope, tidy } from "./scope.js";
+export { type RuntimeInfo, runtimeInfo, setThreads, threads } from "./runtime.js";
+export {
+  type BackwardOptions,
+  type ConvOptions,
+  type Indices,
+  type ResizeOptions,
+  Tensor,
+} from "./tensor.js";

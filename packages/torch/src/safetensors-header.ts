@@ -1,17 +1,17 @@
 import { arrayOf, type DType } from "./dtype.js";
+import { EngineError } from "./errors.js";
 
 /**
  * A safetensors file that cannot be read, or cannot be written as asked. Nothing in such a file
  * is ever executed; nothing of it is returned either.
  */
-export class SafetensorsError extends Error {
+export class SafetensorsError extends EngineError {
   constructor(
     readonly path: string,
     problem: string,
     options?: ErrorOptions,
   ) {
     super(`${path}: ${problem}`, options);
-    this.name = "SafetensorsError";
   }
 }
 

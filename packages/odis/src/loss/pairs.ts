@@ -34,14 +34,16 @@ export function pairWeights(
     for (let g = 0; g < G; g += 1) {
       if (s === g) continue;
       for (let b = 0; b < B; b += 1) {
-        const of = (views: Uint8Array, view: number, o: number): number => views[(view * B + b) * O + o]!;
+        const of = (views: Uint8Array, view: number, o: number): number =>
+          views[(view * B + b) * O + o]!;
         let here = 0;
         for (let o = 0; o < O; o += 1) here += of(student, s, o) & of(teacher, g, o);
         existing += here;
         for (let o = 0; o < O; o += 1) {
           const both = of(student, s, o) & of(teacher, g, o);
           // An image's objects share its weight under the lineage's rule.
-          weights[((s * G + g) * B + b) * O + o] = mean === "images" ? both / Math.max(here, 1) : both;
+          weights[((s * G + g) * B + b) * O + o] =
+            mean === "images" ? both / Math.max(here, 1) : both;
         }
       }
     }

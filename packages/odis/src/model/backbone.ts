@@ -105,7 +105,8 @@ export class Backbone extends Module {
     this.patchEmbed = new PatchEmbed(patch, dim);
     this.blocks = Array.from(
       { length: depth },
-      (_, index) => new Block(dim, heads, mlpRatio, depth > 1 ? (dropPath * index) / (depth - 1) : 0),
+      (_, index) =>
+        new Block(dim, heads, mlpRatio, depth > 1 ? (dropPath * index) / (depth - 1) : 0),
     );
     this.norm = new LayerNorm(dim);
   }
@@ -158,7 +159,8 @@ export class Backbone extends Module {
     const { dim, patch } = this.config;
     let patches = this.patchEmbed.forward(images);
     if (hidden) {
-      if (!this.maskedEmbed) throw new Error("internal: a network without masked_embed hides nothing");
+      if (!this.maskedEmbed)
+        throw new Error("internal: a network without masked_embed hides nothing");
       patches = where(hidden.unsqueeze(-1), this.maskedEmbed.unsqueeze(0), patches);
     }
     const special = [

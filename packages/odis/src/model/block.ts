@@ -1,4 +1,4 @@
-import { type Generator, Gelu, LayerNorm, Linear, Module, type Tensor } from "@odis/torch";
+import { empty, type Generator, Gelu, LayerNorm, Linear, Module, type Tensor } from "@odis/torch";
 import { Attention, type Visibility } from "./attention.js";
 
 /** Two linear layers with a GELU between: timm's `Mlp`. */
@@ -56,7 +56,9 @@ export class Block extends Module {
 
   /** [B, T, D] -> [B, T, D] */
   forward(x: Tensor, { visibility, dropPath }: BlockOptions = {}): Tensor {
-    const attended = x.add(this.dropped(this.attn.forward(this.norm1.forward(x), visibility), dropPath));
+    const attended = x.add(
+      this.dropped(this.attn.forward(this.norm1.forward(x), visibility), dropPath),
+    );
     return attended.add(this.dropped(this.mlp.forward(this.norm2.forward(attended)), dropPath));
   }
 
@@ -65,7 +67,7 @@ export class Block extends Module {
     if (!generator || this.drop === 0) return branch;
     const [B] = branch.dims(3);
     const keep = 1 - this.drop;
-    const kept = branch.newEmpty([B, 1, 1]).bernoulli_(keep, generator).div_(keep);
+    const kept = empty([B, 1, 1], { device: branch.device }).bernoulli_(keep, generator).div_(keep);
     return branch.mul(kept);
   }
 }

@@ -170,6 +170,7 @@ function bicubic(x: number): number {
 }
 
 const columns = new Scratch((length) => new Int32Array(length));
+const lines = new Scratch((length) => new Int32Array(length));
 
 /**
  * A mask under the same cut, resize and mirroring, by nearest neighbour.
@@ -185,13 +186,12 @@ export function resampleNearest(
   size: number,
   out: Uint8Array,
 ): number {
-  const xs = columns.take(size);
-  for (let x = 0; x < size; x += 1) {
-    xs[flip ? size - 1 - x : x] = box.x + nearest(x, box.width, size);
-  }
+  const xs = nearest(box.x, box.width, size, columns.take(size));
+  const ys = nearest(box.y, box.height, size, lines.take(size));
+  if (flip) xs.subarray(0, size).reverse();
   let count = 0;
   for (let y = 0, to = 0; y < size; y += 1) {
-    const row = (box.y + nearest(y, box.height, size)) * stride;
+    const row = ys[y]! * stride;
     for (let x = 0; x < size; x += 1, to += 1) {
       const bit = mask[row + xs[x]!]!;
       out[to] = bit;
@@ -201,7 +201,16 @@ export function resampleNearest(
   return count;
 }
 
-/** The input whose pixel holds the middle of output i; exact, as both numbers are whole. */
-function nearest(i: number, from: number, to: number): number {
-  return Math.floor(((2 * i + 1) * from) / (2 * to));
+/**
+ * For each output the input that holds its middle. The position is summed up step by step, not
+ * multiplied: where a middle lies on the border of two pixels, Pillow's rounding decides.
+ */
+function nearest(start: number, from: number, to: number, indices: Int32Array): Int32Array {
+  const step = from / to;
+  let position = step * 0.5;
+  for (let i = 0; i < to; i += 1) {
+    indices[i] = start + Math.trunc(position);
+    position += step;
+  }
+  return indices;
 }

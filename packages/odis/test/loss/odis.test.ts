@@ -19,17 +19,18 @@ const S = G + L;
 
 // L[OBJ], L[PATCH] and both centres, in the lineage's own denominators ("images").
 describe("losses against the lineage's iBOTLoss", () => {
-  for (const [name, { num_object_tokens: O, lambda_obj, lambda_patch, temps_at_call }] of Object.entries(
-    cases,
-  )) {
+  for (const [
+    name,
+    { num_object_tokens: O, lambda_obj, lambda_patch, temps_at_call },
+  ] of Object.entries(cases)) {
     for (const [call, temps] of temps_at_call.entries()) {
       it(`${name}, call ${call}: values, gradients and centres`, () => {
         using _scope = tensorScope();
         const at = `${name}/call${call}`;
         const read = (key: string): Tensor =>
           tensor(reference.floats(`${at}/${key}`), reference.shape(`${at}/${key}`));
-        const [global, local, patches] = ["student_obj", "student_local_obj", "student_patch"].map((key) =>
-          read(key).requiresGrad_(true),
+        const [global, local, patches] = ["student_obj", "student_local_obj", "student_patch"].map(
+          (key) => read(key).requiresGrad_(true),
         ) as [Tensor, Tensor, Tensor];
         const K = global.shape.at(-1)!;
         const Kp = patches.shape.at(-1)!;
@@ -51,17 +52,23 @@ describe("losses against the lineage's iBOTLoss", () => {
         );
         // Each object slot has a centre of its own in the lineage.
         const before = read("center_obj_before");
-        const centred = teacherObj.sub(before.reshape([1, -1, K])).div(temps.obj).softmax(-1);
+        const centred = teacherObj
+          .sub(before.reshape([1, -1, K]))
+          .div(temps.obj)
+          .softmax(-1);
         const object = crossViewLoss(
-          cat([global, local], 0).reshape([S, B * O, K]).div(0.1),
+          cat([global, local], 0)
+            .reshape([S, B * O, K])
+            .div(0.1),
           centred.reshape([G, B * O, K]),
           fromBuffer(weights, [S, G, B * O]),
         ).mul(lambda_obj);
 
         const rows = hiddenRows(reference.uint8(`${at}/mim_masks`), G * B, N);
-        const index = tensor(BigInt64Array.from(rows.view, (v, m) => BigInt(v * N + rows.patch[m]!)), [
-          rows.view.length,
-        ]);
+        const index = tensor(
+          BigInt64Array.from(rows.view, (v, m) => BigInt(v * N + rows.patch[m]!)),
+          [rows.view.length],
+        );
         const patchCenter = center("patch", Kp);
         const patch = rowLoss(
           patches.flatten(0, 1).indexSelect(0, index).div(0.1),
@@ -112,7 +119,11 @@ describe("pair weights", () => {
 
   it("sum to 0 when no object exists", () => {
     const none = new Uint8Array(3);
-    const weights = pairWeights({ student: none, teacher: none }, { S: 3, G: 2, B: 1, O: 1 }, "pairs");
+    const weights = pairWeights(
+      { student: none, teacher: none },
+      { S: 3, G: 2, B: 1, O: 1 },
+      "pairs",
+    );
     expect(weights.every((weight) => weight === 0)).toBe(true);
   });
 });
@@ -143,14 +154,20 @@ describe("cross-view loss", () => {
           const total = Math.log(row.reduce((sum, x) => sum + Math.exp(x), 0));
           for (let k = 0; k < K; k += 1)
             expected -=
-              weight[(s * teachers + g) * rows + r]! * q[(g * rows + r) * K + k]! * (row[k]! - total);
+              weight[(s * teachers + g) * rows + r]! *
+              q[(g * rows + r) * K + k]! *
+              (row[k]! - total);
         }
     const loss = crossViewLoss(student, teacher, fromBuffer(weight, [views, teachers, rows]));
     expectClose([loss.item()], [expected]);
     loss.backward();
     const gradient = student.grad!.select(1, 1).toFloat32();
     expect(gradient.every((x) => x === 0)).toBe(true);
-    const none = crossViewLoss(student, teacher, fromBuffer(new Float32Array(12), [views, teachers, rows]));
+    const none = crossViewLoss(
+      student,
+      teacher,
+      fromBuffer(new Float32Array(12), [views, teachers, rows]),
+    );
     expect(none.item()).toBe(0);
   });
 });

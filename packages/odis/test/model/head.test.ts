@@ -14,11 +14,14 @@ describe("head against the published iBOTHead", () => {
       using _scope = tensorScope();
       const head = new Head(48, { hidden: 56, bottleneck: 20, prototypes: 64, normLastLayer });
       for (const [path, weight] of head.namedParameters())
-        noGrad(() => weight.copy_(tensor(reference.floats(`${name}/weights/head.${path}`), weight.shape)));
+        noGrad(() =>
+          weight.copy_(tensor(reference.floats(`${name}/weights/head.${path}`), weight.shape)),
+        );
       head.requiresGrad_(true);
       if (normLastLayer) head.lastLayer.weightG.requiresGrad_(false);
 
-      const read = (key: string) => tensor(reference.floats(`${name}/${key}`), reference.shape(`${name}/${key}`));
+      const read = (key: string) =>
+        tensor(reference.floats(`${name}/${key}`), reference.shape(`${name}/${key}`));
       const tokens = read("in_3d").requiresGrad_(true); // [B, T, 48]: token 0 and patches
       const rows = read("in_2d").requiresGrad_(true);
       const [B, T] = tokens.dims(3);

@@ -33,7 +33,9 @@ const bools = (name: string, B: number): Tensor => {
 describe("backbone against the published ViT with an object mask in row 0", () => {
   it("has exactly the published weights, by name", () => {
     using _scope = tensorScope();
-    const names = load().namedParameters().map(([name]) => name);
+    const names = load()
+      .namedParameters()
+      .map(([name]) => name);
     expect(names.toSorted()).toEqual(param_order.toSorted());
   });
 

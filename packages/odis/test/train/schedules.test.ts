@@ -16,7 +16,12 @@ interface Reference {
     readonly warmup_teacher_temp: number;
     readonly teacher_temp: number;
     readonly warmup_teacher_temp_epochs: number;
-    readonly generic: { base: number; final: number; warmup_epochs: number; start_warmup_value: number };
+    readonly generic: {
+      base: number;
+      final: number;
+      warmup_epochs: number;
+      start_warmup_value: number;
+    };
   };
   readonly arrays_float64: Record<"lr" | "wd" | "momentum" | "teacher_temp" | "generic", number[]>;
 }
@@ -47,7 +52,9 @@ describe("schedules against the published arrays", () => {
         const wanted = arrays_float64[name as keyof typeof schedules];
         expect(wanted).toHaveLength(steps);
         for (const [step, value] of wanted.entries())
-          expect(Math.abs(cosineAt(schedule, step, steps) - value)).toBeLessThanOrEqual(1e-12 * Math.abs(value));
+          expect(Math.abs(cosineAt(schedule, step, steps) - value)).toBeLessThanOrEqual(
+            1e-12 * Math.abs(value),
+          );
       });
     it(`config ${index}: teacher temperature`, () => {
       const schedule = {

@@ -44,7 +44,12 @@ function batchOf(step: number): Batch {
       hidden: inputs.uint8(`step${step}/mim_masks`),
       present: present.subarray(0, G * B),
     },
-    local: { views: L, size: 16, pixels: flat(views("local", L)), present: present.subarray(G * B) },
+    local: {
+      views: L,
+      size: 16,
+      pixels: flat(views("local", L)),
+      present: present.subarray(G * B),
+    },
     stats: { tries: [1, 1], absent: 0, skipped: [] },
   };
 }
@@ -99,7 +104,11 @@ function compareStep(reference: Golden, at: string, tensors: ReadonlyMap<string,
   for (const side of ["student", "teacher"] as const)
     for (const key of reference.names(`${at}/${side}/`)) {
       const name = key.slice(`${at}/${side}/`.length);
-      expectWeight(key, tensors.get(student(name).replace("student", side))!, reference.floats(key));
+      expectWeight(
+        key,
+        tensors.get(student(name).replace("student", side))!,
+        reference.floats(key),
+      );
     }
   expectClose(tensors.get("centers.object")!.toFloat32(), reference.floats(`${at}/center_obj`));
   expectClose(tensors.get("centers.patch")!.toFloat32(), reference.floats(`${at}/center_patch`));
@@ -117,9 +126,10 @@ describe("four whole training steps against the published code", () => {
       for (const parameter of trajectory.param_order) {
         const weights = reference.floats(`init/${parameter}`);
         for (const side of ["student", "teacher"])
-          tensors.get(student(parameter).replace("student", side))?.detach().copy_(
-            tensor(weights, reference.shape(`init/${parameter}`)),
-          );
+          tensors
+            .get(student(parameter).replace("student", side))
+            ?.detach()
+            .copy_(tensor(weights, reference.shape(`init/${parameter}`)));
       }
       const order = state.student.namedParameters().map(([path]) => path.replace("backbone.", ""));
       for (const [step, wanted] of trajectory.steps.entries()) {

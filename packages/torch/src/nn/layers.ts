@@ -1,5 +1,6 @@
 import type { Generator } from "../random.js";
-import { layerNorm, linear, type Tensor } from "../tensor.js";
+import { layerNorm, linear } from "../ops.js";
+import type { Tensor } from "../tensor.js";
 import { fill_, truncNormal_ } from "./init.js";
 import { Module, uninitialised } from "./module.js";
 

@@ -1,5 +1,7 @@
 import { tidy } from "../scope.js";
-import { call, full, Tensor } from "../tensor.js";
+import { full } from "../creation.js";
+import { call } from "../dispatch.js";
+import { Tensor } from "../tensor.js";
 
 /** A named weight: the name is the path of fields that leads to it, in a checkpoint's spelling. */
 export type NamedParameter = readonly [name: string, parameter: Tensor];

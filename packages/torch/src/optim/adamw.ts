@@ -1,7 +1,9 @@
 import { noGrad } from "../autograd.js";
 import type { NamedParameter } from "../nn/module.js";
 import { tidy } from "../scope.js";
-import { call, type Tensor, zerosLike } from "../tensor.js";
+import { zerosLike } from "../creation.js";
+import { call } from "../dispatch.js";
+import type { Tensor } from "../tensor.js";
 
 /** Weights that share a treatment. Every trained weight must be in exactly one group. */
 export interface ParameterGroup {
@@ -43,7 +45,11 @@ export class AdamW {
 
   /** @throws Error when a weight stands in two groups */
   constructor(groups: readonly ParameterGroup[], options: AdamWOptions = {}) {
-    ({ beta1: this.beta1 = 0.9, beta2: this.beta2 = 0.999, epsilon: this.epsilon = 1e-8 } = options);
+    ({
+      beta1: this.beta1 = 0.9,
+      beta2: this.beta2 = 0.999,
+      epsilon: this.epsilon = 1e-8,
+    } = options);
     this.slots = groups.flatMap(({ parameters, decay }) =>
       parameters.map(([name, parameter]) => ({
         name,
@@ -55,7 +61,8 @@ export class AdamW {
       })),
     );
     const twice = this.slots.find(
-      (slot, index) => this.slots.findIndex((other) => other.parameter === slot.parameter) !== index,
+      (slot, index) =>
+        this.slots.findIndex((other) => other.parameter === slot.parameter) !== index,
     );
     if (twice) throw new Error(`internal: parameter ${twice.name} is in two optimiser groups`);
   }
@@ -93,7 +100,13 @@ export class AdamW {
     const scale = call("aten::_foreach_sqrt", squares) as Tensor[];
     call("aten::_foreach_div_.Scalar", scale, Math.sqrt(1 - this.beta2 ** updates));
     call("aten::_foreach_add_.Scalar", scale, this.epsilon);
-    call("aten::_foreach_addcdiv_.Scalar", parameters, means, scale, -lr / (1 - this.beta1 ** updates));
+    call(
+      "aten::_foreach_addcdiv_.Scalar",
+      parameters,
+      means,
+      scale,
+      -lr / (1 - this.beta1 ** updates),
+    );
   }
 }
 

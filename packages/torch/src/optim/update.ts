@@ -1,6 +1,8 @@
 import { noGrad } from "../autograd.js";
 import { tidy } from "../scope.js";
-import { call, stack, type Tensor } from "../tensor.js";
+import { call } from "../dispatch.js";
+import { stack } from "../ops.js";
+import type { Tensor } from "../tensor.js";
 
 /**
  * Scales gradients in place and returns their norms before that, in the order of `parameters`
@@ -21,7 +23,9 @@ export function clipGradients(
   noGrad(() =>
     tidy(() => {
       const gradients = present.map((index) => parameters[index]!.grad!);
-      const measured = stack(call("aten::_foreach_norm.Scalar", gradients, 2) as Tensor[]).toNumbers();
+      const measured = stack(
+        call("aten::_foreach_norm.Scalar", gradients, 2) as Tensor[],
+      ).toNumbers();
       for (const [place, index] of present.entries()) norms[index] = measured[place]!;
       if (limit <= 0) return;
       const whole = Math.hypot(...measured);
@@ -39,7 +43,12 @@ export function follow_(slow: readonly Tensor[], fast: readonly Tensor[], moment
   noGrad(() =>
     tidy(() => {
       call("aten::_foreach_mul_.Scalar", slow, momentum);
-      call("aten::_foreach_add_.List", slow, fast.map((tensor) => tensor.detach()), 1 - momentum);
+      call(
+        "aten::_foreach_add_.List",
+        slow,
+        fast.map((tensor) => tensor.detach()),
+        1 - momentum,
+      );
     }),
   );
 }
