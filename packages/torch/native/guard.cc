@@ -1,0 +1,88 @@
+#include "bridge.h"
+
+#include <c10/util/Exception.h>
+
+namespace odis {
+
+std::string firstLine(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+/// Turns a failed Node-API call into an exception that unwinds to `enter`.
+void check(napi_env env, napi_status status) {
+  if (status == napi_ok) return;
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (pending) throw Pending();
+  const napi_extended_error_info* info = nullptr;
+  napi_get_last_error_info(env, &info);
+  throw Refusal(Fault::kEngine, std::string("internal: ") +
+                                    (info && info->error_message ? info->error_message
+                                                                 : "Node-API refused a call"));
+}
+
+namespace {
+
+/// Throws a JavaScript error of the fault's class. Must not throw C++ exceptions itself.
+void raise(napi_env env, Bridge* bridge, Fault fault, const std::string& message) {
+  napi_value text, error, made;
+  if (napi_create_string_utf8(env, message.data(), message.size(), &text) != napi_ok) return;
+  napi_value type = nullptr;
+  napi_ref reference = bridge ? bridge->errorClasses[static_cast<size_t>(fault)] : nullptr;
+  if (reference && napi_get_reference_value(env, reference, &type) == napi_ok && type &&
+      napi_new_instance(env, type, 1, &text, &made) == napi_ok) {
+    napi_throw(env, made);
+  } else if (napi_create_error(env, nullptr, text, &error) == napi_ok) {
+    napi_throw(env, error);
+  }
+}
+
+std::string prefix(const Call& call) {
+  try {
+    return (call.op ? signature(call) : std::string(call.entry)) + ": ";
+  } catch (...) {
+    return std::string(call.entry) + ": ";
+  }
+}
+
+}  // namespace
+
+/// The one way from JavaScript into C++: nothing thrown inside gets past it.
+napi_value enter(napi_env env, napi_callback_info info) {
+  void* data = nullptr;
+  void* instance = nullptr;
+  napi_value argv[Call::kMost];
+  size_t argc = Call::kMost;
+  if (napi_get_cb_info(env, info, &argc, argv, nullptr, &data) != napi_ok || !data ||
+      napi_get_instance_data(env, &instance) != napi_ok || !instance) {
+    raise(env, nullptr, Fault::kEngine, "internal: the bridge was called outside its environment");
+    return nullptr;
+  }
+  const auto* entry = static_cast<const Entry*>(data);
+  auto* bridge = static_cast<Bridge*>(instance);
+  Call call{env, *bridge, entry->name, argc, {}};
+  if (argc > Call::kMost) {
+    raise(env, bridge, Fault::kOperator,
+          std::string(entry->name) + ": got " + std::to_string(argc) + " arguments, wanted at most " +
+              std::to_string(Call::kMost));
+    return nullptr;
+  }
+  std::copy(argv, argv + argc, call.argv);
+  try {
+    return entry->body(call);
+  } catch (const Pending&) {
+  } catch (const Refusal& refusal) {
+    raise(env, bridge, refusal.fault, prefix(call) + refusal.what());
+  } catch (const c10::Error& error) {
+    raise(env, bridge, Fault::kOperator, prefix(call) + firstLine(error.what_without_backtrace()));
+  } catch (const std::bad_alloc&) {
+    raise(env, bridge, Fault::kOperator, prefix(call) + "out of memory");
+  } catch (const std::exception& error) {
+    raise(env, bridge, Fault::kOperator, prefix(call) + firstLine(error.what()));
+  } catch (...) {
+    raise(env, bridge, Fault::kOperator, prefix(call) + "failed without saying why");
+  }
+  return nullptr;
+}
+
+}  // namespace odis

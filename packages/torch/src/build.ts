@@ -1,0 +1,151 @@
+import { execFile } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { type BuildPlan, planBuild, type Unit } from "./build-plan.js";
+import { EngineError } from "./errors.js";
+
+const run = promisify(execFile);
+
+/** What a build did. */
+export interface BuildResult {
+  readonly plan: BuildPlan;
+  /** whether there was anything to do */
+  readonly built: boolean;
+  readonly seconds: number;
+}
+
+/** The compiler's first complaint, without the pages that templates add to it. */
+function complaint(error: unknown): string {
+  const { stderr, code } = error as { readonly stderr?: string; readonly code?: unknown };
+  if (code === "ENOENT")
+    return "the compiler is missing; install it with: sudo apt-get install g++";
+  const lines = (stderr ?? String(error)).split("\n");
+  return lines.find((line) => /error|cannot find|undefined reference/.test(line)) ?? lines[0] ?? "";
+}
+
+async function compile(unit: Unit, objects: string): Promise<string> {
+  const object = join(objects, `${unit.key}.o`);
+  if (existsSync(object)) return object;
+  const fresh = `${object}.${process.pid}.tmp.o`;
+  try {
+    await run(unit.compiler, [...unit.flags, "-c", unit.source, "-o", fresh], {
+      maxBuffer: 1 << 26,
+    });
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    throw new EngineError(`${basename(unit.source)} does not compile: ${complaint(error)}`, {
+      cause: error,
+    });
+  }
+  renameSync(fresh, object);
+  return object;
+}
+
+/** Runs `work` on every item, `width` at a time; results in the items' order. */
+async function inParallel<T, R>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  const queue = items.entries();
+  const lane = async (): Promise<void> => {
+    for (const [index, item] of queue) results[index] = await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, lane));
+  return results;
+}
+
+async function link(plan: BuildPlan, objects: readonly string[], folder: string): Promise<void> {
+  const isPreload = (file: string): boolean => basename(file).startsWith("preload.c-");
+  const { lib } = plan.libtorch;
+  const search = [`-L${lib}`, `-Wl,-rpath,${lib}`];
+  const libraries = ["torch", "torch_cpu", "torch_cuda", "c10"]
+    .filter((name) => existsSync(join(lib, `lib${name}.so`)))
+    .map((name) => `-l${name}`);
+  const shared = ["-shared", "-Wl,-z,nodelete"]; // a worker that ends must not unload LibTorch
+  try {
+    await run("g++", [
+      ...shared,
+      ...objects.filter(isPreload),
+      "-o",
+      join(folder, "preload.node"),
+      "-ldl",
+    ]);
+    await run("g++", [
+      ...shared,
+      "-fopenmp",
+      "-Wl,--no-as-needed", // torch_cuda registers its kernels when it is loaded
+      ...objects.filter((file) => !isPreload(file)),
+      ...search,
+      ...libraries,
+      ...(plan.units.some(({ source }) => source.endsWith("process-group.cc")) &&
+      existsSync("/usr/include/gloo")
+        ? []
+        : []),
+      "-ldl",
+      "-o",
+      join(folder, "odis_torch.node"),
+    ]);
+  } catch (error) {
+    throw new EngineError(`the bridge does not link with LibTorch at ${lib}: ${complaint(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Compiles and links the bridge unless exactly this one exists (same sources, LibTorch, flags and
+ * processor). Two processes may build at once: each works in a folder of its own and the first to
+ * rename it wins.
+ *
+ * @throws EngineError when LibTorch or the compiler is missing, or the sources do not compile
+ */
+export async function buildBridge(env: NodeJS.ProcessEnv = process.env): Promise<BuildResult> {
+  const start = performance.now();
+  const plan = planBuild(env);
+  const result = (built: boolean): BuildResult => ({
+    plan,
+    built,
+    seconds: (performance.now() - start) / 1000,
+  });
+  if (existsSync(plan.addon)) return result(false);
+
+  const objects = join(plan.builds, "objects");
+  mkdirSync(objects, { recursive: true });
+  const folder = mkdtempSync(join(plan.builds, "making-"));
+  try {
+    const files = await inParallel(plan.units, availableParallelism(), (unit) =>
+      compile(unit, objects),
+    );
+    await link(plan, files, folder);
+    renameSync(folder, plan.home);
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    if (!existsSync(plan.addon)) throw error; // else another process was faster
+  }
+  return result(true);
+}
+
+/** `node packages/torch/dist/build.js` */
+async function main(): Promise<void> {
+  try {
+    const { plan, built, seconds } = await buildBridge();
+    const what = `bridge to LibTorch ${plan.libtorch.version} at ${plan.libtorch.place}`;
+    console.log(
+      built ? `built the ${what} in ${seconds.toFixed(0)} s` : `the ${what} is up to date`,
+    );
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    console.error(error.message);
+    process.exitCode = 5;
+  }
+}
+
+const started = process.argv[1];
+if (started && existsSync(started) && realpathSync(started) === fileURLToPath(import.meta.url)) {
+  await main();
+}

@@ -1,0 +1,133 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { blasToPreload } from "./blas.js";
+import { buildCommand, planBuild } from "./build-plan.js";
+import type { TypedArray } from "./dtype.js";
+import { EngineError, OperatorError, ShapeError, UseAfterFreeError } from "./errors.js";
+
+/**
+ * Where a Tensor or Generator keeps its handle. A symbol survives neither `postMessage` nor
+ * `JSON`, so an object that crossed to another thread is no longer taken for a tensor.
+ */
+export const handleKey: unique symbol = Symbol("handle");
+
+/** A number that the bridge gave out; positive for tensors, negative for generators. */
+export type Handle = number;
+
+/** Something that the bridge knows by a handle. */
+export interface Handled {
+  readonly [handleKey]: Handle;
+}
+
+/** An operator of the linked library. */
+export interface ResolvedOperator {
+  readonly op: number;
+  /** which argument an in-place operator returns, -1 for none */
+  readonly self: number;
+  /** types of the results, as the schema writes them */
+  readonly returns: readonly string[];
+  readonly parameters: readonly string[];
+}
+
+/** The functions of the addon; each throws an EngineError and nothing else. */
+export interface Native {
+  init(key: symbol, errors: readonly (new (message: string) => Error)[]): void;
+  resolve(name: string): ResolvedOperator;
+  operatorNames(): string[];
+  call(op: number, ...args: readonly unknown[]): unknown;
+
+  fromBuffer(view: TypedArray, shape: readonly number[], dtype: string): Handle;
+  read(tensor: Handle, view: TypedArray): void;
+  item(tensor: Handle): number;
+  shape(tensor: Handle): number[];
+  dtype(tensor: Handle): string;
+  device(tensor: Handle): string;
+  size(tensor: Handle): number;
+  alive(tensor: Handle): boolean;
+  free(tensor: Handle): void;
+  freeAll(tensors: Float64Array, count: number): void;
+  track(tensor: Handle): void;
+  liveTensors(): number;
+  liveBytes(): number;
+
+  requiresGrad(tensor: Handle): boolean;
+  setRequiresGrad(tensor: Handle, on: boolean): void;
+  isLeaf(tensor: Handle): boolean;
+  grad(tensor: Handle): Handle | null;
+  setGrad(tensor: Handle, gradient: Handled | undefined): void;
+  backward(
+    roots: readonly Handled[],
+    gradients: readonly Handled[] | undefined,
+    retainGraph: boolean,
+    createGraph: boolean,
+  ): void;
+  gradients(
+    outputs: readonly Handled[],
+    inputs: readonly Handled[],
+    gradients: readonly Handled[] | undefined,
+    retainGraph: boolean,
+    createGraph: boolean,
+  ): (Handle | null)[];
+  gradEnabled(): boolean;
+  setGradEnabled(enabled: boolean): void;
+  setAutocast(device: string, dtype: string | null): string | null;
+
+  manualSeed(seed: number): void;
+  newGenerator(seed: number, device: string): Handle;
+  freeGenerator(generator: Handle): void;
+  generatorState(generator: Handle): Handle;
+  setGeneratorState(generator: Handle, state: Handled): void;
+  setThreads(threads: number): void;
+  threads(): number;
+  runtime(): {
+    readonly version: string;
+    readonly place: string;
+    readonly blas: string;
+    readonly blisVersion: string;
+    readonly mkl: boolean;
+    readonly cudaBuilt: boolean;
+    readonly cudaDevices: number;
+  };
+}
+
+let loaded: Native | undefined;
+
+/**
+ * The bridge, loaded at first use: importing this package works without LibTorch, using it does not.
+ *
+ * @throws EngineError when LibTorch or the built bridge is missing, with the command that mends it
+ */
+export function native(): Native {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Native {
+  const { addon, preload, libtorch } = planBuild();
+  if (!existsSync(addon)) {
+    throw new EngineError(
+      `The bridge to LibTorch ${libtorch.version} at ${libtorch.place} is not built, or its sources ` +
+        `have changed since. Build it (under two minutes) with: ${buildCommand}`,
+    );
+  }
+  const require = createRequire(import.meta.url);
+  const { open } = require(preload) as { open(path: string): string | undefined };
+  if (libtorch.systemBlas) {
+    for (const library of blasToPreload(libtorch.lib)) {
+      const reason = open(library);
+      if (reason) throw new EngineError(`the BLAS library ${library} does not load: ${reason}`);
+    }
+  }
+  let bridge: Native;
+  try {
+    bridge = require(addon) as Native;
+  } catch (error) {
+    throw new EngineError(
+      `The bridge at ${addon} does not load: ${(error as Error).message}. ` +
+        `Remove its folder and build it again with: ${buildCommand}`,
+      { cause: error },
+    );
+  }
+  bridge.init(handleKey, [EngineError, OperatorError, ShapeError, UseAfterFreeError]);
+  return bridge;
+}

@@ -1,0 +1,41 @@
+import { blasKind } from "./blas.js";
+import { native } from "./native.js";
+
+/** What is linked and loaded, for `doctor` and for reports. */
+export interface RuntimeInfo {
+  /** of LibTorch */
+  readonly version: string;
+  /** file of LibTorch's CPU library */
+  readonly place: string;
+  readonly blas: { readonly kind: string; readonly path: string };
+  readonly threads: number;
+  /** usable devices, "cpu" first */
+  readonly devices: readonly string[];
+  readonly cuda: boolean;
+  /** backends for several processes */
+  readonly collectives: readonly string[];
+}
+
+/** How many threads one operator may use. */
+export function threads(): number {
+  return native().threads();
+}
+
+/** Sets the threads of operators, the BLAS's included. */
+export function setThreads(count: number): void {
+  native().setThreads(count);
+}
+
+export function runtimeInfo(): RuntimeInfo {
+  const { version, place, blas, blisVersion, mkl, cudaDevices } = native().runtime();
+  const kind = blasKind(blas, mkl);
+  return {
+    version,
+    place,
+    blas: { kind: blisVersion ? `BLIS ${blisVersion}` : kind, path: blas || place },
+    threads: threads(),
+    devices: ["cpu", ...Array.from({ length: cudaDevices }, (_, index) => `cuda:${index}`)],
+    cuda: cudaDevices > 0,
+    collectives: [],
+  };
+}
