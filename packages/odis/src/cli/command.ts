@@ -1,0 +1,288 @@
+import { existsSync, statSync } from "node:fs";
+import { Argument, Command, Option } from "commander";
+import { exitCodes, OdisError } from "../errors.js";
+import { nearest } from "../nearest.js";
+
+/** A command line that cannot be understood. */
+export class UsageError extends OdisError {}
+
+/** What a command writes to; the process's own streams outside tests. */
+export interface Io {
+  /** results, on stdout */
+  readonly print: (text: string) => void;
+  /** progress and remarks */
+  readonly stderr: NodeJS.WriteStream;
+  /** the command line as it was typed, quoted for a shell */
+  readonly commandLine: string;
+}
+
+/** One option or argument. `T` is what `run` gets for it. */
+export interface CliOption<T> {
+  readonly help: string;
+  /** stands for the value in the help; a flag has none */
+  readonly placeholder: string | undefined;
+  readonly required: boolean;
+  readonly fallback: unknown;
+  /** given without a name, in the order of these */
+  readonly positional: boolean;
+  /** may be given several times */
+  readonly repeats: boolean;
+  readonly choices: readonly string[];
+  /** @returns the value, or a {@link Wanted} that says what would have been one */
+  readonly parse: (text: string) => unknown;
+  /** for the compiler only */
+  readonly type?: T;
+}
+
+/** What an option's text should have been. */
+class Wanted {
+  constructor(readonly text: string) {}
+}
+
+interface Spec<T> {
+  readonly help: string;
+  /** name of the value in the help */
+  readonly placeholder?: string;
+  readonly default?: T;
+  readonly required?: true;
+}
+/** Always there when required or defaulted. */
+type Given<T, S> = S extends { readonly required: true } | { readonly default: T }
+  ? T
+  : T | undefined;
+
+function option<T, S extends Spec<T>>(
+  spec: S,
+  placeholder: string | undefined,
+  parse: (text: string) => T | Wanted,
+  { repeats = false, choices = [] }: { repeats?: boolean; choices?: readonly string[] } = {},
+): CliOption<Given<T, S>> {
+  const { help, required = false, default: fallback } = spec;
+  return {
+    help,
+    required,
+    fallback,
+    repeats,
+    choices,
+    parse,
+    positional: false,
+    placeholder: spec.placeholder ?? placeholder,
+  };
+}
+
+/** A whole number, e.g. `--batch 64`. */
+export function integer<
+  const S extends Spec<number> & { readonly min?: number; readonly max?: number },
+>(spec: S) {
+  return numeric(spec, "an integer", (text) =>
+    /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN,
+  );
+}
+
+/** Any finite number, e.g. `--minutes 2.5`. */
+export function number<
+  const S extends Spec<number> & { readonly min?: number; readonly max?: number },
+>(spec: S) {
+  return numeric(spec, "a number", (text) => (text.trim() === "" ? Number.NaN : Number(text)));
+}
+
+function numeric<S extends Spec<number> & { readonly min?: number; readonly max?: number }>(
+  spec: S,
+  kind: string,
+  read: (text: string) => number,
+): CliOption<Given<number, S>> {
+  const { min, max } = spec;
+  const bounds = [
+    ...(min === undefined ? [] : [`at least ${min}`]),
+    ...(max === undefined ? [] : [`at most ${max}`]),
+  ];
+  const wanted = new Wanted(bounds.length === 0 ? kind : `${kind} of ${bounds.join(" and ")}`);
+  return option<number, S>(spec, "N", (text) => {
+    const value = read(text);
+    const fits =
+      Number.isFinite(value) && value >= (min ?? -Infinity) && value <= (max ?? Infinity);
+    return fits ? value : wanted;
+  });
+}
+
+/** Any text that is not empty. */
+export function text<const S extends Spec<string>>(spec: S) {
+  return option<string, S>(spec, "TEXT", (given) => (given === "" ? new Wanted("a text") : given));
+}
+
+/** A place in the file system; with `exists` it is looked at before anything runs. */
+export function path<const S extends Spec<string> & { readonly exists?: "file" | "folder" }>(
+  spec: S,
+) {
+  const { exists } = spec;
+  const placeholder = exists === "file" ? "FILE" : "FOLDER";
+  return option<string, S>(spec, placeholder, (given) => {
+    if (given === "") return new Wanted("a path");
+    if (exists === undefined) return given;
+    if (!existsSync(given)) return new Wanted(`a ${exists} that exists`);
+    return statSync(given).isDirectory() === (exists === "folder")
+      ? given
+      : new Wanted(`a ${exists}`);
+  });
+}
+
+/** One of a few words. */
+export function choice<const C extends string, const S extends Spec<C>>(
+  choices: readonly C[],
+  spec: S,
+) {
+  return option<C, S>(
+    spec,
+    "NAME",
+    (given) => {
+      const known = choices.find((name) => name === given);
+      if (known !== undefined) return known;
+      const close = nearest(given, choices);
+      return new Wanted(
+        `one of ${choices.join(", ")}${close === undefined ? "" : `. Did you mean ${close}?`}`,
+      );
+    },
+    { choices },
+  );
+}
+
+/** A text that may be given several times, or several at once: `--set a=1 --set b=2 c=3`. */
+export function list(spec: { readonly help: string; readonly placeholder: string }) {
+  return option<readonly string[], typeof spec & { readonly default: readonly string[] }>(
+    { ...spec, default: [] },
+    spec.placeholder,
+    (given) => [given],
+    { repeats: true },
+  );
+}
+
+/** Given or not, e.g. `--force`. */
+export function flag({ help }: { readonly help: string }): CliOption<boolean> {
+  return option<boolean, { help: string; default: boolean }>(
+    { help, default: false },
+    undefined,
+    () => true,
+  );
+}
+
+/** Makes an option an argument: `odis scenes FOLDER` instead of `odis scenes --folder FOLDER`. */
+export function positional<T>(named: CliOption<T>): CliOption<T> {
+  return { ...named, positional: true };
+}
+
+type Options = Readonly<Record<string, CliOption<unknown>>>;
+export type Values<O extends Options> = {
+  readonly [Name in keyof O]: O[Name] extends CliOption<infer T> ? T : never;
+};
+
+/** What a command is. Options are camelCase here and --kebab-case on the command line. */
+export interface CommandSpec<O extends Options> {
+  readonly name: string;
+  /** one sentence */
+  readonly summary: string;
+  /** command lines to copy, each with what it does */
+  readonly examples: readonly (readonly [line: string, meaning: string])[];
+  readonly options: O;
+  /** Loads what it needs by `import()`: help must not wait for it. @returns exit code, default 0 */
+  readonly run: (values: Values<O>, io: Io) => Promise<number | undefined>;
+}
+
+/** A command, ready to be put into the program. */
+export interface CliCommand {
+  readonly name: string;
+  /** @param done gets the exit code */
+  readonly attach: (program: Command, io: Io, done: (code: number) => void) => void;
+}
+
+export function command<O extends Options>(spec: CommandSpec<O>): CliCommand {
+  return {
+    name: spec.name,
+    attach(program, io, done) {
+      const made = program.command(spec.name).summary(spec.summary).description(spec.summary);
+      const named: string[] = [];
+      for (const [name, given] of Object.entries(spec.options)) {
+        if (given.positional) {
+          made.addArgument(commanderArgument(name, given));
+          named.push(name);
+        } else made.addOption(commanderOption(name, given));
+      }
+      made.addHelpText("after", examplesText(spec.examples));
+      made.action(async () => {
+        const { processedArgs } = made;
+        for (const [index, name] of named.entries())
+          made.setOptionValue(name, processedArgs[index]);
+        for (const [name, { fallback, required, ...given }] of Object.entries(spec.options)) {
+          if (made.getOptionValue(name) !== undefined) continue;
+          if (required) throw missing(spec.name, name, given);
+          made.setOptionValue(name, fallback);
+        }
+        done((await spec.run(made.opts<Values<O>>(), io)) ?? exitCodes.ok);
+      });
+    },
+  };
+}
+
+function longName(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** Checked here, after Commander found no unknown option: a slip is named, not what it led to. */
+function missing(
+  command: string,
+  name: string,
+  { placeholder, help: meaning }: Pick<CliOption<unknown>, "placeholder" | "help">,
+): UsageError {
+  return new UsageError(
+    `${longName(name)} is missing; wanted ${longName(name)} ${placeholder} (${meaning}). See odis ${command} --help.`,
+  );
+}
+
+function commanderOption(name: string, given: CliOption<unknown>): Option {
+  const long = longName(name);
+  const value =
+    given.placeholder === undefined ? "" : ` <${given.placeholder}${given.repeats ? "..." : ""}>`;
+  const made = new Option(`${long}${value}`, help(given));
+  if (given.placeholder !== undefined) made.argParser(parser(long, given));
+  // Nothing worth showing: filled in before the command runs.
+  return shownDefault(given) === undefined
+    ? made
+    : made.default(given.fallback, shownDefault(given));
+}
+
+function commanderArgument(name: string, given: CliOption<unknown>): Argument {
+  const made = new Argument(given.required ? `<${name}>` : `[${name}]`, help(given));
+  made.argParser(parser(name.toUpperCase(), given));
+  return given.fallback === undefined ? made : made.default(given.fallback, shownDefault(given));
+}
+
+/** Values of an option that repeats are collected; of another one the last counts. */
+function parser(shown: string, given: CliOption<unknown>) {
+  let collected: readonly unknown[] = [];
+  return (text: string): unknown => {
+    const value = given.parse(text);
+    if (value instanceof Wanted)
+      throw new UsageError(
+        `${shown} ${text}: got ${text === "" ? "nothing" : text}, wanted ${value.text}`,
+      );
+    if (!given.repeats) return value;
+    collected = [...collected, ...(Array.isArray(value) ? value : [value])];
+    return collected;
+  };
+}
+
+function help({ help: meaning, choices, required }: CliOption<unknown>): string {
+  const named = choices.length > 1 ? `: ${choices.join(", ")}` : "";
+  return `${meaning}${named}${required ? " (required)" : ""}`;
+}
+
+/** Commander prints defaults as JSON; an empty list or `false` says nothing to a reader. */
+function shownDefault({ fallback }: CliOption<unknown>): string | undefined {
+  return typeof fallback === "string" || typeof fallback === "number"
+    ? String(fallback)
+    : undefined;
+}
+
+function examplesText(examples: CommandSpec<Options>["examples"]): string {
+  if (examples.length === 0) return "";
+  return `\nExamples:\n${examples.map(([line, meaning]) => `  ${line}\n      ${meaning}`).join("\n")}\n`;
+}

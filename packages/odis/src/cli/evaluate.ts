@@ -1,0 +1,85 @@
+import { choice, command, integer, number, path, text } from "./command.js";
+
+export const evaluateCommand = command({
+  name: "evaluate",
+  summary:
+    "Measure a run's features by weighted k-NN against raw pixels and the untrained network.",
+  examples: [
+    [
+      "odis evaluate runs/first --test coco:data/scenes/test",
+      "the run's own data votes, other data is classified",
+    ],
+    ["odis evaluate runs/first", "without other data: a fifth of the run's images is held out"],
+  ],
+  arguments: {
+    run: path({
+      help: "run folder; its newest checkpoint is taken",
+      exists: "folder",
+      required: true,
+    }),
+  },
+  options: {
+    train: text({
+      help: "data set whose objects vote (default: the run's own)",
+      placeholder: "KIND:PLACE",
+    }),
+    test: text({ help: "data set whose objects are classified", placeholder: "KIND:PLACE" }),
+    k: integer({ help: "neighbours that vote, in the table", default: 20, min: 1 }),
+    size: integer({
+      help: "side of the network's input, pixels (default: as in training)",
+      min: 1,
+    }),
+    frame: choice(["whole", "center"], {
+      help: "what is seen of an image: all of it, squeezed to a square, or its central square",
+      default: "whole",
+    }),
+    limit: integer({ help: "images read from each data set at most", default: 5000, min: 1 }),
+    minArea: number({
+      help: "least share of the image that an object covers",
+      default: 0,
+      min: 0,
+      max: 1,
+    }),
+    seed: integer({ help: "draws the intervals' images and the examples", default: 0, min: 0 }),
+    device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
+    threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
+  },
+  async run({ run, train, test, k, threads, ...options }, io) {
+    const [{ parseDataSpec }, { dataOf }, { readRunConfig }, { ConfigError }] = await Promise.all([
+      import("../data/source.js"),
+      import("../evaluate/load.js"),
+      import("../run/folder.js"),
+      import("../errors.js"),
+    ]);
+    const config = readRunConfig(run);
+    const bank = train === undefined ? dataOf(config) : parseDataSpec(train);
+    if (!bank)
+      throw new ConfigError(`${run}: its config.json names no data. Give it with --train.`);
+    const data = { train: bank, test: test === undefined ? undefined : parseDataSpec(test) };
+
+    const [{ setThreads }, { defaultK }, { evaluateRun }, { writeReport }, { formatTable }] =
+      await Promise.all([
+        import("@odis/torch"),
+        import("../evaluate/evaluate.js"),
+        import("../evaluate/run.js"),
+        import("../evaluate/report.js"),
+        import("../evaluate/table.js"),
+      ]);
+    if (threads !== undefined) setThreads(threads);
+    const evaluation = await evaluateRun(run, {
+      ...options,
+      data,
+      k: [k, ...defaultK.filter((other) => other !== k)],
+      onProgress: (part, done, of) => {
+        if (io.stderr.isTTY && (done % 20 === 0 || done === of))
+          io.stderr.write(`\r${part}: ${done} of ${of} images${done === of ? "\n" : ""}`);
+      },
+    });
+    io.print(formatTable(evaluation));
+    const report = await writeReport(run, {
+      onMissing: (part, reason) => io.stderr.write(`report without ${part}: ${reason}\n`),
+    });
+    io.print(`report: ${report}`);
+    return undefined;
+  },
+});

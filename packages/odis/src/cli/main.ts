@@ -1,0 +1,84 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { exitCodes } from "../errors.js";
+import type { CliCommand, Io } from "./command.js";
+import { describeFailure } from "./failure.js";
+import { doctorCommand } from "./doctor.js";
+import { pretrainCommand } from "./pretrain.js";
+import { scenesCommand } from "./scenes.js";
+
+/** In the order of the help. A command is one file and its line here. */
+const commands: readonly CliCommand[] = [scenesCommand, pretrainCommand, doctorCommand];
+
+function version(): string {
+  const { version: written }: { version: string } = JSON.parse(
+    readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+  );
+  return written;
+}
+
+function makeProgram(io: Io, done: (code: number) => void): Command {
+  const program = new Command("odis")
+    .description("Pretrain Vision Transformers on images and the objects in them.")
+    .version(version(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .helpCommand("help [command]", "print a command's help")
+    .configureHelp({ sortOptions: false, showGlobalOptions: false })
+    .exitOverride()
+    // Said in one sentence by `failure.ts` instead.
+    .configureOutput({ outputError: () => undefined });
+  for (const { attach } of commands) attach(program, io, done);
+  for (const made of program.commands) made.copyInheritedSettings(program);
+  return program.addHelpText(
+    "after",
+    `
+Examples:
+  odis scenes data/scenes                           make a data set of product scenes
+  odis pretrain --data coco:data/scenes/train --out runs/first
+  odis pretrain --help                              every option of one command
+
+Exit codes: 0 done, 1 a mistake of odis, 2 wrong usage or setting, 3 unusable data,
+4 unusable run or checkpoint, 5 unusable engine, 130 stopped by Ctrl-C.
+`,
+  );
+}
+
+/** Runs one command line. @returns the exit code */
+async function main(words: readonly string[]): Promise<number> {
+  const io: Io = {
+    print: (text) => console.log(text),
+    stderr: process.stderr,
+    commandLine: ["odis", ...words].map(shellWord).join(" "),
+  };
+  let code: number = exitCodes.ok;
+  const program = makeProgram(io, (result) => {
+    code = result;
+  });
+  const [first] = words;
+  if (first === undefined) {
+    console.error(program.helpInformation().trimEnd());
+    return exitCodes.usage;
+  }
+  try {
+    await program.parseAsync(words, { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok; // --help
+    const command = commands.find(({ name }) => name === first)?.name;
+    const failure = describeFailure(error, command);
+    console.error(failure.text);
+    return failure.exitCode;
+  }
+  return code;
+}
+
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+// `odis --help | head` closes the pipe early; that is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(exitCodes.ok);
+});
+process.exitCode = await main(process.argv.slice(2));

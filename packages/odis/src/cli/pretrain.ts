@@ -1,0 +1,111 @@
+import { exitCodes } from "../errors.js";
+import { choice, command, integer, list, path, text } from "./command.js";
+
+/** Sizes of `--model`; the table with their meaning is `modelSizes` (train/recipe.ts). */
+const models = ["vit-mini", "vit-ti", "vit-s", "vit-b", "vit-l"] as const;
+
+export const pretrainCommand = command({
+  name: "pretrain",
+  summary: "Pretrain a Vision Transformer on images and their objects, or go on with a run.",
+  examples: [
+    [
+      "odis pretrain --data coco:data/scenes/train --out runs/first",
+      "begin, or go on after an interruption",
+    ],
+    [
+      "odis pretrain --data coco:photos --out runs/small --model vit-ti --batch 32 --steps 5000",
+      "photos/images/ and photos/instances.json; a small network, a short run",
+    ],
+    [
+      "odis pretrain --data coco:images,instances.json --out runs/b --config mine.json --set optim.lr=0.001",
+      "settings from a file, one of them changed",
+    ],
+  ],
+  options: {
+    data: text({
+      help: "data set: coco:FOLDER, coco:IMAGES,ANNOTATIONS.json or module:FILE.js",
+      placeholder: "KIND:PLACE",
+      required: true,
+    }),
+    out: path({ help: "run folder; one that holds this very run is continued", required: true }),
+    recipe: choice(["odis"], { help: "settings to start from", default: "odis" }),
+    model: choice(models, { help: "size of the network" }),
+    config: path({ help: "JSON file of settings, over the recipe", exists: "file" }),
+    set: list({
+      help: "one setting, over the file: --set optim.lr=0.001",
+      placeholder: "PATH=VALUE",
+    }),
+    batch: integer({ help: "images in a step (optim.batch)", min: 1 }),
+    steps: integer({ help: "length of the run in steps (optim.steps)", min: 1 }),
+    epochs: integer({ help: "length of the run in passes over the data (optim.epochs)", min: 1 }),
+    seed: integer({ help: "decides weights, order and views", min: 0 }),
+    device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
+    threads: integer({
+      help: "threads of the engine; other numbers round differently (default: all cores)",
+      min: 1,
+    }),
+    workers: integer({ help: "threads that prepare images; they change only the speed", min: 1 }),
+    checkpointSteps: integer({
+      help: "save every so many steps, besides every five minutes",
+      min: 1,
+    }),
+    keep: integer({ help: "newest checkpoints that stay", default: 2, min: 1 }),
+  },
+  async run(values, io) {
+    const [{ loadConfigFile, settingsLayer }, { modelSizes, resolveRecipe }, { parseDataSpec }] =
+      await Promise.all([
+        import("../config.js"),
+        import("../train/recipe.js"),
+        import("../data/source.js"),
+      ]);
+    const { model, batch, steps, epochs, seed } = values;
+    const optim = given({ batch, steps, epochs });
+    const recipe = resolveRecipe([
+      { source: `--recipe ${values.recipe}`, values: { name: values.recipe } },
+      ...(model === undefined ? [] : [{ source: "--model", values: { model: modelSizes[model] } }]),
+      ...(values.config === undefined ? [] : [loadConfigFile(values.config)]),
+      { source: "command line", values: { ...given({ seed }), optim } },
+      settingsLayer(values.set),
+    ]);
+    const data = parseDataSpec(values.data);
+
+    const [{ pretrain }, { Stop }, { duration }] = await Promise.all([
+      import("../run/pretrain.js"),
+      import("../run/stop.js"),
+      import("../run/progress.js"),
+    ]);
+    const say = (line: string): unknown => io.stderr.write(`\n${line}\n`);
+    using stop = new Stop((signal) =>
+      say(`${signal}: saving a checkpoint after this step. Once more Ctrl-C ends at once.`),
+    );
+    const { device, threads, workers, checkpointSteps, keep, out } = values;
+    const result = await pretrain({
+      ...given({ threads, workers, checkpointSteps }),
+      recipe,
+      data,
+      out,
+      device,
+      keep,
+      stop,
+      progress: io.stderr,
+    });
+    const { steps: done, totalSteps, finished, checkpoint, seconds, skipped } = result;
+    if (skipped.size > 0)
+      io.print(`${skipped.size} images could not be used; they are named in ${out}/skipped.jsonl`);
+    if (!finished) {
+      io.print(`stopped after step ${done} of ${totalSteps}; saved ${checkpoint}`);
+      io.print(`go on with: ${io.commandLine}`);
+      return stop.signal === "SIGINT" ? exitCodes.stopped : exitCodes.ok;
+    }
+    io.print(
+      `finished ${totalSteps} steps in ${duration(seconds)}; newest checkpoint ${checkpoint}`,
+    );
+    return exitCodes.ok;
+  },
+});
+
+/** Leaves out what was not given, so that it does not hide a setting of a lower layer. */
+function given<T extends object>(values: T): { [Key in keyof T]?: Exclude<T[Key], undefined> };
+function given(values: object): object {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
