@@ -1,4 +1,4 @@
-import { choice, command, integer, number, path, text } from "./command.js";
+import { choice, command, integer, number, path, positional, text } from "./command.js";
 
 export const evaluateCommand = command({
   name: "evaluate",
@@ -11,14 +11,14 @@ export const evaluateCommand = command({
     ],
     ["odis evaluate runs/first", "without other data: a fifth of the run's images is held out"],
   ],
-  arguments: {
-    run: path({
-      help: "run folder; its newest checkpoint is taken",
-      exists: "folder",
-      required: true,
-    }),
-  },
   options: {
+    run: positional(
+      path({
+        help: "run folder; its newest checkpoint is taken",
+        exists: "folder",
+        required: true,
+      }),
+    ),
     train: text({
       help: "data set whose objects vote (default: the run's own)",
       placeholder: "KIND:PLACE",

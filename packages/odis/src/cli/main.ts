@@ -5,11 +5,19 @@ import { exitCodes } from "../errors.js";
 import type { CliCommand, Io } from "./command.js";
 import { describeFailure } from "./failure.js";
 import { doctorCommand } from "./doctor.js";
+import { evaluateCommand } from "./evaluate.js";
 import { pretrainCommand } from "./pretrain.js";
+import { reportCommand } from "./report.js";
 import { scenesCommand } from "./scenes.js";
 
 /** In the order of the help. A command is one file and its line here. */
-const commands: readonly CliCommand[] = [scenesCommand, pretrainCommand, doctorCommand];
+const commands: readonly CliCommand[] = [
+  scenesCommand,
+  pretrainCommand,
+  evaluateCommand,
+  reportCommand,
+  doctorCommand,
+];
 
 function version(): string {
   const { version: written }: { version: string } = JSON.parse(

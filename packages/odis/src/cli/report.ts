@@ -1,4 +1,4 @@
-import { command, path } from "./command.js";
+import { command, path, positional } from "./command.js";
 
 export const reportCommand = command({
   name: "report",
@@ -6,10 +6,9 @@ export const reportCommand = command({
   examples: [
     ["odis report runs/first", "writes runs/first/report.html; also while the run goes on"],
   ],
-  arguments: {
-    run: path({ help: "run folder", exists: "folder", required: true }),
+  options: {
+    run: positional(path({ help: "run folder", exists: "folder", required: true })),
   },
-  options: {},
   async run({ run }, io) {
     const { writeReport } = await import("../evaluate/report.js");
     const report = await writeReport(run, {
