@@ -47,13 +47,11 @@ export class Center {
  */
 export function sinkhorn(logits: Tensor, temperature: number, iterations = 3): Tensor {
   const [R, K] = logits.dims(2);
-  const scaled = logits.div(temperature);
-  // The largest logit is taken out: the normalisation undoes it, and exp cannot overflow.
-  let shares = scaled.sub(scaled.amax()).exp();
-  shares = shares.div(shares.sum());
+  // In logarithms: a row whose logits are all far below the others' must not become 0 / 0.
+  let shares = logits.div(temperature);
   for (let i = 0; i < iterations; i += 1) {
-    shares = shares.div(shares.sum(0, true).mul(K));
-    shares = shares.div(shares.sum(1, true).mul(R));
+    shares = shares.sub(shares.logsumexp(0, true)).sub(Math.log(K));
+    shares = shares.sub(shares.logsumexp(1, true)).sub(Math.log(R));
   }
-  return shares.mul(R);
+  return shares.add(Math.log(R)).exp();
 }

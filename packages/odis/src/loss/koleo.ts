@@ -11,11 +11,11 @@ const DUPLICATE = 1e-4;
  */
 export function koleo(features: Tensor, epsilon = 1e-8): Tensor {
   const [R] = features.dims(2);
-  const unit = features.div(features.norm(2, -1, true).clampMin(epsilon));
+  const unit = features.div(features.norm(-1, 2, true).clampMin(epsilon));
   const nearest = noGrad(() => {
     const self = eye(R, { dtype: "bool", device: unit.device });
     return unit.matmul(unit.transpose(0, 1)).maskedFill(self, -2).argmax(-1);
   });
-  const distance = unit.sub(unit.indexSelect(0, nearest)).add(epsilon).norm(2, -1);
+  const distance = unit.sub(unit.indexSelect(0, nearest)).add(epsilon).norm(-1);
   return distance.clampMin(DUPLICATE).log().mean().neg();
 }

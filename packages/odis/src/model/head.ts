@@ -33,7 +33,7 @@ class Prototypes extends Module {
 
   /** [..., width] -> logits [..., K] */
   forward(x: Tensor): Tensor {
-    return linear(x, this.weightV.div(this.weightV.norm(2, -1, true)).mul(this.weightG));
+    return linear(x, this.weightV.div(this.weightV.norm(-1, 2, true)).mul(this.weightG));
   }
 }
 
@@ -77,6 +77,6 @@ export class Head extends Module {
   embed(rows: Tensor): Tensor {
     let x = rows;
     for (const layer of this.mlp) x = layer.forward(x);
-    return x.div(x.norm(2, -1, true).clampMin(1e-12));
+    return x.div(x.norm(-1, 2, true).clampMin(1e-12));
   }
 }
