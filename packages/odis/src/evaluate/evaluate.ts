@@ -1,6 +1,6 @@
 import { Generator } from "@odis/torch";
 import type { DataSource } from "../data/sample.js";
-import { DataError } from "../errors.js";
+import { ConfigError, DataError } from "../errors.js";
 import type { Network } from "../model/network.js";
 import type { Recipe } from "../train/recipe.js";
 import { buildNetwork } from "../train/state.js";
@@ -87,6 +87,11 @@ export const defaultK: readonly number[] = [20, 1, 5, 10, 50];
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { recipe, trained, train, test, frame = "whole", minArea = 0, seed = 0 } = options;
   const size = options.size ?? recipe.views.globals.size;
+  if (size % recipe.model.patch !== 0)
+    throw new ConfigError(
+      `evaluation: size ${size} is not a multiple of the network's patch, ${recipe.model.patch}. ` +
+        `Wanted for example ${Math.max(1, Math.round(size / recipe.model.patch)) * recipe.model.patch}.`,
+    );
   const asked = options.k ?? defaultK;
   const classes = sharedClasses(train, test);
   const device = trained ? deviceOf(trained) : "cpu";

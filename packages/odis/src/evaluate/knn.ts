@@ -78,7 +78,7 @@ export function nearest(
 
 /** [n, D] -> rows of unit length; a zero row stays zero. */
 function unit(rows: Tensor): Tensor {
-  return rows.div(rows.norm(2, -1, true).clampMin(1e-12));
+  return rows.div(rows.norm(-1, 2, true).clampMin(1e-12));
 }
 
 /**

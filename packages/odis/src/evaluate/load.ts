@@ -1,6 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { fromBuffer, noGrad, type Tensor } from "@odis/torch";
 import { z } from "zod";
+import type { DataSpec } from "../data/source.js";
 import { RunError } from "../errors.js";
 import type { Network } from "../model/network.js";
 import { type Checkpoint, latestCheckpoint, loadCheckpoint } from "../run/checkpoint.js";
@@ -75,6 +76,12 @@ export function recipeOf(config: unknown, where: string): Recipe {
     `${where}: its configuration is not one of this release: ${issue.path.join(".") || "config"}: ` +
       `${issue.message}. Use the release that made it.`,
   );
+}
+
+/** The data that a run was trained on, undefined when its configuration names none. */
+export function dataOf(config: unknown): DataSpec | undefined {
+  const parsed = z.looseObject({ data: z.looseObject({ kind: z.string() }) }).safeParse(config);
+  return parsed.success ? (parsed.data.data as unknown as DataSpec) : undefined;
 }
 
 function copy({ tensors, path }: Checkpoint, name: string, weight: Tensor): void {

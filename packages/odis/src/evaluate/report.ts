@@ -1,17 +1,17 @@
 import { writeFileSync } from "node:fs";
 import { replaceFile } from "@odis/torch";
-import { z } from "zod";
 import { type DataSource, type DataSpec, openSource, type Sample } from "../data/source.js";
 import { BadImageError, OdisError } from "../errors.js";
 import { Rng } from "../rng.js";
 import { runLayout } from "../run/folder.js";
-import { type LoadedTeacher, loadTeacher } from "./load.js";
+import { dataOf, type LoadedTeacher, loadTeacher } from "./load.js";
 import { attentionRow } from "./report/attention-section.js";
 import { type Html, html } from "./report/html.js";
 import { neighbourStrips } from "./report/neighbours-section.js";
 import { page, type PageFacts, type Pictures } from "./report/page.js";
 import { readRun, type RunRecord } from "./report/record.js";
 import { viewsRow } from "./report/views-section.js";
+import type { RunEvaluation } from "./run.js";
 import { openParts } from "./split.js";
 
 const viewRows = 4;
@@ -65,19 +65,28 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
   }
 }
 
-function dataOf(config: unknown): DataSpec | undefined {
-  const parsed = z.looseObject({ data: z.looseObject({ kind: z.string() }) }).safeParse(config);
-  return parsed.success ? (parsed.data.data as unknown as DataSpec) : undefined;
-}
-
 function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource): PageFacts {
-  const place =
-    data && "images" in data ? data.images : data && "path" in data ? data.path : "data";
+  const place = data && specText(data);
   return {
     images: source?.size,
-    data: data ? `${data.kind}: ${place}` : "unnamed data",
-    commands: [`odis pretrain --config ${run.folder}/config.json --out NEW_FOLDER`],
+    data: place ?? "data that is not named",
+    commands: [
+      `node -p 'JSON.stringify(JSON.parse(fs.readFileSync("${run.folder}/config.json")).recipe)' > recipe.json`,
+      `odis pretrain --data ${place ?? "KIND:PLACE"} --config recipe.json --out NEW_FOLDER`,
+      `odis evaluate NEW_FOLDER${run.evaluation ? dataOptions(run.evaluation) : ""}`,
+    ],
   };
+}
+
+function dataOptions({ data, settings }: RunEvaluation): string {
+  const test = data.test ? ` --test ${specText(data.test)}` : "";
+  return ` --train ${specText(data.train)}${test} --k ${settings.k[0]} --size ${settings.size} --frame ${settings.frame}`;
+}
+
+/** A data set as the command line names it. */
+function specText(spec: DataSpec): string {
+  if (spec.kind === "coco") return `coco:${spec.images},${spec.annotations}`;
+  return spec.kind === "module" ? `module:${spec.path}` : spec.kind;
 }
 
 /** Images drawn by chance, in an order that follows from the run's seed; bad ones are passed over. */
@@ -105,7 +114,8 @@ async function exampleViews({ recipe }: RunRecord, source: DataSource): Promise<
   const rows: Html[] = [];
   for await (const { index, sample } of someSamples(source, recipe.seed)) {
     if (rows.length === viewRows) break;
-    rows.push(await viewsRow(sample, recipe, index));
+    const row = await viewsRow(sample, recipe, index);
+    if (row) rows.push(row);
   }
   return rows.length > 0 ? html`${rows}` : undefined;
 }

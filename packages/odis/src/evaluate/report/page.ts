@@ -42,7 +42,7 @@ ${section("Where [OBJ] looks", pictures.attention && html`<p class="note">Attent
 ${section("Example views", pictures.views && html`${viewsKey}${pictures.views}`, "No example views: the training data could not be read.")}
 ${section("Curves", rows.length > 0 ? html`<p class="note">Neighbouring steps are averaged; the tint reaches from the lowest to the highest. Point at a curve for its numbers.</p>${curves(rows, run.recipe)}` : undefined, "No metrics yet.")}
 ${section("Images left out", skippedList(run), "None: every image could be used.")}
-<section><h2>How to make this run again</h2>${facts.commands.map((command) => html`<pre>${command}</pre>`)}
+<section><h2>How to make this run again</h2><pre>${facts.commands.join("\n")}</pre>
 <details><summary>Resolved configuration</summary><pre>${JSON.stringify(run.config, null, 2)}</pre></details></section>
 </main></body></html>
 `;

@@ -7,8 +7,15 @@ import { cells, fromPlanar, outline, pngAddress, shrunk } from "./pictures.js";
 
 const mostLocals = 5;
 
-/** An image beside the views that training would cut from it, visible and hidden patches drawn. */
-export async function viewsRow(sample: Sample, recipe: Recipe, seed: number): Promise<Html> {
+/**
+ * An image beside the views that training would cut from it, visible and hidden patches drawn;
+ * undefined when it has no object that training would choose.
+ */
+export async function viewsRow(
+  sample: Sample,
+  recipe: Recipe,
+  seed: number,
+): Promise<Html | undefined> {
   const { views, model } = recipe;
   const { size } = views.globals;
   const patches = (size / model.patch) ** 2;
@@ -22,6 +29,7 @@ export async function viewsRow(sample: Sample, recipe: Recipe, seed: number): Pr
   }));
   const rng = new Rng("report", recipe.seed, seed);
   const report = makeViews(sample, views, model.patch, rng, { global, local });
+  if (report.object < 0) return undefined;
   const globals = await Promise.all(
     global.map((slot, i) => globalView(slot, size, model.patch, `global view ${i + 1}`, report, i)),
   );

@@ -1,0 +1,128 @@
+import { appendFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { writeReport } from "../../src/evaluate/report.js";
+import { recipeSchema } from "../../src/train/recipe.js";
+import { emptyRun, metricsRows, writeJsonLines } from "./fake-run.js";
+import { scratchFolder, tinyCoco } from "./tiny-coco.js";
+
+const recipe = recipeSchema.parse({
+  name: "tiny",
+  model: { dim: 32, depth: 2, heads: 2, patch: 8 },
+  head: { hidden: 16, bottleneck: 8, prototypes: 64 },
+  views: { globals: { size: 32 }, locals: { size: 16, count: 2 } },
+});
+const hostile = "<img src=x onerror=document.title='stolen'>.png";
+const folder = scratchFolder();
+let browser: Browser;
+
+beforeAll(async () => {
+  browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-background-networking"],
+  });
+});
+afterAll(async () => {
+  await browser.close();
+  rmSync(folder, { recursive: true });
+});
+
+interface Opened {
+  readonly page: Page;
+  readonly problems: string[];
+  readonly requests: string[];
+}
+
+async function open(file: string, width: number): Promise<Opened> {
+  const page = await browser.newPage({ viewport: { width, height: 900 } });
+  const problems: string[] = [];
+  const requests: string[] = [];
+  page.on("console", (message) => problems.push(message.text()));
+  page.on("pageerror", (error) => problems.push(error.message));
+  page.on("request", (request) => {
+    if (!request.url().startsWith("data:")) requests.push(request.url());
+  });
+  await page.goto(pathToFileURL(file).href);
+  return { page, problems, requests };
+}
+
+async function sidewaysScroll(page: Page): Promise<number> {
+  return page.evaluate("document.documentElement.scrollWidth - window.innerWidth");
+}
+
+describe("the report of a run that has only begun", () => {
+  let file: string;
+  beforeAll(async () => {
+    const data = await tinyCoco(join(folder, "begun-data"), ["a.png", hostile, "c.png"], 2);
+    const run = emptyRun(join(folder, "begun"), recipe, data);
+    writeJsonLines(join(run, "metrics.jsonl"), metricsRows(30, recipe));
+    appendFileSync(join(run, "metrics.jsonl"), '{"step":30,"epo'); // a killed run
+    writeJsonLines(join(run, "skipped.jsonl"), [
+      { step: 3, key: hostile, reason: "is <b>not</b> a picture" },
+      { step: 9, key: hostile, reason: "is <b>not</b> a picture" },
+    ]);
+    file = await writeReport(run);
+  });
+
+  it.each([400, 1200])("opens in a browser without errors or requests at %i px", async (width) => {
+    const { page, problems, requests } = await open(file, width);
+    expect(problems).toEqual([]);
+    expect(requests).toEqual([pathToFileURL(file).href]);
+    expect(await page.title()).toBe("begun – odis report");
+    expect(await sidewaysScroll(page)).toBeLessThanOrEqual(0);
+    await page.close();
+  });
+
+  it("shows three images with two global and two local views each, and nine curves", async () => {
+    const { page } = await open(file, 1200);
+    expect(await page.locator("section .views svg.picture").count()).toBe(3 * 3);
+    expect(await page.locator("img.local").count()).toBe(3 * 2);
+    expect(await page.locator("figure.chart").count()).toBe(9);
+    expect(await page.locator("figure.chart .reference text").textContent()).toBe("ln K = 4.159");
+    expect(await page.locator(".hover title").first().textContent()).toContain("step 0: total ");
+    await page.close();
+  });
+
+  it("shows names of files as text", async () => {
+    const { page } = await open(file, 1200);
+    expect(await page.locator("ul.plain li").allTextContents()).toEqual([
+      `${hostile}: is <b>not</b> a picture`,
+    ]);
+    expect(await page.locator("img[onerror]").count()).toBe(0);
+    expect(await page.locator(".views figcaption", { hasText: hostile }).count()).toBe(1);
+    await page.close();
+  });
+
+  it("says what is not there yet", async () => {
+    const { page } = await open(file, 1200);
+    const text = (await page.locator("main").textContent()) ?? "";
+    expect(text).toContain("Not evaluated yet");
+    expect(text).toContain("No attention maps: they need a checkpoint");
+    await page.close();
+  });
+});
+
+it("renders without metrics and without its data, and says why", async () => {
+  const data = { kind: "coco", images: "/no/such", annotations: "/no/such.json" } as const;
+  const missing: string[] = [];
+  const file = await writeReport(emptyRun(join(folder, "bare"), recipe, data), {
+    onMissing: (part, reason) => missing.push(`${part}: ${reason}`),
+  });
+  const text = readFileSync(file, "utf8");
+  expect(text).toContain("No metrics yet.");
+  expect(text).toContain("the training data could not be read");
+  expect(missing).toHaveLength(2);
+  expect(missing[0]).toContain("training data: ");
+  expect(missing[1]).toContain("no usable checkpoint (none was written yet)");
+});
+
+it("refuses a folder that is no run", async () => {
+  await expect(writeReport(join(folder, "nowhere"))).rejects.toThrow("does not exist");
+  const run = emptyRun(join(folder, "odd"), recipe, { kind: "module", path: "x.js" });
+  writeFileSync(join(run, "config.json"), '{"recipe":{"seed":"seven"}}');
+  await expect(writeReport(run)).rejects.toThrow(
+    "its configuration is not one of this release: recipe.seed",
+  );
+});
