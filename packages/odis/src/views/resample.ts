@@ -24,7 +24,8 @@ const interleaved = new Scratch((length) => new Uint8Array(length));
 
 /**
  * Cuts the box out, then resizes the cut-out to size × size (nothing from outside the box leaks
- * in), then mirrors it: bit for bit what Pillow's antialiased bicubic gives.
+ * in), then mirrors it: bit for bit what the antialiased bicubic of Pillow 9.4 gives (13.0 differs
+ * in places).
  *
  * @param out planar, 3 × size × size, overwritten
  */
@@ -33,7 +34,7 @@ export function resampleBicubic(
   view: Geometry,
   size: number,
   out: Uint8Array,
-) {
+): void {
   const { width, height } = view.box;
   const rows = interleaved.take(height * size * 3);
   horizontalPass(picture, view, size, filter(width, size), rows);
