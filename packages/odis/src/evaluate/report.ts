@@ -139,7 +139,7 @@ async function attentionMaps(
     const row = await attentionRow(network, sample, object, name, options);
     if (row) rows.push(row);
   }
-  return rows.length > 0 ? html`${rows}` : undefined;
+  return rows.length > 0 ? html`<div class="maps">${rows}</div>` : undefined;
 }
 
 /** The objects whose neighbours are shown; without an evaluation the largest ones of some images. */

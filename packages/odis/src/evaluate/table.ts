@@ -59,7 +59,7 @@ export function formatTable(evaluation: Evaluation, color?: boolean): string {
   const rows = tableRows(evaluation);
   const { train, test, settings } = evaluation;
   const cellWidth = 20;
-  const nameWidth = Math.max(...Object.values(contenderNames).map((name) => name.length)) + 2;
+  const nameWidth = Math.max(...Object.values(contenderNames).map((name) => name.length)) + 1;
   const bestMask = Math.max(...rows.map(({ cells }) => cells.mask?.value ?? 0));
   const header = levels.map((level) => levelNames[level].padEnd(cellWidth)).join("");
   const lines = rows.map(({ contender, cells }) => {
@@ -95,13 +95,17 @@ export function omissionLines({ train, test }: Pick<Evaluation, "train" | "test"
     { name: "test", omitted: test.omitted },
   ].flatMap(({ name, omitted: { skipped, lost, small, unlabelled } }) => {
     const parts = [
-      skipped.length > 0 && `${count(skipped.length)} unreadable images`,
-      lost > 0 && `${count(lost)} objects outside the frame`,
-      small > 0 && `${count(small)} objects below the least area`,
-      unlabelled > 0 && `${count(unlabelled)} objects without a class`,
+      skipped.length > 0 && some(skipped.length, "unreadable image"),
+      lost > 0 && `${some(lost, "object")} outside the frame`,
+      small > 0 && `${some(small, "object")} below the least area`,
+      unlabelled > 0 && `${some(unlabelled, "object")} without a class`,
     ].filter((part) => part !== false);
     return parts.length > 0 ? [`left out of ${name}: ${parts.join(", ")}`] : [];
   });
+}
+
+function some(n: number, thing: string): string {
+  return `${count(n)} ${thing}${n === 1 ? "" : "s"}`;
 }
 
 /** 12345 -> `12,345` */

@@ -3,8 +3,11 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { evaluateRun } from "../../src/evaluate/run.js";
 import { writeReport } from "../../src/evaluate/report.js";
+import { savePosition } from "../../src/run/session.js";
 import { recipeSchema } from "../../src/train/recipe.js";
+import { createState } from "../../src/train/state.js";
 import { emptyRun, metricsRows, writeJsonLines } from "./fake-run.js";
 import { scratchFolder, tinyCoco } from "./tiny-coco.js";
 
@@ -100,6 +103,70 @@ describe("the report of a run that has only begun", () => {
     const text = (await page.locator("main").textContent()) ?? "";
     expect(text).toContain("Not evaluated yet");
     expect(text).toContain("No attention maps: they need a checkpoint");
+    await page.close();
+  });
+});
+
+describe("the report of a run that was evaluated", () => {
+  let file: string;
+  let opened: Opened;
+  beforeAll(async () => {
+    const data = await tinyCoco(
+      join(folder, "done-data"),
+      Array.from({ length: 20 }, (_, i) => `picture ${i}.png`),
+      3,
+    );
+    const run = emptyRun(join(folder, "done"), recipe, data);
+    const config: unknown = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
+    const state = createState(recipe);
+    savePosition(join(run, "checkpoints"), config, state, { step: 40, seconds: 9 }, 2);
+    await evaluateRun(run, { data: { train: data }, k: [3, 1] });
+    const missing: string[] = [];
+    file = await writeReport(run, { onMissing: (part) => missing.push(part) });
+    expect(missing).toEqual([]);
+    opened = await open(file, 1200);
+  });
+  afterAll(() => opened.page.close());
+
+  it("has the table with intervals, and says what was compared", async () => {
+    const { page, problems } = opened;
+    expect(problems).toEqual([]);
+    const table = page.locator("table").first();
+    expect(await table.locator("tbody th").allTextContents()).toEqual([
+      "raw pixels",
+      "untrained network",
+      "trained teacher",
+    ]);
+    expect(await table.locator("td").first().textContent()).toBe("100.0 [100.0, 100.0]");
+    const text = (await page.locator("main").textContent())?.replace(/\s+/g, " ") ?? "";
+    expect(text).toContain("The bank has 32 objects in 16 images; 8 objects in 4 other images");
+    expect(text).toContain("Test images were held out from the bank, but pretraining saw them");
+  });
+
+  it("shows attention with mask and without, and neighbours marked by sign and name", async () => {
+    const { page } = opened;
+    expect(await page.locator(".maps svg.picture").count()).toBe(4 * 3);
+    expect(await page.locator(".strip").count()).toBe(8);
+    expect(await page.locator(".strip li").count()).toBe(8 * 6);
+    const first = page.locator(".strip li").first();
+    const right = (await first.getAttribute("class")) === "right";
+    expect(await first.locator(".mark").textContent()).toBe(right ? "✓" : "✗");
+    expect(await first.locator(".mark").getAttribute("aria-label")).toBe(right ? "right" : "wrong");
+  });
+
+  it("shows every picture, and each has words for those who do not see it", async () => {
+    const { page } = opened;
+    const broken = await page.evaluate(
+      "[...document.images].filter((image) => !image.naturalWidth || !image.hasAttribute('alt')).length",
+    );
+    expect(broken).toBe(0);
+    expect(await page.locator("svg[role=img]:not([aria-label])").count()).toBe(0);
+  });
+
+  it("fits a phone", async () => {
+    const { page } = await open(file, 400);
+    await page.locator("details").evaluateAll("(all) => all.forEach((one) => (one.open = true))");
+    expect(await sidewaysScroll(page)).toBeLessThanOrEqual(0);
     await page.close();
   });
 });

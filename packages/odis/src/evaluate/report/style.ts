@@ -29,7 +29,7 @@ th:first-child { text-align: left; } th { font-weight: 600; } thead th { color: 
 td small { color: var(--soft); display: block; font-size: .8rem; white-space: nowrap; } tbody tr:last-child > * { border-bottom: 0; }
 tr.ours { background: color-mix(in srgb, var(--c0) 9%, transparent); }
 figure { margin: 0; } figcaption { font-size: .82rem; color: var(--soft); overflow-wrap: anywhere; }
-.chart figcaption { font-size: .88rem; margin-bottom: 8px; } .chart figcaption b { color: var(--ink); }
+.chart figcaption { font-size: .84rem; margin-bottom: 8px; } .chart figcaption b { color: var(--ink); display: block; font-size: .95rem; }
 svg { display: block; width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
 .grid line { stroke: var(--grid); } .end text { text-anchor: end; } .middle text { text-anchor: middle; }
 .tick-name { text-anchor: end; font-style: italic; } .row-name { dominant-baseline: middle; fill: var(--ink); font-size: 12px; }
@@ -42,8 +42,9 @@ svg { display: block; width: 100%; height: auto; } svg text { font: 11px system-
 .hover rect { fill: transparent; } .hover rect:hover { fill: color-mix(in srgb, var(--ink) 14%, transparent); }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 2px 16px; margin: 6px 0 0; padding: 0; font-size: .84rem; color: var(--soft); }
 .legend li { display: flex; align-items: center; gap: 6px; } .legend svg { width: 28px; height: 10px; } .legend svg[viewBox^="0 0 16"] { width: 16px; height: 12px; }
-.views { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 200px), 1fr)); gap: 12px; margin: 14px 0 22px; align-items: start; }
-@media (max-width: 520px) { .views { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+.views { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 14px; margin: 14px 0 26px; align-items: start; }
+.maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 500px), 1fr)); gap: 4px 30px; } .maps .views { grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 8px; margin: 8px 0; }
+@media (max-width: 640px) { .views { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 .views figcaption { margin-top: 5px; } .picture { border-radius: 4px; background: var(--grid); max-height: 300px; }
 .picture.pixelated image, .local { image-rendering: pixelated; }
 .edge, .edge-back { fill: none; stroke-linecap: square; vector-effect: non-scaling-stroke; }

@@ -1,0 +1,172 @@
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Generator, liveTensors, noGrad } from "@odis/torch";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type DataSource, type DataSpec, openSource } from "../../src/data/source.js";
+import { evaluate, type Evaluation } from "../../src/evaluate/evaluate.js";
+import { objectFeatures } from "../../src/evaluate/features.js";
+import { loadTeacher } from "../../src/evaluate/load.js";
+import { evaluateRun, readEvaluation } from "../../src/evaluate/run.js";
+import { openParts, subset } from "../../src/evaluate/split.js";
+import { formatTable } from "../../src/evaluate/table.js";
+import { savePosition } from "../../src/run/session.js";
+import { recipeSchema } from "../../src/train/recipe.js";
+import { buildNetwork, createState } from "../../src/train/state.js";
+import { emptyRun } from "./fake-run.js";
+import { scratchFolder, tinyCoco } from "./tiny-coco.js";
+
+const recipe = recipeSchema.parse({
+  seed: 3,
+  model: { dim: 32, depth: 2, heads: 2, patch: 8 },
+  head: { hidden: 16, bottleneck: 8, prototypes: 8 },
+  views: { globals: { size: 32 }, locals: { size: 16, count: 0 } },
+});
+const folder = scratchFolder();
+const names = (letter: string, n: number): string[] =>
+  Array.from({ length: n }, (_, i) => `${letter}${i}.png`);
+let trainSpec: DataSpec;
+let testSpec: DataSpec;
+let train: DataSource;
+let test: DataSource;
+
+beforeAll(async () => {
+  trainSpec = await tinyCoco(join(folder, "train"), names("a", 12), 1);
+  testSpec = await tinyCoco(join(folder, "test"), names("b", 5), 2);
+  [train, test] = await Promise.all([openSource(trainSpec), openSource(testSpec)]);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const value = (evaluation: Evaluation, name: string): number =>
+  evaluation.measurements.find((m) => m.name === name)!.value;
+
+describe("evaluate", () => {
+  it("measures the baselines and a network at every level", async () => {
+    const before = liveTensors();
+    const trained = buildNetwork(recipe, false).init(new Generator(9)).requiresGrad_(false);
+    const evaluation = await evaluate({ recipe, trained, train, test, k: [3, 1] });
+    trained.free();
+    expect(evaluation.measurements.map(({ name }) => name)).toHaveLength(3 * 3 * 2 * 2);
+    expect(evaluation.classes).toEqual(["rectangle", "triangle"]);
+    expect([evaluation.train.objects, evaluation.test.objects]).toEqual([24, 10]);
+    expect(evaluation.majority).toBe(0.5);
+    // A red rectangle against a green triangle: pixels cannot fail.
+    expect(value(evaluation, "pixels/mask/knn3/top1")).toBe(1);
+    expect(value(evaluation, "pixels/none/knn1/top1")).toBe(1);
+    // Objects of one image share the feature, so one of the two is wrong.
+    expect(value(evaluation, "trained/none/knn1/top1")).toBe(0.5);
+    // The rectangle is the largest object of every image.
+    expect(value(evaluation, "trained/image/knn1/top1")).toBe(1);
+    expect(evaluation.examples).toHaveLength(8);
+    expect(evaluation.examples[0]!.neighbours).toHaveLength(6);
+    expect(liveTensors()).toBe(before);
+  });
+
+  it("takes for untrained the very network that training began with", async () => {
+    const student = createState(recipe).student;
+    const set = await objectFeatures(student, test, { mode: "mask", size: 32, frame: "whole" });
+    const untrained = buildNetwork(recipe, false).init(new Generator(recipe.seed));
+    const same = await objectFeatures(untrained, test, { mode: "mask", size: 32, frame: "whole" });
+    expect(same.features).toEqual(set.features);
+  });
+
+  it("says what k could not be", async () => {
+    const evaluation = await evaluate({ recipe, train, test, k: [1000] });
+    expect(evaluation.settings.k).toEqual([24]);
+    expect(evaluation.measurements.map(({ name }) => name)).toContain(
+      "untrained/mask/knn1000/top1",
+    );
+    expect(formatTable(evaluation, false)).toContain("k = 24");
+  });
+
+  it("gives the same numbers again", async () => {
+    const [one, two] = [
+      await evaluate({ recipe, train, test, k: [5] }),
+      await evaluate({ recipe, train, test, k: [5] }),
+    ];
+    expect(one).toEqual(two);
+  });
+
+  it("refuses what cannot be compared, in sentences", async () => {
+    const renamed = { ...test, classes: ["rectangle", "circle"] };
+    await expect(evaluate({ recipe, train, test: renamed })).rejects.toThrow(
+      'the classes of train and test data differ: class 1 is "triangle" in train and "circle" in test',
+    );
+    await expect(evaluate({ recipe, train, test, minArea: 0.9 })).rejects.toThrow(
+      "the train data has no object to work with: 12 images read, 0 unreadable, " +
+        "0 objects without a class, 24 too small, 0 outside the frame",
+    );
+    await expect(evaluate({ recipe, train, test, size: 36 })).rejects.toThrow(
+      "size 36 is not a multiple of the network's patch, 8. Wanted for example 40.",
+    );
+  });
+});
+
+describe("formatTable", () => {
+  it("fits 80 columns and marks nothing by colour when asked so", async () => {
+    const trained = buildNetwork(recipe, false).init(new Generator(9)).requiresGrad_(false);
+    const lines = formatTable(await evaluate({ recipe, trained, train, test }), false).split("\n");
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(lines.join("")).not.toContain("\u001b");
+    expect(lines.at(-3)).toMatch(/^raw pixels +100\.0 \[100\.0, 100\.0\] +100\.0 /);
+    expect(lines.at(-1)).toMatch(/^trained teacher +\d+\.\d \[\d+\.\d, \d+\.\d\] /);
+  });
+});
+
+describe("a run", () => {
+  const savedRun = (name: string): string => {
+    const run = emptyRun(join(folder, name), recipe, trainSpec);
+    const state = createState(recipe);
+    noGrad(() => state.teacher.backbone.posEmbed.mul_(2)); // not what the student is
+    const config: unknown = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
+    savePosition(join(run, "checkpoints"), config, state, { step: 7, seconds: 1.5 }, 2);
+    return run;
+  };
+
+  it("gives back its teacher, not its student", () => {
+    const run = savedRun("saved");
+    const { network, step, recipe: found, checkpoint } = loadTeacher(run);
+    const state = createState(recipe);
+    expect([step, found]).toEqual([7, recipe]);
+    expect(network.backbone.posEmbed.toFloat32()).toEqual(
+      state.student.backbone.posEmbed.toFloat32().map((weight) => 2 * weight),
+    );
+    expect(loadTeacher(checkpoint).step).toBe(7);
+  });
+
+  it("is evaluated into evaluation.json, on images held out when there is no test data", async () => {
+    const run = savedRun("evaluated");
+    const written = await evaluateRun(run, { data: { train: trainSpec }, k: [3] });
+    expect(readEvaluation(run)).toEqual(JSON.parse(JSON.stringify(written)));
+    expect([written.train.images, written.test.images, written.step]).toEqual([10, 2, 7]);
+  });
+
+  it("says why it cannot be loaded", () => {
+    const run = emptyRun(join(folder, "begun"), recipe, trainSpec);
+    expect(() => loadTeacher(run)).toThrow("no usable checkpoint (none was written yet)");
+    expect(() => loadTeacher(join(folder, "nowhere"))).toThrow(
+      "does not exist. Wanted a run folder",
+    );
+    expect(() => loadTeacher(join(folder, "train"))).toThrow("not a checkpoint");
+  });
+});
+
+describe("openParts", () => {
+  it("holds out the same fifth at every call and loses no image", async () => {
+    const keys = async (): Promise<string[][]> => {
+      const parts = await openParts({ train: trainSpec });
+      return [parts.train, parts.test].map((part) =>
+        Array.from({ length: part.size }, (_, i) => part.key(i)),
+      );
+    };
+    const [bank, held] = await keys();
+    expect(await keys()).toEqual([bank, held]);
+    expect(held).toHaveLength(2);
+    expect([...bank!, ...held!].sort()).toEqual(names("a", 12).sort());
+  });
+
+  it("reads the images that it names", async () => {
+    const part = subset(train, [3, 1]);
+    expect((await part.read(0)).key).toBe(part.key(0));
+    expect(part.key(1)).toBe("a1.png");
+  });
+});
