@@ -31,7 +31,8 @@ export async function readCocoFile(path: string, crowd: boolean): Promise<CocoFi
   const root = record(await readJson(path, "annotation file"), `annotation file ${path}`);
   const labels = readCategories(list(root, "categories", path), path);
   const entries = readImages(list(root, "images", path), path);
-  if (entries.size === 0) throw new DataError(`annotation file ${path}: "images" is empty`);
+  if (entries.size === 0)
+    throw new DataError(`annotation file ${path}: "images" is empty; wanted at least one image`);
 
   const mistakes: DataError[] = [];
   const seen = new Set<number>();

@@ -15,7 +15,7 @@ export interface Scene {
 
 /** Places to try for one object, and scenes to start over. */
 const PLACES = 20;
-const STARTS = 200;
+const STARTS = 50;
 
 /** From this opacity on, a pixel belongs to the object. */
 const SOLID = 0.5;
@@ -73,11 +73,12 @@ class Canvas {
     const width = Math.max(1, Math.round(sprite.width * factor));
     const height = Math.max(1, Math.round(sprite.height * factor));
     const layer = resize(sprite, width, height);
+    const solid = solidOffsets(layer, canvas);
     for (let attempt = 0; attempt < PLACES; attempt += 1) {
-      const x = rng.int(0, canvas - width);
-      const y = rng.int(0, canvas - height);
-      if (this.mayStand(layer, x, y)) {
-        this.draw(layer, x, y, sprite.label, tint);
+      const at = rng.int(0, canvas - height) * canvas + rng.int(0, canvas - width);
+      if (this.mayStand(solid, at)) {
+        this.own(solid, at, sprite.label);
+        this.draw(layer, at, tint);
         return;
       }
     }
@@ -107,54 +108,55 @@ class Canvas {
     return { rgb, objects };
   }
 
-  private mayStand(layer: Layer, x: number, y: number): boolean {
+  /** @param at canvas position of the layer's upper left corner */
+  private mayStand(solid: Int32Array, at: number): boolean {
     const hidden = new Int32Array(this.placed.length);
-    let area = 0;
-    for (const at of this.solid(layer, x, y)) {
-      area += 1;
-      const owner = this.owner[at]!;
+    for (const offset of solid) {
+      const owner = this.owner[at + offset]!;
       if (owner >= 0) hidden[owner]! += 1;
     }
+    const share = this.options.minVisible;
     return (
-      area > 0 &&
+      solid.length > 0 &&
       this.placed.every(
-        (other, k) =>
-          hidden[k] === 0 || other.inSight - hidden[k]! >= this.options.minVisible * other.area,
+        ({ area, inSight }, k) => hidden[k] === 0 || inSight - hidden[k]! >= share * area,
       )
     );
   }
 
-  private draw(layer: Layer, x: number, y: number, label: number, tint: readonly number[]): void {
-    const pixels = this.solid(layer, x, y);
-    for (const at of pixels) {
-      const before = this.owner[at]!;
+  private own(solid: Int32Array, at: number, label: number): void {
+    for (const offset of solid) {
+      const before = this.owner[at + offset]!;
       if (before >= 0) this.placed[before]!.inSight -= 1;
-      this.owner[at] = this.placed.length;
+      this.owner[at + offset] = this.placed.length;
     }
-    this.placed.push({ label, area: pixels.length, inSight: pixels.length });
+    this.placed.push({ label, area: solid.length, inSight: solid.length });
+  }
 
-    for (let row = 0; row < layer.height; row += 1) {
-      for (let column = 0; column < layer.width; column += 1) {
-        const from = 4 * (row * layer.width + column);
-        const to = 3 * ((y + row) * this.options.canvas + x + column);
-        const behind = 1 - layer.color[from + 3]!;
+  private draw({ width, height, color }: Layer, at: number, tint: readonly number[]): void {
+    for (let row = 0; row < height; row += 1) {
+      for (let column = 0; column < width; column += 1) {
+        const from = 4 * (row * width + column);
+        const to = 3 * (at + row * this.options.canvas + column);
+        const behind = 1 - color[from + 3]!;
         for (let c = 0; c < 3; c += 1) {
-          this.color[to + c] = this.color[to + c]! * behind + layer.color[from + c]! * tint[c]!;
+          this.color[to + c] = this.color[to + c]! * behind + color[from + c]! * tint[c]!;
         }
       }
     }
   }
+}
 
-  /** Canvas positions that the layer covers. */
-  private solid(layer: Layer, x: number, y: number): number[] {
-    const found: number[] = [];
-    for (let at = 0; at < layer.width * layer.height; at += 1) {
-      if (layer.color[4 * at + 3]! < SOLID) continue;
-      const row = y + Math.floor(at / layer.width);
-      found.push(row * this.options.canvas + x + (at % layer.width));
-    }
-    return found;
+/** Canvas positions that a layer covers, relative to its upper left corner. */
+function solidOffsets({ width, height, color }: Layer, canvas: number): Int32Array {
+  const offsets = new Int32Array(width * height);
+  let count = 0;
+  for (let at = 0; at < width * height; at += 1) {
+    if (color[4 * at + 3]! < SOLID) continue;
+    offsets[count] = Math.floor(at / width) * canvas + (at % width);
+    count += 1;
   }
+  return offsets.subarray(0, count);
 }
 
 /** Factors for red, green and blue: a pure hue, paled; at strength 0 all are 1. */

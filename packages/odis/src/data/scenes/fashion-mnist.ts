@@ -81,11 +81,14 @@ async function readIdx(path: string, sides: readonly number[]) {
     throw new DataError(`Fashion-MNIST: ${path} is no gzip file (${reasonOf(cause)})`, { cause });
   });
   const begin = 4 + 4 * (sides.length + 1);
-  const count = file.length >= begin ? file.readUInt32BE(4) : 0;
-  const wanted = [...file.subarray(0, 4)].join() === [0, 0, 8, sides.length + 1].join();
-  const fits = sides.every((side, axis) => file.readUInt32BE(8 + 4 * axis) === side);
+  const whole = file.length >= begin;
+  const count = whole ? file.readUInt32BE(4) : 0;
+  const fits =
+    whole &&
+    file.readUInt32BE(0) === 0x800 + sides.length + 1 &&
+    sides.every((side, axis) => file.readUInt32BE(8 + 4 * axis) === side);
   const size = sides.reduce((product, side) => product * side, count);
-  if (!wanted || !fits || file.length !== begin + size) {
+  if (!fits || file.length !== begin + size) {
     throw new DataError(
       `Fashion-MNIST: ${path} is not an idx file of bytes [count${sides.map((s) => `, ${s}`).join("")}]`,
     );
