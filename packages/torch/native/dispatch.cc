@@ -108,7 +108,9 @@ Bridge::~Bridge() = default;
 /// `aten::matmul(float32[2, 3], float32[4, 5])`
 std::string signature(const Call& call) {
   std::string text = call.op->name + "(";
-  for (size_t index = 1; index < call.argc; ++index) {
+  size_t given = call.argc;  // arguments left to their defaults at the end are not worth a word
+  while (given > 1 && typeOf(call.env, call.argv[given - 1]) == napi_undefined) --given;
+  for (size_t index = 1; index < given; ++index) {
     if (index > 1) text += ", ";
     text += describe(call, call.argv[index]);
   }

@@ -28,7 +28,7 @@ export function blasToPreload(
   }
   const folder = readdirSync(lib)
     .filter((name) => name.startsWith("blis"))
-    .sort() // "blis-openmp" comes before "blis-pthread" and "blis-serial"
+    .toSorted() // "blis-openmp" comes before "blis-pthread" and "blis-serial"
     .map((name) => join(lib, name))
     .find((path) => existsSync(join(path, "libblas.so.3")));
   if (folder === undefined) return [];

@@ -53,9 +53,16 @@ function processor(): string {
  */
 export function planBuild(env: NodeJS.ProcessEnv = process.env): BuildPlan {
   const libtorch = findLibTorch(env);
-  const files = readdirSync(native).sort();
-  const headers = files.filter((file) => file.endsWith(".h"));
-  const headerText = headers.map((file) => readFileSync(join(native, file), "utf8")).join("\0");
+  const files = readdirSync(native).toSorted();
+  const read = (file: string): string => readFileSync(join(native, file), "utf8");
+  /** A file and the headers of ours that it includes, so that a change recompiles no more than it must. */
+  const withHeaders = (file: string, seen: Set<string> = new Set()): string => {
+    if (seen.has(file)) return "";
+    seen.add(file);
+    const text = read(file);
+    const own = files.filter((header) => text.includes(`#include "${header}"`));
+    return [text, ...own.map((header) => withHeaders(header, seen))].join("\0");
+  };
   const nodeHeaders = createRequire(import.meta.url)("node-api-headers") as { include_dir: string };
   const [major = 0, minor = 0] = libtorch.version.split(".").map(Number);
   const machine = processor();
@@ -76,9 +83,8 @@ export function planBuild(env: NodeJS.ProcessEnv = process.env): BuildPlan {
     ...libtorch.include.flatMap((folder) => ["-isystem", folder]),
   ];
   const unit = (file: string): Unit => {
-    const text = readFileSync(join(native, file), "utf8");
     // Kernels of our own are worth the processor's full instruction set; glue is not.
-    const kernel = text.includes("TORCH_LIBRARY");
+    const kernel = read(file).includes("TORCH_LIBRARY");
     const flags = [
       ...common,
       ...(kernel ? ["-O3", "-march=native"] : ["-O2"]),
@@ -88,7 +94,7 @@ export function planBuild(env: NodeJS.ProcessEnv = process.env): BuildPlan {
       source: join(native, file),
       compiler: file.endsWith(".c") ? (env["CC"] ?? "gcc") : (env["CXX"] ?? "g++"),
       flags,
-      key: `${file}-${digest(text, headerText, flags.join(" "), libtorch.stamp, machine)}`,
+      key: `${file}-${digest(withHeaders(file), flags.join(" "), libtorch.stamp, machine)}`,
     };
   };
 

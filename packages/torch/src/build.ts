@@ -1,5 +1,13 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -122,6 +130,7 @@ export async function buildBridge(env: NodeJS.ProcessEnv = process.env): Promise
       compile(unit, objects),
     );
     await link(plan, files, folder);
+    chmodSync(folder, 0o755); // mkdtemp made it private
     renameSync(folder, plan.home);
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });

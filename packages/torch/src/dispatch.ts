@@ -22,7 +22,7 @@ const used = new Set<string>();
 
 /** Every operator that the typed surface relies on, as `namespace::name.overload`. */
 export function operatorsInUse(): readonly string[] {
-  return [...used].sort();
+  return [...used].toSorted();
 }
 
 /** A raw result as the schema's type says: handles become tensors. */

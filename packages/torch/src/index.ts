@@ -21,6 +21,13 @@ export {
 export { call, type OperatorResult, operatorNames, operatorsInUse } from "./dispatch.js";
 export { arrayOf, type DType, type TypedArray } from "./dtype.js";
 export {
+  collectiveBackends,
+  type JoinOptions,
+  type Place,
+  placeFromEnvironment,
+  ProcessGroup,
+} from "./distributed.js";
+export {
   EngineError,
   OperatorError,
   ScopeError,

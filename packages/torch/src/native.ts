@@ -88,6 +88,21 @@ export interface Native {
     readonly cudaBuilt: boolean;
     readonly cudaDevices: number;
   };
+
+  collectiveBackends(): string[];
+  joinProcesses(
+    backend: string,
+    address: string,
+    port: number,
+    rank: number,
+    size: number,
+    milliseconds: number,
+  ): void;
+  leaveProcesses(): void;
+  sumAcross(tensors: readonly Handled[]): void;
+  broadcast(tensors: readonly Handled[], source: number): void;
+  gather(tensor: Handled): Handle[];
+  barrier(): void;
 }
 
 let loaded: Native | undefined;

@@ -36,6 +36,6 @@ export function runtimeInfo(): RuntimeInfo {
     threads: threads(),
     devices: ["cpu", ...Array.from({ length: cudaDevices }, (_, index) => `cuda:${index}`)],
     cuda: cudaDevices > 0,
-    collectives: [],
+    collectives: native().collectiveBackends(),
   };
 }
