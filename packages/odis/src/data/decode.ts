@@ -1,17 +1,13 @@
+import { readFile } from "node:fs/promises";
 import sharp from "sharp";
 import { BadImageError } from "../errors.js";
-import { reasonOf } from "./checks.js";
+import { codeOf, reasonOf } from "./checks.js";
+import type { Decoded } from "./decoded.js";
+import { decodeOwnPng } from "./png.js";
 
 // Parallelism comes from the loader's workers, and no picture is read twice in a row.
 sharp.concurrency(1);
 sharp.cache(false);
-
-export interface Decoded {
-  readonly width: number;
-  readonly height: number;
-  /** height × width × 3, row-major */
-  readonly rgb: Uint8Array;
-}
 
 /**
  * Decodes a picture of any kind that libvips reads to 8-bit RGB: grey is repeated, CMYK and 16 bit
@@ -32,9 +28,10 @@ export async function decodeImage(
   wanted: { readonly width: number; readonly height: number },
 ): Promise<Decoded> {
   try {
-    const stored = await decode(path, false);
+    const file = await readFile(path);
+    const stored = decodeOwnPng(file) ?? (await decode(file, false));
     if (sameSize(stored, wanted)) return stored;
-    const turned = await decode(path, true);
+    const turned = await decode(file, true);
     if (sameSize(turned, wanted)) return turned;
     throw new BadImageError(
       key,
@@ -43,13 +40,17 @@ export async function decodeImage(
     );
   } catch (error) {
     if (error instanceof BadImageError) throw error;
-    throw new BadImageError(key, `cannot be decoded (${reasonOf(error).trim()})`, { cause: error });
+    const reason =
+      codeOf(error) === "ENOENT"
+        ? `the file is gone: ${path}`
+        : `cannot be decoded (${reasonOf(error).trim()})`;
+    throw new BadImageError(key, reason, { cause: error });
   }
 }
 
-async function decode(path: string, turn: boolean): Promise<Decoded> {
+async function decode(file: Buffer, turn: boolean): Promise<Decoded> {
   // "error" still refuses torn files but lets harmless decoder warnings pass, as PIL does.
-  const image = sharp(path, { failOn: "error", sequentialRead: true });
+  const image = sharp(file, { failOn: "error", sequentialRead: true });
   const { data, info } = await (turn ? image.autoOrient() : image)
     .toColourspace("srgb")
     .flatten({ background: "white" })

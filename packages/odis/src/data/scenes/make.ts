@@ -8,7 +8,7 @@ import type { CocoSpec } from "../coco.js";
 import { composeScene, type Scene } from "./compose.js";
 import { openFashionMnist } from "./fashion-mnist.js";
 import { checkSceneOptions, sceneDefaults, type SceneOptions } from "./options.js";
-import { encodePng } from "./png.js";
+import { encodePng } from "../png.js";
 import type { SpriteSource, SpriteSplits } from "./sprite.js";
 
 /** Bumped when the same options give other bytes than before. */
