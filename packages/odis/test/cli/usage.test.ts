@@ -1,0 +1,169 @@
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { scratchFolder } from "../scratch.js";
+import { odis } from "./odis.js";
+
+const scratch = scratchFolder();
+const pretrain = (...words: string[]): ReturnType<typeof odis> =>
+  odis(["pretrain", "--data", "coco:photos", "--out", "run", ...words], { cwd: scratch() });
+
+describe("help", () => {
+  const commands = ["scenes", "pretrain", "evaluate", "report", "doctor"];
+
+  it("lists every command with what it does, examples and exit codes", () => {
+    const { code, stdout, stderr } = odis(["--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    for (const name of commands) expect(stdout).toMatch(new RegExp(`^  ${name}\\b.* {2}\\S`, "m"));
+    expect(stdout).toMatch(/Examples:\n  odis scenes/);
+    expect(stdout).toMatch(/Exit codes: 0 done, 1 .* 130 stopped by Ctrl-C/s);
+  });
+
+  it.each(commands)("%s --help has options and examples", (name) => {
+    const { code, stdout } = odis([name, "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^Usage: odis ${name}`));
+    expect(stdout).toMatch(new RegExp(`Examples:\\n  odis ${name}`));
+    expect(odis(["help", name]).stdout).toBe(stdout);
+  });
+
+  it("does not load the engine for help", () => {
+    // A LibTorch that cannot be there would be complained about.
+    expect(odis(["pretrain", "--help"], { env: { LIBTORCH: "/nowhere" } }).code).toBe(0);
+  });
+
+  it("prints the version", () => {
+    expect(odis(["--version"])).toMatchObject({ code: 0, stdout: "0.1.0\n" });
+  });
+});
+
+describe("a command line that cannot be understood", () => {
+  const data = ["--data", "coco:x", "--out", "y"];
+
+  it.each<[readonly string[], string]>([
+    [["pretrian"], "odis: unknown command 'pretrian'. Did you mean pretrain? See odis --help."],
+    [["--verbose"], "odis: unknown option '--verbose'. See odis --help."],
+    [
+      ["pretrain", "--bathc", "3"],
+      "odis pretrain: unknown option '--bathc'. Did you mean --batch? See odis pretrain --help.",
+    ],
+    [
+      ["pretrain", "--out", "y"],
+      "odis pretrain: --data is missing; wanted --data KIND:PLACE (data set: coco:FOLDER, coco:IMAGES,ANNOTATIONS.json or module:FILE.js). See odis pretrain --help.",
+    ],
+    [
+      ["pretrain", ...data, "--batch"],
+      "odis pretrain: option '--batch <N>' argument missing. See odis pretrain --help.",
+    ],
+    [
+      ["pretrain", ...data, "--batch", "-3"],
+      "odis pretrain: --batch -3: got -3, wanted an integer of at least 1",
+    ],
+    [
+      ["pretrain", ...data, "--batch", "3.5"],
+      "odis pretrain: --batch 3.5: got 3.5, wanted an integer of at least 1",
+    ],
+    [
+      ["pretrain", ...data, "--seed", "0x10"],
+      "odis pretrain: --seed 0x10: got 0x10, wanted an integer of at least 0",
+    ],
+    [
+      ["pretrain", ...data, "--model", "vit-xs"],
+      "odis pretrain: --model vit-xs: got vit-xs, wanted one of vit-mini, vit-ti, vit-s, vit-b, vit-l. Did you mean vit-s?",
+    ],
+    [
+      ["pretrain", ...data, "--config", "nothing.json"],
+      "odis pretrain: --config nothing.json: got nothing.json, wanted a file that exists",
+    ],
+    [["pretrain", ...data, "--out", ""], "odis pretrain: --out : got nothing, wanted a path"],
+    [
+      ["pretrain", ...data, "more"],
+      "odis pretrain: too many arguments for 'pretrain'. Expected 0 arguments but got 1. See odis pretrain --help.",
+    ],
+    [["scenes"], "odis scenes: missing required argument 'folder'. See odis scenes --help."],
+    [
+      ["scenes", "x", "--train", "many"],
+      "odis scenes: --train many: got many, wanted an integer of at least 1",
+    ],
+    [["evaluate", "none"], "odis evaluate: RUN none: got none, wanted a folder that exists"],
+  ])("%j", (words, sentence) => {
+    expect(odis(words)).toEqual({ code: 2, stdout: "", stderr: `${sentence}\n` });
+  });
+
+  it("prints help, and fails, when there is no command", () => {
+    const { code, stdout, stderr } = odis([]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(/^Usage: odis/);
+  });
+});
+
+describe("settings that cannot be", () => {
+  it("are named with path, value and wish, a line each, before anything is made", () => {
+    const { code, stderr } = pretrain(
+      "--set",
+      "optim.lrr=1",
+      "optim.lr=-1",
+      "--set",
+      "loss.centering=sinkhron",
+    );
+    expect(code).toBe(2);
+    expect(stderr.split("\n").toSorted()).toEqual([
+      "",
+      'odis pretrain: --set: loss.centering: got "sinkhron", wanted one of "mean", "sinkhorn". Did you mean "sinkhorn"?',
+      "odis pretrain: --set: optim.lr: got -1, wanted a number greater than 0",
+      "odis pretrain: --set: optim.lrr: unknown setting (got 1). Did you mean optim.lr?",
+    ]);
+    expect(readdirSync(scratch())).toEqual([]);
+  });
+
+  it("are refused when sizes do not fit together", () => {
+    expect(pretrain("--set", "views.globals.size=225")).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(
+        /views\.globals\.size: got 225; wanted a multiple of the patch size 16, e\.g\. 224 or 240/,
+      ),
+    });
+    expect(pretrain("--set", "model.heads=5").stderr).toMatch(
+      /model\.dim: got 384; wanted a multiple of model\.heads \(5\)/,
+    );
+  });
+
+  it("come from a file that names itself", () => {
+    writeFileSync(join(scratch(), "mine.json"), '{"optim": {"batch": 0}}');
+    expect(pretrain("--config", "mine.json").stderr).toBe(
+      "odis pretrain: mine.json: optim.batch: got 0, wanted a number of at least 1\n",
+    );
+    writeFileSync(join(scratch(), "mine.json"), '{"optim": ');
+    const broken = pretrain("--config", "mine.json");
+    expect(broken.stderr).toMatch(/^odis pretrain: config file mine\.json: not JSON: /);
+    expect(broken.code).toBe(2);
+  });
+});
+
+describe("data that cannot be used", () => {
+  it("ends with 3 and a sentence, and leaves no run folder", () => {
+    const { code, stderr } = odis(["pretrain", "--data", "coco:photos", "--out", "run"], {
+      cwd: scratch(),
+    });
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/^odis pretrain: .*photos/);
+    expect(readdirSync(scratch())).toEqual([]);
+  });
+
+  it("is a usage error when its kind is unknown", () => {
+    const { code, stderr } = odis(["pretrain", "--data", "photos", "--out", "run"], {
+      cwd: scratch(),
+    });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/data "photos": wanted KIND:PLACE/);
+  });
+
+  it("is no run where there is none", () => {
+    mkdirSync(join(scratch(), "empty"));
+    const { code, stderr } = odis(["report", "empty"], { cwd: scratch() });
+    expect(code).toBe(4);
+    expect(stderr).toBe(
+      "odis report: empty: is not a run folder (it has no config.json). Give the folder that odis pretrain --out made.\n",
+    );
+  });
+});
