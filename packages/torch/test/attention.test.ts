@@ -1,0 +1,219 @@
+import {
+  call,
+  cat,
+  type DType,
+  Generator,
+  noGrad,
+  ones,
+  setThreads,
+  Tensor,
+  tensor,
+  tensorScope,
+  threads,
+  zeros,
+} from "@odis/torch";
+import {
+  type Arbitrary,
+  assert,
+  constantFrom,
+  integer,
+  nat,
+  oneof,
+  property,
+  record,
+} from "fast-check";
+import { describe, expect, it } from "vitest";
+
+/** B images, T tokens, H heads of width d; the R rows from `first` on are restricted. */
+interface Shape {
+  readonly B: number;
+  readonly T: number;
+  readonly H: number;
+  readonly d: number;
+  readonly R: number;
+  readonly first: number;
+}
+
+const operator = (name: string, ...args: readonly unknown[]): Tensor => {
+  const result = call(name, ...args);
+  if (result instanceof Tensor) return result;
+  throw new TypeError(`${name} gave no tensor`);
+};
+
+const fused = (qkv: Tensor, heads: number, allowed: Tensor | null = null, first = 0): Tensor =>
+  operator("odis::attention", qkv, heads, allowed, first);
+
+const normal = (shape: readonly number[], seed: number, dtype: DType): Tensor =>
+  noGrad(() => operator("aten::normal_", zeros(shape, { dtype }), 0, 1, new Generator(seed)));
+
+/** [B, T, 3 D] -> q, k, v, each [B, H, T, d] */
+function split(qkv: Tensor, { B, T, H, d }: Shape): readonly [Tensor, Tensor, Tensor] {
+  const parts = qkv.reshape([B, T, 3, H, d]).permute([2, 0, 3, 1, 4]);
+  return [parts.select(0, 0), parts.select(0, 1), parts.select(0, 2)];
+}
+
+/** The same from the engine's own products; where a row may see nothing, zeros. */
+function composed(qkv: Tensor, allowed: Tensor | null, shape: Shape): Tensor {
+  const { B, T, H, d, R, first } = shape;
+  const [q, k, v] = split(qkv, shape);
+  const scores = q.matmul(k.transpose(-2, -1)).mul(d ** -0.5);
+  const sees = (rows: number) => ones([B, 1, rows, T], { dtype: "bool" });
+  const visible = allowed
+    ? cat([sees(first), allowed.bool().unsqueeze(1), sees(T - first - R)], 2)
+    : sees(T);
+  const p = scores.maskedFill(visible.logicalNot(), -1e30).softmax(-1).mul(visible);
+  return p
+    .matmul(v)
+    .transpose(1, 2)
+    .reshape([B, T, H * d]);
+}
+
+/** Largest difference, relative to the largest number where that exceeds 1. */
+function distance(a: Tensor, b: Tensor): number {
+  if (a.size === 0) return 0;
+  const witness = b.detach().double();
+  const largest = Math.max(1, witness.abs().max().item());
+  return a.detach().double().sub(witness).abs().max().item() / largest;
+}
+
+const shapes: Arbitrary<Shape> = record({
+  B: integer({ min: 0, max: 3 }),
+  T: oneof(integer({ min: 1, max: 40 }), integer({ min: 60, max: 220 })),
+  H: integer({ min: 1, max: 4 }),
+  d: oneof(integer({ min: 1, max: 40 }), constantFrom(32, 48, 64)),
+  R: nat(3),
+  first: nat(),
+}).map(({ first, ...shape }) => {
+  const R = Math.min(shape.R, shape.T);
+  return { ...shape, R, first: first % (shape.T - R + 1) };
+});
+
+const qkv = (): Tensor => zeros([2, 5, 24]);
+
+describe("odis::attention", () => {
+  it("agrees with the composed operators, value and gradient", () => {
+    const dtypes = constantFrom<DType>("float32", "float64");
+    const bounds = constantFrom(undefined, -9, -1.3, 0, 9); // nobody restricted, sees none ... all
+    assert(
+      property(shapes, dtypes, bounds, nat(), (shape, dtype, bound, seed) => {
+        using _scope = tensorScope();
+        const { B, T, H, d, R, first } = shape;
+        const qkv = normal([B, T, 3 * H * d], seed, dtype).requiresGrad_(true);
+        const witness = qkv.detach().double().requiresGrad_(true);
+        const flags = seed % 2 ? "bool" : "uint8";
+        const allowed =
+          bound === undefined
+            ? null
+            : normal([B, R, T], seed + 2, "float32")
+                .lt(bound)
+                .to({ dtype: flags });
+        const upstream = normal([B, T, H * d], seed + 1, dtype);
+        const out = fused(qkv, H, allowed, first);
+        const expected = composed(witness, allowed, shape);
+        out.backward(upstream);
+        expected.backward(upstream.double());
+        const tolerance = dtype === "float32" ? 1e-5 : 1e-12;
+        expect(distance(out, expected)).toBeLessThan(tolerance);
+        expect(distance(qkv.grad!, witness.grad!)).toBeLessThan(tolerance);
+        const silent = noGrad(() => fused(qkv, H, allowed, first));
+        expect(silent.toArray()).toEqual(out.toArray());
+        const p = operator("odis::attention_probs", qkv, H, allowed, first);
+        const mixed = p.matmul(split(qkv.detach(), shape)[2]); // [B, H, T, d]
+        expect(distance(mixed.transpose(1, 2).reshape(out.shape), out)).toBeLessThan(tolerance);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it("has the gradient that finite differences see", () => {
+    using _scope = tensorScope();
+    const numbers = normal([1, 5, 3 * 6], 3, "float64").toNumbers();
+    const allowed = tensor([1, 0, 1, 0, 1], [1, 1, 5], { dtype: "bool" });
+    const weights = normal([1, 5, 6], 4, "float64");
+    const loss = (values: readonly number[]) => {
+      const qkv = tensor([...values], [1, 5, 18], { dtype: "float64" }).requiresGrad_(true);
+      return { qkv, value: fused(qkv, 2, allowed, 2).mul(weights).sum() };
+    };
+    const { qkv, value } = loss(numbers);
+    value.backward();
+    const h = 1e-5;
+    qkv.grad!.toNumbers().forEach((slope, i) => {
+      const [above, below] = [h, -h].map((step) =>
+        loss(numbers.with(i, numbers[i]! + step)).value.item(),
+      );
+      expect(slope).toBeCloseTo((above! - below!) / (2 * h), 8);
+    });
+  });
+
+  it("lets nothing of a hidden key through, exactly", () => {
+    using _scope = tensorScope();
+    const [T, D] = [11, 16];
+    const allowed = ones([1, 1, T], { dtype: "bool" });
+    noGrad(() => allowed.narrow(2, 7, 1).zero_());
+    const qkv = normal([1, T, 3 * D], 5, "float32");
+    const before = fused(qkv, 2, allowed, 0).toFloat32().slice(0, D);
+    noGrad(() => qkv.narrow(1, 7, 1).mul_(50));
+    const after = fused(qkv, 2, allowed, 0).toFloat32().slice(0, D);
+    expect(after).toEqual(before);
+  });
+
+  it("gives a row that may see nothing zeros and no gradient", () => {
+    using _scope = tensorScope();
+    const qkv = normal([1, 9, 3 * 8], 6, "float32").requiresGrad_(true);
+    const nothing = zeros([1, 1, 9], { dtype: "bool" });
+    const row = fused(qkv, 1, nothing, 4).select(1, 4);
+    row.sum().backward();
+    expect(row.toNumbers().every((x) => x === 0)).toBe(true);
+    expect(qkv.grad!.toNumbers().every((x) => x === 0)).toBe(true);
+  });
+
+  it("passes NaN and infinity on where the composed operators do: a broken step is noticed", () => {
+    using _scope = tensorScope();
+    const shape = { B: 2, T: 10, H: 1, d: 8, R: 0, first: 0 };
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      const qkv = normal([2, 10, 3 * 8], 7, "float32");
+      noGrad(() => operator("aten::fill_.Scalar", qkv.select(0, 1).narrow(1, 8, 1), value));
+      const finite = fused(qkv, 1).isfinite().toNumbers();
+      expect(finite).toEqual(composed(qkv, null, shape).isfinite().toNumbers());
+      expect(new Set(finite)).toEqual(new Set([0, 1])); // image 0 is whole, image 1 is not
+    }
+  });
+
+  it("has the same bits on one thread and on two", () => {
+    using _scope = tensorScope();
+    const before = threads();
+    const results = [1, 2].map((count) => {
+      setThreads(count);
+      const qkv = normal([7, 50, 3 * 96], 8, "float32").requiresGrad_(true);
+      const out = fused(qkv, 3);
+      out.mul(out).sum().backward();
+      return [out.toFloat32(), qkv.grad!.toFloat32()];
+    });
+    setThreads(before);
+    expect(results[0]).toEqual(results[1]);
+  });
+
+  it.each([
+    [() => fused(zeros([5, 24]), 2), /qkv must be \[B, T, 3 \* D\], got \[5, 24\]/],
+    [() => fused(qkv(), 3), /multiple of 3 \* heads, got \[2, 5, 24\] and 3 heads/],
+    [() => fused(qkv(), 0), /multiple of 3 \* heads, got \[2, 5, 24\] and 0 heads/],
+    [() => fused(zeros([2, 5, 24], { dtype: "int64" }), 2), /must be float32 or float64, got Long/],
+    [() => fused(qkv().transpose(0, 1), 2), /qkv must be contiguous, got sizes \[5, 2, 24\]/],
+    [() => fused(qkv(), 2, ones([2, 1, 5])), /allowed must be bool or uint8, got Float/],
+    [
+      () => fused(qkv(), 2, ones([2, 1, 4], { dtype: "bool" })),
+      /allowed must be \[2, R, 5\] for this qkv, got \[2, 1, 4\]/,
+    ],
+    [
+      () => fused(qkv(), 2, ones([2, 2, 5], { dtype: "bool" }), 4),
+      /first_row must be 0 to 3 for 2 rows of 5, got 4/,
+    ],
+    [
+      () => fused(qkv().requiresGrad_(true), 2).sum().backward(undefined, { createGraph: true }),
+      /no second derivative; call backward without create_graph/,
+    ],
+  ])("refuses %# with a sentence", (wrong, sentence) => {
+    using _scope = tensorScope();
+    expect(wrong).toThrow(sentence);
+  });
+});
