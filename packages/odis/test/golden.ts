@@ -1,72 +1,59 @@
 import { readFileSync } from "node:fs";
+import { type HostTensor, readSafetensors } from "@odis/torch";
 
 /**
  * Numbers that the published Python code produced (`test/reference`): one group is a JSON with
  * the configuration and a safetensors file with the arrays.
  */
-export class Golden<Info> {
-  private readonly entries: Readonly<Record<string, Entry>>;
-  private readonly bytes: Buffer;
-
+export class Golden<Info = unknown> {
   constructor(
     readonly group: string,
     /** The group's JSON; its shape differs per group, so the test states what it expects. */
     readonly info: Info,
-    file: Buffer,
-  ) {
-    const headerBytes = Number(file.readBigUInt64LE(0));
-    const { __metadata__: _, ...entries } = JSON.parse(file.toString("utf8", 8, 8 + headerBytes));
-    this.entries = entries;
-    this.bytes = file.subarray(8 + headerBytes);
-  }
+    private readonly tensors: ReadonlyMap<string, HostTensor>,
+  ) {}
 
   /** All tensor names, or those below a prefix. */
   names(prefix = ""): readonly string[] {
-    return Object.keys(this.entries).filter((n) => n.startsWith(prefix));
+    return [...this.tensors.keys()].filter((name) => name.startsWith(prefix));
   }
 
   shape(name: string): readonly number[] {
-    return this.entry(name).shape;
+    return this.tensor(name).shape;
   }
 
   floats(name: string): Float32Array {
-    return new Float32Array(this.read(name, "F32"));
+    const { data } = this.tensor(name);
+    return data instanceof Float32Array ? data : this.wrong(name);
   }
 
   uint8(name: string): Uint8Array {
-    return new Uint8Array(this.read(name, "U8"));
+    const { data } = this.tensor(name);
+    return data instanceof Uint8Array ? data : this.wrong(name);
   }
 
   /** int64 tensors; every value in the reference is small enough for a number. */
   integers(name: string): number[] {
-    return Array.from(new BigInt64Array(this.read(name, "I64")), Number);
+    const { data } = this.tensor(name);
+    return data instanceof BigInt64Array ? Array.from(data, Number) : this.wrong(name);
   }
 
-  private read(name: string, dtype: Entry["dtype"]): ArrayBuffer {
-    const entry = this.entry(name);
-    if (entry.dtype !== dtype) throw new Error(`${this.group}: ${name} is ${entry.dtype}`);
-    const [begin, end] = entry.data_offsets;
-    return Uint8Array.from(this.bytes.subarray(begin, end)).buffer; // a copy, so aligned
+  private wrong(name: string): never {
+    throw new Error(`${this.group}: ${name} is ${this.tensor(name).dtype}`);
   }
 
-  private entry(name: string): Entry {
-    const entry = this.entries[name];
-    if (!entry) throw new Error(`${this.group}: no tensor ${name}`);
-    return entry;
+  private tensor(name: string): HostTensor {
+    const tensor = this.tensors.get(name);
+    if (!tensor) throw new Error(`${this.group}: no tensor ${name}`);
+    return tensor;
   }
-}
-
-interface Entry {
-  readonly dtype: "F32" | "I64" | "U8";
-  readonly shape: readonly number[];
-  readonly data_offsets: readonly [number, number];
 }
 
 /** @param group file name without ending, e.g. `augment` */
 export function golden<Info = unknown>(group: string): Golden<Info> {
-  const base = new URL(`reference/${group}`, import.meta.url);
-  const info: Info = JSON.parse(readFileSync(`${base.pathname}.json`, "utf8"));
-  return new Golden(group, info, readFileSync(`${base.pathname}.safetensors`));
+  const base = new URL(`reference/${group}`, import.meta.url).pathname;
+  const info: Info = JSON.parse(readFileSync(`${base}.json`, "utf8"));
+  return new Golden(group, info, readSafetensors(`${base}.safetensors`));
 }
 
 export { expectClose } from "./close.js";
