@@ -58,7 +58,8 @@ export async function serve<Settings>(prepare: (settings: Settings) => MakeImage
 
 /** The training step keeps the cores: on Linux a priority belongs to the thread that sets it. */
 function giveWay(): void {
-  if (process.platform === "linux") os.setPriority(os.constants.priority.PRIORITY_BELOW_NORMAL);
+  const low = os.constants.priority.PRIORITY_BELOW_NORMAL;
+  if (process.platform === "linux" && os.getPriority() < low) os.setPriority(low);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { getPriority } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 // The built files: worker threads load them by their place on the disk.
@@ -224,6 +225,18 @@ describe("workers", () => {
     // No event reaches this thread in this loop: four batches of two were handed out before.
     for (let turn = 0; turn < 1000 && reads() < 8; turn += 1) Atomics.wait(clock, 0, 0, 20);
     expect(reads()).toBe(8);
+  });
+
+  test.runIf(process.platform === "linux")("give way to the training step", async () => {
+    const before = getPriority();
+    const loader = await loaderOf(
+      await moduleSource(`
+        const { getPriority } = await import("node:os");
+        return { key: "nice " + getPriority(), width: 40, height: 40, rgb, objects: [] };`),
+    );
+    const { keys } = await loader.next();
+    expect(new Set(keys)).toEqual(new Set([`nice ${Math.max(before, 10)}`]));
+    expect(getPriority()).toBe(before);
   });
 
   test("end when the loader closes, used or not, twice", async () => {
