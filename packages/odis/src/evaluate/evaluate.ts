@@ -100,12 +100,16 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     .requiresGrad_(false)
     .to(device);
   try {
-    const read = async (part: "train" | "test"): Promise<Gathered<string>> => {
+    const read = async (part: "train" | "test"): Promise<Gathered> => {
       const gathered = await gather(
         part === "train" ? train : test,
         {
-          ...{ size, frame, minArea, patch: recipe.model.patch },
-          ...{ limit: options.limit, signal: options.signal },
+          size,
+          frame,
+          minArea,
+          patch: recipe.model.patch,
+          limit: options.limit,
+          signal: options.signal,
           onProgress: (done, of) => options.onProgress?.(part, done, of),
         },
         extractors(size, untrained, trained),
@@ -163,7 +167,7 @@ function extractors(
 }
 
 /** Rows of one contender at one level. A network without a mask has one feature per image anyway. */
-function featureSet(gathered: Gathered<string>, contender: Contender, level: Level): FeatureSet {
+function featureSet(gathered: Gathered, contender: Contender, level: Level): FeatureSet {
   const { items, labels, features } = gathered;
   const key = level === "image" && contender !== "pixels" ? "none" : level;
   const set = { ...features[`${contender}/${key}`]!, items, labels };
@@ -197,7 +201,7 @@ function majority(bank: Int32Array, queries: Int32Array, classes: number): numbe
   return queries.filter((label) => label === most).length / queries.length;
 }
 
-function summary({ images, items, omitted }: Gathered<string>): PartSummary {
+function summary({ images, items, omitted }: Gathered): PartSummary {
   return { images, objects: items.length, omitted };
 }
 
@@ -216,7 +220,7 @@ function sharedClasses(train: DataSource, test: DataSource): readonly string[] {
   return train.classes;
 }
 
-function nothingToJudge(part: string, { images, omitted }: Gathered<string>): DataError {
+function nothingToJudge(part: string, { images, omitted }: Gathered): DataError {
   const { skipped, lost, unlabelled, small } = omitted;
   return new DataError(
     `evaluation: the ${part} data has no object to work with: ${images} images read, ` +

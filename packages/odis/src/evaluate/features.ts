@@ -3,7 +3,14 @@ import type { DataSource } from "../data/source.js";
 import type { Network } from "../model/network.js";
 import { normalise } from "../model/pixels.js";
 import type { FramedImage } from "./frame.js";
-import { type Extractor, gather, type GatherOptions, type Gathered, type Item } from "./gather.js";
+import {
+  type Extractor,
+  type FeatureRows,
+  gather,
+  type GatherOptions,
+  type Gathered,
+  type Item,
+} from "./gather.js";
 
 /**
  * `mask`: one pass per object, [OBJ] sees the object's patches. `none`: one pass per image, [OBJ]
@@ -49,7 +56,7 @@ export class TokenExtractor implements Extractor {
     else this.add(pixels, objects.length);
   }
 
-  finish(): { features: Float32Array; width: number } {
+  finish(): FeatureRows {
     this.run();
     const width = this.network.backbone.config.dim;
     const total = this.repeats.reduce((sum, times) => sum + times, 0);
@@ -139,11 +146,11 @@ export async function objectFeatures(
   network: Network,
   source: DataSource,
   { mode, rows, ...options }: ObjectFeatureOptions,
-): Promise<FeatureSet & Pick<Gathered<never>, "images" | "omitted">> {
+): Promise<FeatureSet & Pick<Gathered, "images" | "omitted">> {
   const { patch } = network.backbone.config;
   const extractor = new TokenExtractor(network, mode, options.size, rows);
   const { features, ...rest } = await gather(source, { ...options, patch }, { extractor });
-  return { ...rest, ...features.extractor };
+  return { ...rest, ...features["extractor"]! };
 }
 
 /** One feature per image without a mask; its class is that of its largest labelled object. */
@@ -151,7 +158,7 @@ export async function imageFeatures(
   network: Network,
   source: DataSource,
   options: Omit<ObjectFeatureOptions, "mode">,
-): Promise<FeatureSet & Pick<Gathered<never>, "images" | "omitted">> {
+): Promise<FeatureSet & Pick<Gathered, "images" | "omitted">> {
   const all = await objectFeatures(network, source, { ...options, mode: "none" });
   return { ...all, ...pick(all, largestPerImage(all.items)) };
 }

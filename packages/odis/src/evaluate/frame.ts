@@ -4,9 +4,10 @@ import { visiblePatches } from "../objects/patches.js";
 import { resampleBicubic, resampleNearest } from "../views/resample.js";
 
 /**
- * Which part of an image an evaluation looks at. `center`: the published protocol's square, the
- * middle 224/256 of the short side. `whole`: everything, squeezed to a square, so that no object
- * is lost.
+ * Which part of an image an evaluation looks at. `whole`: everything, squeezed to a square, so that
+ * no object is lost. `center`: the published protocol's square, the middle 224/256 of the short
+ * side. The published code resizes before it cuts; here the square is cut first, on whole pixels of
+ * the image, so its edges differ from the published ones by less than a pixel of the image.
  */
 export type Frame = "whole" | "center";
 

@@ -23,7 +23,13 @@ export interface Item {
 /** Turns images into feature rows, one per object, in the order in which they are pushed. */
 export interface Extractor {
   push(image: FramedImage): void;
-  finish(): { readonly features: Float32Array; readonly width: number };
+  finish(): FeatureRows;
+}
+
+export interface FeatureRows {
+  /** [n, width], row-major */
+  readonly features: Float32Array;
+  readonly width: number;
 }
 
 /** What an evaluation left out, and why. */
@@ -48,11 +54,11 @@ export interface GatherOptions extends FrameOptions {
 }
 
 /** The objects of a source in a fixed order, and each extractor's features of them. */
-export interface Gathered<Name extends string> {
+export interface Gathered {
   readonly items: readonly Item[];
   /** [n] classes */
   readonly labels: Int32Array;
-  readonly features: Readonly<Record<Name, { features: Float32Array; width: number }>>;
+  readonly features: Readonly<Record<string, FeatureRows>>;
   /** images that were read */
   readonly images: number;
   readonly omitted: Omissions;
@@ -62,17 +68,17 @@ export interface Gathered<Name extends string> {
 const readAhead = 8;
 
 /** Reads a source once and feeds every extractor; images that cannot be read are named and left out. */
-export async function gather<Name extends string>(
+export async function gather(
   source: DataSource,
   options: GatherOptions,
-  extractors: Readonly<Record<Name, Extractor>>,
-): Promise<Gathered<Name>> {
+  extractors: Readonly<Record<string, Extractor>>,
+): Promise<Gathered> {
   const items: Item[] = [];
   const labels: number[] = [];
   const skipped: { key: string; reason: string }[] = [];
   const counts = { lost: 0, unlabelled: 0, small: 0 };
   const of = Math.min(source.size, options.limit ?? source.size);
-  const named = Object.entries<Extractor>(extractors);
+  const named = Object.entries(extractors);
   let images = 0;
   for await (const { index, read } of readInOrder(source, of, options.signal)) {
     if (read instanceof BadImageError) skipped.push({ key: read.key, reason: read.reason });
@@ -90,11 +96,10 @@ export async function gather<Name extends string>(
     }
     options.onProgress?.(index + 1, of);
   }
-  const features = Object.fromEntries(named.map(([name, extractor]) => [name, extractor.finish()]));
   return {
     items,
     labels: Int32Array.from(labels),
-    features: features as Gathered<Name>["features"],
+    features: Object.fromEntries(named.map(([name, extractor]) => [name, extractor.finish()])),
     images,
     omitted: { skipped, ...counts },
   };

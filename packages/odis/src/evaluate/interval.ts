@@ -46,7 +46,7 @@ export function clusteredShare(
       drawnSize += drawn.size;
     }
     return drawnHits / drawnSize;
-  }).sort();
+  }).toSorted();
   return { value: total / n, low: quantile(shares, 0.025), high: quantile(shares, 0.975), n };
 }
 

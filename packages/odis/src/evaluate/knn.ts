@@ -1,4 +1,4 @@
-import { call, fromBuffer, noGrad, type Tensor, tidy } from "@odis/torch";
+import { fromBuffer, noGrad, type Tensor, tidy } from "@odis/torch";
 import { ConfigError } from "../errors.js";
 
 /** Feature vectors with one class each. */
@@ -66,9 +66,9 @@ export function nearest(
         tidy(() => {
           const part = queries.features.subarray(begin * width, (begin + size) * width);
           const products = unit(fromBuffer(part, [size, width]).to({ device })).matmul(keys);
-          const [best, at] = call("aten::topk", products, kept, 1, true, true) as Tensor[];
-          similarities.set(best!.toFloat32(), begin * kept);
-          rows.set(at!.to({ dtype: "int32" }).toNumbers(), begin * kept);
+          const [best, at] = products.topk(kept, 1);
+          similarities.set(best.toFloat32(), begin * kept);
+          rows.set(at.to({ dtype: "int32" }).toNumbers(), begin * kept);
         });
       }
     }),

@@ -80,8 +80,10 @@ export function recipeOf(config: unknown, where: string): Recipe {
 
 /** The data that a run was trained on, undefined when its configuration names none. */
 export function dataOf(config: unknown): DataSpec | undefined {
-  const parsed = z.looseObject({ data: z.looseObject({ kind: z.string() }) }).safeParse(config);
-  return parsed.success ? (parsed.data.data as unknown as DataSpec) : undefined;
+  const data = z.custom<DataSpec>(
+    (value) => z.looseObject({ kind: z.string() }).safeParse(value).success,
+  );
+  return z.looseObject({ data }).safeParse(config).data?.data;
 }
 
 function copy({ tensors, path }: Checkpoint, name: string, weight: Tensor): void {

@@ -2,7 +2,7 @@ import { resampleBicubic } from "../views/resample.js";
 import type { Sample } from "../data/source.js";
 import type { SceneObject } from "../objects/object.js";
 import type { FramedImage } from "./frame.js";
-import type { Extractor } from "./gather.js";
+import type { Extractor, FeatureRows } from "./gather.js";
 
 /** Side of the square that a crop is resized to, pixels. */
 const side = 28;
@@ -25,7 +25,7 @@ export class PixelExtractor implements Extractor {
     }
   }
 
-  finish(): { features: Float32Array; width: number } {
+  finish(): FeatureRows {
     const features = new Float32Array(this.rows.length * width);
     for (const [row, values] of this.rows.entries()) features.set(values, row * width);
     return { features, width };

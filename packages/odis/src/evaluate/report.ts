@@ -71,16 +71,22 @@ function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource
     images: source?.size,
     data: place ?? "data that is not named",
     commands: [
-      `node -p 'JSON.stringify(JSON.parse(fs.readFileSync("${run.folder}/config.json")).recipe)' > recipe.json`,
-      `odis pretrain --data ${place ?? "KIND:PLACE"} --config recipe.json --out NEW_FOLDER`,
+      `node -p 'JSON.stringify(JSON.parse(fs.readFileSync(process.argv[1])).recipe)' ` +
+        `${shellWord(`${run.folder}/config.json`)} > recipe.json`,
+      `odis pretrain --data ${place === undefined ? "KIND:PLACE" : shellWord(place)} --config recipe.json --out NEW_FOLDER`,
       `odis evaluate NEW_FOLDER${run.evaluation ? dataOptions(run.evaluation) : ""}`,
     ],
   };
 }
 
 function dataOptions({ data, settings }: RunEvaluation): string {
-  const test = data.test ? ` --test ${specText(data.test)}` : "";
-  return ` --train ${specText(data.train)}${test} --k ${settings.k[0]} --size ${settings.size} --frame ${settings.frame}`;
+  const test = data.test ? ` --test ${shellWord(specText(data.test))}` : "";
+  return ` --train ${shellWord(specText(data.train))}${test} --k ${settings.k[0]} --size ${settings.size} --frame ${settings.frame}`;
+}
+
+/** A word as a shell takes it literally. */
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /** A data set as the command line names it. */

@@ -54,9 +54,13 @@ export function readEvaluation(folder: string): RunEvaluation | undefined {
   } catch (error) {
     throw new RunError(`${file}: not JSON; delete it and evaluate again.`, { cause: error });
   }
-  if (typeof value !== "object" || value === null || !("version" in value) || value.version !== 1)
+  if (!isEvaluation(value))
     throw new RunError(`${file}: not an evaluation of this release; delete it and evaluate again.`);
-  return value as RunEvaluation;
+  return value;
+}
+
+function isEvaluation(value: unknown): value is RunEvaluation {
+  return typeof value === "object" && value !== null && "version" in value && value.version === 1;
 }
 
 function evaluationFile(folder: string): string {

@@ -112,16 +112,17 @@ describe("formatTable", () => {
   });
 });
 
-describe("a run", () => {
-  const savedRun = (name: string): string => {
-    const run = emptyRun(join(folder, name), recipe, trainSpec);
-    const state = createState(recipe);
-    noGrad(() => state.teacher.backbone.posEmbed.mul_(2)); // not what the student is
-    const config: unknown = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
-    savePosition(join(run, "checkpoints"), config, state, { step: 7, seconds: 1.5 }, 2);
-    return run;
-  };
+/** A run whose teacher differs from its student. */
+function savedRun(name: string): string {
+  const run = emptyRun(join(folder, name), recipe, trainSpec);
+  const state = createState(recipe);
+  noGrad(() => state.teacher.backbone.posEmbed.mul_(2)); // not what the student is
+  const config: unknown = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
+  savePosition(join(run, "checkpoints"), config, state, { step: 7, seconds: 1.5 }, 2);
+  return run;
+}
 
+describe("a run", () => {
   it("gives back its teacher, not its student", () => {
     const run = savedRun("saved");
     const { network, step, recipe: found, checkpoint } = loadTeacher(run);
@@ -150,18 +151,19 @@ describe("a run", () => {
   });
 });
 
+async function partKeys(): Promise<string[][]> {
+  const parts = await openParts({ train: trainSpec });
+  return [parts.train, parts.test].map((part) =>
+    Array.from({ length: part.size }, (_, i) => part.key(i)),
+  );
+}
+
 describe("openParts", () => {
   it("holds out the same fifth at every call and loses no image", async () => {
-    const keys = async (): Promise<string[][]> => {
-      const parts = await openParts({ train: trainSpec });
-      return [parts.train, parts.test].map((part) =>
-        Array.from({ length: part.size }, (_, i) => part.key(i)),
-      );
-    };
-    const [bank, held] = await keys();
-    expect(await keys()).toEqual([bank, held]);
+    const [bank, held] = await partKeys();
+    expect(await partKeys()).toEqual([bank, held]);
     expect(held).toHaveLength(2);
-    expect([...bank!, ...held!].sort()).toEqual(names("a", 12).sort());
+    expect(new Set([...bank!, ...held!])).toEqual(new Set(names("a", 12)));
   });
 
   it("reads the images that it names", async () => {

@@ -83,7 +83,7 @@ describe("k-NN by hand", () => {
 
   it("gives equal votes to the lower class, and no rank to a class without a vote", () => {
     const found = nearest(compass, northEast, 2);
-    expect([...found.rows].sort()).toEqual([0, 1]);
+    expect([...found.rows].toSorted((a, b) => a - b)).toEqual([0, 1]);
     const asIf = (label: number) => classify(found, compass.labels, Int32Array.from([label]), 3, 2);
     expect([...asIf(1).predictions]).toEqual([1]);
     expect([asIf(1).top1[0], asIf(2).top1[0], asIf(2).top5[0]]).toEqual([1, 0, 1]);

@@ -9,7 +9,7 @@ export interface Axis {
 
 /** Steps of 1, 2 or 5 times a power of ten, about `wanted` of them, that cover low..high. */
 export function axis(low: number, high: number, wanted = 4): Axis {
-  const span = high > low ? high - low : Math.max(Math.abs(high), 1e-3);
+  const span = high > low ? high - low : Math.abs(high) || 1;
   const rough = span / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999)! * power;

@@ -110,7 +110,7 @@ function curve(
   const seen = bins.filter(({ values }) => Number.isFinite(values[index]!.mean));
   const points = (of: "mean" | "low" | "high"): string[] =>
     seen.map((bin) => `${toX(bin.step)},${toY(bin.values[index]![of])}`);
-  const band = `M${[...points("high"), ...points("low").reverse()].join("L")}Z`;
+  const band = `M${[...points("high"), ...points("low").toReversed()].join("L")}Z`;
   const single = seen.length === 1 ? points("mean")[0]!.split(",") : undefined;
   return html`<g class="c${index}">
 ${seen.some(({ values }) => values[index]!.high > values[index]!.low) && html`<path class="band" d="${band}"/>`}

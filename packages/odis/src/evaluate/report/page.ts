@@ -1,9 +1,11 @@
 import { basename } from "node:path";
+import { duration } from "../../run/progress.js";
 import type { MetricsRow } from "../../train/loop.js";
 import { count } from "../table.js";
 import { valueText } from "./axis.js";
 import { curves } from "./curves.js";
 import { Html, html } from "./html.js";
+import { fullHeat } from "./pictures.js";
 import type { RunRecord, SkippedImage } from "./record.js";
 import { scores } from "./scores.js";
 import { style } from "./style.js";
@@ -28,8 +30,6 @@ export interface PageFacts {
 export function page(run: RunRecord, facts: PageFacts, pictures: Pictures): string {
   const name = basename(run.folder);
   const { rows, evaluation } = run;
-  const section = (title: string, body: Html | undefined, otherwise: string): Html =>
-    html`<section><h2>${title}</h2>${body ?? html`<p class="note">${otherwise}</p>`}</section>`;
   const body = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
@@ -38,7 +38,7 @@ export function page(run: RunRecord, facts: PageFacts, pictures: Pictures): stri
 <header><h1>${name}</h1><p class="lead">Object-level self-distillation, recipe <b>${run.recipe.name}</b>, on ${facts.data}</p>${summary(run, facts)}</header>
 ${section("How good the features are", evaluation && scores(evaluation), `Not evaluated yet: odis evaluate ${run.folder}`)}
 ${section("Nearest neighbours", pictures.neighbours && html`<p class="note">Test objects drawn by chance, one a class as far as possible, and the bank’s most similar objects by the teacher’s features with masks; ✓ marks the same class, ✗ another one. The number is the cosine similarity.</p>${pictures.neighbours}`, "No neighbours: they need an evaluation of the run, and its data.")}
-${section("Where [OBJ] looks", pictures.attention && html`<p class="note">Attention of the teacher’s [OBJ] token in its last block, the mean over heads, brightest where it looks most. With the mask it can only look at the object’s patches (outlined); without it, anywhere.</p>${pictures.attention}`, "No attention maps: they need a checkpoint and the data.")}
+${section("Where [OBJ] looks", pictures.attention && html`<p class="note">Attention of the teacher’s [OBJ] token in its last block, the mean over heads, brightest where it looks ${fullHeat} times as much as on the average patch, or more. With the mask it can only look at the object’s patches (outlined); without it, anywhere.</p>${pictures.attention}`, "No attention maps: they need a checkpoint and the data.")}
 ${section("Example views", pictures.views && html`${viewsKey}${pictures.views}`, "No example views: the training data could not be read.")}
 ${section("Curves", rows.length > 0 ? html`<p class="note">Neighbouring steps are averaged; the tint reaches from the lowest to the highest. Point at a curve for its numbers.</p>${curves(rows, run.recipe)}` : undefined, "No metrics yet.")}
 ${section("Images left out", skippedList(run), "None: every image could be used.")}
@@ -47,6 +47,11 @@ ${section("Images left out", skippedList(run), "None: every image could be used.
 </main></body></html>
 `;
   return body.markup;
+}
+
+/** A part of the page, or a sentence on why it is not there. */
+function section(title: string, body: Html | undefined, otherwise: string): Html {
+  return html`<section><h2>${title}</h2>${body ?? html`<p class="note">${otherwise}</p>`}</section>`;
 }
 
 function summary({ recipe, rows }: RunRecord, { images }: PageFacts): Html {
@@ -84,25 +89,17 @@ function skippedList({ skipped, evaluation }: RunRecord): Html | undefined {
   ];
   const once = [...new Map(all.map((image) => [image.key, image])).values()];
   if (once.length === 0) return undefined;
-  const line = ({ key, reason }: SkippedImage): Html => html`<li>${key}: ${reason}</li>`;
   const first = 20;
   return html`<p>${count(once.length)} ${once.length === 1 ? "image" : "images"} could not be used:</p>
-<ul class="plain">${once.slice(0, first).map(line)}</ul>
-${once.length > first && html`<details><summary>${count(once.length - first)} more</summary><ul class="plain">${once.slice(first).map(line)}</ul></details>`}`;
+<ul class="plain">${once.slice(0, first).map(skippedLine)}</ul>
+${once.length > first && html`<details><summary>${count(once.length - first)} more</summary><ul class="plain">${once.slice(first).map(skippedLine)}</ul></details>`}`;
+}
+
+function skippedLine({ key, reason }: SkippedImage): Html {
+  return html`<li>${key}: ${reason}</li>`;
 }
 
 function median(rows: readonly MetricsRow[]): number {
-  const sorted = rows.map(({ imagesPerSecond }) => imagesPerSecond).sort((a, b) => a - b);
+  const sorted = rows.map(({ imagesPerSecond }) => imagesPerSecond).toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)]!;
-}
-
-/** 75 -> `1 min 15 s` */
-function duration(seconds: number): string {
-  const [h, m, s] = [
-    Math.floor(seconds / 3600),
-    Math.floor(seconds / 60) % 60,
-    Math.floor(seconds % 60),
-  ];
-  if (h > 0) return `${h} h ${m} min`;
-  return m > 0 ? `${m} min ${s} s` : `${s} s`;
 }

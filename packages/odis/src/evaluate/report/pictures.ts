@@ -67,19 +67,24 @@ export function objectCrop(picture: Picture, box: Box, inside: Uint8Array): Pict
   return { width: side, height: side, rgb };
 }
 
+/** Attention this many times the mean is drawn at full brightness. */
+export const fullHeat = 3;
+
 /**
- * Heat over a grey picture: where the grid is high the picture shines orange, where it is 0 it is
- * dark grey.
+ * Heat over a grey picture: dark grey where the grid is 0, orange where it is high. Brightness
+ * tells multiples of the mean, so that attention without a preference looks like that.
  *
- * @param grid [side, side] values ≥ 0; the largest is drawn brightest
+ * @param grid [side, side] values ≥ 0; zeros do not count for the mean
  */
 export async function heatPicture(
   picture: Picture,
   grid: Float32Array,
   side: number,
 ): Promise<Picture> {
-  const highest = grid.reduce((a, b) => Math.max(a, b), 1e-12);
-  const bytes = Uint8Array.from(grid, (value) => Math.round((255 * value) / highest));
+  const positive = grid.filter((value) => value > 0);
+  const mean = positive.reduce((sum, value) => sum + value, 0) / Math.max(1, positive.length);
+  const full = Math.max(mean * fullHeat, 1e-12);
+  const bytes = Uint8Array.from(grid, (value) => Math.round(255 * Math.min(1, value / full)));
   const { width, height } = picture;
   const smooth = await sharp(bytes, { raw: { width: side, height: side, channels: 1 } })
     .resize({ width, height, fit: "fill", kernel: "cubic" })
@@ -90,7 +95,7 @@ export async function heatPicture(
   for (let at = 0; at < width * height; at += 1) {
     const [r, g, b] = [picture.rgb[3 * at]!, picture.rgb[3 * at + 1]!, picture.rgb[3 * at + 2]!];
     const gray = (0.3 * r + 0.59 * g + 0.11 * b) * 0.55;
-    const heat = (smooth[at]! / 255) ** 0.8;
+    const heat = (0.9 * smooth[at]!) / 255; // the picture stays visible under the strongest heat
     rgb[3 * at] = gray + (255 - gray) * heat;
     rgb[3 * at + 1] = gray + (176 - gray) * heat;
     rgb[3 * at + 2] = gray * (1 - heat) + 20 * heat;

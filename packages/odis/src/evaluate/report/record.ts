@@ -31,26 +31,39 @@ export interface SkippedImage {
 export function readRun(folder: string): RunRecord {
   const config = readRunConfig(folder);
   const layout = runLayout(folder);
-  const skipped = jsonLines<SkippedImage>(layout.skipped);
+  const skipped = jsonLines(layout.skipped, isSkipped);
   return {
     folder,
     config,
     recipe: recipeOf(config, join(folder, "config.json")),
-    rows: jsonLines<MetricsRow>(layout.metrics),
+    rows: jsonLines(layout.metrics, isRow),
     skipped: [...new Map(skipped.map((image) => [image.key, image])).values()],
     evaluation: readEvaluation(folder),
   };
 }
 
 /** The rows of a file of JSON lines; a running or killed run may leave half a line at its end. */
-function jsonLines<Row>(path: string): Row[] {
+function jsonLines<Row>(path: string, isWhole: (value: unknown) => value is Row): Row[] {
   if (!existsSync(path)) return [];
   const lines = readFileSync(path, "utf8").split("\n");
   return lines.flatMap((line) => {
     try {
-      return line === "" ? [] : [JSON.parse(line) as Row];
+      const value: unknown = JSON.parse(line);
+      return isWhole(value) ? [value] : [];
     } catch {
       return [];
     }
   });
+}
+
+function isRow(value: unknown): value is MetricsRow {
+  return isObject(value) && typeof value["step"] === "number" && Array.isArray(value["tries"]);
+}
+
+function isSkipped(value: unknown): value is SkippedImage {
+  return isObject(value) && typeof value["key"] === "string";
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
 }

@@ -20,6 +20,7 @@ p { margin: 0 0 12px; max-width: 72ch; }
 .facts dd { margin: 0; font-size: 1.12rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 14px; margin: 0; }
 .grid-cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); gap: 14px; margin-top: 12px; }
+.split + p { margin-top: 14px; }
 .split { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 14px; align-items: start; }
 @media (max-width: 860px) { .split { grid-template-columns: minmax(0, 1fr); } }
 .scroll { overflow-x: auto; }
@@ -28,6 +29,7 @@ th, td { text-align: right; padding: 7px 10px; border-bottom: 1px solid var(--li
 th:first-child { text-align: left; } th { font-weight: 600; } thead th { color: var(--soft); font-size: .86rem; }
 td small { color: var(--soft); display: block; font-size: .8rem; white-space: nowrap; } tbody tr:last-child > * { border-bottom: 0; }
 tr.ours { background: color-mix(in srgb, var(--c0) 9%, transparent); }
+caption { text-align: left; padding: 0 10px 6px; }
 figure { margin: 0; } figcaption { font-size: .82rem; color: var(--soft); overflow-wrap: anywhere; }
 .chart figcaption { font-size: .84rem; margin-bottom: 8px; } .chart figcaption b { color: var(--ink); display: block; font-size: .95rem; }
 svg { display: block; width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
@@ -67,5 +69,6 @@ code, pre { font: .86rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace
 pre { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; margin: 8px 0; }
 details { margin: 10px 0; } summary { cursor: pointer; font-weight: 600; } .plain { padding-left: 20px; overflow-wrap: anywhere; }
 :focus-visible { outline: 2px solid var(--c0); outline-offset: 2px; }
+@media (max-width: 520px) { main { padding: 20px 14px 40px; } .card { padding: 10px 8px; } th, td { padding: 6px 4px; } table { font-size: .88rem; } td small { font-size: .7rem; } caption { padding: 0 4px 6px; } }
 @media print { body { background: #fff; } .card { break-inside: avoid; } }
 `;
