@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { assert, double, property, string } from "fast-check";
 import { describe, expect, it } from "vitest";
 import { axis, place, tickText, valueText } from "../../src/evaluate/report/axis.js";
 import { Html, html } from "../../src/evaluate/report/html.js";
@@ -15,7 +15,7 @@ describe("html", () => {
   });
 
   it("never lets a bracket through", () => {
-    fc.assert(fc.property(fc.string(), (text) => !/[<>"']/.test(html`${text}`.markup)));
+    assert(property(string(), (text) => !/[<>"']/.test(html`${text}`.markup)));
   });
 });
 
@@ -34,9 +34,9 @@ describe("axis", () => {
   });
 
   it("covers what it is asked to, in few steps", () => {
-    const value = fc.double({ min: -1e6, max: 1e6, noNaN: true });
-    fc.assert(
-      fc.property(value, value, (a, b) => {
+    const value = double({ min: -1e6, max: 1e6, noNaN: true });
+    assert(
+      property(value, value, (a, b) => {
         const made = axis(Math.min(a, b), Math.max(a, b));
         const within = (x: number) => place(x, made) > -1e-6 && place(x, made) < 1 + 1e-6;
         return within(a) && within(b) && made.ticks.length >= 2 && made.ticks.length <= 8;

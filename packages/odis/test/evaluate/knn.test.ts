@@ -1,19 +1,14 @@
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
 import { classify, type Labelled, nearest, votes } from "../../src/evaluate/knn.js";
 import { expectClose, golden } from "../golden.js";
 
 const reference = golden("knn");
-const info = reference.info as {
-  readonly results_percent: Readonly<
-    Record<
-      string,
-      {
-        readonly num_classes_7: { readonly top1: number; readonly top5: number };
-        readonly top5_only_classes_with_a_vote: number;
-      }
-    >
-  >;
-};
+const percent = z.object({
+  num_classes_7: z.object({ top1: z.number(), top5: z.number() }),
+  top5_only_classes_with_a_vote: z.number(),
+});
+const info = z.object({ results_percent: z.record(z.string(), percent) }).parse(reference.info);
 const width = 16;
 const classes = 7;
 const bank: Labelled = {

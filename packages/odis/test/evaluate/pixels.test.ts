@@ -25,9 +25,10 @@ const framed: FramedImage = {
   objects: [{ index: 0, object, visible: new Uint8Array() }],
 };
 
+const gray = (values: number[]): number[] => values.flatMap((value) => [value, value, value]);
+
 describe("raw pixels", () => {
   it("cuts the box out, with the background or black", () => {
-    const gray = (values: number[]) => values.flatMap((value) => [value, value, value]);
     expect([...cutOut(sample, object, false).rgb]).toEqual(gray([50, 60, 90, 100]));
     expect([...cutOut(sample, object, true).rgb]).toEqual(gray([50, 0, 90, 100]));
   });

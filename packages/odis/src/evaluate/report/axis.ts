@@ -9,7 +9,10 @@ export interface Axis {
 
 /** Steps of 1, 2 or 5 times a power of ten, about `wanted` of them, that cover low..high. */
 export function axis(low: number, high: number, wanted = 4): Axis {
-  const span = high > low ? high - low : Math.abs(high) || 1;
+  const largest = Math.max(Math.abs(low), Math.abs(high));
+  // Where all values are as good as equal, the axis shows their size instead of rounding noise.
+  const apart = high - low > Math.max(1e-30, largest * 1e-9);
+  const span = apart ? high - low : largest > 1e-30 ? largest : 1;
   const rough = span / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999)! * power;
