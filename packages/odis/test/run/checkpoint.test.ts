@@ -1,4 +1,4 @@
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   cpSync,
@@ -22,6 +22,7 @@ import {
   saveCheckpoint,
 } from "../../src/run/checkpoint.js";
 import { scratchFolder } from "../scratch.js";
+import { canMount, shellOnSmallDisk } from "../small-disk.js";
 
 const scratch = scratchFolder();
 const folder = (): string => join(scratch(), "checkpoints");
@@ -251,39 +252,14 @@ describe("a process that is killed while it writes", () => {
   });
 });
 
-/** A file system of our own, so small that it fills up; needs user namespaces or root. */
-function onSmallDisk(options: string, command: string): { stdout: string; status: number | null } {
-  const disk = join(scratch(), "disk");
-  mkdirSync(disk, { recursive: true });
-  return spawnSync(
-    "unshare",
-    [
-      "--user",
-      "--map-root-user",
-      "--mount",
-      "sh",
-      "-c",
-      `mount -t tmpfs -o ${options} tmpfs ${disk} && cd ${disk} && ${command}`,
-    ],
-    { encoding: "utf8" },
-  );
-}
-const canMount = ((): boolean => {
-  try {
-    execFileSync("unshare", ["--user", "--map-root-user", "--mount", "true"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-})();
-
 const node = (last: number, floats: number): string =>
   `'${process.execPath}' '${loop}' checkpoints ${last} ${floats}`;
 
 describe.skipIf(!canMount)("a full disk", () => {
   it("is refused with what it needs and what there is; the previous checkpoint stands", () => {
     // 7 MB hold two checkpoints of 2.4 MB, not a third one.
-    const { stdout, status } = onSmallDisk(
+    const { stdout, status } = shellOnSmallDisk(
+      join(scratch(), "disk"),
       "size=7m",
       `${node(9, 200_000)}; code=$?; ls -A checkpoints; du -s checkpoints/* | wc -l; exit $code`,
     );
@@ -295,7 +271,8 @@ describe.skipIf(!canMount)("a full disk", () => {
 
   it("is noticed in the middle of writing, too", () => {
     // Room for bytes, none for another file: the file system says so only when asked for it.
-    const { stdout, status } = onSmallDisk(
+    const { stdout, status } = shellOnSmallDisk(
+      join(scratch(), "disk"),
       "size=64m,nr_inodes=9",
       `${node(9, 1000)}; code=$?; ls -A checkpoints; cat checkpoints/step-00000002/state.json > /dev/null && echo intact; exit $code`,
     );
