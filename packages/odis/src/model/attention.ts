@@ -22,8 +22,11 @@ export class Attention extends Module {
     this.proj = new Linear(dim, dim);
   }
 
-  /** [B, T, D] -> [B, T, D] */
-  forward(x: Tensor, visibility?: Visibility): Tensor {
+  /**
+   * [B, T, D] -> [B, T, D]; with `rows`, [R] int64, only those rows of the flattened tokens go
+   * through the output projection: [R, D].
+   */
+  forward(x: Tensor, visibility?: Visibility, rows?: Tensor): Tensor {
     const qkv = this.qkv.forward(x);
     // The fused operator reads q, k and v in place and is several times faster on short sequences,
     // but exists for the CPU only; other devices have fast batched products of their own.
@@ -37,7 +40,7 @@ export class Attention extends Module {
             visibility?.firstRow ?? 0,
           ) as Tensor)
         : composedAttention(qkv, this.heads, visibility);
-    return this.proj.forward(mixed);
+    return this.proj.forward(rows ? flatRows(mixed, rows) : mixed);
   }
 
   /**
@@ -48,6 +51,11 @@ export class Attention extends Module {
     const [q, k] = split(this.qkv.forward(x), this.heads);
     return scores(q.narrow(2, 0, rows), k, visibility).softmax(-1);
   }
+}
+
+/** Rows, [R] int64, of tokens flattened to [B * T, D]: [R, D] */
+export function flatRows(tokens: Tensor, rows: Tensor): Tensor {
+  return tokens.flatten(0, 1).indexSelect(0, rows);
 }
 
 /** [B, T, 3 D] -> q, k, v, each [B, H, T, headDim] */

@@ -36,6 +36,8 @@ export interface BackboneOptions {
   /** [B, N] bool: patches replaced by the learned embedding (student only) */
   readonly hidden?: Tensor | undefined;
   readonly dropPath?: Generator | undefined;
+  /** [R] int64: rows of the tokens flattened to [B * T, D] that are read; without it, all */
+  readonly rows?: Tensor | undefined;
 }
 
 /** Splits images into patches and projects each: a convolution whose stride is its kernel. */
@@ -125,13 +127,16 @@ export class Backbone extends Module {
   /**
    * @param images [B, 3, H, W] float32, normalised by ImageNet's mean and deviation; H and W are
    *   multiples of the patch size
-   * @returns all tokens after the final norm: [B, T, D]
+   * @returns all tokens after the final norm, [B, T, D], or the rows asked for, [R, D]
    */
   forward(images: Tensor, options: BackboneOptions = {}): Tensor {
     const visibility = this.visibility(options.visible);
     let tokens = this.embed(images, options.hidden);
-    for (const block of this.blocks)
-      tokens = block.forward(tokens, { visibility, dropPath: options.dropPath });
+    const { dropPath } = options;
+    for (const [index, block] of this.blocks.entries()) {
+      const rows = index === this.blocks.length - 1 ? options.rows : undefined;
+      tokens = block.forward(tokens, { visibility, dropPath, rows });
+    }
     return this.norm.forward(tokens);
   }
 

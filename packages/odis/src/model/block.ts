@@ -1,5 +1,5 @@
 import { empty, type Generator, Gelu, LayerNorm, Linear, Module, type Tensor } from "@odis/torch";
-import { Attention, type Visibility } from "./attention.js";
+import { Attention, flatRows, type Visibility } from "./attention.js";
 
 /** Two linear layers with a GELU between: timm's `Mlp`. */
 export class Mlp extends Module {
@@ -24,6 +24,12 @@ export interface BlockOptions {
   readonly visibility?: Visibility | undefined;
   /** Draws the dropped paths of a training pass; without it nothing is dropped. */
   readonly dropPath?: Generator | undefined;
+  /**
+   * Rows of the flattened tokens that are wanted, [R] int64. The others then serve as keys and
+   * values only and nothing is computed for them after the attention: for the last block, where
+   * most tokens are read by nobody.
+   */
+  readonly rows?: Tensor | undefined;
 }
 
 /** Pre-norm transformer block. Field names are the checkpoint's weight names. */
@@ -54,20 +60,22 @@ export class Block extends Module {
       layer.init(generator);
   }
 
-  /** [B, T, D] -> [B, T, D] */
-  forward(x: Tensor, { visibility, dropPath }: BlockOptions = {}): Tensor {
-    const attended = x.add(
-      this.dropped(this.attn.forward(this.norm1.forward(x), visibility), dropPath),
-    );
-    return attended.add(this.dropped(this.mlp.forward(this.norm2.forward(attended)), dropPath));
-  }
+  /** [B, T, D] -> [B, T, D], or [R, D] with `rows` */
+  forward(x: Tensor, { visibility, dropPath, rows }: BlockOptions = {}): Tensor {
+    const [B, T] = x.dims(3);
+    const wanted = (tokens: Tensor): Tensor => (rows ? flatRows(tokens, rows) : tokens);
 
-  /** Stochastic depth per sample (Huang et al. 2016): kept branches are scaled up by 1 / keep. */
-  private dropped(branch: Tensor, generator?: Generator): Tensor {
-    if (!generator || this.drop === 0) return branch;
-    const [B] = branch.dims(3);
-    const keep = 1 - this.drop;
-    const kept = empty([B, 1, 1], { device: branch.device }).bernoulli_(keep, generator).div_(keep);
-    return branch.mul(kept);
+    /** Stochastic depth per sample (Huang et al. 2016): kept branches are scaled up by 1 / keep. */
+    const dropped = (branch: Tensor): Tensor => {
+      if (!dropPath || this.drop === 0) return branch;
+      const keep = 1 - this.drop;
+      const kept = empty([B, 1, 1], { device: x.device }).bernoulli_(keep, dropPath).div_(keep);
+      return branch.mul(rows ? wanted(kept.expand([B, T, 1])) : kept);
+    };
+
+    const attended = wanted(x).add(
+      dropped(this.attn.forward(this.norm1.forward(x), visibility, rows)),
+    );
+    return attended.add(dropped(this.mlp.forward(this.norm2.forward(attended))));
   }
 }

@@ -20,7 +20,7 @@ export class Network extends Module {
     return this;
   }
 
-  /** Tokens of the backbone, [B, T, D]; the head is run by the losses on the tokens they read. */
+  /** Tokens as `Backbone.forward` gives them; the head is called on those that a loss reads. */
   forward(images: Tensor, options?: BackboneOptions): Tensor {
     return this.backbone.forward(images, options);
   }

@@ -38,6 +38,15 @@ export class TokenLayout {
     return tokens.narrow(1, this.special, T - this.special);
   }
 
+  /** Rows of the [OBJ] tokens of `images` images in tokens flattened to [B * T, D]: images * O. */
+  flatObjects(images: number, patches: number): number[] {
+    const first = (image: number): number => image * (this.special + patches) + this.firstObject;
+    return Array.from(
+      { length: images * this.objects },
+      (_, at) => first(Math.floor(at / this.objects)) + (at % this.objects),
+    );
+  }
+
   /** Row of patch `patch` of image `image` in tokens flattened to [B * T, D]. */
   flatPatch(image: number, patch: number, patches: number): number {
     return image * (this.special + patches) + this.special + patch;

@@ -2,6 +2,7 @@ import { cat, fromBuffer, type Tensor } from "@odis/torch";
 import type { Batch } from "../data/batch.js";
 import { sinkhorn } from "../loss/centering.js";
 import { type HiddenRows, hiddenRows } from "../loss/pairs.js";
+import { flatRows } from "../model/attention.js";
 import { normalise } from "../model/pixels.js";
 import type { TokenLayout } from "../model/tokens.js";
 import type { Knobs } from "./knobs.js";
@@ -14,8 +15,12 @@ export interface DeviceViews {
   readonly visible: Tensor; // [G * B, N] bool
   readonly hidden: Tensor | undefined; // [G * B, N] bool, undefined when nothing is hidden
   readonly hiddenRows: HiddenRows;
-  /** rows of the hidden patches in tokens flattened to [G * B * T, D]: [M] int64 */
-  readonly hiddenIndex: Tensor | undefined;
+  /**
+   * Rows that losses read, in tokens flattened to [views * T, D], int64: [G * B + M] and [L * B],
+   * the [OBJ] of every view and then the hidden patches
+   */
+  readonly globalRows: Tensor;
+  readonly localRows: Tensor;
 }
 
 /** The teacher's word on a batch: probabilities, and the means that will move the centres. */
@@ -47,8 +52,10 @@ export function upload(
     fromBuffer(bytes, [views, N], { dtype: "bool" }).to({ device });
   const rows = hiddenRows(global.hidden, views, N);
   const M = rows.view.length;
-  const index = BigInt64Array.from(rows.view, (view, m) =>
-    BigInt(layout.flatPatch(view, rows.patch[m]!, N)),
+  const indices = (list: readonly number[]): Tensor =>
+    fromBuffer(BigInt64Array.from(list, BigInt), [list.length]).to({ device });
+  const hiddenPatches = Array.from(rows.view, (view, m) =>
+    layout.flatPatch(view, rows.patch[m]!, N),
   );
   return {
     global: normalise(global.pixels, [views, 3, global.size, global.size], device),
@@ -59,7 +66,8 @@ export function upload(
     visible: bools(global.visible),
     hidden: M > 0 ? bools(global.hidden) : undefined,
     hiddenRows: rows,
-    hiddenIndex: M > 0 ? fromBuffer(index, [M]).to({ device }) : undefined,
+    globalRows: indices([...layout.flatObjects(views, N), ...hiddenPatches]),
+    localRows: indices(layout.flatObjects(local.views * B, (local.size / patch) ** 2)),
   };
 }
 
@@ -75,17 +83,18 @@ export function teacherTargets(
   const { layout } = teacher.backbone;
   const K = recipe.head.prototypes;
 
-  const tokens = teacher.forward(views.global, { visible: views.visible });
-  const flat = tokens.flatten(0, 1); // [G * B * T, D]
-  const objects = layout.objectsOf(tokens).flatten(0, 1); // [G * B, D]
-  const objectRows = objects.shape[0]!;
-
-  const read = views.hiddenIndex ? [objects, flat.indexSelect(0, views.hiddenIndex)] : [objects];
-  const logits = teacher.head.forward(cat(read, 0));
+  const { visible, globalRows } = views;
+  // The published patch centre reads every patch; nobody else needs more than the rows of losses.
+  const tokens =
+    loss.patchCenter === "all" ? teacher.forward(views.global, { visible }) : undefined; // [G * B, T, D]
+  const read = tokens
+    ? flatRows(tokens, globalRows)
+    : teacher.forward(views.global, { visible, rows: globalRows });
+  const M = views.hiddenRows.view.length;
+  const objectRows = globalRows.size - M; // G * B
+  const logits = teacher.head.forward(read);
   const objectLogits = logits.narrow(0, 0, objectRows);
-  const patchLogits = views.hiddenIndex
-    ? logits.narrow(0, objectRows, views.hiddenRows.view.length)
-    : undefined;
+  const patchLogits = M > 0 ? logits.narrow(0, objectRows, M) : undefined;
 
   const sharpen = (rows: Tensor, center: "object" | "patch", temperature: number): Tensor =>
     loss.centering === "sinkhorn"
@@ -95,10 +104,9 @@ export function teacherTargets(
     object: sharpen(objectLogits, "object", knobs.objectTemperature).reshape([-1, B, K]),
     patch: patchLogits && sharpen(patchLogits, "patch", knobs.patchTemperature),
     objectMean: objectLogits.mean([0]),
-    patchMean:
-      loss.patchCenter === "all"
-        ? meanLogits(state, layout.patchesOf(tokens).flatten(0, 1))
-        : patchLogits?.mean([0]),
+    patchMean: tokens
+      ? meanLogits(state, layout.patchesOf(tokens).flatten(0, 1))
+      : patchLogits?.mean([0]),
   };
 }
 
@@ -114,24 +122,24 @@ function meanLogits({ teacher }: TrainState, patches: Tensor): Tensor {
 /** Runs the student: global views with hidden patches and masked attention, local views without. */
 export function studentOutputs(state: TrainState, views: DeviceViews, B: number): StudentOutputs {
   const { student, recipe, generator } = state;
-  const { layout } = student.backbone;
   const dropPath = recipe.model.dropPath > 0 ? generator : undefined;
 
-  const { visible, hidden } = views;
-  const global = student.forward(views.global, { visible, hidden, dropPath });
-  const local = views.local && student.forward(views.local, { dropPath });
+  const { visible, hidden, globalRows, localRows } = views;
+  const global = student.forward(views.global, { visible, hidden, dropPath, rows: globalRows });
+  const local = views.local && student.forward(views.local, { dropPath, rows: localRows });
 
-  const features = layout.objectsOf(global).flatten(0, 1); // [G * B, D]
-  const objects = local ? cat([features, layout.objectsOf(local).flatten(0, 1)], 0) : features;
-  const objectRows = objects.shape[0]!; // S * B
-  const read = views.hiddenIndex
-    ? [objects, global.flatten(0, 1).indexSelect(0, views.hiddenIndex)]
-    : [objects];
+  const M = views.hiddenRows.view.length;
+  const features = global.narrow(0, 0, globalRows.size - M); // [G * B, D]
+  const patches = M > 0 ? [global.narrow(0, globalRows.size - M, M)] : [];
+  const objects = local ? [features, local] : [features];
   // One call for every token that a loss reads: few large matrix products.
-  const logits = student.head.forward(cat(read, 0)).div(recipe.loss.studentTemperature);
+  const logits = student.head
+    .forward(cat([...objects, ...patches], 0))
+    .div(recipe.loss.studentTemperature);
+  const objectRows = logits.dims(2)[0] - M; // S * B
   return {
     object: logits.narrow(0, 0, objectRows).reshape([-1, B, recipe.head.prototypes]),
-    patch: views.hiddenIndex && logits.narrow(0, objectRows, views.hiddenRows.view.length),
+    patch: M > 0 ? logits.narrow(0, objectRows, M) : undefined,
     features: features.reshape([-1, B, recipe.model.dim]),
   };
 }
