@@ -1,4 +1,4 @@
-import { call, noGrad, randn, setThreads, type Tensor, tensorScope } from "@odis/torch";
+import { call, noGrad, setThreads, type Tensor, tensorScope, zeros } from "@odis/torch";
 import { composedAttention } from "../../packages/odis/dist/model/attention.js";
 import { interleaved, median } from "./measure.js";
 import { duration, printTable } from "./table.js";
@@ -28,7 +28,7 @@ export function benchAttention(threads: number): void {
 
 function compare(shape: readonly number[], heads: number): [number, number] {
   using scope = tensorScope();
-  const qkv = scope.keep(noGrad(() => randn(shape))).requiresGrad_();
+  const qkv = scope.keep(noGrad(() => zeros(shape).normal_())).requiresGrad_();
   const run = (attend: () => Tensor) => (): void => {
     using _inner = tensorScope();
     attend().sum().backward();

@@ -62,7 +62,7 @@ if (values.help || unknown !== undefined) {
 }
 
 const { version, blas } = runtimeInfo();
-console.log(`LibTorch ${version}, BLAS ${blas}, ${cpus().length} cores (${cpus()[0]?.model})`);
+console.log(`LibTorch ${version}, BLAS ${blas.path}, ${cpus().length} cores (${cpus()[0]?.model})`);
 // A figure from a busy machine must say so.
 console.log(`load of the machine at the start: ${loadavg()[0]!.toFixed(2)}`);
 for (const name of names) await benches.get(name)!();

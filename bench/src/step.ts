@@ -23,7 +23,7 @@ const local = (path: string): string => fileURLToPath(new URL(path, import.meta.
 export async function benchStep(name: WorkloadName, options: PairOptions): Promise<void> {
   const { threads, rounds, stepsPerBlock, peer } = options;
   const recipe = loadRecipe(name);
-  const blas = runtimeInfo().blas;
+  const blas = runtimeInfo().blas.path;
   const env = { ...process.env, OMP_NUM_THREADS: `${threads}` };
   const ours = new Contestant(
     "odis",
