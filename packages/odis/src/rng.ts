@@ -67,13 +67,12 @@ export class Rng {
   }
 
   /** Shuffles in place (Fisher-Yates). */
-  shuffle<T extends Int32Array | unknown[]>(items: T): T {
+  shuffle(items: { [index: number]: unknown; readonly length: number }): void {
     for (let i = items.length - 1; i > 0; i -= 1) {
       const j = this.int(0, i);
       const kept = items[i];
-      items[i] = items[j] as never;
-      items[j] = kept as never;
+      items[i] = items[j];
+      items[j] = kept;
     }
-    return items;
   }
 }

@@ -7,11 +7,13 @@ import { describeFailure } from "./failure.js";
 import { doctorCommand } from "./doctor.js";
 import { evaluateCommand } from "./evaluate.js";
 import { pretrainCommand } from "./pretrain.js";
+import { quickstartCommand } from "./quickstart.js";
 import { reportCommand } from "./report.js";
 import { scenesCommand } from "./scenes.js";
 
 /** In the order of the help. A command is one file and its line here. */
 const commands: readonly CliCommand[] = [
+  quickstartCommand,
   scenesCommand,
   pretrainCommand,
   evaluateCommand,

@@ -1,4 +1,5 @@
 import { exitCodes } from "../errors.js";
+import { recipeLayer, recipeNames } from "../train/recipes.js";
 import { choice, command, integer, list, path, text } from "./command.js";
 
 /** Sizes of `--model`; the table with their meaning is `modelSizes` (train/recipe.ts). */
@@ -28,7 +29,7 @@ export const pretrainCommand = command({
       required: true,
     }),
     out: path({ help: "run folder; one that holds this very run is continued", required: true }),
-    recipe: choice(["odis"], { help: "settings to start from", default: "odis" }),
+    recipe: choice(recipeNames, { help: "settings to start from", default: "odis" }),
     model: choice(models, { help: "size of the network" }),
     config: path({ help: "JSON file of settings, over the recipe", exists: "file" }),
     set: list({
@@ -61,7 +62,7 @@ export const pretrainCommand = command({
     const { model, batch, steps, epochs, seed } = values;
     const optim = given({ batch, steps, epochs });
     const recipe = resolveRecipe([
-      { source: `--recipe ${values.recipe}`, values: { name: values.recipe } },
+      recipeLayer(values.recipe),
       ...(model === undefined ? [] : [{ source: "--model", values: { model: modelSizes[model] } }]),
       ...(values.config === undefined ? [] : [loadConfigFile(values.config)]),
       { source: "command line", values: { ...given({ seed }), optim } },

@@ -4,7 +4,7 @@ import { runLength } from "../train/knobs.js";
 import { type MetricsRow, trainSteps } from "../train/loop.js";
 import type { Recipe } from "../train/recipe.js";
 import { createState } from "../train/state.js";
-import { openViewLoader } from "../views/loader.js";
+import { openBatches } from "./batches.js";
 import { openRunFolder, type RunFolder } from "./folder.js";
 import { JsonLines } from "./json-lines.js";
 import { Progress, type ProgressStream } from "./progress.js";
@@ -84,11 +84,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     return savePosition(checkpoints, config, state, position, keep);
   };
 
-  const { seed, views, model, optim } = recipe;
-  const loader = await openViewLoader(source, {
-    ...{ seed, views, patch: model.patch, batch: optim.batch, start: from.step },
-    ...(workers === undefined ? {} : { workers }),
-  });
+  const loader = await openBatches(source, recipe, from.step, workers);
   let at = from;
   let savedAt = from.seconds;
   const due = ({ step, seconds }: Position): boolean =>
@@ -119,8 +115,13 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const finished = at.step >= length.totalSteps;
   folder.log(finished ? `finished after ${at.step} steps` : `stopped after step ${at.step}`);
   return {
-    ...{ out, steps: at.step, totalSteps: length.totalSteps, finished, checkpoint },
-    ...{ seconds: at.seconds, skipped: loader.stats.bad },
+    out,
+    steps: at.step,
+    totalSteps: length.totalSteps,
+    finished,
+    checkpoint,
+    seconds: at.seconds,
+    skipped: loader.stats.bad,
   };
 }
 

@@ -7,10 +7,12 @@ import type { NamedParameter, ParameterGroup } from "@odis/torch";
  */
 export function parameterGroups(parameters: readonly NamedParameter[]): ParameterGroup[] {
   const trained = parameters.filter(([, weight]) => weight.requiresGrad);
-  const exempt = ([name, weight]: NamedParameter): boolean =>
-    name.endsWith(".bias") || weight.shape.length === 1;
   return [
     { decay: true, parameters: trained.filter((parameter) => !exempt(parameter)) },
     { decay: false, parameters: trained.filter(exempt) },
   ];
+}
+
+function exempt([name, weight]: NamedParameter): boolean {
+  return name.endsWith(".bias") || weight.shape.length === 1;
 }

@@ -125,3 +125,9 @@ export function restoreState(
     moments.updates = numbers.optimizerUpdates[name] ?? 0;
   state.generator.setState(Buffer.from(numbers.generator, "base64"));
 }
+
+/** Gives back the memory of a state that is not needed any more. */
+export function freeState(state: TrainState): void {
+  state.optimizer.zeroGrad();
+  for (const tensor of stateTensors(state).values()) tensor.free();
+}

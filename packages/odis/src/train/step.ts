@@ -73,7 +73,6 @@ function targetStatistics(
   pairs: Float32Array,
 ): { teacherEntropy: number; marginalEntropy: number } {
   return noGrad(() => {
-    const entropy = (p: Tensor): Tensor => p.mul(p.clampMin(1e-30).log()).sum(-1).neg();
     const rows = entropy(targets).flatten().toNumbers(); // [G * B]
     const teacherEntropy = pairs.reduce(
       (sum, weight, at) => sum + weight * rows[at % rows.length]!,
@@ -81,4 +80,9 @@ function targetStatistics(
     );
     return { teacherEntropy, marginalEntropy: entropy(targets.mean([0, 1])).item() };
   });
+}
+
+/** Entropy of probabilities along the last axis, nats. */
+function entropy(probabilities: Tensor): Tensor {
+  return probabilities.mul(probabilities.clampMin(1e-30).log()).sum(-1).neg();
 }

@@ -1,0 +1,117 @@
+import { join } from "node:path";
+import { exitCodes } from "../errors.js";
+import type { Recipe } from "../train/recipe.js";
+import { command, integer, type Io, number, path } from "./command.js";
+
+/** Share of the time that is kept for measuring speed, evaluating and the report. */
+const RESERVED = 0.2;
+
+export const quickstartCommand = command({
+  name: "quickstart",
+  summary: "The whole way in one command: make scenes, pretrain, evaluate, write a report.",
+  examples: [
+    ["odis quickstart", "about twelve minutes on two cores; run again to go on after Ctrl-C"],
+    ["odis quickstart --minutes 60 --out runs/hour", "trains longer"],
+  ],
+  options: {
+    minutes: number({ help: "time for everything", default: 12, min: 1 }),
+    data: path({ help: "where the scenes are made, or were made before", default: "data/scenes" }),
+    out: path({ help: "run folder", default: "runs/quickstart" }),
+    seed: integer({ help: "decides weights, order and views", default: 0, min: 0 }),
+    threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
+  },
+  async run({ minutes, data: folder, out, seed, threads }, io) {
+    const began = performance.now();
+    const [{ setThreads }, { makeScenes }, { pretrain }, { Stop }, { duration }] =
+      await Promise.all([
+        import("@odis/torch"),
+        import("../data/scenes/make.js"),
+        import("../run/pretrain.js"),
+        import("../run/stop.js"),
+        import("../run/progress.js"),
+      ]);
+    if (threads !== undefined) setThreads(threads);
+    io.print(`1/4 scenes of product photographs in ${folder}`);
+    const scenes = await makeScenes(folder, quickScenes, counter(io, "scene"));
+    const data = { train: scenes.train, test: scenes.test };
+
+    const seconds = 60 * minutes * (1 - RESERVED) - (performance.now() - began) / 1000;
+    const recipe = await recipeFor({ out, seed, seconds, data: data.train, io });
+    io.print(`2/4 pretraining for ${recipe.optim.steps} steps in ${out}`);
+    using stop = new Stop((signal) => io.stderr.write(`\n${signal}: saving after this step\n`));
+    const run = await pretrain({ recipe, data: data.train, out, stop, progress: io.stderr });
+    if (!run.finished) {
+      io.print(`stopped after step ${run.steps} of ${run.totalSteps}; saved ${run.checkpoint}`);
+      io.print(`go on with: ${io.commandLine}`);
+      return stop.signal === "SIGINT" ? exitCodes.stopped : exitCodes.ok;
+    }
+    io.print(`    trained in ${duration(run.seconds)}`);
+
+    const [{ evaluateRun }, { formatTable }, { writeReport }] = await Promise.all([
+      import("../evaluate/run.js"),
+      import("../evaluate/table.js"),
+      import("../evaluate/report.js"),
+    ]);
+    io.print("3/4 evaluating: which product is it? weighted k-NN on one feature an object");
+    const evaluation = await evaluateRun(out, {
+      data,
+      limit: 2000,
+      onProgress: (part, done, of) => counter(io, `${part} image`)(done, of),
+    });
+    io.print("4/4 report");
+    const report = await writeReport(out);
+    io.print(`\n${formatTable(evaluation)}\n`);
+    io.print(`report: ${report}`);
+    io.print(`all in ${duration((performance.now() - began) / 1000)}`);
+    return undefined;
+  },
+});
+
+/** Scenes that minutes can teach: the same objects and occlusion as the defaults, calmer colours. */
+const quickScenes = {
+  train: 12_000,
+  test: 1_000,
+  objects: [2, 4],
+  scale: [0.35, 0.55],
+  tint: 0.15,
+  background: 0.15,
+} as const;
+
+/** The recipe with as many steps as the time allows, or that of the run that is there already. */
+async function recipeFor({
+  out,
+  seed,
+  seconds,
+  data,
+  io,
+}: {
+  out: string;
+  seed: number;
+  seconds: number;
+  data: { kind: "coco"; images: string; annotations: string };
+  io: Io;
+}): Promise<Recipe> {
+  const [{ existsSync }, { resolveRecipe }, { recipeLayer }, { measureSpeed }, { recipeOf }] =
+    await Promise.all([
+      import("node:fs"),
+      import("../train/recipe.js"),
+      import("../train/recipes.js"),
+      import("../run/calibrate.js"),
+      import("../evaluate/load.js"),
+    ]);
+  const { readRunConfig } = await import("../run/folder.js");
+  if (existsSync(join(out, "config.json"))) return recipeOf(readRunConfig(out), out);
+  const layers = [recipeLayer("odis-small"), { source: "--seed", values: { seed } }];
+  const perSecond = await measureSpeed({ recipe: resolveRecipe(layers), data }, 10);
+  const steps = Math.max(20, Math.floor(perSecond * seconds));
+  io.print(`    this machine does ${perSecond.toFixed(2)} steps a second`);
+  return resolveRecipe([...layers, { source: "--minutes", values: { optim: { steps } } }]);
+}
+
+/** A count that is rewritten on a terminal and silent elsewhere. */
+function counter(io: Io, what: string): (done: number, of: number) => void {
+  return (done, of) => {
+    if (!io.stderr.isTTY || (done % 50 !== 0 && done !== of)) return;
+    io.stderr.write(`\r    ${what} ${done} of ${of}${done === of ? "\n" : ""}`);
+  };
+}
