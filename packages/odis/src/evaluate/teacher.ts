@@ -1,0 +1,74 @@
+import { noGrad, tidy } from "@odis/torch";
+import type { Sample } from "../data/sample.js";
+import { ConfigError } from "../errors.js";
+import type { SceneObject } from "../objects/object.js";
+import type { Recipe } from "../train/recipe.js";
+import { inputImages, objectTokens } from "./features.js";
+import { type Frame, frameObject, type FrameOptions, framePixels } from "./frame.js";
+import { loadTeacher } from "./load.js";
+
+/** A trained network, ready for pictures (method: inference). `free()` it, or bind it with `using`. */
+export interface Teacher extends Disposable {
+  readonly recipe: Recipe;
+  /** width of a feature */
+  readonly width: number;
+  /**
+   * The [OBJ] token after the final norm: [width].
+   *
+   * @param object [OBJ] attends to its patches only; without it, to everything
+   * @throws ConfigError when no pixel of the object is inside the frame
+   */
+  features(sample: Sample, object?: SceneObject): Float32Array;
+  /** The patch tokens after the final norm: [N, width], row by row of the patch grid. */
+  patchFeatures(sample: Sample): Float32Array;
+  free(): void;
+}
+
+export interface LoadOptions {
+  /** side of the network's input, pixels; default: the recipe's global views */
+  readonly size?: number;
+  /** what is seen of an image; default `whole`: all of it, squeezed to a square */
+  readonly frame?: Frame;
+  readonly device?: string;
+}
+
+/**
+ * Loads the teacher of a run.
+ *
+ * @param path run folder (its newest whole checkpoint is taken) or one checkpoint
+ * @throws RunError when there is none, or it is torn; ConfigError when the size does not fit
+ */
+export function load(path: string, { size, frame = "whole", device }: LoadOptions = {}): Teacher {
+  const { network, recipe } = loadTeacher(path, device);
+  const { dim: width, patch } = recipe.model;
+  const view: FrameOptions = { frame, patch, size: size ?? recipe.views.globals.size };
+  if (view.size % patch !== 0)
+    throw new ConfigError(`size: got ${view.size}; wanted a multiple of the patch size ${patch}`);
+  const visibleIn = (sample: Sample, object: SceneObject): Uint8Array => {
+    const visible = frameObject(sample, object, view);
+    if (visible) return visible;
+    throw new ConfigError(
+      `${sample.key}: no pixel of object ${object.id} is inside the ${frame} frame`,
+    );
+  };
+  const free = (): void => network.free();
+  return {
+    recipe,
+    width,
+    features(sample, object) {
+      const visible = object && [visibleIn(sample, object)];
+      return objectTokens(network, view.size, [framePixels(sample, view)], visible);
+    },
+    patchFeatures: (sample) =>
+      noGrad(() =>
+        tidy(() => {
+          const tokens = network.forward(
+            inputImages(network, view.size, [framePixels(sample, view)]),
+          );
+          return network.backbone.layout.patchesOf(tokens).toFloat32();
+        }),
+      ),
+    free,
+    [Symbol.dispose]: free,
+  };
+}
