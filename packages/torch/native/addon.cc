@@ -16,10 +16,12 @@ const std::vector<Entry>& entries() {
   return all;
 }
 
-/// `init(handleKey, [EngineError, OperatorError, ShapeError, UseAfterFreeError])`
+/// `init(handleKey, [EngineError, OperatorError, ShapeError, UseAfterFreeError], warn)`
 napi_value init(Call& call) {
-  if (call.argc < 2) throw Refusal(Fault::kEngine, "wanted the handle key and the error classes");
+  if (call.argc < 3)
+    throw Refusal(Fault::kEngine, "wanted the handle key, the error classes and a listener for warnings");
   check(call.env, napi_create_reference(call.env, call.argv[0], 1, &call.bridge.handleKey));
+  check(call.env, napi_create_reference(call.env, call.argv[2], 1, &call.bridge.warn));
   for (size_t index = 0; index < kFaults; ++index) {
     check(call.env, napi_create_reference(call.env, element(call.env, call.argv[1], index), 1,
                                           &call.bridge.errorClasses[index]));
@@ -32,6 +34,7 @@ napi_value init(Call& call) {
 napi_value load(napi_env env, napi_value exports) {
   static const Entry start{"init", init};
   prepareProcess();
+  listenToWarnings();
   const auto add = [&](const Entry& entry) {
     napi_value function;
     return napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, enter, const_cast<Entry*>(&entry),

@@ -50,6 +50,7 @@ struct Bridge {
 
   napi_ref handleKey = nullptr;
   napi_ref errorClasses[kFaults] = {};
+  napi_ref warn = nullptr;
   Table<at::Tensor> tensors;
   Table<at::Generator> generators;
   std::vector<std::unique_ptr<Operator>> operators;
@@ -93,6 +94,7 @@ struct Entry {
 };
 
 // guard.cc
+void listenToWarnings();
 napi_value enter(napi_env env, napi_callback_info info);
 void check(napi_env env, napi_status status);
 std::string firstLine(const std::string& text);

@@ -344,7 +344,8 @@ napi_value resolve(Call& call) {
   check(call.env, napi_create_array(call.env, &parameters));
   index = 0;
   for (const Parameter& parameter : op.parameters)
-    check(call.env, napi_set_element(call.env, parameters, index++, call.give(parameter.name)));
+    check(call.env, napi_set_element(call.env, parameters, index++,
+                                     call.give(parameter.name + ": " + parameter.type)));
   check(call.env, napi_set_named_property(call.env, object, "parameters", parameters));
   return object;
 }

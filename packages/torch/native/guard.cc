@@ -2,6 +2,8 @@
 
 #include <c10/util/Exception.h>
 
+#include <utility>
+
 namespace odis {
 
 std::string firstLine(const std::string& text) {
@@ -22,6 +24,38 @@ void check(napi_env env, napi_status status) {
 }
 
 namespace {
+
+/// Collects what LibTorch warns of, which it would print with C++ file names in between.
+class Listener : public c10::WarningHandler {
+ public:
+#if ODIS_TORCH_AT_LEAST(2, 0)
+  void process(const c10::Warning& warning) override { keep(warning.msg()); }
+#else
+  void process(const c10::SourceLocation&, const std::string& message, const bool) override { keep(message); }
+#endif
+  std::vector<std::string> heard;
+
+ private:
+  void keep(const std::string& message) {
+    if (heard.size() < 8) heard.push_back(firstLine(message));
+  }
+};
+
+thread_local Listener listener;
+
+/// Hands warnings to JavaScript; only where no exception is on its way.
+void passWarningsOn(napi_env env, const Bridge& bridge) {
+  const std::vector<std::string> heard = std::exchange(listener.heard, {});
+  napi_value warn, self, text, ignored;
+  if (!bridge.warn || napi_get_reference_value(env, bridge.warn, &warn) != napi_ok ||
+      napi_get_undefined(env, &self) != napi_ok)
+    return;
+  for (const std::string& message : heard) {
+    if (napi_create_string_utf8(env, message.data(), message.size(), &text) != napi_ok ||
+        napi_call_function(env, self, warn, 1, &text, &ignored) != napi_ok)
+      return;
+  }
+}
 
 /// Throws a JavaScript error of the fault's class. Must not throw C++ exceptions itself.
 void raise(napi_env env, Bridge* bridge, Fault fault, const std::string& message) {
@@ -47,6 +81,15 @@ std::string prefix(const Call& call) {
 
 }  // namespace
 
+/// Once per thread.
+void listenToWarnings() {
+#if ODIS_TORCH_AT_LEAST(2, 0)
+  c10::WarningUtils::set_warning_handler(&listener);
+#else
+  c10::Warning::set_warning_handler(&listener);
+#endif
+}
+
 /// The one way from JavaScript into C++: nothing thrown inside gets past it.
 napi_value enter(napi_env env, napi_callback_info info) {
   void* data = nullptr;
@@ -69,7 +112,9 @@ napi_value enter(napi_env env, napi_callback_info info) {
   }
   std::copy(argv, argv + argc, call.argv);
   try {
-    return entry->body(call);
+    napi_value result = entry->body(call);
+    if (!listener.heard.empty()) passWarningsOn(env, *bridge);
+    return result;
   } catch (const Pending&) {
   } catch (const Refusal& refusal) {
     raise(env, bridge, refusal.fault, prefix(call) + refusal.what());

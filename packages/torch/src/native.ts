@@ -26,12 +26,17 @@ export interface ResolvedOperator {
   readonly self: number;
   /** types of the results, as the schema writes them */
   readonly returns: readonly string[];
+  /** "name: type" */
   readonly parameters: readonly string[];
 }
 
 /** The functions of the addon; each throws an EngineError and nothing else. */
 export interface Native {
-  init(key: symbol, errors: readonly (new (message: string) => Error)[]): void;
+  init(
+    key: symbol,
+    errors: readonly (new (message: string) => Error)[],
+    warn: (message: string) => void,
+  ): void;
   resolve(name: string): ResolvedOperator;
   operatorNames(): string[];
   call(op: number, ...args: readonly unknown[]): unknown;
@@ -143,6 +148,7 @@ function load(): Native {
       { cause: error },
     );
   }
-  bridge.init(handleKey, [EngineError, OperatorError, ShapeError, UseAfterFreeError]);
+  const errors = [EngineError, OperatorError, ShapeError, UseAfterFreeError];
+  bridge.init(handleKey, errors, (message) => process.emitWarning(message, "LibTorchWarning"));
   return bridge;
 }
