@@ -95,7 +95,7 @@ export function engineProblems(info: RuntimeInfo, { product, block }: Rates): re
     );
   else if (product < 10 * info.threads)
     problems.push(
-      `matrix products reach ${product.toFixed(0)} GFLOP/s on ${info.threads} threads, wanted 10 a thread ` +
+      `matrix products reach ${product.toFixed(0)} GFLOP/s, wanted 10 for each of ${info.threads} threads ` +
         `or more: is another program busy? Is ${kind} at ${path} made for this processor?`,
     );
   if (block < 0.3 * product && problems.length === 0)

@@ -3,11 +3,14 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { listCheckpoints } from "../../src/run/checkpoint.js";
 import { readRunConfig } from "../../src/run/folder.js";
 import { canMount, shellOnSmallDisk } from "../small-disk.js";
 import { odis, odisProgram } from "./odis.js";
+
+// Whole runs in processes of their own, on a machine that may have other things to do.
+vi.setConfig({ testTimeout: 300_000 });
 
 let folder: string;
 beforeAll(() => {

@@ -249,7 +249,7 @@ describe("a process that is killed while it writes", () => {
       expect(file.read("teacher").every((value) => value === step + 0.25)).toBe(true);
       file.close();
     }
-  });
+  }, 300_000);
 });
 
 const node = (last: number, floats: number): string =>
