@@ -237,15 +237,12 @@ double Call::number(size_t index, const char* name) {
 }
 
 int64_t Call::integer(size_t index, const char* name, int64_t least, int64_t most) {
-  if (index < argc) {
-    const napi_valuetype type = typeOf(env, argv[index]);
-    if (type == napi_number || type == napi_bigint) {
-      const double number = type == napi_number ? toNumber(env, argv[index]) : 0;
-      if (type == napi_bigint || std::trunc(number) == number) {
-        const int64_t whole = toInteger(*this, argv[index]);
-        if (whole >= least && whole <= most) return whole;
-      }
-    }
+  const napi_valuetype type = index < argc ? typeOf(env, argv[index]) : napi_undefined;
+  const double number = type == napi_number ? toNumber(env, argv[index]) : NAN;
+  const bool whole = std::trunc(number) == number && std::fabs(number) <= kExact;
+  if (whole || type == napi_bigint) {
+    const int64_t value = toInteger(*this, argv[index]);
+    if (value >= least && value <= most) return value;
   }
   refuse(std::string(name) + " got " + (index < argc ? describe(*this, argv[index]) : "nothing") +
          ", wanted an integer from " + std::to_string(least) + " to " + std::to_string(most));

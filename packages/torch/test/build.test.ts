@@ -1,0 +1,205 @@
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { blasKind, blasToPreload, findLibTorch, runtimeInfo } from "@odis/torch";
+import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
+import { run, runModule } from "./node.js";
+
+const dist = join(dirname(dirname(fileURLToPath(import.meta.url))), "dist");
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "odis-build-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** A folder that looks like an unpacked LibTorch of this version. */
+function pretendLibTorch(
+  name: string,
+  version: readonly [number, number, number],
+  abi: string,
+): string {
+  const place = join(folder, name);
+  const headers = join(place, "include/torch/csrc/api/include/torch");
+  mkdirSync(headers, { recursive: true });
+  mkdirSync(join(place, "lib"));
+  const [major, minor, patch] = version;
+  writeFileSync(
+    join(headers, "version.h"),
+    `#define TORCH_VERSION_MAJOR ${major}\n#define TORCH_VERSION_MINOR ${minor}\n#define TORCH_VERSION_PATCH ${patch}\n`,
+  );
+  writeFileSync(join(place, "lib/libtorch_cpu.so"), "");
+  writeFileSync(join(place, "lib/libc10.so"), `_ZN3c1014DeviceTypeName${abi}`);
+  return place;
+}
+
+describe("finding LibTorch", () => {
+  it("takes the system's", () => {
+    const found = findLibTorch({});
+    expect(found.version).toMatch(/^\d+\.\d+\.\d+$/);
+    expect(found.cxx11Abi).toBe(true);
+  });
+
+  it("takes LIBTORCH, and sees which std::string it was built with", () => {
+    const recent = findLibTorch({ LIBTORCH: pretendLibTorch("recent", [2, 4, 1], "B5cxx11Ev") });
+    expect(recent).toMatchObject({ version: "2.4.1", cxx11Abi: true, systemBlas: false });
+    const older = findLibTorch({ LIBTORCH: pretendLibTorch("older", [2, 0, 0], "Ev") });
+    expect(older).toMatchObject({ version: "2.0.0", cxx11Abi: false });
+  });
+
+  it.each([
+    [
+      "/nowhere",
+      'LIBTORCH=/nowhere: there is no such folder; wanted the folder of an unpacked libtorch, or the "torch" folder of a Python installation.',
+    ],
+    [
+      "/etc",
+      "LIBTORCH=/etc: lib/libtorch_cpu.so and include/torch/csrc/api/include/torch/version.h missing; wanted the folder",
+    ],
+  ])("LIBTORCH=%s is refused", (place, text) => {
+    expect(() => findLibTorch({ LIBTORCH: place })).toThrow(text);
+  });
+
+  it("refuses one that is too old", () => {
+    const place = pretendLibTorch("old", [1, 12, 1], "B5cxx11Ev");
+    expect(() => findLibTorch({ LIBTORCH: place })).toThrow(
+      `LibTorch at ${place}: got version 1.12.1, wanted 1.13 or later.`,
+    );
+  });
+});
+
+describe("without a usable LibTorch", () => {
+  it("the package can be imported; its first use says what is wrong", async () => {
+    const ended = await runModule(
+      `import { EngineError, ones } from "@odis/torch";` +
+        `try { ones([1]); } catch (error) { console.log(error instanceof EngineError, error.message); }`,
+      { LIBTORCH: "/nowhere" },
+    );
+    expect(ended.stdout).toBe(
+      'true LIBTORCH=/nowhere: there is no such folder; wanted the folder of an unpacked libtorch, or the "torch" folder of a Python installation.\n',
+    );
+  });
+
+  it("a LibTorch without a bridge names the command that builds one", async () => {
+    const place = pretendLibTorch("unbuilt", [2, 3, 0], "B5cxx11Ev");
+    const ended = await runModule(
+      `import { ones } from "@odis/torch"; try { ones([1]); } catch (error) { console.log(error.message); }`,
+      { LIBTORCH: place },
+    );
+    expect(ended.stdout).toBe(
+      `The bridge to LibTorch 2.3.0 at ${place} is not built, or its sources have changed since. ` +
+        `Build it (under two minutes) with: node ${join(dist, "build.js")}\n`,
+    );
+  });
+
+  it("the build command says so in one line and ends with 5", async () => {
+    const ended = await run([join(dist, "build.js")], { LIBTORCH: "/nowhere" });
+    expect(ended.code).toBe(5);
+    expect(ended.stderr).toBe(
+      'LIBTORCH=/nowhere: there is no such folder; wanted the folder of an unpacked libtorch, or the "torch" folder of a Python installation.\n',
+    );
+  });
+
+  it("a compiler that is missing is named", async () => {
+    const place = pretendLibTorch("compiler", [2, 3, 1], "B5cxx11Ev");
+    const ended = await run([join(dist, "build.js")], {
+      LIBTORCH: place,
+      CXX: "no-such-g++",
+      CC: "no-such-gcc",
+    });
+    expect(ended.code).toBe(5);
+    expect(ended.stderr).toMatch(
+      /does not compile: the compiler is missing; install it with: sudo apt-get install g\+\+\n$/,
+    );
+  });
+});
+
+describe("building", () => {
+  it("has nothing to do when the bridge is there", async () => {
+    const ended = await run([join(dist, "build.js")]);
+    expect(ended.stdout).toMatch(/^the bridge to LibTorch [\d.]+ at \S+ is up to date\n$/);
+  });
+
+  it("two processes that build at once both end with a working bridge, and a change rebuilds", async () => {
+    // A copy of the package whose bridge is one small file, so that it builds in a second.
+    const copy = join(folder, "package");
+    cpSync(dist, join(copy, "dist"), { recursive: true });
+    writeFileSync(join(copy, "package.json"), '{ "type": "module" }');
+    symlinkSync(join(dist, "../../../node_modules"), join(copy, "node_modules"));
+    mkdirSync(join(copy, "native"));
+    cpSync(join(dist, "../native/preload.c"), join(copy, "native/preload.c"));
+    const source = join(copy, "native/answer.cc");
+    const addon = (answer: number): string => `
+      #include <node_api.h>
+      NAPI_MODULE_INIT() {
+        napi_value value;
+        napi_create_int32(env, ${answer}, &value);
+        return value;
+      }`;
+    const planned = `
+      import { planBuild } from "${join(copy, "dist/build-plan.js")}";
+      import { createRequire } from "node:module";
+      console.log(createRequire(import.meta.url)(planBuild().addon));`;
+    for (const answer of [41, 42]) {
+      writeFileSync(source, addon(answer));
+      const builds = [0, 1].map(() => run([join(copy, "dist/build.js")]));
+      for (const { code, stdout } of await Promise.all(builds)) {
+        expect(code).toBe(0);
+        expect(stdout).toMatch(/^(built the|the) bridge to LibTorch/);
+      }
+      expect((await runModule(planned)).stdout).toBe(`${answer}\n`);
+    }
+  });
+
+  it("a source that does not compile is named with the compiler's first complaint", async () => {
+    const copy = join(folder, "package");
+    writeFileSync(join(copy, "native/answer.cc"), "int answer() { return nothing; }");
+    const ended = await run([join(copy, "dist/build.js")]);
+    expect(ended.code).toBe(5);
+    expect(ended.stderr).toMatch(
+      /^answer\.cc does not compile: .*answer\.cc:1:.*error: .*nothing.*\n$/,
+    );
+  });
+});
+
+describe("the BLAS", () => {
+  it("is BLIS where it is installed, and the process really runs on it", () => {
+    const { blas } = runtimeInfo();
+    const wanted = blasToPreload(findLibTorch({}).lib, {});
+    if (wanted.length === 0) return; // not installed here
+    expect(blas.kind).toMatch(/^BLIS \d/);
+    expect(wanted).toContain(blas.path);
+    expect(readFileSync("/proc/self/maps", "utf8")).toContain(blas.path);
+  });
+
+  it("can be chosen by ODIS_BLAS", () => {
+    expect(blasToPreload("/usr/lib", { ODIS_BLAS: "system" })).toEqual([]);
+    expect(blasToPreload("/usr/lib", { ODIS_BLAS: process.execPath })).toEqual([process.execPath]);
+    expect(() => blasToPreload("/usr/lib", { ODIS_BLAS: "/no/blas.so" })).toThrow(
+      "ODIS_BLAS=/no/blas.so: there is no such file; wanted the path of a BLAS library",
+    );
+  });
+
+  test.each([
+    ["/usr/lib/x86_64-linux-gnu/blis-openmp/libblas.so.3", "BLIS"],
+    ["/usr/lib/x86_64-linux-gnu/openblas-pthread/libblas.so.3", "OpenBLAS"],
+    ["/usr/lib/x86_64-linux-gnu/blas/libblas.so.3.11.0", "reference BLAS"],
+    ["/opt/intel/libmkl_rt.so.2", "MKL"],
+  ])("%s is %s", (path, kind) => expect(blasKind(path, false)).toBe(kind));
+});
+
+test("runtimeInfo says what is loaded", () => {
+  const info = runtimeInfo();
+  expect(info.place).toMatch(/libtorch_cpu\.so/);
+  expect(info.devices[0]).toBe("cpu");
+  expect(info.cuda).toBe(info.devices.length > 1);
+  expect(info.collectives).toContain("gloo");
+});

@@ -1,0 +1,96 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import {
+  gradEnabled,
+  liveTensors,
+  noGrad,
+  ones,
+  runtimeInfo,
+  setThreads,
+  threads,
+} from "@odis/torch";
+import { expect, test } from "vitest";
+import { runModule } from "./node.js";
+
+const prelude = `
+  const { parentPort, workerData } = require("node:worker_threads");
+  const run = async (work) => { parentPort.postMessage(await work(await import("@odis/torch"))); };
+`;
+
+/** Runs code with the package as `t` in a real worker thread; what it returns. */
+async function inWorker(body: string, data?: unknown): Promise<unknown> {
+  const worker = new Worker(`${prelude} run(async (t) => { ${body} });`, {
+    eval: true,
+    workerData: data,
+  });
+  const [message] = (await once(worker, "message")) as [unknown];
+  await worker.terminate();
+  return message;
+}
+
+test("a worker computes, with tensors, modes and errors of its own", async () => {
+  const mine = ones([2]);
+  const before = liveTensors();
+  const work = inWorker(`
+    const x = t.tensor([1, 2]).requiresGrad_();
+    x.mul(x).sum().backward();
+    let error;
+    try { x.add({}); } catch (caught) { error = caught.constructor === t.OperatorError; }
+    return { gradient: x.grad.toNumbers(), enabled: t.gradEnabled(), error };
+  `);
+  noGrad(() => expect(gradEnabled()).toBe(false));
+  expect(await work).toEqual({ gradient: [2, 4], enabled: true, error: true });
+  expect(liveTensors()).toBe(before);
+  mine.free();
+});
+
+test("workers and the main thread compute at once", async () => {
+  const body = `
+    let sum = 0;
+    for (let step = 0; step < 50; step += 1) {
+      t.tidy(() => {
+        const x = t.ones([32, 32]).requiresGrad_();
+        x.matmul(x).sum().backward();
+        sum += x.grad.sum().item();
+      });
+    }
+    return sum;
+  `;
+  const workers = [inWorker(body), inWorker(body)];
+  const here = ones([32, 32]);
+  const product = here.matmul(here).sum().item();
+  expect(product).toBe(32 ** 3);
+  expect(await Promise.all(workers)).toEqual([50 * 2 * 32 ** 3, 50 * 2 * 32 ** 3]);
+  here.free();
+});
+
+test("a worker fills memory that the main thread reads", async () => {
+  const shared = new Float32Array(new SharedArrayBuffer(16));
+  await inWorker("t.full([4], 2.5).copyInto(workerData); return true;", shared);
+  expect([...shared]).toEqual([2.5, 2.5, 2.5, 2.5]);
+});
+
+test("LibTorch outlives the worker that loaded it first, and the process ends cleanly", async () => {
+  const ended = await runModule(`
+    import { Worker } from "node:worker_threads";
+    import { once } from "node:events";
+    const body = 'import("@odis/torch").then((t) => { t.ones([8]).exp(); })';
+    for (let turn = 0; turn < 3; turn += 1) await once(new Worker(body, { eval: true }), "exit");
+    const { ones } = await import("@odis/torch");
+    console.log(ones([8]).sum().item());
+  `);
+  expect(ended).toEqual({ code: 0, stdout: "8\n", stderr: "" });
+});
+
+test("the number of threads can be set", () => {
+  const before = threads();
+  setThreads(2);
+  expect(threads()).toBe(2);
+  expect(runtimeInfo().threads).toBe(2);
+  setThreads(before);
+  for (const count of [0, -1, 1.5, Number.NaN, 1e9]) {
+    expect(() => setThreads(count)).toThrow(
+      `setThreads: threads got ${count}, wanted an integer from 1 to 1024`,
+    );
+  }
+});
