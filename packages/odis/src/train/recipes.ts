@@ -20,28 +20,34 @@ export const recipes = {
     values: {
       name: "odis-small",
       model: { dim: 96, depth: 4, heads: 3, patch: 8, dropPath: 0 },
-      head: { hidden: 256, bottleneck: 64, prototypes: 256 },
+      head: { hidden: 256, bottleneck: 64, prototypes: 128 },
       views: {
-        globals: { size: 48, scale: [0.4, 1] },
+        // Close crops: on small scenes an object must span several patches to have a shape.
+        globals: { size: 48, scale: [0.15, 0.7] },
         locals: { count: 0, size: 24 },
-        color: { blur: { p: [0.2, 0.2, 0.2], radius: [0.1, 1] }, solarize: 0 },
+        object: { minVisible: 0.1 },
+        // Without grey, the colour of the light tells scenes apart and no shape is learned.
+        color: { gray: 1, blur: { p: [0.2, 0.2, 0.2], radius: [0.1, 1] }, solarize: 0 },
       },
       loss: {
         centering: "sinkhorn",
+        patchWeight: 0.3,
         koleoWeight: 0.1,
-        teacherTemperature: { start: 0.05, end: 0.05, warmupEpochs: 0 },
-        patchTemperature: { start: 0.05, end: 0.05, warmupEpochs: 0 },
+        // Sharp targets: at .05 short runs stay near the uniform state.
+        teacherTemperature: { start: 0.025, end: 0.025, warmupEpochs: 0 },
+        patchTemperature: { start: 0.025, end: 0.025, warmupEpochs: 0 },
       },
       optim: {
         batch: 64,
         epochs: 20,
-        lr: 0.006,
+        lr: 0.008,
         minLr: 1e-5,
         warmupEpochs: 0.5,
         weightDecay: { start: 0.04, end: 0.04 },
         freezeLastLayerEpochs: 0,
       },
-      teacher: { momentum: { start: 0.99, end: 1 } },
+      // A teacher with a short memory: minutes have no time for a long one.
+      teacher: { momentum: { start: 0.95, end: 1 } },
     },
   },
 } as const satisfies Readonly<Record<string, NamedRecipe>>;
