@@ -1,5 +1,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { isMainThread } from "node:worker_threads";
 import { blasToPreload } from "./blas.js";
 import { buildCommand, planBuild } from "./build-plan.js";
 import type { TypedArray } from "./dtype.js";
@@ -150,5 +152,7 @@ function load(): Native {
   }
   const errors = [EngineError, OperatorError, ShapeError, UseAfterFreeError];
   bridge.init(handleKey, errors, (message) => process.emitWarning(message, "LibTorchWarning"));
+  // Left alone, LibTorch 1.13 counts the cores of some virtual machines as one.
+  if (!process.env["OMP_NUM_THREADS"] && isMainThread) bridge.setThreads(availableParallelism());
   return bridge;
 }
