@@ -87,7 +87,7 @@ export function planBuild(env: NodeJS.ProcessEnv = process.env): BuildPlan {
     const kernel = read(file).includes("TORCH_LIBRARY");
     const flags = [
       ...common,
-      ...(kernel ? ["-O3", "-march=native"] : ["-O2"]),
+      ...(kernel ? ["-O3", "-march=native", "-fno-math-errno"] : ["-O2"]),
       ...(file.endsWith(".c") ? [] : cxx),
     ];
     return {

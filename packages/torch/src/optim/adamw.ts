@@ -2,8 +2,8 @@ import { noGrad } from "../autograd.js";
 import type { NamedParameter } from "../nn/module.js";
 import { tidy } from "../scope.js";
 import { zerosLike } from "../creation.js";
-import { call } from "../dispatch.js";
 import type { Tensor } from "../tensor.js";
+import { adamW_ } from "./lists.js";
 
 /** Weights that share a treatment. Every trained weight must be in exactly one group. */
 export interface ParameterGroup {
@@ -86,27 +86,15 @@ export class AdamW {
   private update(slots: readonly Slot[], lr: number, weightDecay: number): void {
     const updates = slots[0]!.updates + 1;
     for (const slot of slots) slot.updates = updates;
-    const parameters = slots.map((slot) => slot.parameter);
-    const gradients = slots.map((slot) => slot.parameter.grad!);
-    const means = slots.map((slot) => slot.mean);
-    const squares = slots.map((slot) => slot.square);
-
-    if (slots[0]!.decay) call("aten::_foreach_mul_.Scalar", parameters, 1 - lr * weightDecay);
-    call("aten::_foreach_mul_.Scalar", means, this.beta1);
-    call("aten::_foreach_add_.List", means, gradients, 1 - this.beta1);
-    call("aten::_foreach_mul_.Scalar", squares, this.beta2);
-    call("aten::_foreach_addcmul_.Scalar", squares, gradients, gradients, 1 - this.beta2);
-
-    const scale = call("aten::_foreach_sqrt", squares) as Tensor[];
-    call("aten::_foreach_div_.Scalar", scale, Math.sqrt(1 - this.beta2 ** updates));
-    call("aten::_foreach_add_.Scalar", scale, this.epsilon);
-    call(
-      "aten::_foreach_addcdiv_.Scalar",
-      parameters,
-      means,
-      scale,
-      -lr / (1 - this.beta1 ** updates),
-    );
+    const lists = {
+      parameters: slots.map((slot) => slot.parameter),
+      gradients: slots.map((slot) => slot.parameter.grad!),
+      means: slots.map((slot) => slot.mean),
+      squares: slots.map((slot) => slot.square),
+    };
+    const { beta1, beta2, epsilon } = this;
+    const decay = slots[0]!.decay ? weightDecay : 0;
+    adamW_(lists, { lr, beta1, beta2, epsilon, decay, updates });
   }
 }
 

@@ -3,6 +3,7 @@ import { tidy } from "../scope.js";
 import { call } from "../dispatch.js";
 import { stack } from "../ops.js";
 import type { Tensor } from "../tensor.js";
+import { movingAverage_ } from "./lists.js";
 
 /**
  * Scales gradients in place and returns their norms before that, in the order of `parameters`
@@ -32,7 +33,14 @@ export function clipGradients(
       const scales = measured.map((norm) =>
         Math.min(1, limit / ((scope === "each" ? norm : whole) + 1e-6)),
       );
-      call("aten::_foreach_mul_.ScalarList", gradients, scales);
+      // Most gradients stay below the limit: those are not worth a pass over memory.
+      const long = scales.flatMap((scale, place) => (scale < 1 ? [place] : []));
+      if (long.length === 0) return;
+      call(
+        "aten::_foreach_mul_.ScalarList",
+        long.map((place) => gradients[place]!),
+        long.map((place) => scales[place]!),
+      );
     }),
   );
   return norms;
@@ -40,15 +48,5 @@ export function clipGradients(
 
 /** Moves `slow` towards `fast` in place: slow = momentum * slow + (1 - momentum) * fast. */
 export function follow_(slow: readonly Tensor[], fast: readonly Tensor[], momentum: number): void {
-  noGrad(() =>
-    tidy(() => {
-      call("aten::_foreach_mul_.Scalar", slow, momentum);
-      call(
-        "aten::_foreach_add_.List",
-        slow,
-        fast.map((tensor) => tensor.detach()),
-        1 - momentum,
-      );
-    }),
-  );
+  noGrad(() => movingAverage_(slow, fast, momentum));
 }
