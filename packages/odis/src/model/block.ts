@@ -1,5 +1,6 @@
-import { empty, type Generator, Gelu, LayerNorm, Linear, Module, type Tensor } from "@odis/torch";
+import { type Generator, Gelu, LayerNorm, Linear, Module, type Tensor } from "@odis/torch";
 import { Attention, flatRows, type Visibility } from "./attention.js";
+import { addBranch, type DropPath, rowScales } from "./drop-path.js";
 
 /** Two linear layers with a GELU between: timm's `Mlp`. */
 export class Mlp extends Module {
@@ -61,21 +62,32 @@ export class Block extends Module {
   }
 
   /** [B, T, D] -> [B, T, D], or [R, D] with `rows` */
-  forward(x: Tensor, { visibility, dropPath, rows }: BlockOptions = {}): Tensor {
-    const [B, T] = x.dims(3);
-    const wanted = (tokens: Tensor): Tensor => (rows ? flatRows(tokens, rows) : tokens);
-
-    /** Stochastic depth per sample (Huang et al. 2016): kept branches are scaled up by 1 / keep. */
-    const dropped = (branch: Tensor): Tensor => {
-      if (!dropPath || this.drop === 0) return branch;
-      const keep = 1 - this.drop;
-      const kept = empty([B, 1, 1], { device: x.device }).bernoulli_(keep, dropPath).div_(keep);
-      return branch.mul(rows ? wanted(kept.expand([B, T, 1])) : kept);
-    };
-
-    const attended = wanted(x).add(
-      dropped(this.attn.forward(this.norm1.forward(x), visibility, rows)),
+  forward(x: Tensor, { visibility, dropPath: generator, rows }: BlockOptions = {}): Tensor {
+    const dropPath = generator && this.drop > 0 ? { keep: 1 - this.drop, generator } : undefined;
+    if (rows) return this.forwardRows(x, rows, visibility, dropPath);
+    const attended = addBranch(x, dropPath, (images, kept) =>
+      this.attn.forward(this.norm1.forward(images), visibilityOf(visibility, kept)),
     );
-    return attended.add(dropped(this.mlp.forward(this.norm2.forward(attended))));
+    return addBranch(attended, dropPath, (images) => this.mlp.forward(this.norm2.forward(images)));
   }
+
+  private forwardRows(
+    x: Tensor,
+    rows: Tensor,
+    visibility: Visibility | undefined,
+    dropPath: DropPath | undefined,
+  ): Tensor {
+    const [B, T] = x.dims(3);
+    const scaled = (branch: Tensor): Tensor =>
+      dropPath ? branch.mul(rowScales([B, T], rows, dropPath)) : branch;
+    const attended = flatRows(x, rows).add(
+      scaled(this.attn.forward(this.norm1.forward(x), visibility, rows)),
+    );
+    return attended.add(scaled(this.mlp.forward(this.norm2.forward(attended))));
+  }
+}
+
+function visibilityOf(visibility: Visibility | undefined, images?: Tensor): Visibility | undefined {
+  if (!visibility || !images) return visibility;
+  return { ...visibility, allowed: visibility.allowed.indexSelect(0, images) };
 }

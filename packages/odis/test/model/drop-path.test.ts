@@ -1,0 +1,72 @@
+import { Generator, type Tensor, tensor, zeros } from "@odis/torch";
+import { describe, expect, it } from "vitest";
+import { Block } from "../../src/model/block.js";
+import { addBranch, rowScales } from "../../src/model/drop-path.js";
+
+const [B, T, D] = [6, 3, 8];
+
+const tokens = (): Tensor =>
+  tensor(
+    Float32Array.from({ length: B * T * D }, (_, i) => Math.sin(i)),
+    [B, T, D],
+  );
+
+/** Which images keep their branch under this seed. */
+function kept(seed: number, keep: number): boolean[] {
+  const sum = addBranch(zeros([B, 1, 1]), { keep, generator: new Generator(seed) }, (images) =>
+    images.add(1),
+  );
+  return sum.toNumbers().map((value) => value > 0);
+}
+
+describe("stochastic depth", () => {
+  it("scales the branches that stay and leaves the images that drop theirs as they are", () => {
+    const keep = 0.5;
+    for (const seed of [1, 2, 3, 4]) {
+      const x = tokens().requiresGrad_();
+      const sum = addBranch(x, { keep, generator: new Generator(seed) }, (images) => images.mul(2));
+      sum.sum().backward();
+      const factors = kept(seed, keep).map((stays) => (stays ? 1 + 2 / keep : 1));
+      const wanted = x.detach().mul(tensor(factors, [B, 1, 1]));
+      expect(sum.sub(wanted).abs().amax().item()).toBeLessThan(1e-6);
+      expect(x.grad!.select(2, 0).select(1, 0).toNumbers()).toEqual(factors);
+    }
+  });
+
+  it("computes the branch for no image when all drop it, and for all when none does", () => {
+    const x = tokens();
+    const never = addBranch(x, { keep: 1e-9, generator: new Generator(0) }, () => {
+      throw new Error("not needed");
+    });
+    expect(never.toNumbers()).toEqual(x.toNumbers());
+    const always = addBranch(x, { keep: 1, generator: new Generator(0) }, (images, which) => {
+      expect(which).toBeUndefined();
+      return images;
+    });
+    expect(always.toNumbers()).toEqual(x.mul(2).toNumbers());
+  });
+
+  it("keeps the mean: over many draws the scaled branches average to the branch", () => {
+    const dropPath = { keep: 0.8, generator: new Generator(7) };
+    let total = 0;
+    const draws = 2000;
+    for (let i = 0; i < draws; i += 1)
+      total += addBranch(zeros([B, 1, 1]), dropPath, (images) => images.add(1))
+        .mean()
+        .item();
+    // standard error: sqrt(0.2 / 0.8 / (6 * 2000)) = 0.0046
+    expect(Math.abs(total / draws - 1)).toBeLessThan(0.02);
+  });
+
+  it("gives the rows that are read what it gives all tokens", () => {
+    const block = new Block(D, 2, 4, 0.5);
+    block.init(new Generator(3));
+    const rows = tensor(BigInt64Array.from([0n, 4n, 5n, 17n]));
+    const all = block.forward(tokens(), { dropPath: new Generator(5) });
+    const some = block.forward(tokens(), { dropPath: new Generator(5), rows });
+    const wanted = all.flatten(0, 1).indexSelect(0, rows);
+    expect(some.sub(wanted).abs().amax().item()).toBeLessThan(1e-5);
+    const scales = rowScales([B, T], rows, { keep: 0.5, generator: new Generator(1) });
+    expect(scales.shape).toEqual([4, 1]);
+  });
+});
