@@ -116,6 +116,10 @@ at::ScalarType dtypeFrom(const std::string& name);
 at::Device deviceFrom(const std::string& name);
 std::string describe(const at::Tensor& tensor);
 
+// tensor.cc
+/// Forgets a tensor; `false` when there was none of this handle.
+bool freeTensor(Call& call, double handle);
+
 // dispatch.cc
 std::string signature(const Call& call);
 

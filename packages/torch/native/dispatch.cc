@@ -83,6 +83,7 @@ struct Operator {
     name = schema.name();
     if (!schema.overload_name().empty()) name += "." + schema.overload_name();
     for (const auto& argument : schema.arguments()) parameters.push_back(parameterOf(argument));
+    samples = name.rfind("aten::upsample_", 0) == 0 && name.find("linear") != std::string::npos;
     if (schema.returns().size() != 1) return;
     // `add_` and `out=` operators return an argument: JavaScript then returns that very object.
     const auto* result = schema.returns()[0].alias_info();
@@ -100,6 +101,7 @@ struct Operator {
   std::string name;
   std::vector<Parameter> parameters;
   int self = -1;
+  bool samples = false;
 };
 
 Bridge::Bridge() = default;
@@ -191,39 +193,53 @@ bool isNothing(Call& call, napi_value value) {
   return type == napi_undefined || type == napi_null;
 }
 
+/// Kernels read a fixed-size list such as int[2] without asking for its length, so one entry is
+/// repeated and any other number refused. (int[1] only means that a number may stand for a list.)
+template <class Item>
+void makeLength(c10::List<Item>& list, const Parameter& parameter) {
+  const size_t count = parameter.count;
+  if (count < 2 || list.size() == count) return;
+  if (list.empty() && parameter.fallback && parameter.fallback->isList() &&
+      parameter.fallback->toListRef().empty())
+    return;
+  if (list.size() != 1)
+    refuse("got " + std::to_string(list.size()) + " entries, wanted " + std::to_string(count) + ", or one for all");
+  const Item item = list.get(0);
+  while (list.size() < count) list.push_back(item);
+}
+
 template <class Item, class Convert>
-c10::List<Item> listFrom(Call& call, napi_value value, int32_t count, Convert convert) {
+c10::List<Item> listFrom(Call& call, const Parameter& parameter, napi_value value, Convert convert) {
   bool array = false;
   check(call.env, napi_is_array(call.env, value, &array));
   c10::List<Item> list;
-  if (!array) {
-    if (count == 0 || typeOf(call.env, value) == napi_object) mismatch(call, value, "an array");
-    const Item item = convert(value);
-    for (int32_t index = 0; index < count; ++index) list.push_back(item);
-    return list;
+  if (array) {
+    const size_t length = listLength(call.env, value);
+    list.reserve(length);
+    for (size_t index = 0; index < length; ++index) list.push_back(convert(element(call.env, value, index)));
+  } else {
+    if (parameter.count == 0 || typeOf(call.env, value) == napi_object) mismatch(call, value, "an array");
+    list.push_back(convert(value));
   }
-  const size_t length = listLength(call.env, value);
-  list.reserve(length);
-  for (size_t index = 0; index < length; ++index) list.push_back(convert(element(call.env, value, index)));
+  makeLength(list, parameter);
   return list;
 }
 
 c10::IValue listFrom(Call& call, const Parameter& parameter, napi_value value) {
-  const int32_t count = parameter.count;
   switch (parameter.element) {
     case Kind::kTensor:
       if (parameter.optionalElement) {
-        return listFrom<Optional<at::Tensor>>(call, value, 0, [&](napi_value item) {
+        return listFrom<Optional<at::Tensor>>(call, parameter, value, [&](napi_value item) {
           return isNothing(call, item) ? Optional<at::Tensor>() : Optional<at::Tensor>(tensorFrom(call, item));
         });
       }
-      return listFrom<at::Tensor>(call, value, 0, [&](napi_value item) { return tensorFrom(call, item); });
+      return listFrom<at::Tensor>(call, parameter, value, [&](napi_value item) { return tensorFrom(call, item); });
     case Kind::kInteger:
-      return listFrom<int64_t>(call, value, count, [&](napi_value item) { return toInteger(call, item); });
+      return listFrom<int64_t>(call, parameter, value, [&](napi_value item) { return toInteger(call, item); });
     case Kind::kFloat:
-      return listFrom<double>(call, value, count, [&](napi_value item) { return floatFrom(call, item); });
+      return listFrom<double>(call, parameter, value, [&](napi_value item) { return floatFrom(call, item); });
     case Kind::kBool:
-      return listFrom<bool>(call, value, count, [&](napi_value item) { return boolFrom(call, item); });
+      return listFrom<bool>(call, parameter, value, [&](napi_value item) { return boolFrom(call, item); });
     case Kind::kScalar: {
       bool array = false;
       check(call.env, napi_is_array(call.env, value, &array));
@@ -271,6 +287,42 @@ c10::IValue argumentFrom(Call& call, const Parameter& parameter, size_t index) {
   }
 }
 
+/// Linear resizing reads wherever a scale of its own points, outside the image too, and crashes.
+void refuseWildScales(const Operator& op, const torch::jit::Stack& stack) {
+  std::vector<int64_t> from, to;
+  size_t axis = 0;
+  for (size_t index = 0; index < op.parameters.size(); ++index) {
+    const std::string& name = op.parameters[index].name;
+    const c10::IValue& value = stack[index];
+    if (name == "self") from = value.toTensor().sizes().vec();
+    if (name == "input_size") from = value.toIntVector();
+    if (name == "output_size" && value.isIntList()) to = value.toIntVector();
+    if (name.rfind("scales", 0) != 0) continue;
+    const size_t place = axis++;
+    if (!value.isDouble() || place >= to.size() || place + 2 >= from.size()) continue;
+    const double last = (static_cast<double>(to[place]) - 0.5) / value.toDouble() - 0.5;
+    const auto size = static_cast<double>(from[place + 2]);
+    if (value.toDouble() > 0 && !(last < size - 0.01))
+      refuse(name + " " + std::to_string(value.toDouble()) + " samples at " + std::to_string(last) + " of an axis of " +
+             std::to_string(from[place + 2]) + ", wanted output size / scale within it");
+  }
+}
+
+/// A view may claim any shape, and arithmetic on sizes that overflow corrupts memory later; so a
+/// tensor with a negative size or more elements than memory has bytes never reaches JavaScript.
+bool sound(const at::Tensor& tensor) {
+  if (!tensor.defined() || tensor.is_sparse()) return true;
+  int64_t elements = 1;
+  for (const int64_t size : tensor.sizes()) {
+    if (size < 0 || __builtin_mul_overflow(elements, std::max<int64_t>(size, 1), &elements)) return false;
+  }
+  return elements <= int64_t{1} << 46;
+}
+
+[[noreturn]] void refuseResult(const at::Tensor& tensor, const char* fate) {
+  refuse("gave " + describe(tensor) + ", which has an impossible number of elements" + fate);
+}
+
 napi_value resultFrom(Call& call, const c10::IValue& value);
 
 template <class List>
@@ -291,7 +343,10 @@ napi_value resultFrom(Call& call, const c10::IValue& value) {
     check(call.env, napi_get_null(call.env, &made));
     return made;
   }
-  if (value.isTensor()) return call.give(value.toTensor());
+  if (value.isTensor()) {
+    if (!sound(value.toTensor())) refuseResult(value.toTensor(), "");
+    return call.give(value.toTensor());
+  }
   if (value.isBool()) return call.give(value.toBool());
   if (value.isDouble()) return call.give(value.toDouble());
   if (value.isInt()) {
@@ -308,7 +363,24 @@ napi_value resultFrom(Call& call, const c10::IValue& value) {
   refuse("returns " + value.tagKind() + ", which cannot be given to JavaScript");
 }
 
-/// `resolve(name)`: which operator a name means, as {op, self, returns, parameters}.
+/// Whether only LibTorch itself should call an operator. Such operators count on checks that their
+/// public callers have made, and many crash without; `out=` forms write where they are told.
+bool isInternal(const std::string& base, const c10::FunctionSchema& schema) {
+  const std::string bare = base.substr(base.find("::") + 2);
+  const auto starts = [&](const char* prefix) { return bare.rfind(prefix, 0) == 0; };
+  if (base.rfind("aten::", 0) != 0) return base.rfind("odis::", 0) != 0;
+  // Found by calling every operator with random arguments: these read or write out of bounds.
+  for (const char* unsafe : {"choose_qparams_optimized", "histogramdd", "align_tensors", "embedding_bag", "retain_grad",
+                             "rrelu_with_noise", "pixel_shuffle"})
+    if (bare == unsafe || bare == std::string(unsafe) + "_") return true;
+  if ((starts("_") && !starts("_foreach_")) || starts("native_")) return true;
+  if (bare.find("backward") != std::string::npos) return true;
+  for (const auto& argument : schema.arguments())
+    if (argument.kwarg_only() && argument.alias_info() && argument.alias_info()->isWrite()) return true;
+  return false;
+}
+
+/// `resolve(name, trusted)`: which operator a name means, as {op, self, returns, parameters}.
 napi_value resolve(Call& call) {
   const std::string full = call.text(0, "operator");
   const size_t colons = full.find("::");
@@ -327,6 +399,8 @@ napi_value resolve(Call& call) {
            (others.empty() ? "; operators are named as in \"aten::add.Tensor\""
                            : "; there are " + others));
   }
+  if (!call.flag(1, "trusted") && isInternal(base, found->schema()))
+    refuse("\"" + full + "\" is LibTorch's own: it trusts its arguments and may crash; wanted a public operator");
   auto made = std::make_unique<Operator>(*found);
   call.bridge.operators.push_back(std::move(made));
   const Operator& op = *call.bridge.operators.back();
@@ -364,8 +438,25 @@ napi_value invoke(Call& call) {
   stack.reserve(op.parameters.size());
   for (size_t index = 0; index < op.parameters.size(); ++index)
     stack.push_back(argumentFrom(call, op.parameters[index], index));
-  op.handle.callBoxed(&stack);
-  if (op.self >= 0 || stack.empty()) return call.nothing();
+  if (op.samples) refuseWildScales(op, stack);
+  if (op.self < 0) {
+    op.handle.callBoxed(&stack);
+  } else {
+    // Some in-place operators leave an impossible shape behind, even when they throw.
+    at::Tensor self = stack[op.self].toTensor();
+    const auto freeWhenSpoiled = [&] {
+      return !sound(self) && freeTensor(call, handleOf(call, call.argv[op.self + 1]));
+    };
+    try {
+      op.handle.callBoxed(&stack);
+    } catch (...) {
+      freeWhenSpoiled();
+      throw;
+    }
+    if (freeWhenSpoiled()) refuseResult(self, "; it was freed");
+    return call.nothing();
+  }
+  if (stack.empty()) return call.nothing();
   if (stack.size() == 1) return resultFrom(call, stack[0]);
   return arrayFrom(call, stack);
 }

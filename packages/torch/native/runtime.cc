@@ -127,7 +127,8 @@ void prepareProcess() {
   static std::once_flag once;
   std::call_once(once, [] {
     // glibc gives every large buffer back to the kernel when it is freed, and the next operator
-    // pays for fresh pages one fault at a time. Keeping them is worth a quarter of a step.
+    // pays for fresh pages one fault at a time. Keeping them spares a small network's step 30 of 31
+    // page faults, 4 % of its time.
     const char* choice = std::getenv("ODIS_ALLOCATOR");
     if (!choice || std::strcmp(choice, "system") != 0) {
       mallopt(M_MMAP_THRESHOLD, 1 << 30);

@@ -129,6 +129,8 @@ napi_value read(Call& call) {
   const View early = viewFrom(call, 1);
   matchView(early, tensor.scalar_type(), tensor.numel() * tensor.element_size(), describe(tensor));
   const at::Tensor plain = tensor.detach().resolve_conj().resolve_neg().to(at::kCPU).contiguous();
+  if (early.bytes && !plain.data_ptr())
+    refuse("cannot read " + describe(tensor) + ": it stands for zeros without memory; add it to something");
   if (early.bytes) std::memcpy(early.data, plain.data_ptr(), early.bytes);
   return call.nothing();
 }
@@ -178,19 +180,10 @@ napi_value alive(Call& call) {
   return call.give(call.bridge.tensors.find(call.number(0, "handle")) != nullptr);
 }
 
-napi_value freeOne(Call& call, double handle) {
-  at::Tensor tensor;
-  int64_t reported = 0;
-  if (call.bridge.tensors.take(handle, tensor, reported) && reported != 0) {
-    int64_t total = 0;
-    napi_adjust_external_memory(call.env, -reported, &total);
-  }
-  return call.nothing();
-}
-
 /// `free(handle)`: forgets a tensor; a handle that is gone already is no error.
 napi_value release(Call& call) {
-  return freeOne(call, call.number(0, "handle"));
+  freeTensor(call, call.number(0, "handle"));
+  return call.nothing();
 }
 
 /// `freeAll(handles: Float64Array, count)`: what a scope does when it ends.
@@ -199,7 +192,7 @@ napi_value releaseAll(Call& call) {
   const View view = viewFrom(call, 0);
   if (view.type != napi_float64_array || count * sizeof(double) > view.bytes)
     refuse("got too few handles");
-  for (size_t index = 0; index < count; ++index) freeOne(call, static_cast<double*>(view.data)[index]);
+  for (size_t index = 0; index < count; ++index) freeTensor(call, static_cast<double*>(view.data)[index]);
   return call.nothing();
 }
 
@@ -232,6 +225,15 @@ napi_value liveBytes(Call& call) {
 }
 
 }  // namespace
+
+bool freeTensor(Call& call, double handle) {
+  at::Tensor tensor;
+  int64_t reported = 0;
+  if (!call.bridge.tensors.take(handle, tensor, reported)) return false;
+  int64_t total = 0;
+  if (reported != 0) napi_adjust_external_memory(call.env, -reported, &total);
+  return true;
+}
 
 std::vector<Entry> tensorEntries() {
   return {{"fromBuffer", fromBuffer}, {"read", read},     {"item", item},

@@ -53,7 +53,7 @@ export function operator<Args extends readonly unknown[], Result = Tensor>(
   used.add(name);
   let resolved: ResolvedOperator | undefined;
   return (...args) => {
-    resolved ??= native().resolve(name);
+    resolved ??= native().resolve(name, true);
     return run(resolved, args) as Result;
   };
 }
@@ -64,13 +64,16 @@ const byName = new Map<string, ResolvedOperator>();
  * Calls any operator of the linked library by name. Arguments go in the order of its schema;
  * `undefined` takes the schema's default. Dtypes, devices and memory formats are strings.
  *
+ * Operators that are LibTorch's own (`_name`, `native_…`, `…_backward`, `out=` forms) are refused:
+ * they trust their arguments, and with wrong ones bring the process down.
+ *
  * @example call("aten::gelu", x, "tanh")
  * @throws OperatorError that names the operator and its arguments' shapes and dtypes
  */
 export function call(name: string, ...args: readonly unknown[]): OperatorResult {
   let resolved = byName.get(name);
   if (!resolved) {
-    resolved = native().resolve(name);
+    resolved = native().resolve(name, false);
     byName.set(name, resolved);
   }
   return run(resolved, args);

@@ -39,7 +39,8 @@ export interface Native {
     errors: readonly (new (message: string) => Error)[],
     warn: (message: string) => void,
   ): void;
-  resolve(name: string): ResolvedOperator;
+  /** @param trusted whether the caller checks arguments as LibTorch's own code would */
+  resolve(name: string, trusted: boolean): ResolvedOperator;
   operatorNames(): string[];
   call(op: number, ...args: readonly unknown[]): unknown;
 

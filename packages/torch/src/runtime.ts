@@ -1,3 +1,4 @@
+import { existsSync, realpathSync } from "node:fs";
 import { blasKind } from "./blas.js";
 import { native } from "./native.js";
 
@@ -28,11 +29,13 @@ export function setThreads(count: number): void {
 
 export function runtimeInfo(): RuntimeInfo {
   const { version, place, blas, blisVersion, mkl, cudaDevices } = native().runtime();
-  const kind = blasKind(blas, mkl);
+  // Debian's libblas.so.3 is a chain of links; only its end tells which library it is.
+  const path = existsSync(blas) ? realpathSync(blas) : place;
+  const kind = blasKind(path, mkl);
   return {
     version,
     place,
-    blas: { kind: blisVersion ? `BLIS ${blisVersion}` : kind, path: blas || place },
+    blas: { kind: blisVersion ? `BLIS ${blisVersion}` : kind, path },
     threads: threads(),
     devices: ["cpu", ...Array.from({ length: cudaDevices }, (_, index) => `cuda:${index}`)],
     cuda: cudaDevices > 0,

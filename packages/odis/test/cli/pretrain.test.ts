@@ -28,7 +28,7 @@ const tiny = [
   "--data",
   join("coco:scenes", "train"),
   "--batch",
-  "8",
+  "4",
   "--set",
   "model.dim=16",
   "model.depth=1",
@@ -55,23 +55,23 @@ function fingerprint(out: string): string {
 
 describe("odis pretrain", () => {
   it("leaves a run folder that explains itself", () => {
-    const { code, stdout, stderr } = pretrain("plain", "--steps", "200", "--seed", "5");
+    const { code, stdout, stderr } = pretrain("plain", "--steps", "80", "--seed", "5");
     expect({ code, stderr }).toMatchObject({ code: 0 });
     expect(stdout).toMatch(
-      /^finished 200 steps in .*; newest checkpoint plain\/checkpoints\/step-00000200\n$/,
+      /^finished 80 steps in .*; newest checkpoint plain\/checkpoints\/step-00000080\n$/,
     );
-    expect(stderr).toMatch(/^step 1\/200  epoch 0  loss .* images\/s  data wait \d+ %/);
+    expect(stderr).toMatch(/^step 1\/80  epoch 0  loss .* images\/s  data wait \d+ %/);
     expect(readRunConfig(join(folder, "plain"))).toMatchObject({
-      recipe: { name: "odis", seed: 5, model: { dim: 16 }, optim: { batch: 8, steps: 200 } },
+      recipe: { name: "odis", seed: 5, model: { dim: 16 }, optim: { batch: 4, steps: 80 } },
     });
     const rows = readFileSync(join(folder, "plain", "metrics.jsonl"), "utf8")
       .trim()
       .split("\n");
-    expect(rows).toHaveLength(200);
+    expect(rows).toHaveLength(80);
   });
 
   it("is stopped by Ctrl-C after a checkpoint, says how to go on, and ends in the same bits", async () => {
-    const words = ["pretrain", ...tiny, "--out", "stopped", "--steps", "200", "--seed", "5"];
+    const words = ["pretrain", ...tiny, "--out", "stopped", "--steps", "80", "--seed", "5"];
     const child = spawn(process.execPath, [odisProgram, ...words], { cwd: folder });
     let stdout = "";
     let stderr = "";
@@ -81,7 +81,7 @@ describe("odis pretrain", () => {
     child.stderr.on("data", (text) => {
       stderr += String(text);
     });
-    while (!stderr.includes("step 1/200")) await once(child.stderr, "data");
+    while (!stderr.includes("step 1/80")) await once(child.stderr, "data");
     child.kill("SIGINT");
     const [code] = await once(child, "close");
     expect(code).toBe(130);
@@ -89,20 +89,19 @@ describe("odis pretrain", () => {
       "SIGINT: saving a checkpoint after this step. Once more Ctrl-C ends at once.",
     );
     const [, step, line] =
-      /^stopped after step (\d+) of 200; saved .*\ngo on with: (odis pretrain .*)\n$/.exec(
-        stdout,
-      ) ?? [];
-    expect(Number(step)).toBeLessThan(200);
+      /^stopped after step (\d+) of 80; saved .*\ngo on with: (odis pretrain .*)\n$/.exec(stdout) ??
+      [];
+    expect(Number(step)).toBeLessThan(80);
     expect(line).toBe(["odis", ...words].join(" "));
 
     const again = odis(words, { cwd: folder });
-    expect(again.stderr).toContain(`resumes after step ${step} of 200`);
+    expect(again.stderr).toContain(`resumes after step ${step} of 80`);
     expect(again.code).toBe(0);
     expect(fingerprint("stopped")).toBe(fingerprint("plain"));
   });
 
   it("passes over a torn checkpoint, says so, and ends in the same bits", () => {
-    expect(pretrain("torn", "--steps", "200", "--seed", "5", "--checkpoint-steps", "50").code).toBe(
+    expect(pretrain("torn", "--steps", "80", "--seed", "5", "--checkpoint-steps", "20").code).toBe(
       0,
     );
     const [newest] = listCheckpoints(join(folder, "torn", "checkpoints"));
@@ -110,24 +109,24 @@ describe("odis pretrain", () => {
     const { code, stderr } = pretrain(
       "torn",
       "--steps",
-      "200",
+      "80",
       "--seed",
       "5",
       "--checkpoint-steps",
-      "50",
+      "20",
     );
     expect(stderr).toMatch(
-      /^checkpoint torn\/checkpoints\/step-00000200 is passed over: torn: tensors\.safetensors has 1000 of \d+ bytes\nresumes after step 150 of 200\n/,
+      /^checkpoint torn\/checkpoints\/step-00000080 is passed over: torn: tensors\.safetensors has 1000 of \d+ bytes\nresumes after step 60 of 80\n/,
     );
     expect(code).toBe(0);
     expect(fingerprint("torn")).toBe(fingerprint("plain"));
   });
 
   it("refuses a folder of another config, and one that is in use", async () => {
-    expect(pretrain("plain", "--steps", "201", "--seed", "5")).toMatchObject({
+    expect(pretrain("plain", "--steps", "81", "--seed", "5")).toMatchObject({
       code: 4,
       stderr:
-        "odis pretrain: run folder plain: already used by a run with another config: recipe.optim.steps is 200 there and 201 here. " +
+        "odis pretrain: run folder plain: already used by a run with another config: recipe.optim.steps is 80 there and 81 here. " +
         "Choose another --out, or give the same settings to go on with that run.\n",
     });
     const child = spawn(
