@@ -123,7 +123,7 @@ export function tensor(
   shape?: readonly number[],
   options: Options = {},
 ): Tensor {
-  if (ArrayBuffer.isView(data)) return fromBuffer(data as TypedArray, shape, options);
+  if (ArrayBuffer.isView(data)) return fromBuffer(data, shape, options);
   const nested = shapeOf(data);
   const flat: (number | bigint)[] = [];
   flattenInto(flat, data, nested, 0);

@@ -134,10 +134,10 @@ function load(): Native {
     );
   }
   const require = createRequire(import.meta.url);
-  const { open } = require(preload) as { open(path: string): string | undefined };
+  const preloader = require(preload) as { open(path: string): string | undefined };
   if (libtorch.systemBlas) {
     for (const library of blasToPreload(libtorch.lib)) {
-      const reason = open(library);
+      const reason = preloader.open(library);
       if (reason) throw new EngineError(`the BLAS library ${library} does not load: ${reason}`);
     }
   }

@@ -19,6 +19,7 @@ export class Scope implements Disposable {
 
   /** @internal use tensorScope() */
   constructor() {
+    // oxlint-disable-next-line no-this-alias -- the innermost scope is module state by design
     current = this;
   }
 
@@ -50,6 +51,7 @@ export class Scope implements Disposable {
     }
     this.close();
     // Scopes that were to be closed earlier, but had to wait for this one.
+    // oxlint-disable-next-line no-unmodified-loop-condition -- close() moves current
     while (current?.state === "late") current.close();
   }
 

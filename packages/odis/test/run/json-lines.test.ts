@@ -6,10 +6,11 @@ import { JsonLines } from "../../src/run/json-lines.js";
 import { scratchFolder } from "../scratch.js";
 
 const scratch = scratchFolder();
+type Row = { readonly step: number; readonly loss: number };
 const file = (): string => join(scratch(), "metrics.jsonl");
 
 function write(count: number): void {
-  using rows = new JsonLines(file(), 0);
+  using rows = new JsonLines<Row>(file(), 0);
   for (let step = 0; step < count; step += 1) rows.append({ step, loss: step / 2 });
 }
 function steps(): readonly number[] {
@@ -34,7 +35,7 @@ describe("JsonLines", () => {
   it("continues after the checkpoint: rows of steps that will be done again go", () => {
     write(10);
     {
-      using rows = new JsonLines(file(), 6);
+      using rows = new JsonLines<Row>(file(), 6);
       rows.append({ step: 6, loss: 9 });
     }
     expect(steps()).toEqual([0, 1, 2, 3, 4, 5, 6]);

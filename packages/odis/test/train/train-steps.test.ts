@@ -100,11 +100,7 @@ function recipeOf({ config }: Trajectory) {
 const student = (name: string): string =>
   `student.${name.startsWith("head.") ? name : `backbone.${name}`}`;
 
-function compareStep(
-  reference: Golden<unknown>,
-  at: string,
-  tensors: ReadonlyMap<string, Tensor>,
-): void {
+function compareStep(reference: Golden, at: string, tensors: ReadonlyMap<string, Tensor>): void {
   for (const side of ["student", "teacher"] as const)
     for (const key of reference.names(`${at}/${side}/`)) {
       const name = key.slice(`${at}/${side}/`.length);
