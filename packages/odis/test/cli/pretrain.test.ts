@@ -1,11 +1,13 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate, setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { listCheckpoints } from "../../src/run/checkpoint.js";
 import { readRunConfig } from "../../src/run/folder.js";
+import { Rng } from "../../src/rng.js";
 import { canMount, shellOnSmallDisk } from "../small-disk.js";
 import { odis, odisProgram } from "./odis.js";
 
@@ -53,6 +55,9 @@ function fingerprint(out: string): string {
   return state.tensors.sha256;
 }
 
+/** A checkpoint that is being written, or was when its process was killed. */
+const isHalf = (name: string): boolean => name.endsWith(".tmp");
+
 describe("odis pretrain", () => {
   it("leaves a run folder that explains itself", () => {
     const { code, stdout, stderr } = pretrain("plain", "--steps", "80", "--seed", "5");
@@ -98,6 +103,40 @@ describe("odis pretrain", () => {
     expect(again.stderr).toContain(`resumes after step ${step} of 80`);
     expect(again.code).toBe(0);
     expect(fingerprint("stopped")).toBe(fingerprint("plain"));
+  });
+
+  it("is killed ten times, mid-epoch and in the middle of checkpoints, and ends in the same bits", async () => {
+    const words = [...tiny, "--steps", "80", "--seed", "5", "--checkpoint-steps", "3"];
+    const checkpoints = join(folder, "killed", "checkpoints");
+    const halves = (): number =>
+      existsSync(checkpoints) ? readdirSync(checkpoints).filter(isHalf).length : 0;
+    const chance = new Rng("kills");
+    let tornWrites = 0;
+    for (let kill = 0; kill < 10; kill += 1) {
+      const child = spawn(
+        process.execPath,
+        [odisProgram, "pretrain", ...words, "--out", "killed"],
+        {
+          cwd: folder,
+          stdio: ["ignore", "ignore", "pipe"],
+        },
+      );
+      const closed = once(child, "close");
+      await once(child.stderr, "data"); // it trains, or says that it goes on
+      if (kill % 2 === 0) await setTimeout(chance.uniform(0, 250));
+      else while (child.exitCode === null && halves() === 0) await setImmediate();
+      child.kill("SIGKILL");
+      await closed;
+      tornWrites += halves();
+    }
+    expect(tornWrites).toBeGreaterThan(0); // or no kill hit a checkpoint, and the test tests less
+    expect(pretrain("killed", ...words.slice(tiny.length)).code).toBe(0);
+    expect(fingerprint("killed")).toBe(fingerprint("plain"));
+    const rows = readFileSync(join(folder, "killed", "metrics.jsonl"), "utf8")
+      .trim()
+      .split("\n");
+    const steps = rows.map((row) => (JSON.parse(row) as { step: number }).step);
+    expect(steps).toEqual(Array.from({ length: 80 }, (_, step) => step));
   });
 
   it("passes over a torn checkpoint, says so, and ends in the same bits", () => {
