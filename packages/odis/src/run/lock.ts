@@ -1,5 +1,14 @@
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { RunError } from "../errors.js";
 
 /** Who holds a lock. A process id alone may belong to another process by now. */
@@ -11,58 +20,96 @@ interface Holder {
 }
 
 /**
- * Claims a file for this process, so that two of them never write into one folder. The lock of a
+ * Claims a folder for this process, so that two of them never write into one run. The lock of a
  * process that is gone (crash, reboot) is taken over.
+ *
+ * The folder holds one file for each holder, numbered; the highest number is the lock. A file is
+ * linked into place with its text, so there is no half a lock, and a dead one is followed, not
+ * removed: of several processes that find it dead, only one can make the next number.
  *
  * @returns gives the lock back
  * @throws RunError naming the process that holds it
  */
 export function lock(path: string, what: string): () => void {
-  const mine = JSON.stringify(holder(process.pid));
   for (;;) {
-    try {
-      writeFileSync(path, mine, { flag: "wx" });
-      return () => {
-        if (readLock(path) === mine) rmSync(path);
-      };
-    } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    const last = newest(path);
+    const other = last > 0 ? parseHolder(readLock(join(path, String(last)))) : undefined;
+    if (other && isAlive(other)) throw inUse(path, what, other);
+    const mine = claim(path, last + 1);
+    if (mine === undefined) continue; // somebody was quicker
+    // The list may have been old: somebody may hold another number by now.
+    const others = numbers(path).filter((number) => number !== last + 1);
+    const held = (number: number): boolean => {
+      const found = parseHolder(readLock(join(path, String(number))));
+      return number > last || (found !== undefined && isAlive(found));
+    };
+    if (others.some(held)) {
+      rmSync(mine);
+      continue;
     }
-    const text = readLock(path);
-    if (text === undefined) continue; // given back meanwhile
-    const other = parseHolder(text);
-    if (other && isAlive(other))
-      throw new RunError(
-        `${what} is in use by process ${other.pid}${other.host === hostname() ? "" : ` on ${other.host}`}. ` +
-          `Wait for it, stop it, or choose another folder` +
-          `${other.host === hostname() ? "" : `; if it is gone for sure, delete ${path}`}.`,
-      );
-    takeAway(path, text);
+    for (const dead of others) rmSync(join(path, String(dead)), { force: true });
+    return () => release(path, mine);
   }
 }
 
-/** Removes a dead process's lock, unless somebody else was quicker and holds it now. */
-function takeAway(path: string, judged: string): void {
-  const aside = `${path}.${process.pid}`;
+/** Makes the lock of this number with its text at once, or returns undefined when it is there. */
+function claim(path: string, number: number): string | undefined {
+  const aside = join(path, `.${process.pid}`);
+  const place = join(path, String(number));
   try {
-    renameSync(path, aside);
-    if (readLock(aside) !== judged) linkSync(aside, path);
+    mkdirSync(path, { recursive: true });
+    writeFileSync(aside, JSON.stringify(holder(process.pid)));
+    linkSync(aside, place);
+    return place;
   } catch (error) {
-    // Gone already, or claimed again: the next look at the file says what is true.
-    if (!(error instanceof Error && "code" in error)) throw error;
+    // There already; or the folder was given back between two of these lines.
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code !== "EEXIST" && code !== "ENOENT") throw error;
+    return undefined;
+  } finally {
+    rmSync(aside, { force: true });
   }
-  rmSync(aside, { force: true });
 }
 
-function readLock(path: string): string | undefined {
+function release(path: string, mine: string): void {
+  rmSync(mine, { force: true });
+  try {
+    rmdirSync(path);
+  } catch {
+    // Somebody else's lock is in it already.
+  }
+}
+
+function numbers(path: string): number[] {
+  try {
+    return readdirSync(path)
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number);
+  } catch {
+    return [];
+  }
+}
+
+const newest = (path: string): number => Math.max(0, ...numbers(path));
+
+function inUse(path: string, what: string, { pid, host }: Holder): RunError {
+  const elsewhere = host !== hostname();
+  return new RunError(
+    `${what} is in use by process ${pid}${elsewhere ? ` on ${host}` : ""}. ` +
+      `Wait for it, stop it, or choose another folder` +
+      `${elsewhere ? `; if it is gone for sure, delete ${path}` : ""}.`,
+  );
+}
+
+function readLock(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch {
-    return undefined;
+    return ""; // given back meanwhile
   }
 }
 
-/** Undefined for half a lock: its writer died in that moment. */
+/** Undefined for a file that no holder wrote. */
 function parseHolder(text: string): Holder | undefined {
   try {
     const value: unknown = JSON.parse(text);

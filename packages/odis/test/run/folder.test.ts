@@ -11,7 +11,13 @@ import { scratchFolder } from "../scratch.js";
 
 const scratch = scratchFolder();
 const run = (): string => join(scratch(), "runs", "first");
-const lockFile = (): string => join(run(), "lock");
+const lockFolder = (): string => join(run(), "lock");
+const lockFile = (number: number): string => join(lockFolder(), String(number));
+/** A lock as another process would leave it. */
+function leaveLock(text: string): void {
+  mkdirSync(lockFolder(), { recursive: true });
+  writeFileSync(lockFile(1), text);
+}
 const config = {
   seed: 0,
   optim: { lr: 0.0005, betas: [0.9, 0.999] },
@@ -104,14 +110,14 @@ describe("the lock", () => {
     );
     folder[Symbol.dispose]();
     openRunFolder(run(), config)[Symbol.dispose]();
-    expect(existsSync(lockFile())).toBe(false);
+    expect(existsSync(lockFolder())).toBe(false);
   });
 
   it("respects another living process, and takes over when that one is gone", async () => {
     openRunFolder(run(), config)[Symbol.dispose]();
     const child = spawn("sleep", ["60"]);
     const holder = { pid: child.pid, host: hostname() };
-    writeFileSync(lockFile(), JSON.stringify(holder));
+    leaveLock(JSON.stringify(holder));
     expect(refusal(() => openRunFolder(run(), config))).toContain(
       `in use by process ${child.pid}.`,
     );
@@ -119,20 +125,20 @@ describe("the lock", () => {
     await once(child, "exit");
     using folder = openRunFolder(run(), config);
     expect(folder.existed).toBe(true);
-    expect(JSON.parse(readFileSync(lockFile(), "utf8"))).toMatchObject({ pid: process.pid });
+    expect(JSON.parse(readFileSync(lockFile(2), "utf8"))).toMatchObject({ pid: process.pid });
   });
 
   it("is not fooled by a process id that was given to another process", () => {
     openRunFolder(run(), config)[Symbol.dispose]();
-    writeFileSync(lockFile(), JSON.stringify({ pid: process.pid, host: hostname(), began: "1" }));
+    leaveLock(JSON.stringify({ pid: process.pid, host: hostname(), began: "1" }));
     openRunFolder(run(), config)[Symbol.dispose]();
   });
 
-  it("takes over half a lock, and cannot judge another machine's", () => {
+  it("takes over what no process wrote, and cannot judge another machine's", () => {
     openRunFolder(run(), config)[Symbol.dispose]();
-    writeFileSync(lockFile(), '{"pid":');
+    leaveLock('{"pid":');
     openRunFolder(run(), config)[Symbol.dispose]();
-    writeFileSync(lockFile(), JSON.stringify({ pid: 1, host: "far-away" }));
+    leaveLock(JSON.stringify({ pid: 1, host: "far-away" }));
     expect(refusal(() => openRunFolder(run(), config))).toMatch(
       /in use by process 1 on far-away\. .*; if it is gone for sure, delete .*\/lock\./,
     );
@@ -141,10 +147,10 @@ describe("the lock", () => {
   it("lets exactly one of several processes take over a dead one's lock", async () => {
     openRunFolder(run(), config)[Symbol.dispose]();
     const dead = Number(execFileSync("sh", ["-c", "echo $$"], { encoding: "utf8" }));
-    writeFileSync(lockFile(), JSON.stringify({ pid: dead, host: hostname() }));
+    leaveLock(JSON.stringify({ pid: dead, host: hostname() }));
     const script = new URL("./lock-once.mjs", import.meta.url).pathname;
     const children = Array.from({ length: 4 }, () =>
-      spawn(process.execPath, [script, lockFile()], { stdio: ["pipe", "pipe", "inherit"] }),
+      spawn(process.execPath, [script, lockFolder()], { stdio: ["pipe", "pipe", "inherit"] }),
     );
     const answers = await Promise.all(
       children.map(async (child) => String((await once(child.stdout, "data"))[0]).trim()),
