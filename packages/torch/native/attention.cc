@@ -277,15 +277,16 @@ template <class F> F* scratch(int64_t count) {
   return kept.data() + (64 - address % 64) % 64 / sizeof(F);
 }
 
-/// Asks for the next unit while this one is worked on: its rows lie `parts` D apart, which the
-/// processor does not foresee. Only if both fit the first cache together.
+/// Asks for one row of the next unit. Rows lie D apart, which the processor does not foresee; a
+/// whole unit at once is more than it can wait for, so every row worked on asks for its counterpart.
 template <class F>
-void prefetchNext(const Shape& s, int64_t unit, const F* tensor, int64_t parts) {
-  if (unit + 1 >= s.units() || s.T * s.d * parts * int64_t(sizeof(F)) > 16384) return;
-  const F* row = tensor + s.start(unit + 1, parts);
-  for (int64_t i = 0; i < s.T * parts; i++, row += s.D()) {
-    for (int64_t k = 0; k < s.d; k += 64 / sizeof(F)) __builtin_prefetch(row + k);
+inline void prefetchNext(const Shape& s, int64_t unit, int64_t row, const F* tensor, int parts) {
+  if (unit + 1 >= s.units()) return;
+  const F* part = tensor + s.start(unit + 1, parts) + row * parts * s.D();
+  for (int i = 0; i < parts; i++, part += s.D()) {
+    for (int64_t k = 0; k < s.d; k += 64 / sizeof(F)) __builtin_prefetch(part + k);
   }
+  asm volatile("");  // else GCC 12 sees a function without effect and drops the calls
 }
 
 template <class F> inline Vec<F> laneNumbers() {
@@ -348,7 +349,6 @@ void forwardUnit(const Shape& s, int64_t unit, const F* qkv, F* out, Norm<F>* no
   F* scores = scratch<F>(s.blockRows() * count + panelSize<F>(d, T) + panelSize<F>(T, d));
   F* keySpace = scores + s.blockRows() * count;
   const F* q = qkv + s.start(unit, 3);
-  prefetchNext(s, unit, qkv, 3);
   const Right<F> keys = transposedRight(q + D, 3 * D, T, d, keySpace);
   const Right<F> values = asRight(q + 2 * D, 3 * D, T, d, keySpace + panelSize<F>(d, T));
   for (int64_t block = 0; block < s.blocks(); block++) {
@@ -356,6 +356,7 @@ void forwardUnit(const Shape& s, int64_t unit, const F* qkv, F* out, Norm<F>* no
     multiply(rows, count, d, q + first * 3 * D, 3 * D, int64_t(1), keys, scores, count);
     for (int64_t i = 0; i < rows; i++) {
       F* row = scores + i * count;
+      prefetchNext(s, unit, first + i, qkv, 3);
       const bool any = hide(s, unit / s.H, first + i, row);
       const Norm<F> norm = softmax(row, count, scale, any);
       if (norms) norms[unit * T + first + i] = norm;
@@ -379,8 +380,6 @@ void backwardUnit(const Shape& s, int64_t unit, const F* qkv, const Norm<F>* nor
   F *dScores = p + square, *space = dScores + square;
   const F *q = qkv + s.start(unit, 3), *gOut = gradOut + s.start(unit, 1);
   F* gradQ = gradQkv + s.start(unit, 3);
-  prefetchNext(s, unit, qkv, 3);
-  prefetchNext(s, unit, gradOut, 1);
   const Right<F> keysT = transposedRight(q + D, 3 * D, T, d, space);
   const Right<F> valuesT = transposedRight(q + 2 * D, 3 * D, T, d, space + wide);
   space += 2 * wide;
@@ -393,6 +392,8 @@ void backwardUnit(const Shape& s, int64_t unit, const F* qkv, const Norm<F>* nor
     multiply(rows, count, d, gOut + first * D, D, int64_t(1), valuesT, dScores, count);
     for (int64_t i = 0; i < rows; i++) {
       F *pRow = p + i * count, *dRow = dScores + i * count;  // dRow is d loss / d probability yet
+      prefetchNext(s, unit, first + i, qkv, 3);
+      prefetchNext(s, unit, first + i, gradOut, 1);
       hide(s, unit / s.H, first + i, pRow);
       const Norm<F> norm = norms[unit * T + first + i];
       Vec<F> total = {};

@@ -94,6 +94,8 @@ struct Entry {
 };
 
 // guard.cc
+/// Throws the refusal that becomes an OperatorError.
+[[noreturn]] void refuse(const std::string& message);
 void listenToWarnings();
 napi_value enter(napi_env env, napi_callback_info info);
 void check(napi_env env, napi_status status);
@@ -120,7 +122,7 @@ std::string describe(const at::Tensor& tensor);
 /// Forgets a tensor; `false` when there was none of this handle.
 bool freeTensor(Call& call, double handle);
 
-// dispatch.cc
+// operator.cc, dispatch.cc
 std::string signature(const Call& call);
 
 // One list of entries per concern.

@@ -6,6 +6,10 @@
 
 namespace odis {
 
+void refuse(const std::string& message) {
+  throw Refusal(Fault::kOperator, message);
+}
+
 std::string firstLine(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }

@@ -10,10 +10,6 @@ namespace odis {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& message) {
-  throw Refusal(Fault::kOperator, message);
-}
-
 /// Host memory of a typed array, valid until JavaScript runs again.
 struct View {
   napi_typedarray_type type;

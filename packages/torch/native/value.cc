@@ -27,10 +27,6 @@ constexpr NamedType kTypes[] = {
     {"complex64", at::kComplexFloat},  {"complex128", at::kComplexDouble},
 };
 
-[[noreturn]] void refuse(const std::string& message) {
-  throw Refusal(Fault::kOperator, message);
-}
-
 std::string shapeText(const at::Tensor& tensor) {
   std::string text = "[";
   for (int64_t axis = 0; axis < tensor.dim(); ++axis) {

@@ -64,11 +64,7 @@ describe("an operator's error names it, the arguments' shapes and dtypes, and wh
       () => zeros([wrong(2n ** 70n)]),
       /got 1180591620717411303424n, wanted an integer/,
     ],
-    [
-      "a negative size",
-      () => zeros([-1]),
-      /^aten::zeros\(\[-1\], "float32"\): .*negative dimension -1/,
-    ],
+    ["a negative size", () => zeros([-1]), /^aten::zeros\(\[-1\], "float32"\): .*negative/],
     [
       "a size beyond memory",
       () => zeros([2 ** 50]),
@@ -279,6 +275,51 @@ describe("data that does not fit", () => {
     expect(() => ones([4]).copyInto(data)).toThrow(
       "(was the buffer transferred to another thread?)",
     );
+  });
+});
+
+describe("what LibTorch would not check", () => {
+  const cases: readonly Case[] = [
+    [
+      "an operator of its own",
+      () => call("aten::_stack", []),
+      'resolve: "aten::_stack" is LibTorch\'s own: it trusts its arguments and may crash; wanted a public operator',
+    ],
+    [
+      "a half of backward",
+      () => call("aten::embedding_dense_backward", ones([1])),
+      "is LibTorch's own",
+    ],
+    [
+      "an operator that writes where it is told",
+      () => call("aten::add.out", ones([1]), ones([1]), 1, ones([1])),
+      "is LibTorch's own",
+    ],
+    [
+      "too few entries in a pair",
+      () => ones([1, 1, 2, 2]).conv2d(ones([1, 1, 1, 1]), undefined, { stride: [1, 1, 1] }),
+      "argument 4 (stride: List[int]) got 3 entries, wanted 2, or one for all",
+    ],
+    [
+      "a scale that points outside the image",
+      () => ones([1, 1, 4, 4]).upsampleBilinear2d([8, 8], { scales: [1, 1] }),
+      "scales_h 1.000000 samples at 7.000000 of an axis of 4, wanted output size / scale within it",
+    ],
+    [
+      "a view of more elements than can be",
+      () => ones([1]).expand([2 ** 40, 2 ** 20]),
+      "gave float32[1099511627776, 1048576], which has an impossible number of elements",
+    ],
+  ];
+  test.each(cases)("%s is refused", (_, act, text) => {
+    expect(act).toThrow(OperatorError);
+    expect(act).toThrow(text);
+  });
+
+  it("a tensor that an operator has spoiled is freed", () => {
+    const x = ones([2]);
+    expect(() => call("aten::resize_", x, [-2, -2])).toThrow(OperatorError);
+    expect(x.freed).toBe(true);
   });
 });
 
