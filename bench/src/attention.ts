@@ -27,8 +27,8 @@ export function benchAttention(threads: number): void {
 }
 
 function compare(shape: readonly number[], heads: number): [number, number] {
-  using scope = tensorScope();
-  const qkv = scope.keep(noGrad(() => zeros(shape).normal_())).requiresGrad_();
+  using _scope = tensorScope();
+  const qkv = noGrad(() => zeros(shape).normal_()).requiresGrad_();
   const run = (attend: () => Tensor) => (): void => {
     using _inner = tensorScope();
     attend().sum().backward();
@@ -42,6 +42,5 @@ function compare(shape: readonly number[], heads: number): [number, number] {
     15,
     2,
   );
-  qkv.free();
   return [median(fused!), median(composed!)];
 }
