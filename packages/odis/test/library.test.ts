@@ -1,3 +1,4 @@
+import { cpSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { load, openSource, parseDataSpec, pretrain, recipeLayer, resolveRecipe } from "odis";
 import { describe, expect, it } from "vitest";
@@ -29,5 +30,20 @@ describe("library use", () => {
     expect(one).not.toEqual(whole);
     if (second) expect(one).not.toEqual(teacher.features(photo, second));
     expect(teacher.patchFeatures(photo)).toHaveLength((48 / 8) ** 2 * teacher.width);
+  });
+
+  it("ends a run when more images are unusable than it was told to bear", async () => {
+    const folder = join(scratch(), "photos");
+    cpSync(new URL("fixtures/coco-6", import.meta.url), folder, { recursive: true });
+    const data = parseDataSpec(`coco:${folder}`);
+    truncateSync(join(folder, "images", (await openSource(data)).key(0)), 500);
+    const recipe = resolveRecipe([recipeLayer("odis-small"), { source: "test", values: tiny }]);
+    const run = (maxBad: number) =>
+      pretrain({ recipe, data, out: join(scratch(), `bad-${maxBad}`), maxBad });
+    await expect(run(0)).rejects.toThrow(
+      /1 images cannot be used; at most 0 may be skipped\. The first of them:/,
+    );
+    const { finished, skipped } = await run(0.5);
+    expect({ finished, skipped: skipped.size }).toEqual({ finished: true, skipped: 1 });
   });
 });

@@ -1,6 +1,6 @@
 import { exitCodes } from "../errors.js";
 import { recipeLayer, recipeNames } from "../train/recipes.js";
-import { choice, command, integer, list, path, text } from "./command.js";
+import { choice, command, integer, list, number, path, text } from "./command.js";
 
 /** Sizes of `--model`; the table with their meaning is `modelSizes` (train/recipe.ts). */
 const models = ["vit-mini", "vit-ti", "vit-s", "vit-b", "vit-l"] as const;
@@ -46,6 +46,11 @@ export const pretrainCommand = command({
       min: 1,
     }),
     workers: integer({ help: "threads that prepare images; they change only the speed", min: 1 }),
+    maxBad: number({
+      help: "share of the images that may turn out unusable before the run ends (default: 0.05)",
+      min: 0,
+      max: 1,
+    }),
     checkpointSteps: integer({
       help: "save every so many steps, besides every five minutes",
       min: 1,
@@ -79,9 +84,9 @@ export const pretrainCommand = command({
     using stop = new Stop((signal) =>
       say(`${signal}: saving a checkpoint after this step. Once more Ctrl-C ends at once.`),
     );
-    const { device, threads, workers, checkpointSteps, keep, out } = values;
+    const { device, threads, workers, maxBad, checkpointSteps, keep, out } = values;
     const result = await pretrain({
-      ...given({ threads, workers, checkpointSteps }),
+      ...given({ threads, workers, maxBad, checkpointSteps }),
       recipe,
       data,
       out,

@@ -12,18 +12,13 @@ import type { PretrainOptions } from "./pretrain.js";
  * @returns steps per second, waiting for data included
  */
 export async function measureSpeed(
-  {
-    recipe,
-    data,
-    device,
-    workers,
-  }: Pick<PretrainOptions, "recipe" | "data" | "device" | "workers">,
+  { recipe, data, device }: Pick<PretrainOptions, "recipe" | "data" | "device">,
   seconds: number,
 ): Promise<number> {
   const source = await openSource(data);
   const length = runLength(recipe, source.size);
   const state = createState(recipe, device);
-  const loader = await openBatches(source, recipe, 0, workers);
+  const loader = await openBatches(source, recipe, 0, {});
   const warming = 5;
   let began = 0;
   try {

@@ -4,7 +4,7 @@ import { runLength } from "../train/knobs.js";
 import { type MetricsRow, trainSteps } from "../train/loop.js";
 import type { Recipe } from "../train/recipe.js";
 import { createState } from "../train/state.js";
-import { openBatches } from "./batches.js";
+import { type LoadingOptions, openBatches } from "./batches.js";
 import { openRunFolder, type RunFolder } from "./folder.js";
 import { JsonLines } from "./json-lines.js";
 import { Progress, type ProgressStream } from "./progress.js";
@@ -12,7 +12,7 @@ import { type Position, resumePosition, savePosition } from "./session.js";
 import type { StopSignal } from "./stop.js";
 import { EventWriter } from "./tensorboard.js";
 
-export interface PretrainOptions {
+export interface PretrainOptions extends LoadingOptions {
   /** everything that decides the numbers; see `resolveRecipe` */
   readonly recipe: Recipe;
   readonly data: DataSpec;
@@ -22,8 +22,6 @@ export interface PretrainOptions {
   readonly device?: string;
   /** LibTorch's threads; default: all cores. Other numbers of threads give other rounding */
   readonly threads?: number;
-  /** data threads; they change nothing but speed */
-  readonly workers?: number;
   /** checkpoints after so many steps, besides those by time; default: by time only */
   readonly checkpointSteps?: number;
   /** checkpoints after so many seconds, default 300 */
@@ -62,7 +60,7 @@ export interface PretrainResult {
  * @throws ConfigError, DataError, RunError: all that can be known is checked before training starts
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
-  const { recipe, data, out, workers, keep = 2 } = options;
+  const { recipe, data, out, keep = 2 } = options;
   const source = await openSource(data);
   const length = runLength(recipe, source.size);
   const config = { recipe, data };
@@ -84,7 +82,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     return savePosition(checkpoints, config, state, position, keep);
   };
 
-  const loader = await openBatches(source, recipe, from.step, workers);
+  const loader = await openBatches(source, recipe, from.step, options);
   let at = from;
   let savedAt = from.seconds;
   const due = ({ step, seconds }: Position): boolean =>
