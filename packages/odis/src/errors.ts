@@ -52,7 +52,7 @@ export class RunError extends OdisError {
   }
 }
 
-/** A loss that is not finite. Nothing of the step was applied. */
+/** A loss, or the gradient of one, that is not finite. Nothing of the step was applied. */
 export class NonFiniteLossError extends RunError {
   constructor(
     readonly step: number,
@@ -61,7 +61,7 @@ export class NonFiniteLossError extends RunError {
   ) {
     const values = Object.entries(terms).map(([name, value]) => `${name} ${value}`);
     super(
-      `step ${step}: the loss is not finite (${values.join(", ")}). Nothing of this step was applied; ` +
+      `step ${step}: the loss or its gradient is not finite (${values.join(", ")}). Nothing of this step was applied; ` +
         `the last good checkpoint stands. Try a lower optim.lr or a lower loss.teacherTemperature. ` +
         `Images of this batch: ${keys.slice(0, 8).join(", ")}${keys.length > 8 ? `, … (${keys.length})` : ""}`,
     );

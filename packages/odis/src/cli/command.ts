@@ -19,8 +19,8 @@ export interface Io {
 /** One option or argument. `T` is what `run` gets for it. */
 export interface CliOption<T> {
   readonly help: string;
-  /** stands for the value in the help; a flag has none */
-  readonly placeholder: string | undefined;
+  /** stands for the value in the help */
+  readonly placeholder: string;
   readonly required: boolean;
   readonly fallback: unknown;
   /** given without a name, in the order of these */
@@ -53,7 +53,7 @@ type Given<T, S> = S extends { readonly required: true } | { readonly default: T
 
 function option<T, S extends Spec<T>>(
   spec: S,
-  placeholder: string | undefined,
+  placeholder: string,
   parse: (text: string) => T | Wanted,
   { repeats = false, choices = [] }: { repeats?: boolean; choices?: readonly string[] } = {},
 ): CliOption<Given<T, S>> {
@@ -156,15 +156,6 @@ export function list(spec: { readonly help: string; readonly placeholder: string
   );
 }
 
-/** Given or not, e.g. `--force`. */
-export function flag({ help }: { readonly help: string }): CliOption<boolean> {
-  return option<boolean, { help: string; default: boolean }>(
-    { help, default: false },
-    undefined,
-    () => true,
-  );
-}
-
 /** Makes an option an argument: `odis scenes FOLDER` instead of `odis scenes --folder FOLDER`. */
 export function positional<T>(named: CliOption<T>): CliOption<T> {
   return { ...named, positional: true };
@@ -239,10 +230,9 @@ function missing(
 
 function commanderOption(name: string, given: CliOption<unknown>): Option {
   const long = longName(name);
-  const value =
-    given.placeholder === undefined ? "" : ` <${given.placeholder}${given.repeats ? "..." : ""}>`;
+  const value = ` <${given.placeholder}${given.repeats ? "..." : ""}>`;
   const made = new Option(`${long}${value}`, help(given));
-  if (given.placeholder !== undefined) made.argParser(parser(long, given));
+  made.argParser(parser(long, given));
   // Nothing worth showing: filled in before the command runs.
   return shownDefault(given) === undefined
     ? made
@@ -275,7 +265,7 @@ function help({ help: meaning, choices, required }: CliOption<unknown>): string 
   return `${meaning}${named}${required ? " (required)" : ""}`;
 }
 
-/** Commander prints defaults as JSON; an empty list or `false` says nothing to a reader. */
+/** Commander prints defaults as JSON; an empty list says nothing to a reader. */
 function shownDefault({ fallback }: CliOption<unknown>): string | undefined {
   return typeof fallback === "string" || typeof fallback === "number"
     ? String(fallback)

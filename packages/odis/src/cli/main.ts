@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { exitCodes } from "../errors.js";
+import { shellWord } from "../shell.js";
 import type { CliCommand, Io } from "./command.js";
 import { describeFailure } from "./failure.js";
 import { doctorCommand } from "./doctor.js";
@@ -80,10 +81,6 @@ async function main(words: readonly string[]): Promise<number> {
     return failure.exitCode;
   }
   return code;
-}
-
-function shellWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 // `odis --help | head` closes the pipe early; that is no failure.

@@ -1,9 +1,6 @@
 import { exitCodes } from "../errors.js";
-import { recipeLayer, recipeNames } from "../train/recipes.js";
+import { modelNames, modelSizes, recipeLayer, recipeNames } from "../train/recipes.js";
 import { choice, command, integer, list, number, path, text } from "./command.js";
-
-/** Sizes of `--model`; the table with their meaning is `modelSizes` (train/recipe.ts). */
-const models = ["vit-mini", "vit-ti", "vit-s", "vit-b", "vit-l"] as const;
 
 export const pretrainCommand = command({
   name: "pretrain",
@@ -30,7 +27,7 @@ export const pretrainCommand = command({
     }),
     out: path({ help: "run folder; one that holds this very run is continued", required: true }),
     recipe: choice(recipeNames, { help: "settings to start from", default: "odis" }),
-    model: choice(models, { help: "size of the network" }),
+    model: choice(modelNames, { help: "size of the network" }),
     config: path({ help: "JSON file of settings, over the recipe", exists: "file" }),
     set: list({
       help: "one setting, over the file: --set optim.lr=0.001",
@@ -58,7 +55,7 @@ export const pretrainCommand = command({
     keep: integer({ help: "newest checkpoints that stay", default: 2, min: 1 }),
   },
   async run(values, io) {
-    const [{ loadConfigFile, settingsLayer }, { modelSizes, resolveRecipe }, { parseDataSpec }] =
+    const [{ loadConfigFile, settingsLayer }, { resolveRecipe }, { parseDataSpec }] =
       await Promise.all([
         import("../config.js"),
         import("../train/recipe.js"),

@@ -32,7 +32,9 @@ export const quickstartCommand = command({
       ]);
     if (threads !== undefined) setThreads(threads);
     io.print(`1/4 scenes of product photographs in ${folder}`);
-    const scenes = await makeScenes(folder, quickScenes, counter(io, "scene"));
+    const scenes = await makeScenes(folder, quickScenes, (made, all) =>
+      count(io, "scene", made, all),
+    );
     const data = { train: scenes.train, test: scenes.test };
 
     const seconds = 60 * minutes * (1 - RESERVED) - (performance.now() - began) / 1000;
@@ -58,7 +60,7 @@ export const quickstartCommand = command({
       limit: 2000,
       // Training crops magnify: at this size an object spans as many patches as it did there.
       size: 80,
-      onProgress: (part, done, of) => counter(io, `${part} image`)(done, of),
+      onProgress: (part, done, of) => count(io, `${part} image`, done, of),
     });
     io.print("4/4 report");
     const report = await writeReport(out);
@@ -102,7 +104,12 @@ async function recipeFor({
       import("../evaluate/load.js"),
     ]);
   const { readRunConfig } = await import("../run/folder.js");
-  if (existsSync(join(out, "config.json"))) return recipeOf(readRunConfig(out), out);
+  if (existsSync(join(out, "config.json"))) {
+    io.print(
+      `    goes on with the run in ${out}, with its own length and seed; --out begins another`,
+    );
+    return recipeOf(readRunConfig(out), out);
+  }
   const layers = [recipeLayer("odis-small"), { source: "--seed", values: { seed } }];
   const perSecond = await measureSpeed({ recipe: resolveRecipe(layers), data }, 10);
   const steps = Math.max(20, Math.floor(perSecond * seconds));
@@ -111,9 +118,7 @@ async function recipeFor({
 }
 
 /** A count that is rewritten on a terminal and silent elsewhere. */
-function counter(io: Io, what: string): (done: number, of: number) => void {
-  return (done, of) => {
-    if (!io.stderr.isTTY || (done % 50 !== 0 && done !== of)) return;
-    io.stderr.write(`\r    ${what} ${done} of ${of}${done === of ? "\n" : ""}`);
-  };
+function count(io: Io, what: string, done: number, of: number): void {
+  if (!io.stderr.isTTY || (done % 50 !== 0 && done !== of)) return;
+  io.stderr.write(`\r    ${what} ${done} of ${of}${done === of ? "\n" : ""}`);
 }

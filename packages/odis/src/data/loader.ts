@@ -1,8 +1,8 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { ConfigError, DataError, RunError } from "../errors.js";
+import { DataError, RunError } from "../errors.js";
 import type { Batch } from "./batch.js";
-import { Order } from "./order.js";
+import { checkBatch, Order } from "./order.js";
 import { batchOver, type BatchShape, newSlotBuffer, type Slot, slotOver } from "./ring.js";
 import type { OpenSource } from "./source.js";
 import {
@@ -73,12 +73,7 @@ export class Loader {
   /** Starts the workers and waits until each has opened the source. */
   static async open(source: OpenSource, options: LoaderOptions): Promise<Loader> {
     const { images } = options.shape;
-    if (images > source.size) {
-      throw new ConfigError(
-        `a batch of ${images} images is larger than the data set of ${source.size}; ` +
-          `wanted a batch of at most ${source.size}`,
-      );
-    }
+    checkBatch(images, source.size);
     const buffers = Array.from({ length: PREFETCH + 1 }, () => newSlotBuffer(options.shape));
     const closed = new Int32Array(new SharedArrayBuffer(4));
     const start: WorkerStart<unknown> = {

@@ -1,4 +1,14 @@
+import { ConfigError } from "../errors.js";
 import { Rng } from "../rng.js";
+
+/** @throws ConfigError when a batch wants more images than there are */
+export function checkBatch(images: number, size: number): void {
+  if (images <= size) return;
+  throw new ConfigError(
+    `a batch of ${images} images is larger than the data set of ${size}; ` +
+      `wanted a batch of at most ${size}`,
+  );
+}
 
 /** Which images a step uses: a new random order in each epoch, the rest of an epoch dropped. */
 export class Order {

@@ -4,6 +4,7 @@ import { type DataSource, type DataSpec, openSource, type Sample } from "../data
 import { BadImageError, OdisError } from "../errors.js";
 import { Rng } from "../rng.js";
 import { runLayout } from "../run/folder.js";
+import { shellWord } from "../shell.js";
 import { dataOf, type LoadedTeacher, loadTeacher } from "./load.js";
 import { attentionRow } from "./report/attention-section.js";
 import { type Html, html } from "./report/html.js";
@@ -82,11 +83,6 @@ function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource
 function dataOptions({ data, settings }: RunEvaluation): string {
   const test = data.test ? ` --test ${shellWord(specText(data.test))}` : "";
   return ` --train ${shellWord(specText(data.train))}${test} --k ${settings.k[0]} --size ${settings.size} --frame ${settings.frame}`;
-}
-
-/** A word as a shell takes it literally. */
-function shellWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /** A data set as the command line names it. */

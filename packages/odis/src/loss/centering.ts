@@ -1,7 +1,4 @@
-import { fill_, noGrad, type Tensor, tidy, zeros } from "@odis/torch";
-
-/** How teacher logits become targets that cannot collapse onto one prototype. */
-export type Centering = "mean" | "sinkhorn";
+import { noGrad, type Tensor, tidy, zeros } from "@odis/torch";
 
 /**
  * Moving mean of teacher logits, subtracted before the teacher's softmax (DINO section 3.1).
@@ -32,10 +29,6 @@ export class Center {
       }),
     );
   }
-
-  reset(): void {
-    fill_(this.value, 0);
-  }
 }
 
 /**
@@ -45,7 +38,7 @@ export class Center {
  * @param logits raw teacher logits [R, K]
  * @returns rows that sum to 1, [R, K]
  */
-export function sinkhorn(logits: Tensor, temperature: number, iterations = 3): Tensor {
+export function sinkhorn(logits: Tensor, temperature: number, iterations: number): Tensor {
   const [R, K] = logits.dims(2);
   // In logarithms: a row whose logits are all far below the others' must not become 0 / 0.
   let shares = logits.div(temperature);

@@ -1,6 +1,6 @@
 import { openSource } from "../data/source.js";
 import { knobsAt, runLength } from "../train/knobs.js";
-import { createState, freeState } from "../train/state.js";
+import { createState } from "../train/state.js";
 import { trainStep } from "../train/step.js";
 import { openBatches } from "./batches.js";
 import type { PretrainOptions } from "./pretrain.js";
@@ -17,7 +17,7 @@ export async function measureSpeed(
 ): Promise<number> {
   const source = await openSource(data);
   const length = runLength(recipe, source.size);
-  const state = createState(recipe, device);
+  using state = createState(recipe, device);
   const loader = await openBatches(source, recipe, 0, {});
   const warming = 5;
   let began = 0;
@@ -30,6 +30,5 @@ export async function measureSpeed(
     }
   } finally {
     await loader.close();
-    freeState(state);
   }
 }

@@ -1,4 +1,5 @@
 import { setThreads } from "@odis/torch";
+import { checkBatch } from "../data/order.js";
 import { type DataSpec, openSource } from "../data/source.js";
 import { runLength } from "../train/knobs.js";
 import { type MetricsRow, trainSteps } from "../train/loop.js";
@@ -9,7 +10,6 @@ import { openRunFolder, type RunFolder } from "./folder.js";
 import { JsonLines } from "./json-lines.js";
 import { Progress, type ProgressStream } from "./progress.js";
 import { type Position, resumePosition, savePosition } from "./session.js";
-import type { StopSignal } from "./stop.js";
 import { EventWriter } from "./tensorboard.js";
 
 export interface PretrainOptions extends LoadingOptions {
@@ -29,7 +29,7 @@ export interface PretrainOptions extends LoadingOptions {
   /** newest checkpoints that stay, default 2 */
   readonly keep?: number;
   /** asked between two steps; a signal ends the run after a checkpoint */
-  readonly stop?: { requested(): Promise<boolean>; readonly signal: StopSignal | undefined };
+  readonly stop?: { requested(): Promise<boolean> };
   /** where progress is shown; default nowhere */
   readonly progress?: ProgressStream;
 }
@@ -62,17 +62,19 @@ export interface PretrainResult {
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { recipe, data, out, keep = 2 } = options;
   const source = await openSource(data);
+  checkBatch(recipe.optim.batch, source.size);
   const length = runLength(recipe, source.size);
+  if (options.threads !== undefined) setThreads(options.threads);
+  using state = createState(recipe, options.device);
+  // Last of the checks: a folder that was claimed by mistake would refuse the corrected settings.
   const config = { recipe, data };
   using folder = openRunFolder(out, config);
-  if (options.threads !== undefined) setThreads(options.threads);
 
   const progress = new Progress(options.progress ?? silent, { totalSteps: length.totalSteps });
   const note = (message: string): void => {
     folder.log(message);
     progress.note(message);
   };
-  const state = createState(recipe, options.device);
   const { checkpoints } = folder.layout;
   const from = resumePosition(checkpoints, config, state, note);
   if (from.step > 0) note(`resumes after step ${from.step} of ${length.totalSteps}`);

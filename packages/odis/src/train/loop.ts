@@ -88,10 +88,9 @@ function termsOf({
   teacherEntropy,
   marginalEntropy,
   kl,
-  gradientNorms,
+  gradient: gradNorm,
 }: ReturnType<typeof trainStep>) {
   const { total: loss, object, patch, koleo } = terms;
-  const gradNorm = Math.hypot(...gradientNorms.filter((norm) => !Number.isNaN(norm)));
   return { loss, object, patch, koleo, teacherEntropy, marginalEntropy, kl, gradNorm };
 }
 

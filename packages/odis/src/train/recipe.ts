@@ -17,15 +17,6 @@ const temperature = z.strictObject({
 /** A value that follows half a cosine over the run. */
 const cosine = (value: z.ZodNumber) => z.strictObject({ start: value, end: value });
 
-/** Width, depth and heads of the backbones by name (facts: iBOT `models/vision_transformer.py`). */
-export const modelSizes = {
-  "vit-mini": { dim: 128, depth: 6, heads: 4 },
-  "vit-ti": { dim: 192, depth: 12, heads: 3 },
-  "vit-s": { dim: 384, depth: 12, heads: 6 },
-  "vit-b": { dim: 768, depth: 12, heads: 12 },
-  "vit-l": { dim: 1024, depth: 24, heads: 16 },
-} as const;
-
 /**
  * Everything that decides the numbers of a run. Defaults are the `odis` recipe at the published
  * ViT-S/16 hyperparameters (method: paper section 4; values the paper does not state are iBOT's).

@@ -59,3 +59,18 @@ export const recipeNames = Object.keys(recipes) as readonly RecipeName[];
 export function recipeLayer(name: RecipeName): { source: string; values: Settings } {
   return { source: `recipe ${name}`, values: recipes[name].values };
 }
+
+/**
+ * Width, depth and heads of backbones by name, as in iBOT `models/vision_transformer.py`;
+ * `vit-mini` is our own, for CPUs.
+ */
+export const modelSizes = {
+  "vit-mini": { dim: 128, depth: 6, heads: 4 },
+  "vit-ti": { dim: 192, depth: 12, heads: 3 },
+  "vit-s": { dim: 384, depth: 12, heads: 6 },
+  "vit-b": { dim: 768, depth: 12, heads: 12 },
+  "vit-l": { dim: 1024, depth: 24, heads: 16 },
+} as const;
+
+export type ModelSize = keyof typeof modelSizes;
+export const modelNames = Object.keys(modelSizes) as readonly ModelSize[];

@@ -7,7 +7,7 @@ import { parameterGroups } from "./groups.js";
 import type { Recipe } from "./recipe.js";
 
 /** All that a training step reads and changes. */
-export interface TrainState {
+export interface TrainState extends Disposable {
   readonly recipe: Recipe;
   readonly device: string;
   readonly student: Network;
@@ -32,6 +32,7 @@ export function buildNetwork(recipe: Recipe, hides: boolean): Network {
   return new Network(backbone, head, new TokenLayout(false, 1), hides);
 }
 
+/** A fresh state at step 0; disposing of it frees its tensors. */
 export function createState(recipe: Recipe, device = "cpu"): TrainState {
   const generator = new Generator(recipe.seed);
   const student = buildNetwork(recipe, true).init(generator).requiresGrad_(true);
@@ -42,7 +43,7 @@ export function createState(recipe: Recipe, device = "cpu"): TrainState {
   teacher.to(device);
   const { prototypes } = recipe.head;
   const { centerMomentum } = recipe.loss;
-  return {
+  const state: TrainState = {
     recipe,
     device,
     student,
@@ -53,7 +54,12 @@ export function createState(recipe: Recipe, device = "cpu"): TrainState {
     },
     optimizer: new AdamW(parameterGroups(student.namedParameters()), recipe.optim),
     generator,
+    [Symbol.dispose]() {
+      state.optimizer.zeroGrad();
+      for (const tensor of stateTensors(state).values()) tensor.free();
+    },
   };
+  return state;
 }
 
 function copyWeights(from: Network, to: Network): void {
@@ -124,10 +130,4 @@ export function restoreState(
   for (const [name, moments] of state.optimizer.state())
     moments.updates = numbers.optimizerUpdates[name] ?? 0;
   state.generator.setState(Buffer.from(numbers.generator, "base64"));
-}
-
-/** Gives back the memory of a state that is not needed any more. */
-export function freeState(state: TrainState): void {
-  state.optimizer.zeroGrad();
-  for (const tensor of stateTensors(state).values()) tensor.free();
 }

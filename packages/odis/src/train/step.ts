@@ -16,8 +16,10 @@ export interface StepReport {
   readonly marginalEntropy: number;
   /** L[OBJ] (unweighted) minus its targets' entropy, nats: what the student can still learn */
   readonly kl: number;
-  /** norm of every student weight's gradient before clipping, NaN without one */
-  readonly gradientNorms: Float64Array;
+  /** norm of all gradients together, before clipping */
+  readonly gradient: number;
+  /** norm of every student weight's gradient before clipping, undefined without one */
+  readonly gradientNorms: readonly (number | undefined)[];
 }
 
 /**
@@ -27,7 +29,7 @@ export interface StepReport {
  * views, T tokens, N patches, M hidden patches, D width, K prototypes. Rows are view-major: all
  * images of view 0, then all of view 1, and so on.
  *
- * @throws NonFiniteLossError before anything was changed
+ * @throws NonFiniteLossError when the loss or a gradient is not finite, before anything was changed
  */
 export function trainStep(state: TrainState, batch: Batch, knobs: Knobs): StepReport {
   using _scope = tensorScope();
@@ -52,6 +54,10 @@ export function trainStep(state: TrainState, batch: Batch, knobs: Knobs): StepRe
     recipe.optim.clip,
     recipe.optim.clipScope,
   );
+  // A finite loss can have gradients that overflow; one of them would poison every weight.
+  const gradient = Math.hypot(...gradientNorms.filter((norm) => norm !== undefined));
+  if (!Number.isFinite(gradient))
+    throw new NonFiniteLossError(knobs.step, { ...terms, gradient }, batch.keys);
   if (knobs.freezeLastLayer)
     for (const weight of student.head.lastLayer.parameters()) weight.grad = undefined;
   optimizer.step(knobs);
@@ -64,7 +70,7 @@ export function trainStep(state: TrainState, batch: Batch, knobs: Knobs): StepRe
 
   const statistics = targetStatistics(targets.object, loss.pairs);
   const cross = recipe.loss.objectWeight > 0 ? terms.object / recipe.loss.objectWeight : Number.NaN;
-  return { terms, gradientNorms, ...statistics, kl: cross - statistics.teacherEntropy };
+  return { terms, gradient, gradientNorms, ...statistics, kl: cross - statistics.teacherEntropy };
 }
 
 /** Entropies of the targets [G, B, K]; those of single rows weighted as L[OBJ] weights its pairs. */

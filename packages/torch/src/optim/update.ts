@@ -7,7 +7,7 @@ import { movingAverage_ } from "./lists.js";
 
 /**
  * Scales gradients in place and returns their norms before that, in the order of `parameters`
- * (NaN for a weight without a gradient).
+ * (undefined for a weight without a gradient). If any of them is not finite, nothing is scaled.
  *
  * `each` limits every tensor by its own norm, as the published iBOT and DINO code does
  * (`utils.clip_gradients`: g *= min(1, limit / (|g| + 1e-6))); `global` limits the norm of all
@@ -17,8 +17,8 @@ export function clipGradients(
   parameters: readonly Tensor[],
   limit: number,
   scope: "each" | "global",
-): Float64Array {
-  const norms = new Float64Array(parameters.length).fill(Number.NaN);
+): readonly (number | undefined)[] {
+  const norms: (number | undefined)[] = parameters.map(() => undefined);
   const present = parameters.flatMap((parameter, index) => (parameter.grad ? [index] : []));
   if (present.length === 0) return norms;
   noGrad(() =>
@@ -28,7 +28,7 @@ export function clipGradients(
         call("aten::_foreach_norm.Scalar", gradients, 2) as Tensor[],
       ).toNumbers();
       for (const [place, index] of present.entries()) norms[index] = measured[place]!;
-      if (limit <= 0) return;
+      if (limit <= 0 || !measured.every(Number.isFinite)) return;
       const whole = Math.hypot(...measured);
       const scales = measured.map((norm) =>
         Math.min(1, limit / ((scope === "each" ? norm : whole) + 1e-6)),
