@@ -26,4 +26,11 @@ export type { Box, SceneObject } from "./objects/object.js";
 export { pretrain, type PretrainOptions, type PretrainResult } from "./run/pretrain.js";
 export { Stop } from "./run/stop.js";
 export { type Recipe, resolveRecipe } from "./train/recipe.js";
-export { recipeLayer, type RecipeName, recipeNames } from "./train/recipes.js";
+export { type ExplainedValue, explainRecipe } from "./train/explain.js";
+export {
+  type ModelSize,
+  modelNames,
+  recipeLayers,
+  type RecipeName,
+  recipeNames,
+} from "./train/recipes.js";

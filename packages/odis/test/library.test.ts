@@ -1,6 +1,6 @@
 import { cpSync, truncateSync } from "node:fs";
 import { join } from "node:path";
-import { load, openSource, parseDataSpec, pretrain, recipeLayer, resolveRecipe } from "odis";
+import { load, openSource, parseDataSpec, pretrain, recipeLayers, resolveRecipe } from "odis";
 import { describe, expect, it } from "vitest";
 import { scratchFolder } from "./scratch.js";
 
@@ -15,7 +15,10 @@ const tiny = {
 // The README's ten lines, on real photographs.
 describe("library use", () => {
   it("pretrains, loads the teacher and asks for one object of a photograph", async () => {
-    const recipe = resolveRecipe([recipeLayer("odis-small"), { source: "test", values: tiny }]);
+    const recipe = resolveRecipe([
+      ...recipeLayers("odis", "vit-mini"),
+      { source: "test", values: tiny },
+    ]);
     const run = await pretrain({ recipe, data: photos, out: join(scratch(), "run") });
     expect(run).toMatchObject({ finished: true, steps: 3, totalSteps: 3 });
 
@@ -37,7 +40,10 @@ describe("library use", () => {
     cpSync(new URL("fixtures/coco-6", import.meta.url), folder, { recursive: true });
     const data = parseDataSpec(`coco:${folder}`);
     truncateSync(join(folder, "images", (await openSource(data)).key(0)), 500);
-    const recipe = resolveRecipe([recipeLayer("odis-small"), { source: "test", values: tiny }]);
+    const recipe = resolveRecipe([
+      ...recipeLayers("odis", "vit-mini"),
+      { source: "test", values: tiny },
+    ]);
     const run = (maxBad: number) =>
       pretrain({ recipe, data, out: join(scratch(), `bad-${maxBad}`), maxBad });
     await expect(run(0)).rejects.toThrow(

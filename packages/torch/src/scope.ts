@@ -29,6 +29,15 @@ export class Scope implements Disposable {
     return tensor;
   }
 
+  /**
+   * Lets a tensor that was made in a scope inside this one outlive all of those: this scope owns
+   * it then.
+   */
+  claim<T extends Handled>(tensor: T): T {
+    for (let scope = current; scope && scope !== this; scope = scope.outer) scope.keep(tensor);
+    return tensor;
+  }
+
   /** @internal */
   own(handle: Handle): void {
     this.handles.push(handle);

@@ -125,7 +125,10 @@ function measure(): Rates {
     tidy(() => {
       const a = ones([side, side]);
       const product = fastest(() => a.matmul(a));
-      const block = new Block(width, heads, 4, 0);
+      const block = new Block(
+        { dim: width, heads, mlpRatio: 4, ffn: "mlp", layerScale: 0, dropRule: "sample" },
+        0,
+      );
       block.init(new Generator(0));
       const x = ones([images, tokens, width]);
       // qkv, projection and MLP are 12 D² weights a token; scores and mixing are 2 T² D each.

@@ -9,6 +9,7 @@ import { doctorCommand } from "./doctor.js";
 import { evaluateCommand } from "./evaluate.js";
 import { pretrainCommand } from "./pretrain.js";
 import { quickstartCommand } from "./quickstart.js";
+import { recipesCommand } from "./recipes.js";
 import { reportCommand } from "./report.js";
 import { scenesCommand } from "./scenes.js";
 
@@ -16,6 +17,7 @@ import { scenesCommand } from "./scenes.js";
 const commands: readonly CliCommand[] = [
   quickstartCommand,
   scenesCommand,
+  recipesCommand,
   pretrainCommand,
   evaluateCommand,
   reportCommand,

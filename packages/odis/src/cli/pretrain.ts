@@ -1,5 +1,5 @@
 import { exitCodes } from "../errors.js";
-import { modelNames, modelSizes, recipeLayer, recipeNames } from "../train/recipes.js";
+import { modelNames, recipeLayers, recipeNames } from "../train/recipes.js";
 import { choice, command, integer, list, number, path, text } from "./command.js";
 
 export const pretrainCommand = command({
@@ -26,8 +26,8 @@ export const pretrainCommand = command({
       required: true,
     }),
     out: path({ help: "run folder; one that holds this very run is continued", required: true }),
-    recipe: choice(recipeNames, { help: "settings to start from", default: "odis" }),
-    model: choice(modelNames, { help: "size of the network" }),
+    recipe: choice(recipeNames, { help: "method; odis recipes shows them", default: "odis" }),
+    model: choice(modelNames, { help: "size of the network, with its hyperparameters", default: "vit-s" }),
     config: path({ help: "JSON file of settings, over the recipe", exists: "file" }),
     set: list({
       help: "one setting, over the file: --set optim.lr=0.001",
@@ -64,8 +64,7 @@ export const pretrainCommand = command({
     const { model, batch, steps, epochs, seed } = values;
     const optim = given({ batch, steps, epochs });
     const recipe = resolveRecipe([
-      recipeLayer(values.recipe),
-      ...(model === undefined ? [] : [{ source: "--model", values: { model: modelSizes[model] } }]),
+      ...recipeLayers(values.recipe, model),
       ...(values.config === undefined ? [] : [loadConfigFile(values.config)]),
       { source: "command line", values: { ...given({ seed }), optim } },
       settingsLayer(values.set),

@@ -95,7 +95,7 @@ async function recipeFor({
   data: { kind: "coco"; images: string; annotations: string };
   io: Io;
 }): Promise<Recipe> {
-  const [{ existsSync }, { resolveRecipe }, { recipeLayer }, { measureSpeed }, { recipeOf }] =
+  const [{ existsSync }, { resolveRecipe }, { recipeLayers }, { measureSpeed }, { recipeOf }] =
     await Promise.all([
       import("node:fs"),
       import("../train/recipe.js"),
@@ -110,7 +110,7 @@ async function recipeFor({
     );
     return recipeOf(readRunConfig(out), out);
   }
-  const layers = [recipeLayer("odis-small"), { source: "--seed", values: { seed } }];
+  const layers = [...recipeLayers("odis", "vit-mini"), { source: "--seed", values: { seed } }];
   const perSecond = await measureSpeed({ recipe: resolveRecipe(layers), data }, 10);
   const steps = Math.max(20, Math.floor(perSecond * seconds));
   io.print(`    this machine does ${perSecond.toFixed(2)} steps a second`);

@@ -95,7 +95,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const asked = options.k ?? defaultK;
   const classes = sharedClasses(train, test);
   const device = trained ? deviceOf(trained) : "cpu";
-  const untrained = buildNetwork(recipe, false)
+  const untrained = buildNetwork(recipe, "teacher")
     .init(new Generator(recipe.seed))
     .requiresGrad_(false)
     .to(device);

@@ -33,7 +33,7 @@ export function loadTeacher(path: string, device = "cpu"): LoadedTeacher {
   const checkpoint = loadCheckpoint(found);
   try {
     const recipe = recipeOf(checkpoint.config, found);
-    const network = buildNetwork(recipe, false).requiresGrad_(false);
+    const network = buildNetwork(recipe, "teacher").requiresGrad_(false);
     noGrad(() => {
       for (const [name, weight] of network.namedParameters()) copy(checkpoint, name, weight);
     });

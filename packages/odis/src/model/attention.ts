@@ -29,9 +29,9 @@ export class Attention extends Module {
   forward(x: Tensor, visibility?: Visibility, rows?: Tensor): Tensor {
     const qkv = this.qkv.forward(x);
     // The fused operator reads q, k and v in place and is several times faster on short sequences,
-    // but exists for the CPU only; other devices have fast batched products of their own.
+    // but exists for full precision on the CPU only; devices have fast batched products of their own.
     const mixed =
-      x.device === "cpu"
+      qkv.device === "cpu" && qkv.dtype.startsWith("float") && qkv.dtype !== "float16"
         ? (call(
             "odis::attention",
             qkv,

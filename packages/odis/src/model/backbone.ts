@@ -12,32 +12,41 @@ import {
   where,
 } from "@odis/torch";
 import type { Visibility } from "./attention.js";
-import { Block } from "./block.js";
-import { TokenLayout } from "./tokens.js";
+import { Block, type BlockConfig } from "./block.js";
+import type { Tape } from "./tape.js";
+import type { TokenLayout } from "./tokens.js";
 
-/** Shape of a Vision Transformer. */
-export interface BackboneConfig {
-  /** token width; a multiple of `heads` */
-  readonly dim: number;
+/** Shape of a Vision Transformer. `dim` is a multiple of `heads`. */
+export interface BackboneConfig extends BlockConfig {
   readonly depth: number;
-  readonly heads: number;
-  readonly mlpRatio: number;
   /** side of a patch, pixels */
   readonly patch: number;
   /** side of the square image that position embeddings are laid out for, pixels */
   readonly imageSize: number;
-  /** rate at the last block; grows linearly from 0 at the first */
+  /** rate of stochastic depth at the last block */
   readonly dropPath: number;
+  /** whether the rate grows linearly from 0 at the first block, or is the same in all (DINOv2) */
+  readonly dropPathDepth: "linear" | "uniform";
+  /** whether all [OBJ] tokens begin as one vector, or each has its own */
+  readonly objectEmbedding: "shared" | "each";
+  /** the same for their position embeddings */
+  readonly objectPosition: "shared" | "each";
 }
 
 export interface BackboneOptions {
-  /** [B, N] or [B, O, N] bool: patches that [OBJ] may attend to; without it, all of them */
+  /**
+   * [B, N] or [B, O, N] bool: patches that each [OBJ] may attend to; without it, all of them. O
+   * decides how many [OBJ] tokens there are in this pass, so that a network trained on several
+   * objects can be asked for one. Without [OBJ], [B, N] restricts [CLS].
+   */
   readonly visible?: Tensor | undefined;
   /** [B, N] bool: patches replaced by the learned embedding (student only) */
   readonly hidden?: Tensor | undefined;
   readonly dropPath?: Generator | undefined;
   /** [R] int64: rows of the tokens flattened to [B * T, D] that are read; without it, all */
   readonly rows?: Tensor | undefined;
+  /** keeps only the blocks' inputs for the backward pass and computes the rest again */
+  readonly tape?: Tape | undefined;
 }
 
 /** Splits images into patches and projects each: a convolution whose stride is its kernel. */
@@ -90,6 +99,8 @@ export class Backbone extends Module {
   readonly patchEmbed: PatchEmbed;
   readonly blocks: readonly Block[];
   readonly norm: LayerNorm;
+  /** entries of the position embedding before those of the patches */
+  private readonly special: number;
 
   /** @param hides whether it can replace hidden patches (a student can, a teacher need not) */
   constructor(
@@ -98,17 +109,20 @@ export class Backbone extends Module {
     hides: boolean,
   ) {
     super();
-    const { dim, depth, heads, mlpRatio, patch, imageSize, dropPath } = config;
+    const { dim, depth, patch, imageSize } = config;
     const grid = imageSize / patch;
+    const slots = (of: "shared" | "each"): number =>
+      of === "each" ? layout.objects : Math.min(1, layout.objects);
     this.clsToken = layout.cls ? uninitialised([1, 1, dim]) : undefined;
-    this.objToken = layout.objects > 0 ? uninitialised([1, 1, dim]) : undefined;
-    this.posEmbed = uninitialised([1, layout.special + grid * grid, dim]);
+    this.objToken =
+      layout.objects > 0 ? uninitialised([1, slots(config.objectEmbedding), dim]) : undefined;
+    this.special = layout.firstObject + slots(config.objectPosition);
+    this.posEmbed = uninitialised([1, this.special + grid * grid, dim]);
     this.maskedEmbed = hides ? uninitialised([1, dim]) : undefined;
     this.patchEmbed = new PatchEmbed(patch, dim);
     this.blocks = Array.from(
       { length: depth },
-      (_, index) =>
-        new Block(dim, heads, mlpRatio, depth > 1 ? (dropPath * index) / (depth - 1) : 0),
+      (_, index) => new Block(config, dropRate(config, index)),
     );
     this.norm = new LayerNorm(dim);
   }
@@ -130,12 +144,13 @@ export class Backbone extends Module {
    * @returns all tokens after the final norm, [B, T, D], or the rows asked for, [R, D]
    */
   forward(images: Tensor, options: BackboneOptions = {}): Tensor {
-    const visibility = this.visibility(options.visible);
-    let tokens = this.embed(images, options.hidden);
-    const { dropPath } = options;
+    const { dropPath, tape } = options;
+    const { layout, visibility } = this.pass(options);
+    let tokens = this.embed(images, layout, options.hidden);
     for (const [index, block] of this.blocks.entries()) {
       const rows = index === this.blocks.length - 1 ? options.rows : undefined;
-      tokens = block.forward(tokens, { visibility, dropPath, rows });
+      const run = (x: Tensor): Tensor => block.forward(x, { visibility, dropPath, rows });
+      tokens = tape ? tape.run(tokens, run, dropPath) : run(tokens);
     }
     return this.norm.forward(tokens);
   }
@@ -145,21 +160,27 @@ export class Backbone extends Module {
    * summing to 1 over the T keys.
    */
   lastAttention(images: Tensor, options: BackboneOptions = {}): Tensor {
-    const visibility = this.visibility(options.visible);
-    let tokens = this.embed(images, options.hidden);
+    const { layout, visibility } = this.pass(options);
+    let tokens = this.embed(images, layout, options.hidden);
     for (const block of this.blocks.slice(0, -1)) tokens = block.forward(tokens, { visibility });
     const last = this.blocks.at(-1)!;
-    return last.attn.probabilities(last.norm1.forward(tokens), this.layout.special, visibility);
+    return last.attn.probabilities(last.norm1.forward(tokens), layout.special, visibility);
   }
 
-  private visibility(visible?: Tensor): Visibility | undefined {
-    if (!visible) return undefined;
+  /** The tokens of one pass, and who may look at whom in it. */
+  private pass({ visible }: BackboneOptions): {
+    readonly layout: TokenLayout;
+    readonly visibility: Visibility | undefined;
+  } {
+    if (!visible) return { layout: this.layout, visibility: undefined };
     const perObject = visible.shape.length === 2 ? visible.unsqueeze(1) : visible;
-    return { allowed: this.layout.allowed(perObject), firstRow: this.layout.firstObject };
+    const layout =
+      this.layout.objects > 0 ? this.layout.withObjects(perObject.dims(3)[1]) : this.layout;
+    return { layout, visibility: layout.visibility(perObject) };
   }
 
   /** Patches, hidden ones replaced, special tokens in front, positions added: [B, T, D]. */
-  private embed(images: Tensor, hidden?: Tensor): Tensor {
+  private embed(images: Tensor, { objects }: TokenLayout, hidden?: Tensor): Tensor {
     const [B, , H, W] = images.dims(4);
     const { dim, patch } = this.config;
     let patches = this.patchEmbed.forward(images);
@@ -170,25 +191,36 @@ export class Backbone extends Module {
     }
     const special = [
       ...(this.clsToken ? [this.clsToken.expand([B, 1, dim])] : []),
-      ...(this.objToken ? [this.objToken.expand([B, this.layout.objects, dim])] : []),
+      ...(this.objToken ? [perSlot(this.objToken, objects).expand([B, objects, dim])] : []),
     ];
-    return cat([...special, patches], 1).add(this.positions(H / patch, W / patch));
+    return cat([...special, patches], 1).add(this.positions(H / patch, W / patch, objects));
   }
 
   /**
-   * Position embeddings for a grid of h x w patches: [1, T, D].
+   * Position embeddings of the special tokens and a grid of h x w patches: [1, T, D].
    *
    * Resized exactly as iBOT's `interpolate_pos_encoding`: bicubic, with scale factors
    * (h + 0.1) / side. The sampling positions follow these factors, not the ratio of sizes, so the
    * 0.1 is part of the numbers and not only a guard against rounding.
    */
-  private positions(h: number, w: number): Tensor {
-    const { special } = this.layout;
+  private positions(h: number, w: number, objects: number): Tensor {
+    const { special, layout } = this;
     const [, length, dim] = this.posEmbed.dims(3);
     const side = Math.sqrt(length - special);
-    if (h * w === side * side && h === w) return this.posEmbed;
+    const resize = h * w !== side * side || h !== w;
+    if (!resize && special === layout.firstObject + objects) return this.posEmbed;
+    const first = this.posEmbed.narrow(1, 0, layout.firstObject);
+    const slots = this.posEmbed.narrow(1, layout.firstObject, special - layout.firstObject);
+    const ofObjects = layout.objects > 0 ? [perSlot(slots, objects)] : [];
+    const patches = resize
+      ? this.resizedPositions(h, w, side, dim)
+      : this.posEmbed.narrow(1, special, side * side);
+    return cat([first, ...ofObjects, patches], 1);
+  }
+
+  private resizedPositions(h: number, w: number, side: number, dim: number): Tensor {
     const grid = this.posEmbed
-      .narrow(1, special, side * side)
+      .narrow(1, this.special, side * side)
       .reshape([1, side, side, dim])
       .permute([0, 3, 1, 2]);
     const resized = call(
@@ -199,7 +231,23 @@ export class Backbone extends Module {
       (h + 0.1) / side,
       (w + 0.1) / side,
     ) as Tensor;
-    const patches = resized.permute([0, 2, 3, 1]).reshape([1, h * w, dim]);
-    return cat([this.posEmbed.narrow(1, 0, special), patches], 1);
+    return resized.permute([0, 2, 3, 1]).reshape([1, h * w, dim]);
   }
+}
+
+function dropRate(
+  { dropPath, dropPathDepth, depth }: BackboneConfig,
+  index: number,
+): number {
+  if (dropPathDepth === "uniform") return dropPath;
+  return depth > 1 ? (dropPath * index) / (depth - 1) : 0;
+}
+
+/** Entries [1, K, D] of `objects` tokens: the first ones, or one for all. */
+function perSlot(entries: Tensor, objects: number): Tensor {
+  const [, K, dim] = entries.dims(3);
+  if (K === 1) return entries.expand([1, objects, dim]);
+  if (objects > K)
+    throw new Error(`internal: ${objects} objects, but only ${K} [OBJ] tokens were learned`);
+  return entries.narrow(1, 0, objects);
 }

@@ -1,23 +1,18 @@
-import { type Generator, Gelu, LayerNorm, Linear, Module, type Tensor } from "@odis/torch";
+import { type Generator, LayerNorm, Module, type Tensor } from "@odis/torch";
 import { Attention, flatRows, type Visibility } from "./attention.js";
-import { addBranch, type DropPath, rowScales } from "./drop-path.js";
+import { addBranch, type DropPath, type DropRule, rowScales } from "./drop-path.js";
+import { LayerScale, Mlp, SwiGlu } from "./ffn.js";
 
-/** Two linear layers with a GELU between: timm's `Mlp`. */
-export class Mlp extends Module {
-  readonly fc1: Linear;
-  readonly act = new Gelu();
-  readonly fc2: Linear;
-
-  constructor(dim: number, hidden: number) {
-    super();
-    this.fc1 = new Linear(dim, hidden);
-    this.fc2 = new Linear(hidden, dim);
-  }
-
-  /** [..., D] -> [..., D] */
-  forward(x: Tensor): Tensor {
-    return this.fc2.forward(this.act.forward(this.fc1.forward(x)));
-  }
+/** What all blocks of a network have in common. */
+export interface BlockConfig {
+  readonly dim: number;
+  readonly heads: number;
+  /** width of the feed-forward part over `dim`; of a `swiglu` two thirds of it are used */
+  readonly mlpRatio: number;
+  readonly ffn: "mlp" | "swiglu";
+  /** initial value of LayerScale; 0: no LayerScale */
+  readonly layerScale: number;
+  readonly dropRule: DropRule;
 }
 
 /** What a forward pass may be asked for beside its input. */
@@ -37,38 +32,47 @@ export interface BlockOptions {
 export class Block extends Module {
   readonly norm1: LayerNorm;
   readonly attn: Attention;
+  readonly ls1: LayerScale | undefined;
   readonly norm2: LayerNorm;
-  readonly mlp: Mlp;
+  readonly mlp: Mlp | SwiGlu;
+  readonly ls2: LayerScale | undefined;
 
   /** @param drop probability with which a sample skips a residual branch, [0, 1) */
   constructor(
-    dim: number,
-    heads: number,
-    mlpRatio: number,
+    private readonly config: BlockConfig,
     readonly drop: number,
   ) {
     super();
+    const { dim, heads, mlpRatio, ffn, layerScale } = config;
+    const hidden = Math.round(mlpRatio * dim);
     this.norm1 = new LayerNorm(dim);
     this.attn = new Attention(dim, heads);
+    this.ls1 = layerScale > 0 ? new LayerScale(dim) : undefined;
     this.norm2 = new LayerNorm(dim);
-    this.mlp = new Mlp(dim, Math.round(mlpRatio * dim));
+    this.mlp = ffn === "mlp" ? new Mlp(dim, hidden) : new SwiGlu(dim, SwiGlu.widthFor(hidden));
+    this.ls2 = layerScale > 0 ? new LayerScale(dim) : undefined;
   }
 
   init(generator: Generator): void {
     this.norm1.init();
     this.norm2.init();
-    for (const layer of [this.attn.qkv, this.attn.proj, this.mlp.fc1, this.mlp.fc2])
-      layer.init(generator);
+    this.attn.qkv.init(generator);
+    this.attn.proj.init(generator);
+    this.mlp.init(generator);
+    this.ls1?.init(this.config.layerScale);
+    this.ls2?.init(this.config.layerScale);
   }
 
   /** [B, T, D] -> [B, T, D], or [R, D] with `rows` */
   forward(x: Tensor, { visibility, dropPath: generator, rows }: BlockOptions = {}): Tensor {
-    const dropPath = generator && this.drop > 0 ? { keep: 1 - this.drop, generator } : undefined;
+    const rule = this.config.dropRule;
+    const dropPath =
+      generator && this.drop > 0 ? { keep: 1 - this.drop, rule, generator } : undefined;
     if (rows) return this.forwardRows(x, rows, visibility, dropPath);
     const attended = addBranch(x, dropPath, (images, kept) =>
-      this.attn.forward(this.norm1.forward(images), visibilityOf(visibility, kept)),
+      this.attention(images, visibilityOf(visibility, kept)),
     );
-    return addBranch(attended, dropPath, (images) => this.mlp.forward(this.norm2.forward(images)));
+    return addBranch(attended, dropPath, (images) => this.feedForward(images));
   }
 
   private forwardRows(
@@ -80,10 +84,18 @@ export class Block extends Module {
     const [B, T] = x.dims(3);
     const scaled = (branch: Tensor): Tensor =>
       dropPath ? branch.mul(rowScales([B, T], rows, dropPath)) : branch;
-    const attended = flatRows(x, rows).add(
-      scaled(this.attn.forward(this.norm1.forward(x), visibility, rows)),
-    );
-    return attended.add(scaled(this.mlp.forward(this.norm2.forward(attended))));
+    const attended = flatRows(x, rows).add(scaled(this.attention(x, visibility, rows)));
+    return attended.add(scaled(this.feedForward(attended)));
+  }
+
+  private attention(x: Tensor, visibility?: Visibility, rows?: Tensor): Tensor {
+    const mixed = this.attn.forward(this.norm1.forward(x), visibility, rows);
+    return this.ls1 ? this.ls1.forward(mixed) : mixed;
+  }
+
+  private feedForward(x: Tensor): Tensor {
+    const made = this.mlp.forward(this.norm2.forward(x));
+    return this.ls2 ? this.ls2.forward(made) : made;
   }
 }
 

@@ -10,14 +10,20 @@ import {
   uninitialised,
 } from "@odis/torch";
 
+/** Kinds of token that a loss reads, in the order of `TokenLayout`. */
+export const tokenKinds = ["cls", "object", "patch"] as const;
+export type TokenKind = (typeof tokenKinds)[number];
+
 /** Shape of a projection head. */
 export interface HeadConfig {
   readonly hidden: number;
   readonly bottleneck: number;
   /** number of prototypes K */
   readonly prototypes: number;
-  /** keep the prototypes' gain at 1 instead of training it */
-  readonly normLastLayer: boolean;
+  /** prototypes of [OBJ] tokens' own, when they do not share those of the head */
+  readonly objectPrototypes?: number | undefined;
+  /** prototypes of patches' own, when they do not share those of the head */
+  readonly patchPrototypes?: number | undefined;
 }
 
 /** K prototypes of unit length times a gain: W = g v / |v|, row by row, without bias. */
@@ -39,18 +45,20 @@ class Prototypes extends Module {
 
 /**
  * The projection head of DINO and iBOT: a 3-layer MLP, unit length, then weight-normed prototypes
- * (iBOT `models/head.py`). Objects and patches share it; call it on tokens that a loss reads.
+ * (iBOT `models/head.py`). Kinds of token share the prototypes, or have a last layer of their own.
+ * Call it on tokens that a loss reads.
  */
 export class Head extends Module {
   readonly mlp: readonly (Linear | Gelu)[];
   readonly lastLayer: Prototypes;
+  readonly lastLayerObj: Prototypes | undefined;
+  readonly lastLayerPatch: Prototypes | undefined;
 
-  constructor(
-    dim: number,
-    readonly config: HeadConfig,
-  ) {
+  constructor(dim: number, config: HeadConfig) {
     super();
-    const { hidden, bottleneck, prototypes } = config;
+    const { hidden, bottleneck, prototypes, objectPrototypes, patchPrototypes } = config;
+    const own = (count: number | undefined): Prototypes | undefined =>
+      count === undefined ? undefined : new Prototypes(bottleneck, count);
     this.mlp = [
       new Linear(dim, hidden),
       new Gelu(),
@@ -59,18 +67,35 @@ export class Head extends Module {
       new Linear(hidden, bottleneck),
     ];
     this.lastLayer = new Prototypes(bottleneck, prototypes);
+    this.lastLayerObj = own(objectPrototypes);
+    this.lastLayerPatch = own(patchPrototypes);
   }
 
   init(generator: Generator): this {
     for (const layer of this.mlp) if (layer instanceof Linear) layer.init(generator);
-    truncNormal_(this.lastLayer.weightV, 0.02, generator);
-    fill_(this.lastLayer.weightG, 1);
+    for (const layer of this.lastLayers) {
+      truncNormal_(layer.weightV, 0.02, generator);
+      fill_(layer.weightG, 1);
+    }
     return this;
   }
 
+  /** All layers of prototypes. */
+  get lastLayers(): readonly Prototypes[] {
+    return [this.lastLayer, this.lastLayerObj, this.lastLayerPatch].filter(
+      (layer) => layer !== undefined,
+    );
+  }
+
+  /** The prototypes that tokens of a kind are compared with. */
+  prototypesOf(kind: TokenKind): Prototypes {
+    const own = { cls: undefined, object: this.lastLayerObj, patch: this.lastLayerPatch }[kind];
+    return own ?? this.lastLayer;
+  }
+
   /** Rows [R, D] -> prototype logits [R, K], each in [-gain, gain] since both sides have unit length. */
-  forward(rows: Tensor): Tensor {
-    return this.lastLayer.forward(this.embed(rows));
+  forward(rows: Tensor, kind: TokenKind): Tensor {
+    return this.prototypesOf(kind).forward(this.embed(rows));
   }
 
   /** Rows [R, D] -> unit vectors [R, bottleneck], before the prototypes. */

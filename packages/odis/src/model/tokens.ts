@@ -1,4 +1,12 @@
 import { cat, eye, ones, type Tensor } from "@odis/torch";
+import type { Visibility } from "./attention.js";
+
+/**
+ * Who is restricted when patches of objects are given. `masked`: the [OBJ] rows (the paper).
+ * `separate`: besides, [CLS] sees no [OBJ], and a patch sees the [OBJ] of its own objects only (an
+ * option of the lineage). `open`: nobody; the object only steers the crops (an ablation).
+ */
+export type ObjectAttention = "masked" | "separate" | "open";
 
 /**
  * Which tokens a network carries, and where. This file alone knows their order: [CLS] if there is
@@ -17,9 +25,15 @@ export class TokenLayout {
   constructor(
     readonly cls: boolean,
     readonly objects: number,
+    readonly attention: ObjectAttention = "masked",
   ) {
     this.firstObject = cls ? 1 : 0;
     this.special = this.firstObject + objects;
+  }
+
+  /** The same network on another number of objects. */
+  withObjects(objects: number): TokenLayout {
+    return objects === this.objects ? this : new TokenLayout(this.cls, objects, this.attention);
   }
 
   /** [B, T, D] -> [B, 1, D]; only where there is a [CLS]. */
@@ -38,6 +52,11 @@ export class TokenLayout {
     return tokens.narrow(1, this.special, T - this.special);
   }
 
+  /** Rows of the [CLS] tokens of `images` images in tokens flattened to [B * T, D]. */
+  flatCls(images: number, patches: number): number[] {
+    return Array.from({ length: images }, (_, image) => image * (this.special + patches));
+  }
+
   /** Rows of the [OBJ] tokens of `images` images in tokens flattened to [B * T, D]: images * O. */
   flatObjects(images: number, patches: number): number[] {
     const first = (image: number): number => image * (this.special + patches) + this.firstObject;
@@ -53,21 +72,31 @@ export class TokenLayout {
   }
 
   /**
-   * Which keys each [OBJ] query may look at: [B, O, T] bool, `true` = may look.
+   * Who may look at whom when objects are given; undefined when nobody is restricted.
    *
    * An [OBJ] token sees [CLS], itself, and the visible patches of its object. Seeing itself keeps
    * its row non-empty when a crop has lost the object, so no softmax can turn that into NaN. All
    * other queries see everything, which is why isolation holds per layer only: context still
-   * reaches [OBJ] in the next layer through patches that saw it (method: paper section 3).
+   * reaches [OBJ] in the next layer through patches that saw it (method: paper section 3). In a
+   * network without [OBJ] the [CLS] row is restricted the same way ("iBOT+Masks").
    *
-   * @param visible [B, O, N] bool, `true` = patch belongs to the object
+   * @param visible [B, O, N] bool, `true` = patch belongs to the object; O = 1 without [OBJ]
    */
-  allowed(visible: Tensor): Tensor {
+  visibility(visible: Tensor): Visibility | undefined {
     const [B, O] = visible.dims(3);
-    const self = eye(O, { dtype: "bool", device: visible.device }).unsqueeze(0).expand([B, O, O]);
-    const special = this.cls
-      ? [ones([B, O, 1], { dtype: "bool", device: visible.device }), self]
-      : [self];
-    return cat([...special, visible], 2);
+    const { device } = visible;
+    const trues = (rows: number, columns: number): Tensor =>
+      ones([B, rows, columns], { dtype: "bool", device });
+    const self = eye(O, { dtype: "bool", device }).unsqueeze(0).expand([B, O, O]);
+    if (this.objects === 0) return { allowed: cat([self, visible], 2), firstRow: 0 };
+    if (this.attention === "open") return undefined;
+
+    const cls = this.cls ? 1 : 0;
+    const objects = cat(this.cls ? [trues(O, 1), self, visible] : [self, visible], 2); // [B, O, T]
+    if (this.attention === "masked") return { allowed: objects, firstRow: this.firstObject };
+    const N = visible.dims(3)[2];
+    const summary = cat([trues(cls, 1), trues(cls, O).logicalNot(), trues(cls, N)], 2);
+    const patches = cat([trues(N, cls), visible.transpose(1, 2), trues(N, N)], 2);
+    return { allowed: cat(this.cls ? [summary, objects, patches] : [objects, patches], 1), firstRow: 0 };
   }
 }

@@ -1,6 +1,7 @@
 import { setThreads } from "@odis/torch";
 import { checkBatch } from "../data/order.js";
 import { type DataSpec, openSource } from "../data/source.js";
+import { CollapseWatch } from "../train/collapse.js";
 import { runLength } from "../train/knobs.js";
 import { type MetricsRow, trainSteps } from "../train/loop.js";
 import type { Recipe } from "../train/recipe.js";
@@ -84,6 +85,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     return savePosition(checkpoints, config, state, position, keep);
   };
 
+  const watch = new CollapseWatch(recipe.head.prototypes, length.totalSteps);
   const loader = await openBatches(source, recipe, from.step, options);
   let at = from;
   let savedAt = from.seconds;
@@ -101,6 +103,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       at = { step: row.step + 1, seconds: row.time };
       files.write(row, skipped);
       progress.step(row);
+      const warning = watch.observe(row);
+      if (warning !== undefined) note(warning);
       if (due(at)) {
         save(at);
         savedAt = at.seconds;
@@ -141,13 +145,11 @@ class RunFiles implements Disposable {
     this.metrics.append(row);
     for (const image of skipped) this.skipped.append({ step: row.step, ...image });
     const { step, epoch: _epoch, time: _time, tries, ...scalars } = row;
+    const named = Object.entries(scalars).flatMap(([name, value]) =>
+      value === undefined ? [] : [[tags[name as keyof typeof tags], value] as const],
+    );
     const perView = tries.map((value, view) => [`views/tries ${view}`, value] as const);
-    this.events.scalars(step, {
-      ...Object.fromEntries(
-        Object.entries(scalars).map(([name, value]) => [tags[name as keyof typeof tags], value]),
-      ),
-      ...Object.fromEntries(perView),
-    });
+    this.events.scalars(step, Object.fromEntries([...named, ...perView]));
   }
 
   /** Everything written so far is on the disk: a checkpoint counts on the rows before it. */
@@ -167,14 +169,18 @@ class RunFiles implements Disposable {
 /** Where TensorBoard shows each figure. */
 const tags = {
   loss: "loss/total",
+  cls: "loss/cls",
   object: "loss/object",
   patch: "loss/patch",
   koleo: "loss/koleo",
   kl: "loss/kl",
   teacherEntropy: "teacher/entropy",
   marginalEntropy: "teacher/marginal entropy",
+  similarityImages: "teacher/similarity of images",
+  similarityViews: "teacher/similarity of views",
+  similarityObjects: "teacher/similarity of objects",
   teacherMomentum: "teacher/momentum",
-  objectTemperature: "teacher/object temperature",
+  teacherTemperature: "teacher/temperature",
   patchTemperature: "teacher/patch temperature",
   gradNorm: "optimiser/gradient norm",
   lr: "optimiser/learning rate",

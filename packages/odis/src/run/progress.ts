@@ -89,11 +89,13 @@ export class Progress {
     const rate = measured ? this.imagesPerStep / this.secondsPerStep : row.imagesPerSecond;
     const wait = measured ? this.dataWait : row.dataWait;
     const left = measured ? (totalSteps - row.step - 1) * this.secondsPerStep : undefined;
-    const koleo = row.koleo === 0 ? "" : ` koleo ${row.koleo.toFixed(3)}`;
+    const terms = (["cls", "object", "patch", "koleo"] as const)
+      .filter((name) => row[name] !== 0)
+      .map((name) => `${name} ${row[name].toFixed(3)}`);
     return [
       `step ${row.step + 1}/${totalSteps}`,
       `epoch ${row.epoch}`,
-      `loss ${row.loss.toFixed(3)} (object ${row.object.toFixed(3)} patch ${row.patch.toFixed(3)}${koleo})`,
+      `loss ${row.loss.toFixed(3)} (${terms.join(" ")})`,
       `${rate.toPrecision(3)} images/s`,
       `data wait ${percent(wait)}`,
       left === undefined ? undefined : `${duration(left)} left`,

@@ -14,7 +14,8 @@ export interface Knobs {
   readonly lr: number;
   readonly weightDecay: number;
   readonly teacherMomentum: number;
-  readonly objectTemperature: number;
+  /** of [CLS] and [OBJ] */
+  readonly teacherTemperature: number;
   readonly patchTemperature: number;
   /** whether the prototypes' gradients are dropped in this step */
   readonly freezeLastLayer: boolean;
@@ -34,7 +35,9 @@ export function knobsAt(
 ): Knobs {
   const epoch = Math.floor(step / stepsPerEpoch);
   const warmupSteps = Math.min(totalSteps, Math.round(optim.warmupEpochs * stepsPerEpoch));
-  const lr = { base: (optim.lr * optim.batch) / 256, final: optim.minLr, warmupSteps };
+  const batches = optim.batch / optim.lrBatch;
+  const base = optim.lr * (optim.lrScaling === "linear" ? batches : Math.sqrt(batches));
+  const lr = { base, final: optim.minLr, warmupSteps };
   const decay = { base: optim.weightDecay.start, final: optim.weightDecay.end };
   const momentum = { base: teacher.momentum.start, final: teacher.momentum.end };
   const temperature = (of: Recipe["loss"]["teacherTemperature"]): number =>
@@ -45,7 +48,7 @@ export function knobsAt(
     lr: cosineAt(lr, step, totalSteps),
     weightDecay: cosineAt(decay, step, totalSteps),
     teacherMomentum: cosineAt(momentum, step, totalSteps),
-    objectTemperature: temperature(loss.teacherTemperature),
+    teacherTemperature: temperature(loss.teacherTemperature),
     patchTemperature: temperature(loss.patchTemperature),
     freezeLastLayer: epoch < optim.freezeLastLayerEpochs,
   };

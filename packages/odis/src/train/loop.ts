@@ -18,20 +18,27 @@ export interface MetricsRow {
   readonly imagesPerSecond: number;
   /** share of this step's time spent waiting for data, 0..1 */
   readonly dataWait: number;
-  /** what was optimised: the sum of the weighted terms object, patch and koleo */
+  /** what was optimised: the sum of the weighted terms cls, object, patch and koleo */
   readonly loss: number;
+  readonly cls: number;
   readonly object: number;
   readonly patch: number;
   readonly koleo: number;
   readonly teacherEntropy: number;
   readonly marginalEntropy: number;
   readonly kl: number;
+  /** mean cosine of the teacher's summaries of different images; near 1 when they have collapsed */
+  readonly similarityImages: number;
+  /** of the same object in two global views */
+  readonly similarityViews: number | undefined;
+  /** of different objects of one image, where a pass has several */
+  readonly similarityObjects: number | undefined;
   /** norm of all gradients together, before clipping */
   readonly gradNorm: number;
   readonly lr: number;
   readonly weightDecay: number;
   readonly teacherMomentum: number;
-  readonly objectTemperature: number;
+  readonly teacherTemperature: number;
   readonly patchTemperature: number;
   /** share of global views without the object */
   readonly absent: number;
@@ -83,23 +90,23 @@ export async function* trainSteps(
   }
 }
 
-function termsOf({
-  terms,
-  teacherEntropy,
-  marginalEntropy,
-  kl,
-  gradient: gradNorm,
-}: ReturnType<typeof trainStep>) {
-  const { total: loss, object, patch, koleo } = terms;
-  return { loss, object, patch, koleo, teacherEntropy, marginalEntropy, kl, gradNorm };
+function termsOf({ terms, similarities, ...report }: ReturnType<typeof trainStep>) {
+  const { total: loss, cls, object, patch, koleo } = terms;
+  const { teacherEntropy, marginalEntropy, kl, gradient: gradNorm } = report;
+  const alike = {
+    similarityImages: similarities.images,
+    similarityViews: similarities.views,
+    similarityObjects: similarities.objects,
+  };
+  return { loss, cls, object, patch, koleo, teacherEntropy, marginalEntropy, kl, ...alike, gradNorm };
 }
 
 function scheduled({
   lr,
   weightDecay,
   teacherMomentum,
-  objectTemperature,
+  teacherTemperature,
   patchTemperature,
 }: Knobs) {
-  return { lr, weightDecay, teacherMomentum, objectTemperature, patchTemperature };
+  return { lr, weightDecay, teacherMomentum, teacherTemperature, patchTemperature };
 }

@@ -3,59 +3,99 @@ import type { Batch } from "../data/batch.js";
 import { crossViewLoss, rowLoss } from "../loss/cross-entropy.js";
 import { koleo } from "../loss/koleo.js";
 import { pairWeights } from "../loss/pairs.js";
-import type { DeviceViews, StudentOutputs, Targets } from "./passes.js";
+import type { PerKind } from "../model/network.js";
+import { type Part, shareOf } from "./parts.js";
+import type { StudentOutputs } from "./passes.js";
 import type { TrainState } from "./state.js";
+import type { DeviceBatch } from "./upload.js";
 
-/** Weighted terms; they sum to `total`, which is what is differentiated. */
-export interface Objective {
-  readonly total: Tensor;
-  readonly object: Tensor;
-  readonly patch: Tensor;
-  readonly koleo: Tensor;
-  /** weight of each pair of views: [S, G, B] */
-  readonly pairs: Float32Array;
+/** The names of the loss terms; their weighted values sum to `total`, which is differentiated. */
+export const termNames = ["cls", "object", "patch", "koleo"] as const;
+export type TermName = (typeof termNames)[number];
+export type Terms = Readonly<Record<TermName, Tensor>> & { readonly total: Tensor };
+
+/** Weights of pairs of views for a whole batch, known before anything runs: [S, G, B, O]. */
+export interface Pairs {
+  readonly cls: Float32Array;
+  readonly object: Float32Array;
 }
 
-/** L = λobj L[OBJ] + λpatch L[PATCH] + λkoleo KoLeo (paper section 3.3; KoLeo is an extension). */
+export function pairsOf({ recipe }: TrainState, { global, local, size: B, objects: O }: Batch): Pairs {
+  const [G, S] = [global.views, global.views + local.views];
+  const { pairMean } = recipe.loss;
+  const everywhere = new Uint8Array(S * B).fill(1);
+  const cls = { student: everywhere, teacher: everywhere.subarray(0, G * B) };
+  const objects = {
+    student: Buffer.concat([global.present, local.present]),
+    teacher: global.present,
+  };
+  return {
+    cls: pairWeights(cls, { S, G, B, O: 1 }, pairMean),
+    object: pairWeights(objects, { S, G, B, O }, pairMean),
+  };
+}
+
+/**
+ * L = λcls L[CLS] + λobj L[OBJ] + λpatch L[PATCH] + λkoleo KoLeo of a part's images (paper section
+ * 3.3; KoLeo is an extension). The parts' terms sum to those of the whole batch.
+ */
 export function objective(
   { recipe, device }: TrainState,
-  batch: Batch,
-  views: DeviceViews,
-  targets: Targets,
-  outputs: StudentOutputs,
-): Objective {
+  { size: B, objects: O }: Batch,
+  part: Part,
+  views: DeviceBatch,
+  pairs: Pairs,
+  targets: PerKind<Tensor>,
+  { logits, features }: StudentOutputs,
+): Terms {
   const { loss } = recipe;
-  const [S, B] = outputs.object.dims(3);
-  const [G] = targets.object.dims(3);
-  const presence = {
-    student: Buffer.concat([batch.global.present, batch.local.present]),
-    teacher: batch.global.present,
+  const none = zeros([], { device });
+  const across = (kind: "cls" | "object", weights: Float32Array, objects: number): Tensor => {
+    const [student, teacher] = [logits[kind], targets[kind]];
+    if (!student || !teacher) return none;
+    const [G, R, K] = teacher.dims(3);
+    const share = shareOf(weights, part, { B, O: objects });
+    const weight = fromBuffer(share, [share.length / G / R, G, R]).to({ device });
+    return crossViewLoss(student.reshape([-1, R, K]), teacher, weight);
   };
-  const pairs = pairWeights(presence, { S, G, B, O: 1 }, loss.pairMean);
-  const upload = (values: Float32Array, shape: readonly number[]): Tensor =>
-    fromBuffer(values, shape).to({ device });
-
-  const object = crossViewLoss(outputs.object, targets.object, upload(pairs, [S, G, B])).mul(
-    loss.objectWeight,
-  );
-  const { weight } = views.hiddenRows;
-  const patch =
-    outputs.patch && targets.patch
-      ? rowLoss(outputs.patch, targets.patch, upload(weight, [weight.length])).mul(loss.patchWeight)
-      : zeros([], { device });
-  const spread =
-    loss.koleoWeight > 0
-      ? koleoOfPresent(outputs.features, batch.global.present).mul(loss.koleoWeight)
-      : zeros([], { device });
-  return { total: object.add(patch).add(spread), object, patch, koleo: spread, pairs };
+  const guessed = (): Tensor => {
+    if (!logits.patch || !targets.patch) return none;
+    const weight = views.hiddenRows.weight.map((one) => (one * views.images) / B);
+    return rowLoss(logits.patch, targets.patch, fromBuffer(weight, [weight.length]).to({ device }));
+  };
+  const spread = (): Tensor => {
+    const { global } = part.batch;
+    const summary = features.object ?? features.cls;
+    if (loss.koleoWeight === 0 || !summary) return none;
+    const present = features.object ? global.present : undefined;
+    return koleoOfPresent(summary.float().reshape([global.views, -1, recipe.model.dim]), present);
+  };
+  const cls = across("cls", pairs.cls, 1).mul(loss.clsWeight);
+  const object = across("object", pairs.object, O).mul(loss.objectWeight);
+  const patch = guessed().mul(loss.patchWeight);
+  const koleoTerm = spread().mul(loss.koleoWeight);
+  return {
+    cls,
+    object,
+    patch,
+    koleo: koleoTerm,
+    total: cls.add(object).add(patch).add(koleoTerm),
+  };
 }
 
-/** Mean KoLeo over the global views, each among the images whose object is present in it. */
-function koleoOfPresent(features: Tensor, present: Uint8Array): Tensor {
-  const [G, B] = features.dims(3);
+/**
+ * Mean KoLeo over the global views, each among the rows whose object is present in it.
+ *
+ * @param features [G, R, D]
+ * @param present [G, R] bytes, default: all
+ */
+function koleoOfPresent(features: Tensor, present: Uint8Array | undefined): Tensor {
+  const [G, R] = features.dims(3);
   let sum = zeros([], { device: features.device });
   for (let g = 0; g < G; g += 1) {
-    const rows = [...present.subarray(g * B, (g + 1) * B).keys()].filter((b) => present[g * B + b]);
+    const rows = Array.from({ length: R }, (_, r) => r).filter(
+      (r) => !present || present[g * R + r],
+    );
     if (rows.length < 2) continue; // nobody to keep a distance from
     const index = fromBuffer(BigInt64Array.from(rows, BigInt), [rows.length]);
     const view = features.select(0, g).indexSelect(0, index.to({ device: features.device }));

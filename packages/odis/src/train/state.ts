@@ -1,8 +1,10 @@
 import { AdamW, Generator, type Tensor, noGrad } from "@odis/torch";
 import { RunError } from "../errors.js";
 import { Center } from "../loss/centering.js";
-import { Network } from "../model/network.js";
+import type { TokenKind } from "../model/head.js";
+import { Network, type PerKind } from "../model/network.js";
 import { TokenLayout } from "../model/tokens.js";
+import { kindsRead } from "./combinations.js";
 import { parameterGroups } from "./groups.js";
 import type { Recipe } from "./recipe.js";
 
@@ -12,7 +14,8 @@ export interface TrainState extends Disposable {
   readonly device: string;
   readonly student: Network;
   readonly teacher: Network;
-  readonly centers: { readonly object: Center; readonly patch: Center };
+  /** one for each kind of token that a loss reads */
+  readonly centers: PerKind<Center>;
   readonly optimizer: AdamW;
   /** draws the dropped paths */
   readonly generator: Generator;
@@ -25,34 +28,45 @@ export interface StateNumbers {
   readonly generator: string;
 }
 
-/** Networks of a recipe with their initial weights, the teacher a copy of the student. */
-export function buildNetwork(recipe: Recipe, hides: boolean): Network {
-  const { model, head, views } = recipe;
-  const backbone = { ...model, imageSize: views.globals.size };
-  return new Network(backbone, head, new TokenLayout(false, 1), hides);
+/** The tokens of a recipe's networks. */
+export function layoutOf({ model, views }: Pick<Recipe, "model" | "views">): TokenLayout {
+  const { tokens, objectAttention } = model;
+  const objects = tokens === "cls" ? 0 : views.object.count;
+  return new TokenLayout(tokens !== "obj", objects, objectAttention);
 }
 
-/** A fresh state at step 0; disposing of it frees its tensors. */
+/** An uninitialised network of a recipe; students can replace hidden patches, teachers need not. */
+export function buildNetwork(recipe: Recipe, role: "student" | "teacher"): Network {
+  const { model, head, views } = recipe;
+  const kinds = kindsRead(recipe);
+  const hides = role === "student" && kinds.includes("patch");
+  const backbone = { ...model, imageSize: views.globals.size };
+  return new Network(backbone, head, layoutOf(recipe), kinds, hides);
+}
+
+/** A fresh state at step 0, the teacher a copy of the student; disposing of it frees its tensors. */
 export function createState(recipe: Recipe, device = "cpu"): TrainState {
   const generator = new Generator(recipe.seed);
-  const student = buildNetwork(recipe, true).init(generator).requiresGrad_(true);
-  if (recipe.head.normLastLayer) student.head.lastLayer.weightG.requiresGrad_(false);
-  const teacher = buildNetwork(recipe, false).requiresGrad_(false);
+  const student = buildNetwork(recipe, "student").init(generator).requiresGrad_(true);
+  const lastLayers = student.heads.flatMap((head) => head.lastLayers);
+  if (recipe.head.normLastLayer)
+    for (const layer of lastLayers) layer.weightG.requiresGrad_(false);
+  const teacher = buildNetwork(recipe, "teacher").requiresGrad_(false);
   copyWeights(student, teacher);
   student.to(device);
   teacher.to(device);
-  const { prototypes } = recipe.head;
   const { centerMomentum } = recipe.loss;
+  const center = (kind: TokenKind): Center => {
+    const [prototypes] = teacher.headOf(kind).prototypesOf(kind).weightV.dims(2);
+    return new Center(prototypes, centerMomentum, device);
+  };
   const state: TrainState = {
     recipe,
     device,
     student,
     teacher,
-    centers: {
-      object: new Center(prototypes, centerMomentum, device),
-      patch: new Center(prototypes, centerMomentum, device),
-    },
-    optimizer: new AdamW(parameterGroups(student.namedParameters()), recipe.optim),
+    centers: Object.fromEntries(kindsRead(recipe).map((kind) => [kind, center(kind)])),
+    optimizer: new AdamW(parameterGroups(student.namedParameters(), recipe), recipe.optim),
     generator,
     [Symbol.dispose]() {
       state.optimizer.zeroGrad();
@@ -89,8 +103,7 @@ export function stateTensors(state: TrainState): Map<string, Tensor> {
       [`optimizer.mean.${name}`, mean] as const,
       [`optimizer.square.${name}`, square] as const,
     ]),
-    ["centers.object", centers.object.value],
-    ["centers.patch", centers.patch.value],
+    ...Object.entries(centers).map(([kind, { value }]) => [`centers.${kind}`, value] as const),
   ]);
 }
 

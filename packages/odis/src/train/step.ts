@@ -1,21 +1,29 @@
 import { clipGradients, follow_, noGrad, type Tensor, tensorScope } from "@odis/torch";
 import type { Batch } from "../data/batch.js";
 import { NonFiniteLossError } from "../errors.js";
+import type { TokenKind } from "../model/head.js";
+import { Tape } from "../model/tape.js";
 import type { Knobs } from "./knobs.js";
-import { objective } from "./objective.js";
-import { studentOutputs, teacherTargets, upload } from "./passes.js";
+import { objective, pairsOf, type TermName, termNames } from "./objective.js";
+import { partsOf } from "./parts.js";
+import { studentOutputs } from "./passes.js";
+import { inPrecision } from "./precision.js";
+import type { Similarities } from "./similarities.js";
 import { followedWeights, type TrainState } from "./state.js";
+import { type Targets, teacherTargets } from "./targets.js";
+import { upload } from "./upload.js";
 
 /** What one step did. */
 export interface StepReport {
-  /** weighted loss terms: object, patch and koleo sum to total, which is what was optimised */
-  readonly terms: Readonly<Record<"total" | "object" | "patch" | "koleo", number>>;
-  /** mean entropy of the [OBJ] targets over the pairs of L[OBJ], nats: ln K uniform, 0 one-hot */
+  /** weighted loss terms; they sum to total, which is what was optimised */
+  readonly terms: Readonly<Record<TermName | "total", number>>;
+  /** mean entropy of the [OBJ] (else [CLS]) targets over their pairs, nats: ln K uniform, 0 one-hot */
   readonly teacherEntropy: number;
-  /** entropy of the mean [OBJ] target, nats: near 0 when one prototype takes everything */
+  /** entropy of the mean target, nats: near 0 when one prototype takes everything */
   readonly marginalEntropy: number;
-  /** L[OBJ] (unweighted) minus its targets' entropy, nats: what the student can still learn */
+  /** L[OBJ] (else L[CLS], unweighted) minus its targets' entropy, nats: what the student can still learn */
   readonly kl: number;
+  readonly similarities: Similarities;
   /** norm of all gradients together, before clipping */
   readonly gradient: number;
   /** norm of every student weight's gradient before clipping, undefined without one */
@@ -25,66 +33,90 @@ export interface StepReport {
 /**
  * One update of student, centres and teacher: the whole method on one screen (paper section 3).
  *
- * Letters, here and in the files it calls: B images, G global and L local views, S = G + L student
- * views, T tokens, N patches, M hidden patches, D width, K prototypes. Rows are view-major: all
- * images of view 0, then all of view 1, and so on.
+ * Letters, here and in the files it calls: B images, O objects of an image, G global and L local
+ * views, S = G + L student views, T tokens, N patches, M hidden patches, D width, K prototypes.
+ * Rows are view-major: all images of view 0, then all of view 1, and so on; objects are innermost.
  *
  * @throws NonFiniteLossError when the loss or a gradient is not finite, before anything was changed
  */
 export function trainStep(state: TrainState, batch: Batch, knobs: Knobs): StepReport {
-  using _scope = tensorScope();
-  const { student, optimizer, centers, recipe } = state;
-  const views = upload(batch, student.backbone.layout, recipe.model.patch, state.device);
-
-  const targets = noGrad(() => teacherTargets(state, views, batch.size, knobs));
-  const outputs = studentOutputs(state, views, batch.size);
-  const loss = objective(state, batch, views, targets, outputs);
-  const terms = {
-    total: loss.total.item(),
-    object: loss.object.item(),
-    patch: loss.patch.item(),
-    koleo: loss.koleo.item(),
-  };
-  if (!Number.isFinite(terms.total)) throw new NonFiniteLossError(knobs.step, terms, batch.keys);
+  using scope = tensorScope();
+  const { student, optimizer, centers, recipe, device } = state;
+  const { layout } = student.backbone;
+  const parts = partsOf(batch, recipe.optim.accumulate).map((part) => ({
+    part,
+    views: upload(part.batch, layout, recipe, device),
+  }));
+  const devices = parts.map(({ views }) => views);
+  const targets = noGrad(() => teacherTargets(state, devices, batch, knobs));
+  const pairs = pairsOf(state, batch);
+  const terms = { total: 0, cls: 0, object: 0, patch: 0, koleo: 0 };
 
   optimizer.zeroGrad();
-  loss.total.backward();
-  const gradientNorms = clipGradients(
-    student.parameters(),
-    recipe.optim.clip,
-    recipe.optim.clipScope,
-  );
+  for (const [index, { part, views }] of parts.entries()) {
+    using _part = tensorScope();
+    const tape = recipe.optim.recompute ? new Tape(scope) : undefined;
+    const outputs = inPrecision(state, () => studentOutputs(state, views, tape));
+    const loss = objective(state, batch, part, views, pairs, targets.parts[index]!, outputs);
+    for (const name of [...termNames, "total"] as const) terms[name] += loss[name].item();
+    if (!Number.isFinite(terms.total)) throw new NonFiniteLossError(knobs.step, terms, batch.keys);
+    loss.total.backward();
+    if (tape) inPrecision(state, () => tape.unwind());
+  }
+  const gradientNorms = clip(state);
   // A finite loss can have gradients that overflow; one of them would poison every weight.
   const gradient = Math.hypot(...gradientNorms.filter((norm) => norm !== undefined));
   if (!Number.isFinite(gradient))
     throw new NonFiniteLossError(knobs.step, { ...terms, gradient }, batch.keys);
   if (knobs.freezeLastLayer)
-    for (const weight of student.head.lastLayer.parameters()) weight.grad = undefined;
+    for (const { lastLayers } of student.heads)
+      for (const weight of lastLayers.flatMap((layer) => layer.parameters()))
+        weight.grad = undefined;
   optimizer.step(knobs);
 
   // Last, so that this step's targets used neither this batch's centres nor its gradient.
-  centers.object.update(targets.objectMean);
-  if (targets.patchMean) centers.patch.update(targets.patchMean);
+  for (const [kind, mean] of Object.entries(targets.means))
+    centers[kind as TokenKind]?.update(mean);
   const { slow, fast } = followedWeights(state);
   follow_(slow, fast, knobs.teacherMomentum);
 
-  const statistics = targetStatistics(targets.object, loss.pairs);
-  const cross = recipe.loss.objectWeight > 0 ? terms.object / recipe.loss.objectWeight : Number.NaN;
-  return { terms, gradient, gradientNorms, ...statistics, kl: cross - statistics.teacherEntropy };
+  const { similarities } = targets;
+  return { terms, gradient, gradientNorms, similarities, ...summaryStatistics(state, targets, pairs, terms) };
 }
 
-/** Entropies of the targets [G, B, K]; those of single rows weighted as L[OBJ] weights its pairs. */
-function targetStatistics(
-  targets: Tensor,
-  pairs: Float32Array,
-): { teacherEntropy: number; marginalEntropy: number } {
+/** Limits the gradients; their norms before that, in the order of the student's weights. */
+function clip({ student, recipe }: TrainState): readonly (number | undefined)[] {
+  const { clip: limit, clipScope } = recipe.optim;
+  const { backbone, heads } = student;
+  // In the order of `student.parameters()`.
+  const lists =
+    clipScope === "module"
+      ? [backbone, ...heads].map((module) => module.parameters())
+      : [student.parameters()];
+  return lists.flatMap((list) => clipGradients(list, limit, clipScope === "each" ? "each" : "global"));
+}
+
+/** Entropies of the summaries' targets; those of single rows weighted as their loss weights pairs. */
+function summaryStatistics(
+  { recipe: { loss } }: TrainState,
+  { whole }: Targets,
+  pairs: Readonly<Record<"cls" | "object", Float32Array>>,
+  terms: StepReport["terms"],
+): Pick<StepReport, "teacherEntropy" | "marginalEntropy" | "kl"> {
+  const kind = whole.object ? "object" : "cls";
+  const probabilities = whole[kind];
+  if (!probabilities) return { teacherEntropy: Number.NaN, marginalEntropy: Number.NaN, kl: Number.NaN };
   return noGrad(() => {
-    const rows = entropy(targets).flatten().toNumbers(); // [G * B]
-    const teacherEntropy = pairs.reduce(
+    const rows = entropy(probabilities).flatten().toNumbers(); // [G * B * O]
+    const teacherEntropy = pairs[kind].reduce(
       (sum, weight, at) => sum + weight * rows[at % rows.length]!,
       0,
     );
-    return { teacherEntropy, marginalEntropy: entropy(targets.mean([0, 1])).item() };
+    const cross = terms[kind] / (kind === "object" ? loss.objectWeight : loss.clsWeight);
+    const mean = probabilities.mean([0, 1]);
+    // Rows of absent objects may be 0; what is left is a distribution again.
+    const marginalEntropy = entropy(mean.div(mean.sum())).item();
+    return { teacherEntropy, marginalEntropy, kl: cross - teacherEntropy };
   });
 }
 

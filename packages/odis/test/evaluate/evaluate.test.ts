@@ -42,7 +42,7 @@ const value = (evaluation: Evaluation, name: string): number =>
 describe("evaluate", () => {
   it("measures the baselines and a network at every level", async () => {
     const before = liveTensors();
-    const trained = buildNetwork(recipe, false).init(new Generator(9)).requiresGrad_(false);
+    const trained = buildNetwork(recipe, "teacher").init(new Generator(9)).requiresGrad_(false);
     const evaluation = await evaluate({ recipe, trained, train, test, k: [3, 1] });
     trained.free();
     expect(evaluation.measurements.map(({ name }) => name)).toHaveLength(3 * 3 * 2 * 2);
@@ -64,7 +64,7 @@ describe("evaluate", () => {
   it("takes for untrained the very network that training began with", async () => {
     const student = createState(recipe).student;
     const set = await objectFeatures(student, test, { mode: "mask", size: 32, frame: "whole" });
-    const untrained = buildNetwork(recipe, false).init(new Generator(recipe.seed));
+    const untrained = buildNetwork(recipe, "teacher").init(new Generator(recipe.seed));
     const same = await objectFeatures(untrained, test, { mode: "mask", size: 32, frame: "whole" });
     expect(same.features).toEqual(set.features);
   });
@@ -103,7 +103,7 @@ describe("evaluate", () => {
 
 describe("formatTable", () => {
   it("fits 80 columns and marks nothing by colour when asked so", async () => {
-    const trained = buildNetwork(recipe, false).init(new Generator(9)).requiresGrad_(false);
+    const trained = buildNetwork(recipe, "teacher").init(new Generator(9)).requiresGrad_(false);
     const lines = formatTable(await evaluate({ recipe, trained, train, test }), false).split("\n");
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
     expect(lines.join("")).not.toContain("\u001b");

@@ -25,7 +25,7 @@ beforeAll(async () => {
   const spec = await tinyCoco(folder, names, 1);
   writeFileSync(join(folder, "images", "broken.png"), "not a picture");
   source = await openSource(spec);
-  network = buildNetwork(recipe, false).init(new Generator(0)).requiresGrad_(false);
+  network = buildNetwork(recipe, "teacher").init(new Generator(0)).requiresGrad_(false);
 });
 afterAll(() => {
   network.free();

@@ -1,48 +1,73 @@
-import { cat, noGrad, tensor, tensorScope } from "@odis/torch";
+import { cat, noGrad, type Tensor, tensor, tensorScope } from "@odis/torch";
 import { describe, it } from "vitest";
-import { Head } from "../../src/model/head.js";
+import { Head, type TokenKind } from "../../src/model/head.js";
 import { expectClose, golden } from "../golden.js";
 
-const reference = golden("head");
+interface Case {
+  readonly shared_head: boolean;
+  readonly norm_last_layer: boolean;
+  readonly outputs: Readonly<Record<string, readonly number[]>>;
+}
 
-describe("head against the published iBOTHead", () => {
-  for (const [name, normLastLayer] of [
-    ["shared_free", false],
-    ["shared_fixed", true],
-  ] as const) {
+const reference = golden("head");
+const { cases } = reference.info as { cases: Readonly<Record<string, Case>> };
+
+/** iBOT calls the prototypes of patches `last_layer2`; we call them as the lineage does. */
+const published = (name: string, path: string): string =>
+  name.startsWith("cls_obj") ? path : path.replace("last_layer_patch", "last_layer2");
+
+describe("head against the published iBOTHead and the lineage's three-way head", () => {
+  for (const [name, { shared_head, norm_last_layer, outputs }] of Object.entries(cases)) {
     it(`${name}: logits and gradients of weights and inputs`, () => {
       using _scope = tensorScope();
-      const head = new Head(48, { hidden: 56, bottleneck: 20, prototypes: 64, normLastLayer });
-      for (const [path, weight] of head.namedParameters())
+      const own = shared_head ? undefined : 80;
+      const head = new Head(48, {
+        hidden: 56,
+        bottleneck: 20,
+        prototypes: 64,
+        objectPrototypes: "out_obj" in outputs ? own : undefined,
+        patchPrototypes: own,
+      });
+      const weights = head.namedParameters().map(([path, weight]) => ({
+        key: published(name, path),
+        weight,
+      }));
+      for (const { key, weight } of weights)
         noGrad(() =>
-          weight.copy_(tensor(reference.floats(`${name}/weights/head.${path}`), weight.shape)),
+          weight.copy_(tensor(reference.floats(`${name}/weights/head.${key}`), weight.shape)),
         );
       head.requiresGrad_(true);
-      if (normLastLayer) head.lastLayer.weightG.requiresGrad_(false);
+      if (norm_last_layer)
+        for (const layer of head.lastLayers) layer.weightG.requiresGrad_(false);
 
-      const read = (key: string) =>
+      const read = (key: string): Tensor =>
         tensor(reference.floats(`${name}/${key}`), reference.shape(`${name}/${key}`));
-      const tokens = read("in_3d").requiresGrad_(true); // [B, T, 48]: token 0 and patches
+      const tokens = read("in_3d").requiresGrad_(true); // [B, T, 48]: summaries and patches
       const rows = read("in_2d").requiresGrad_(true);
       const [B, T] = tokens.dims(3);
-      const logits = head.forward(cat([tokens.flatten(0, 1), rows], 0));
-      const all = logits.narrow(0, 0, B * T).reshape([B, T, 64]);
-      const outputs = {
-        out_cls: all.select(1, 0),
-        out_patch: all.narrow(1, 1, T - 1),
-        out_2d: logits.narrow(0, B * T, rows.dims(2)[0]),
+      const summaries = "out_obj" in outputs ? 2 : 1;
+      const project = (from: number, count: number, kind: TokenKind): Tensor => {
+        const some = tokens.narrow(1, from, count);
+        return head.forward(some.flatten(0, 1), kind).reshape([B, count, -1]);
+      };
+      const made: Record<string, Tensor> = {
+        out_cls: project(0, 1, "cls").squeeze(1),
+        out_patch: project(summaries, T - summaries, "patch"),
+        out_2d: head.forward(cat([rows], 0), "cls"),
+        ...("out_obj" in outputs && { out_obj: project(1, 1, "object") }),
       };
       let loss = tensor([0], []);
-      for (const [key, output] of Object.entries(outputs)) {
+      for (const key of Object.keys(outputs)) {
+        const output = made[key]!.reshape(outputs[key]!);
         expectClose(output.toFloat32(), reference.floats(`${name}/${key}`));
         loss = loss.add(output.mul(read(`proj_${key}`)).sum());
       }
       loss.backward();
       expectClose(tokens.grad!.toFloat32(), reference.floats(`${name}/grad_in_3d`));
       expectClose(rows.grad!.toFloat32(), reference.floats(`${name}/grad_in_2d`));
-      for (const [path, weight] of head.namedParameters())
+      for (const { key, weight } of weights)
         if (weight.requiresGrad)
-          expectClose(weight.grad!.toFloat32(), reference.floats(`${name}/grad/head.${path}`));
+          expectClose(weight.grad!.toFloat32(), reference.floats(`${name}/grad/head.${key}`));
     });
   }
 });

@@ -2,6 +2,7 @@ import { fromBuffer, noGrad, type Tensor, tensor, tensorScope } from "@odis/torc
 import { describe, expect, it } from "vitest";
 import { Backbone } from "../../src/model/backbone.js";
 import { TokenLayout } from "../../src/model/tokens.js";
+import { plainBackbone } from "./shape.js";
 import { expectClose, golden } from "../golden.js";
 
 interface Case {
@@ -16,7 +17,7 @@ const { cases, param_order } = reference.info as {
   cases: Record<string, Case>;
   param_order: string[];
 };
-const config = { dim: 48, depth: 3, heads: 3, mlpRatio: 4, patch: 8, imageSize: 32, dropPath: 0 };
+const config = { ...plainBackbone, dim: 48, depth: 3, heads: 3, patch: 8, imageSize: 32 };
 
 function load(): Backbone {
   const backbone = new Backbone(config, new TokenLayout(false, 1), true);

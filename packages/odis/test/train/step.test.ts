@@ -1,9 +1,10 @@
-import { noGrad } from "@odis/torch";
+import { liveTensors, noGrad } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import type { Batch } from "../../src/data/batch.js";
 import { NonFiniteLossError } from "../../src/errors.js";
 import { type Length, knobsAt, runLength } from "../../src/train/knobs.js";
 import { type Recipe, resolveRecipe } from "../../src/train/recipe.js";
+import { recipeLayers, recipeNames, recipes } from "../../src/train/recipes.js";
 import { createState, stateTensors, type TrainState } from "../../src/train/state.js";
 import { trainStep } from "../../src/train/step.js";
 import { checkViewSizes } from "../../src/views/config.js";
@@ -33,6 +34,7 @@ const everyThird = (count: number): Uint8Array =>
 const batch: Batch = {
   step: 0,
   size: B,
+  objects: 1,
   keys: ["a.jpg", "b.jpg", "c.jpg"],
   global: {
     views: G,
@@ -59,7 +61,7 @@ describe("a training step", () => {
     using state = createState(recipeOf());
     const before = bits(state);
     const { terms, gradient } = trainStep(state, batch, knobsAt(state.recipe, length, 0));
-    expect(terms.object + terms.patch + terms.koleo).toBeCloseTo(terms.total, 5);
+    expect(terms.cls + terms.object + terms.patch + terms.koleo).toBeCloseTo(terms.total, 5);
     expect(gradient).toBeGreaterThan(0);
     expect(bits(state)).not.toBe(before);
   });
@@ -103,6 +105,85 @@ describe("a training step", () => {
   });
 });
 
+/** Every recipe at the size of `settings`, with the words that make it what it is. */
+const methods = recipeNames.map((name) => ({
+  name,
+  recipe: resolveRecipe([
+    ...recipeLayers(name),
+    { source: "test", values: settings },
+    { source: "koleo", values: { loss: { koleoWeight: recipes[name].family === "dinov2" ? 0.2 : 0 } } },
+    { source: "one object", values: { views: { object: { count: 1 }, locals: { masked: false } } } },
+  ]),
+}));
+
+describe("every recipe", () => {
+  for (const { name, recipe } of methods)
+    it(`${name}: lowers its loss on a batch that stays the same`, () => {
+      using state = createState(recipe);
+      // Beside the schedule: a rate that moves a tiny network, and a teacher that stays.
+      const knobs = { ...knobsAt(recipe, length, 4), lr: 0.01, teacherMomentum: 1 };
+      const losses = Array.from({ length: 12 }, () => trainStep(state, batch, knobs).terms.total);
+      expect(losses.every(Number.isFinite)).toBe(true);
+      expect(losses.at(-1)).toBeLessThan(losses[0]!);
+    });
+});
+
+/** Weights after two steps. */
+function weightsAfter(recipe: Recipe): Map<string, Float32Array> {
+  using state = createState(recipe);
+  for (const step of [2, 3]) trainStep(state, batch, knobsAt(recipe, length, step));
+  return new Map([...stateTensors(state)].map(([name, tensor]) => [name, tensor.toFloat32()]));
+}
+
+function expectSame(got: Map<string, Float32Array>, wanted: Map<string, Float32Array>): void {
+  for (const [name, values] of wanted) {
+    if (/qkv.bias|optimizer/.test(name)) continue; // keys' bias has a true gradient of 0
+    for (const [i, value] of values.entries())
+      expect(Math.abs(got.get(name)![i]! - value), `${name}[${i}]`).toBeLessThan(
+        2e-5 + 1e-4 * Math.abs(value),
+      );
+  }
+}
+
+describe("a step in parts", () => {
+  for (const { name, recipe } of methods.filter(({ recipe: { loss } }) => loss.koleoWeight === 0))
+    it(`${name}: three parts of one image give the update of the whole batch`, () => {
+      const parts = { ...recipe, optim: { ...recipe.optim, accumulate: B } };
+      expectSame(weightsAfter(parts), weightsAfter(recipe));
+    });
+});
+
+describe("a step that keeps only the blocks' inputs", () => {
+  for (const { name, recipe } of methods)
+    it(`${name}: gives the same update, dropped paths included`, () => {
+      const dropping = { ...recipe, model: { ...recipe.model, dropPath: 0.3, depth: 3 } };
+      const again = { ...dropping, optim: { ...dropping.optim, recompute: true } };
+      expectSame(weightsAfter(again), weightsAfter(dropping));
+    });
+
+  it("leaves no tensor behind", () => {
+    const recipe = recipeOf({ optim: { ...settings.optim, recompute: true } });
+    using state = createState(recipe);
+    trainStep(state, batch, knobsAt(recipe, length, 2));
+    const live = liveTensors();
+    trainStep(state, batch, knobsAt(recipe, length, 3));
+    expect(liveTensors()).toBe(live);
+  });
+});
+
+describe("a step in bfloat16", () => {
+  it("has the loss of full precision within what bfloat16 can tell", () => {
+    const loss = (precision: string): number => {
+      using state = createState(recipeOf({ optim: { ...settings.optim, precision } }));
+      return trainStep(state, batch, knobsAt(state.recipe, length, 2)).terms.total;
+    };
+    const full = loss("float32");
+    const half = loss("bfloat16");
+    expect(half).not.toBe(full);
+    expect(Math.abs(half - full)).toBeLessThan(0.02 * Math.abs(full));
+  });
+});
+
 describe("the recipe", () => {
   it("has no setting that nobody reads", () => {
     const read = (more: object): readonly string[] => {
@@ -112,7 +193,10 @@ describe("the recipe", () => {
       checkViewSizes(config.views, config.model.patch);
       return unread();
     };
-    const unread = [read({}), read({ loss: { centering: "sinkhorn" } })];
+    const unread = [
+      read({}),
+      read({ loss: { centering: "sinkhorn" }, head: { share: "none" } }),
+    ];
     const never = unread[0]!.filter((path) => unread[1]!.includes(path));
     // The views' own test covers the rest of views; the name is for people.
     expect(never.filter((path) => !path.startsWith("views."))).toEqual(["name"]);

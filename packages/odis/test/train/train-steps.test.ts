@@ -18,7 +18,7 @@ interface Trajectory {
     readonly lr: number;
     readonly weight_decay_group0: number;
     readonly momentum: number;
-    readonly losses: { readonly patch: number; readonly obj: number; readonly loss: number };
+    readonly losses: Readonly<Partial<Record<"cls" | "patch" | "obj" | "loss", number>>>;
   }[];
 }
 
@@ -35,6 +35,7 @@ function batchOf(step: number): Batch {
   return {
     step,
     size: B,
+    objects: 1,
     keys: ["a", "b", "c"],
     global: {
       views: G,
@@ -72,13 +73,32 @@ function expectWeight(name: string, actual: Tensor, expected: Float32Array): voi
 const relative = (actual: number, expected: number): void =>
   expect(Math.abs(actual - expected)).toBeLessThanOrEqual(3e-5 * Math.abs(expected));
 
-function recipeOf({ config }: Trajectory) {
+/** What each published method is in our settings, by the name of its trajectories. */
+const methods = {
+  odis: {},
+  "odis-cls": { model: { tokens: "cls+obj" }, loss: { clsWeight: 1 } },
+  ibot: { model: { tokens: "cls" }, loss: { clsWeight: 1, objectWeight: 0 } },
+  dino: { model: { tokens: "cls" }, loss: { clsWeight: 1, objectWeight: 0, patchWeight: 0 } },
+} as const;
+type Method = keyof typeof methods;
+
+/** Names of the centres in the golden data -> ours. */
+const centers = {
+  odis: { center_obj: "object", center_patch: "patch" },
+  "odis-cls": { center_cls: "cls", center_obj: "object", center_patch: "patch" },
+  ibot: { center: "cls", center2: "patch" },
+  dino: { center: "cls" },
+} as const satisfies Record<Method, Readonly<Record<string, string>>>;
+
+function recipeOf(method: Method, { config }: Trajectory) {
   const { optimizer, head } = config;
+  const own: { readonly model?: object; readonly loss?: object } = methods[method];
   return recipeSchema.parse({
-    model: { dim: 18, depth: 2, heads: 3, mlpRatio: 2, patch: 8, dropPath: 0 },
+    model: { ...own.model, dim: 18, depth: 2, heads: 3, mlpRatio: 2, patch: 8, dropPath: 0 },
     head: { hidden: 32, bottleneck: 16, prototypes: 64, normLastLayer: head.norm_last_layer },
     views: { globals: { count: G, size: 32 }, locals: { count: L, size: 16 } },
     loss: {
+      ...own.loss,
       teacherTemperature: { start: 0.04, end: 0.07, warmupEpochs: 3 },
       patchTemperature: { start: 0.045, end: 0.065, warmupEpochs: 3 },
       patchCenter: "all",
@@ -100,7 +120,12 @@ function recipeOf({ config }: Trajectory) {
 const student = (name: string): string =>
   `student.${name.startsWith("head.") ? name : `backbone.${name}`}`;
 
-function compareStep(reference: Golden, at: string, tensors: ReadonlyMap<string, Tensor>): void {
+function compareStep(
+  method: Method,
+  reference: Golden,
+  at: string,
+  tensors: ReadonlyMap<string, Tensor>,
+): void {
   for (const side of ["student", "teacher"] as const)
     for (const key of reference.names(`${at}/${side}/`)) {
       const name = key.slice(`${at}/${side}/`.length);
@@ -110,17 +135,25 @@ function compareStep(reference: Golden, at: string, tensors: ReadonlyMap<string,
         reference.floats(key),
       );
     }
-  expectClose(tensors.get("centers.object")!.toFloat32(), reference.floats(`${at}/center_obj`));
-  expectClose(tensors.get("centers.patch")!.toFloat32(), reference.floats(`${at}/center_patch`));
+  for (const [key, kind] of Object.entries(centers[method]))
+    expectClose(tensors.get(`centers.${kind}`)!.toFloat32(), reference.floats(`${at}/${key}`));
 }
 
 describe("four whole training steps against the published code", () => {
-  for (const name of ["train-steps-odis-clip3", "train-steps-odis-clip03"])
-    it(`${name}: losses, gradient norms, weights, teacher, centres, moments`, () => {
+  for (const [method, clip] of [
+    ["odis", "clip3"],
+    ["odis", "clip03"],
+    ["odis-cls", "clip3"],
+    ["ibot", "clip3"],
+    ["ibot", "clip03"],
+    ["dino", "clip3"],
+    ["dino", "clip03"],
+  ] as const)
+    it(`${method} ${clip}: losses, gradient norms, weights, teacher, centres, moments`, () => {
       using _scope = tensorScope();
-      const reference = golden(name);
+      const reference = golden(`train-steps-${method}-${clip}`);
       const trajectory = reference.info as Trajectory;
-      const recipe = recipeOf(trajectory);
+      const recipe = recipeOf(method, trajectory);
       const state = createState(recipe);
       const tensors = stateTensors(state);
       for (const parameter of trajectory.param_order) {
@@ -138,16 +171,18 @@ describe("four whole training steps against the published code", () => {
         expect(knobs.lr).toBeCloseTo(wanted.lr, 12);
         expect(knobs.weightDecay).toBeCloseTo(wanted.weight_decay_group0, 12);
         expect(knobs.teacherMomentum).toBeCloseTo(wanted.momentum, 12);
-        relative(report.terms.object, wanted.losses.obj);
-        relative(report.terms.patch, wanted.losses.patch);
-        relative(report.terms.total, wanted.losses.loss);
+        const { cls = 0, obj = 0, patch = 0, loss } = wanted.losses;
+        if (method !== "dino") relative(report.terms.cls, cls);
+        relative(report.terms.object, obj);
+        relative(report.terms.patch, patch);
+        relative(report.terms.total, loss!);
         const norms = reference.floats(`step${step}/grad_norm`);
         for (const [index, parameter] of trajectory.param_order.entries()) {
           const got = report.gradientNorms[order.indexOf(parameter)]!;
           if (norms[index] === -1) expect(got, parameter).toBeUndefined();
           else relative(got, norms[index]!);
         }
-        compareStep(reference, `step${step}`, tensors);
+        compareStep(method, reference, `step${step}`, tensors);
       }
       for (const [path, { updates }] of state.optimizer.state())
         expect(updates, path).toBe(trajectory.adam_step[path.replace("backbone.", "")]);

@@ -10,6 +10,8 @@ export interface ParameterGroup {
   readonly parameters: readonly NamedParameter[];
   /** Whether weight decay applies. */
   readonly decay: boolean;
+  /** factor of the learning rate, default 1 */
+  readonly lrScale?: number;
 }
 
 export interface AdamWOptions {
@@ -29,6 +31,7 @@ interface Slot extends Moments {
   readonly name: string;
   readonly parameter: Tensor;
   readonly decay: boolean;
+  readonly lrScale: number;
 }
 
 /**
@@ -50,11 +53,12 @@ export class AdamW {
       beta2: this.beta2 = 0.999,
       epsilon: this.epsilon = 1e-8,
     } = options);
-    this.slots = groups.flatMap(({ parameters, decay }) =>
+    this.slots = groups.flatMap(({ parameters, decay, lrScale = 1 }) =>
       parameters.map(([name, parameter]) => ({
         name,
         parameter,
         decay,
+        lrScale,
         mean: zerosLike(parameter),
         square: zerosLike(parameter),
         updates: 0,
@@ -82,7 +86,7 @@ export class AdamW {
     });
   }
 
-  /** One update of weights that have had the same number of updates and share the decay rule. */
+  /** One update of weights that have had the same number of updates and share decay rule and rate. */
   private update(slots: readonly Slot[], lr: number, weightDecay: number): void {
     const updates = slots[0]!.updates + 1;
     for (const slot of slots) slot.updates = updates;
@@ -93,17 +97,18 @@ export class AdamW {
       squares: slots.map((slot) => slot.square),
     };
     const { beta1, beta2, epsilon } = this;
-    const decay = slots[0]!.decay ? weightDecay : 0;
-    adamW_(lists, { lr, beta1, beta2, epsilon, decay, updates });
+    const { decay: decays, lrScale } = slots[0]!;
+    const decay = decays ? weightDecay : 0;
+    adamW_(lists, { lr: lr * lrScale, beta1, beta2, epsilon, decay, updates });
   }
 }
 
-/** Weights with a gradient, split so that one list shares decay rule and bias correction. */
+/** Weights with a gradient, split so that one list shares decay rule, rate and bias correction. */
 function groupSlots(slots: readonly Slot[]): Slot[][] {
   const groups = new Map<string, Slot[]>();
   for (const slot of slots) {
     if (!slot.parameter.grad) continue;
-    const key = `${slot.decay} ${slot.updates}`;
+    const key = `${slot.decay} ${slot.lrScale} ${slot.updates}`;
     const group = groups.get(key);
     if (group) group.push(slot);
     else groups.set(key, [slot]);

@@ -1,0 +1,63 @@
+import { exitCodes } from "../errors.js";
+import { modelNames, recipeLayers, recipeNames, recipes } from "../train/recipes.js";
+import { choice, command, list, path, positional, text } from "./command.js";
+
+const kinds = {
+  paper: "paper",
+  published: "published code",
+  lineage: "lineage",
+  ours: "our choice",
+} as const;
+
+export const recipesCommand = command({
+  name: "recipes",
+  summary: "List the recipes, or show one resolved, each value with where it comes from.",
+  examples: [
+    ["odis recipes", "the methods and the sizes of networks"],
+    ["odis recipes odis --model vit-b", "every value that such a run would have"],
+    ["odis recipes ibot --only optim", "one part of it"],
+    ["odis recipes odis --json > mine.json", "a file for odis pretrain --config"],
+  ],
+  options: {
+    recipe: positional(choice(recipeNames, { help: "recipe to show", placeholder: "NAME" })),
+    model: choice(modelNames, { help: "size of the network", default: "vit-s" }),
+    config: path({ help: "JSON file of settings, over the recipe", exists: "file" }),
+    set: list({ help: "one setting, over the file", placeholder: "PATH=VALUE" }),
+    only: text({ help: "show values under this path only", placeholder: "PATH" }),
+    json: choice(["no", "yes"], { help: "print the settings as JSON", default: "no" }),
+  },
+  async run({ recipe, model, config, set, only, json }, io) {
+    if (recipe === undefined) {
+      const width = Math.max(...recipeNames.map((name) => name.length)) + 2;
+      io.print("recipes");
+      for (const name of recipeNames) io.print(`  ${name.padEnd(width)}${recipes[name].summary}`);
+      io.print(`sizes\n  ${modelNames.join("  ")}`);
+      return exitCodes.ok;
+    }
+    const [{ loadConfigFile, settingsLayer }, { explainRecipe }] = await Promise.all([
+      import("../config.js"),
+      import("../train/explain.js"),
+    ]);
+    const explained = explainRecipe([
+      ...recipeLayers(recipe, model),
+      ...(config === undefined ? [] : [loadConfigFile(config)]),
+      settingsLayer(set),
+    ]);
+    if (json === "yes") {
+      io.print(JSON.stringify(explained.recipe, null, 2));
+      return exitCodes.ok;
+    }
+    const shown = explained.values.filter(
+      ({ path: place }) => only === undefined || place === only || place.startsWith(`${only}.`),
+    );
+    const rows = shown.map(({ path: place, value, origin }) => [
+      place,
+      JSON.stringify(value),
+      `${kinds[origin.kind]}: ${origin.where}`,
+    ]);
+    const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
+    for (const [place, value, origin] of rows)
+      io.print(`${place!.padEnd(widths[0]!)}  ${value!.padEnd(widths[1]!)}  ${origin}`);
+    return exitCodes.ok;
+  },
+});

@@ -1,0 +1,62 @@
+import { type Generator, noGrad, type Scope, type Tensor, tidy } from "@odis/torch";
+
+interface Segment {
+  readonly input: Tensor;
+  readonly output: Tensor;
+  /** computes the output again, with the random numbers of the first time */
+  readonly replay: (input: Tensor) => Tensor;
+}
+
+/**
+ * Activation checkpointing (Chen et al. 2016): of every segment only its input is kept; what lies
+ * inside is computed a second time when its gradient is due. A third more computation, and memory
+ * for one segment instead of all of them.
+ *
+ * After `backward()` of whatever was computed from the last outputs, `unwind()` carries the
+ * gradient through the segments, last one first.
+ */
+export class Tape {
+  private readonly segments: Segment[] = [];
+
+  /** @param scope owns what the tape keeps; it is open until after `unwind()` */
+  constructor(private readonly scope: Scope) {}
+
+  /**
+   * @param generator what the segment draws from, if it draws
+   * @returns the segment's output, a leaf whose gradient `unwind` reads
+   */
+  run(input: Tensor, segment: (x: Tensor) => Tensor, generator?: Generator): Tensor {
+    const before = generator?.getState();
+    const output = noGrad(() => tidy(() => segment(input).detach())).requiresGrad_();
+    const replay = (x: Tensor): Tensor => {
+      if (!generator || !before) return segment(x);
+      const now = generator.getState();
+      generator.setState(before);
+      try {
+        return segment(x);
+      } finally {
+        generator.setState(now);
+      }
+    };
+    this.scope.claim(input);
+    this.scope.claim(output);
+    this.segments.push({ input, output, replay });
+    return output;
+  }
+
+  /** Carries the outputs' gradients to all weights and to the first segments' inputs. */
+  unwind(): void {
+    for (let last = this.segments.pop(); last; last = this.segments.pop()) {
+      const { input, output, replay } = last;
+      const { grad } = output;
+      if (grad)
+        tidy(() => {
+          const leaf = input.detach().requiresGrad_();
+          replay(leaf).backward(grad);
+          // An output of an earlier segment is a leaf; the first input has a graph of its own.
+          if (leaf.grad) input.backward(leaf.grad);
+        });
+      output.free();
+    }
+  }
+}

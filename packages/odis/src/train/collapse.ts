@@ -1,0 +1,67 @@
+import type { MetricsRow } from "./loop.js";
+
+/** Steps that have to agree before a run is called collapsed. */
+const WINDOW = 100;
+/** Share of a run, and steps at least, in which nothing is concluded: every run begins uniform. */
+const GRACE = { share: 0.05, steps: 200 };
+
+type Signs = Pick<
+  MetricsRow,
+  "step" | "teacherEntropy" | "marginalEntropy" | "similarityImages"
+>;
+
+/**
+ * Watches for the ways in which self-distillation is known to fail: all targets uniform (teacher
+ * too soft, or its centre too slow), one prototype for everything (no centre), or the same features
+ * for every image (facts: DINO section 5.3, issues dino#43, dinov2#272).
+ *
+ * What it reads is the information that targets carry: the entropy of the mean target minus the
+ * mean entropy of the targets, nats. Without any, all images are told apart by nothing.
+ */
+export class CollapseWatch {
+  private readonly sums = { teacher: 0, marginal: 0, images: 0 };
+  private seen = 0;
+  private named: string | undefined;
+
+  /**
+   * @param prototypes K of the summaries' head
+   * @param totalSteps of the run
+   */
+  constructor(
+    private readonly prototypes: number,
+    private readonly totalSteps: number,
+  ) {}
+
+  /** @returns a sentence when the last steps show a collapse that was not named before */
+  observe({ step, teacherEntropy, marginalEntropy, similarityImages }: Signs): string | undefined {
+    if (step < Math.max(GRACE.steps, GRACE.share * this.totalSteps)) return undefined;
+    this.sums.teacher += teacherEntropy;
+    this.sums.marginal += marginalEntropy;
+    this.sums.images += similarityImages;
+    this.seen += 1;
+    if (this.seen < WINDOW) return undefined;
+    const found = this.verdict();
+    this.sums.teacher = this.sums.marginal = this.sums.images = this.seen = 0;
+    if (found === this.named) return undefined;
+    const before = this.named;
+    this.named = found;
+    return found ?? `step ${step}: recovered; no more signs of: ${before}`;
+  }
+
+  private verdict(): string | undefined {
+    const [teacher, marginal, images] = [
+      this.sums.teacher / WINDOW,
+      this.sums.marginal / WINDOW,
+      this.sums.images / WINDOW,
+    ];
+    const most = Math.log(this.prototypes);
+    const told = marginal - teacher;
+    if (told > 0.02 * most && images < 0.99) return undefined;
+    const entropies = `entropy of a target ${teacher.toFixed(2)}, of their mean ${marginal.toFixed(2)}, of ln K = ${most.toFixed(2)}`;
+    if (marginal < 0.1 * most)
+      return `collapse: one prototype takes every image (${entropies}). Centring is too weak or too slow: lower loss.centerMomentum, or use loss.centering=sinkhorn.`;
+    if (teacher > 0.9 * most)
+      return `collapse: targets are uniform, they say nothing of the image (${entropies}). The teacher is too soft or its centre too slow: lower loss.teacherTemperature or loss.centerMomentum.`;
+    return `collapse: every image has the same features (mean cosine of different images ${images.toFixed(3)}; ${entropies}). Lower optim.lr, or add loss.koleoWeight 0.1.`;
+  }
+}
