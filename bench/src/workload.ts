@@ -48,6 +48,7 @@ export function syntheticBatch({ model, views, optim }: Recipe): Batch {
   return {
     step: 0,
     size: B,
+    objects: 1,
     keys: Array.from({ length: B }, (_, b) => `synthetic ${b}`),
     global: {
       views: globals.count,

@@ -4,51 +4,65 @@ import type { Batch } from "./batch.js";
 export interface BatchShape {
   /** B, images */
   readonly images: number;
+  /** O, rows for the objects of an image */
+  readonly objects: number;
   /** G views of S × S pixels in N = (S / patch)² patches */
   readonly global: { readonly views: number; readonly size: number; readonly patches: number };
-  /** L views of s × s pixels */
-  readonly local: { readonly views: number; readonly size: number };
+  /** L views of s × s pixels in n patches; `patches` is 0 where nobody asks which are visible */
+  readonly local: { readonly views: number; readonly size: number; readonly patches: number };
 }
 
 /** The arrays of one batch, all on one SharedArrayBuffer; rows are view-major (view * B + image). */
 export interface Slot {
   /** [G, B], crops drawn */
   readonly tries: Uint16Array;
+  /** [B], objects that the views of the image are about */
+  readonly chosen: Uint8Array;
   readonly global: {
     /** [G, B, 3, S, S] */
     readonly pixels: Uint8Array;
-    /** [G, B, N] */
+    /** [G, B, O, N] */
     readonly visible: Uint8Array;
     /** [G, B, N] */
     readonly hidden: Uint8Array;
-    /** [G, B] */
+    /** [G, B, O] */
     readonly present: Uint8Array;
   };
   readonly local: {
     /** [L, B, 3, s, s] */
     readonly pixels: Uint8Array;
-    /** [L, B] */
+    /** [L, B, O, n], if asked for */
+    readonly visible?: Uint8Array;
+    /** [L, B, O] */
     readonly present: Uint8Array;
   };
 }
 
+/** Where a view of one image goes: its rows in the arrays of a slot. */
+export interface ViewRows {
+  readonly pixels: Uint8Array;
+  readonly present: Uint8Array;
+}
+
 /** Where the views of one image go. */
 export interface ImageViews {
-  readonly global: readonly Readonly<Record<"pixels" | "visible" | "hidden", Uint8Array>>[];
-  readonly local: readonly { readonly pixels: Uint8Array }[];
+  readonly global: readonly (ViewRows & Readonly<Record<"visible" | "hidden", Uint8Array>>)[];
+  readonly local: readonly (ViewRows & { readonly visible?: Uint8Array })[];
 }
 
 /** Bytes of each array, in the order in which they lie in the buffer; `tries` first, for its alignment. */
-function lengths({ images, global, local }: BatchShape) {
+function lengths({ images, objects, global, local }: BatchShape) {
   const [globals, locals] = [global.views * images, local.views * images];
   return {
     tries: 2 * globals,
+    chosen: images,
     globalPixels: globals * 3 * global.size ** 2,
-    visible: globals * global.patches,
+    globalVisible: globals * objects * global.patches,
     hidden: globals * global.patches,
-    globalPresent: globals,
+    globalPresent: globals * objects,
     localPixels: locals * 3 * local.size ** 2,
-    localPresent: locals,
+    localVisible: locals * objects * local.patches,
+    localPresent: locals * objects,
   };
 }
 
@@ -66,13 +80,18 @@ export function slotOver(buffer: SharedArrayBuffer, shape: BatchShape): Slot {
   };
   return {
     tries: new Uint16Array(buffer, 0, length.tries / 2),
+    chosen: take(length.chosen),
     global: {
       pixels: take(length.globalPixels),
-      visible: take(length.visible),
+      visible: take(length.globalVisible),
       hidden: take(length.hidden),
       present: take(length.globalPresent),
     },
-    local: { pixels: take(length.localPixels), present: take(length.localPresent) },
+    local: {
+      pixels: take(length.localPixels),
+      ...(shape.local.patches > 0 ? { visible: take(length.localVisible) } : {}),
+      present: take(length.localPresent),
+    },
   };
 }
 
@@ -83,15 +102,20 @@ export function viewsOfImage(slot: Slot, shape: BatchShape, image: number): Imag
       (view * shape.images + image) * length,
       (view * shape.images + image + 1) * length,
     );
-  const { global, local } = shape;
+  const { objects, global, local } = shape;
   return {
     global: Array.from({ length: global.views }, (_, view) => ({
       pixels: row(slot.global.pixels, view, 3 * global.size ** 2),
-      visible: row(slot.global.visible, view, global.patches),
+      visible: row(slot.global.visible, view, objects * global.patches),
       hidden: row(slot.global.hidden, view, global.patches),
+      present: row(slot.global.present, view, objects),
     })),
     local: Array.from({ length: local.views }, (_, view) => ({
       pixels: row(slot.local.pixels, view, 3 * local.size ** 2),
+      ...(slot.local.visible
+        ? { visible: row(slot.local.visible, view, objects * local.patches) }
+        : {}),
+      present: row(slot.local.present, view, objects),
     })),
   };
 }
@@ -104,22 +128,20 @@ export function batchOver(
   keys: readonly string[],
   skipped: Batch["stats"]["skipped"],
 ): Batch {
-  const { images, global, local } = shape;
+  const { images, objects, global, local } = shape;
   const tries = Array.from({ length: global.views }, (_, view) => {
     const drawn = slot.tries.subarray(view * images, (view + 1) * images);
     return drawn.reduce((sum, count) => sum + count, 0) / images;
   });
-  const { present } = slot.global;
+  const present = slot.global.present.reduce((sum, bit) => sum + bit, 0);
+  const wanted = slot.chosen.reduce((sum, count) => sum + Math.max(1, count), 0) * global.views;
   return {
     step,
     size: images,
+    objects,
     keys,
     global: { views: global.views, size: global.size, ...slot.global },
     local: { views: local.views, size: local.size, ...slot.local },
-    stats: {
-      tries,
-      absent: 1 - present.reduce((sum, bit) => sum + bit, 0) / present.length,
-      skipped,
-    },
+    stats: { tries, absent: 1 - present / wanted, skipped },
   };
 }

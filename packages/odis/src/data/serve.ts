@@ -18,10 +18,8 @@ import {
 export type MakeImage = (sample: Sample, rng: Rng, into: ImageViews) => ImageReport;
 
 export interface ImageReport {
-  /** -1 when the image has no object to speak of */
-  readonly object: number;
-  /** per global view */
-  readonly present: readonly boolean[];
+  /** what the views are about, as indices into the sample's objects; may be empty */
+  readonly objects: readonly number[];
   /** per global view */
   readonly tries: readonly number[];
 }
@@ -141,12 +139,8 @@ async function firstGood(
 }
 
 function writeReport(slot: Slot, shape: BatchShape, image: number, report: ImageReport): void {
-  for (let view = 0; view < shape.global.views; view += 1) {
-    const row = view * shape.images + image;
-    slot.tries[row] = report.tries[view]!;
-    slot.global.present[row] = report.present[view] ? 1 : 0;
-  }
-  for (let view = 0; view < shape.local.views; view += 1) {
-    slot.local.present[view * shape.images + image] = report.object >= 0 ? 1 : 0;
+  slot.chosen[image] = report.objects.length;
+  for (const [view, tries] of report.tries.entries()) {
+    slot.tries[view * shape.images + image] = tries;
   }
 }

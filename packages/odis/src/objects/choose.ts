@@ -1,4 +1,6 @@
 import type { Rng } from "../rng.js";
+import type { SceneObject } from "./object.js";
+import { overlapAbove } from "./overlap.js";
 
 /** `area`: with probability proportional to area; `uniform`: equal chances; `largest`: no chance. */
 export type ChooseRule = "area" | "uniform" | "largest";
@@ -21,4 +23,38 @@ export function chooseObject(
   if (rule === "uniform") return rng.weighted(eligible.map((area) => (area > 0 ? 1 : 0)));
   const largest = Math.max(0, ...eligible);
   return largest > 0 ? eligible.indexOf(largest) : -1;
+}
+
+/** How many objects a set of views is about, and which. */
+export interface ChooseOptions {
+  readonly choose: ChooseRule;
+  /** at most so many */
+  readonly count: number;
+  /** largest intersection over union that an object may have with one picked before, 0..1 */
+  readonly overlap: number;
+}
+
+/**
+ * Picks objects one after the other by the same rule, none twice. One that overlaps too much with
+ * an earlier pick is passed over: two tokens would learn the same thing.
+ *
+ * @param minArea pixels, as for {@link chooseObject}
+ * @returns indices in the order of picking; fewer than `count` when there are no more
+ */
+export function chooseObjects(
+  objects: readonly Pick<SceneObject, "area" | "box" | "pixels">[],
+  { choose, count, overlap }: ChooseOptions,
+  minArea: number,
+  rng: Rng,
+): number[] {
+  const areas = objects.map(({ area }) => area);
+  const chosen: number[] = [];
+  while (chosen.length < count) {
+    const next = chooseObject(areas, choose, minArea, rng);
+    if (next < 0) break;
+    areas[next] = 0;
+    const clear = chosen.every((other) => !overlapAbove(objects[next]!, objects[other]!, overlap));
+    if (clear) chosen.push(next);
+  }
+  return chosen;
 }

@@ -31,17 +31,12 @@ function chance(meaning: string) {
 const LEAST_SCALE = 0.0001;
 
 function crops(count: number, size: number, scale: readonly [number, number], least: number) {
-  return z
-    .strictObject({
-      count: whole(least, 64, "how many views of this kind an image gets").default(count),
-      size: whole(1, 4096, "the side of the view in pixels").default(size),
-      scale: range(LEAST_SCALE, 1, "the share of the image's area that a crop covers").default(
-        scale,
-      ),
-      aspect: range(0.01, 100, "a crop's width over its height").default([3 / 4, 4 / 3]),
-    })
-    .readonly()
-    .prefault({});
+  return {
+    count: whole(least, 64, "how many views of this kind an image gets").default(count),
+    size: whole(1, 4096, "the side of the view in pixels").default(size),
+    scale: range(LEAST_SCALE, 1, "the share of the image's area that a crop covers").default(scale),
+    aspect: range(0.01, 100, "a crop's width over its height").default([3 / 4, 4 / 3]),
+  };
 }
 
 /**
@@ -50,23 +45,50 @@ function crops(count: number, size: number, scale: readonly [number, number], le
  */
 export const viewConfig = z
   .strictObject({
-    globals: crops(2, 224, [0.25, 1], 1),
-    locals: crops(10, 96, [0.05, 0.25], 0),
+    globals: z
+      .strictObject(crops(2, 224, [0.25, 1], 1))
+      .readonly()
+      .prefault({}),
+    /**
+     * Small views count as showing every object of the image (published), unless one of the two
+     * switches is on: then those that are in them.
+     */
+    locals: z
+      .strictObject({
+        ...crops(10, 96, [0.05, 0.25], 0),
+        /** [OBJ] looks at its visible patches only, as in global views */
+        masked: z.boolean().default(false),
+        /** drawn again until the objects are present, as global views under `redraw` */
+        aware: z.boolean().default(false),
+      })
+      .readonly()
+      .prefault({}),
     /** Chance of mirroring a view left to right. */
     flip: chance("mirroring a view").default(0.5),
     object: z
       .strictObject({
         /** `area`: by mask area, `uniform`: equal chances, `largest`: always the largest */
         choose: z.enum(["area", "uniform", "largest"]).default("area"),
+        /** Chosen one after the other; an image with fewer leaves the rest of its rows empty. */
+        count: whole(1, 16, "how many objects the views of an image are about").default(1),
+        overlap: number(
+          0,
+          1,
+          "the largest intersection over union of two chosen objects' masks",
+        ).default(0.3),
         /** Smaller objects are not chosen: at the default a crop at the smallest scale that holds all of it just reaches `minVisible`. */
         minArea: number(0, 1, "the least share of the image that an object covers").default(0.0025),
         /** `redraw`: until the object is present; `lineage`: the related published code's rule; `off`: plain random crops */
         crop: z.enum(["redraw", "lineage", "off"]).default("redraw"),
-        tries: whole(1, 1000, "how often a global crop is drawn at most").default(20),
+        tries: whole(1, 1000, "how often a crop is drawn at most").default(20),
         /** Present means at least this share of the view is object. */
         minVisible: number(0, 1, "the least share of a view that is object").default(0.01),
       })
       .readonly()
+      .refine(({ crop, count }) => crop !== "lineage" || count === 1, {
+        error: "wanted 1 with views.object.crop lineage, which knows one object",
+        path: ["count"],
+      })
       .prefault({}),
     visible: z
       .strictObject({

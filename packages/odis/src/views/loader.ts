@@ -28,8 +28,13 @@ export function openViewLoader(
     worker: new URL("./worker.js", import.meta.url),
     shape: {
       images: batch,
+      objects: views.object.count,
       global: { views: globals.count, size: globals.size, patches: (globals.size / patch) ** 2 },
-      local: { views: locals.count, size: locals.size },
+      local: {
+        views: locals.count,
+        size: locals.size,
+        patches: locals.masked ? (locals.size / patch) ** 2 : 0,
+      },
     },
   });
 }

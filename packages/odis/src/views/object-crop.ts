@@ -1,26 +1,31 @@
 import type { Sample } from "../data/sample.js";
-import { chooseObject } from "../objects/choose.js";
-import type { Box, SceneObject } from "../objects/object.js";
-import { visiblePatches } from "../objects/patches.js";
+import { chooseObject, chooseObjects } from "../objects/choose.js";
 import type { Rng } from "../rng.js";
 import type { CropConfig, ViewConfig } from "./config.js";
 import { drawCropBox } from "./crop-box.js";
-import { type Geometry, resampleNearest } from "./resample.js";
-import { Scratch } from "./scratch.js";
+import { Look } from "./look.js";
+import type { Geometry } from "./resample.js";
 
-/** One global view's place in the image. */
-export interface GlobalCrop {
+/** One view's place in the image. */
+export interface Crop {
   readonly geometry: Geometry;
   /** Crops drawn for it, the one that stayed included. */
   readonly tries: number;
-  /** Whether the object counts as being in it. */
-  readonly present: boolean;
 }
 
-export interface GlobalCrops {
-  /** Index of the object that the views are about, -1 when the image has none. */
-  readonly object: number;
-  readonly views: readonly GlobalCrop[];
+/** What a view shows of the O objects; rows beyond the objects that there are stay 0. */
+export interface Sight {
+  /** [O, patches]: 1 = the object's token may look at the patch; all 0 where it is not present */
+  readonly visible?: Uint8Array;
+  /** [O] */
+  readonly present: Uint8Array;
+}
+
+export interface Crops {
+  /** The objects that the views are about, as indices into the sample's, at most O. */
+  readonly objects: readonly number[];
+  readonly global: readonly Crop[];
+  readonly local: readonly Crop[];
 }
 
 /** The lineage's rule: a region above this share of the first view, sought so often ... */
@@ -30,138 +35,170 @@ const LINEAGE_FIRST_TRIES = 10;
 const LINEAGE_OTHER_TRIES = 20;
 
 /**
- * Draws the global views of an image so that they show one and the same object (method section 1).
+ * Draws the views of an image so that they show the same objects (method section 1).
  *
- * - `redraw`: the object is chosen first; each crop is drawn again until the object is present (at
- *   least one visible patch and `minVisible` of the view), at most `tries` times. The last crop
- *   stays; the object is then not present in it.
- * - `lineage`: the related published code. The first crop is drawn until any object covers enough
- *   of it, and the object is chosen from those; the others until they hold one pixel of it. After
- *   the last try a fresh crop is taken, without an object.
- * - `off`: the object is chosen, crops are plain, presence is as it falls.
+ * - `redraw`: the objects are chosen first; each global crop is drawn again until all of them are
+ *   present (each with at least one visible patch and `minVisible` of the view), at most `tries`
+ *   times. Then the crop with most of them stays, of equal ones the last.
+ * - `lineage`: the related published code, for one object. The first crop is drawn until any object
+ *   covers enough of it, and the object is chosen from those; the others until they hold one pixel
+ *   of it. After the last try a fresh crop is taken, without an object.
+ * - `off`: the objects are chosen, crops are plain, presence is as it falls.
  *
- * @param visible one per global view, [patches, patches], overwritten: 1 = the object's token may
- *   look at the patch; all 0 where the object is not present
+ * Local crops are plain and count as showing every chosen object, unless they are `aware` (drawn as
+ * under `redraw`) or `masked`; then presence is as it falls, because a token that sees nothing of
+ * its object has nothing to learn from.
+ *
+ * @param into one per view, overwritten
  */
-export function drawGlobalCrops(
+export function drawCrops(
   sample: Sample,
   config: ViewConfig,
   patch: number,
   rng: Rng,
-  visible: readonly Uint8Array[],
+  into: { readonly global: readonly Sight[]; readonly local: readonly Sight[] },
+): Crops {
+  const looks = sample.objects.map(
+    (object) => new Look(object, sample.width, patch, config.visible),
+  );
+  const drawing: Drawing = { sample, config, rng };
+  const { objects, crops } =
+    config.object.crop === "lineage"
+      ? lineageCrops(drawing, looks, into.global)
+      : objectCrops(drawing, looks, into.global);
+  const chosen = objects.map((index) => looks[index]!);
+  return { objects, global: crops, local: into.local.map((s) => localCrop(drawing, chosen, s)) };
+}
+
+interface Drawing {
+  readonly sample: Sample;
+  readonly config: ViewConfig;
+  readonly rng: Rng;
+}
+
+interface GlobalCrops {
+  readonly objects: readonly number[];
+  readonly crops: readonly Crop[];
+}
+
+function objectCrops(
+  { sample, config, rng }: Drawing,
+  looks: readonly Look[],
+  into: readonly Sight[],
 ): GlobalCrops {
-  for (const patches of visible) patches.fill(0);
-  if (config.object.crop === "lineage") return lineageCrops(sample, config, patch, rng, visible);
-
-  const { choose, minArea, crop, minVisible, tries } = config.object;
-  const areas = sample.objects.map(({ area }) => area);
-  const object = chooseObject(areas, choose, minArea * sample.width * sample.height, rng);
-  const chosen = sample.objects[object];
-  if (!chosen) return { object: -1, views: visible.map(() => plainCrop(sample, config, rng)) };
-
-  const look = new Look(chosen, sample.width, config, patch);
-  const least = minVisible * config.globals.size ** 2;
-  const views = visible.map((patches) =>
-    drawUntil(sample, config, crop === "redraw" ? tries : 1, rng, (geometry) =>
-      look.mark(geometry, least, patches),
+  const { minArea, minVisible, crop, tries } = config.object;
+  const { globals } = config;
+  const objects = chooseObjects(looks, config.object, minArea * sample.width * sample.height, rng);
+  const chosen = objects.map((index) => looks[index]!);
+  const crops = into.map((sight) =>
+    drawUntil(
+      () => drawGeometry(sample, globals, config, rng),
+      (geometry) => show(chosen, geometry, globals.size, minVisible, sight),
+      chosen.length,
+      crop === "redraw" ? tries : 1,
     ),
   );
-  return { object, views };
+  return { objects, crops };
 }
 
 function lineageCrops(
-  sample: Sample,
-  config: ViewConfig,
-  patch: number,
-  rng: Rng,
-  visible: readonly Uint8Array[],
+  { sample, config, rng }: Drawing,
+  looks: readonly Look[],
+  into: readonly Sight[],
 ): GlobalCrops {
-  const looks = sample.objects.map((object) => new Look(object, sample.width, config, patch));
-  const above = LINEAGE_SHARE * config.globals.size ** 2;
+  const { size } = config.globals;
+  const draw = () => drawGeometry(sample, config.globals, config, rng);
   let object = -1;
-  const views = visible.map((patches, index): GlobalCrop => {
-    if (index > 0 && object < 0) return plainCrop(sample, config, rng);
-    const drawn =
+  const first = (geometry: Geometry, sight: Sight) => {
+    const areas = looks.map((look) => look.count(geometry, size));
+    const candidates = areas.map((area) => (area > LINEAGE_SHARE * size ** 2 ? area : 0));
+    object = chooseObject(candidates, config.object.choose, 0, rng);
+    return show(looks.slice(object, object + 1), geometry, size, LINEAGE_SHARE, sight);
+  };
+  const other = (geometry: Geometry, sight: Sight) =>
+    show([looks[object]!], geometry, size, 0, sight);
+  const crops = into.map((sight, index): Crop => {
+    clear(sight);
+    if (index > 0 && object < 0) return { geometry: draw(), tries: 1 };
+    const [accept, tries] =
       index === 0
-        ? drawUntil(sample, config, LINEAGE_FIRST_TRIES, rng, (geometry) => {
-            const areas = looks.map((look) => look.count(geometry));
-            const candidates = areas.map((area) => (area > above ? area : 0));
-            object = chooseObject(candidates, config.object.choose, 0, rng);
-            return looks[object]?.mark(geometry, above, patches) ?? false;
-          })
-        : drawUntil(sample, config, LINEAGE_OTHER_TRIES, rng, (geometry) =>
-            looks[object]!.mark(geometry, 1, patches),
-          );
-    return drawn.present ? drawn : { ...plainCrop(sample, config, rng), tries: drawn.tries };
+        ? ([first, LINEAGE_FIRST_TRIES] as const)
+        : ([other, LINEAGE_OTHER_TRIES] as const);
+    const drawn = drawUntil(draw, (geometry) => accept(geometry, sight), 1, tries);
+    return sight.present[0] ? drawn : { geometry: draw(), tries: drawn.tries };
   });
-  return { object: views[0]?.present ? object : -1, views };
+  return { objects: into[0]?.present[0] ? [object] : [], crops };
 }
 
-function plainCrop(sample: Sample, config: ViewConfig, rng: Rng): GlobalCrop {
-  return { geometry: drawGeometry(sample, config.globals, config, rng), tries: 1, present: false };
+function localCrop({ sample, config, rng }: Drawing, chosen: readonly Look[], sight: Sight): Crop {
+  const { locals, object } = config;
+  const draw = () => drawGeometry(sample, locals, config, rng);
+  if (locals.masked || locals.aware) {
+    const accept = (geometry: Geometry) =>
+      show(chosen, geometry, locals.size, object.minVisible, sight);
+    return drawUntil(draw, accept, chosen.length, locals.aware ? object.tries : 1);
+  }
+  clear(sight);
+  sight.present.fill(1, 0, chosen.length);
+  return { geometry: draw(), tries: 1 };
 }
 
-/** Draws crops until one is accepted; the last one stays when none is. */
+/**
+ * Writes down which objects a crop shows.
+ *
+ * @param least share of the view that an object must cover to be present
+ * @returns how many are present
+ */
+function show(
+  chosen: readonly Look[],
+  geometry: Geometry,
+  size: number,
+  least: number,
+  sight: Sight,
+): number {
+  const { visible, present } = sight;
+  clear(sight);
+  for (const [o, look] of chosen.entries()) {
+    const row = (visible?.length ?? 0) / present.length;
+    const patches = visible?.subarray(o * row, (o + 1) * row);
+    present[o] = Number(look.mark(geometry, size, least * size ** 2, patches));
+  }
+  return present.reduce((sum, bit) => sum + bit, 0);
+}
+
+function clear({ visible, present }: Sight): void {
+  visible?.fill(0);
+  present.fill(0);
+}
+
+/**
+ * Draws crops until one shows all objects; if none does, the one with most of them stays, of equal
+ * ones the last.
+ *
+ * @param accept returns how many objects the crop shows
+ */
 function drawUntil(
-  sample: Sample,
-  config: ViewConfig,
+  draw: () => Geometry,
+  accept: (geometry: Geometry) => number,
+  wanted: number,
   tries: number,
-  rng: Rng,
-  accept: (geometry: Geometry) => boolean,
-): GlobalCrop {
-  for (let attempt = 1; ; attempt += 1) {
-    const geometry = drawGeometry(sample, config.globals, config, rng);
-    const present = accept(geometry);
-    if (present || attempt >= tries) return { geometry, tries: attempt, present };
+): Crop {
+  let [best, most] = [draw(), -1];
+  for (let attempt = 1, geometry = best; ; attempt += 1, geometry = draw()) {
+    const found = accept(geometry);
+    if (found >= most) [best, most] = [geometry, found];
+    if (most < wanted && attempt < tries) continue;
+    if (best !== geometry) accept(best); // what it shows was overwritten since
+    return { geometry: best, tries: attempt };
   }
 }
 
 /** A random crop box and whether to mirror it. */
-export function drawGeometry(
+function drawGeometry(
   { width, height }: Pick<Sample, "width" | "height">,
   crops: CropConfig,
   { flip }: Pick<ViewConfig, "flip">,
   rng: Rng,
 ): Geometry {
   return { box: drawCropBox(width, height, crops, rng), flip: rng.bool(flip) };
-}
-
-const viewMask = new Scratch((length) => new Uint8Array(length));
-
-/** One object through the views' eyes; its mask is rasterised once, when a crop first meets it. */
-class Look {
-  private mask: Uint8Array | undefined;
-
-  constructor(
-    private readonly object: SceneObject,
-    private readonly imageWidth: number,
-    private readonly config: ViewConfig,
-    private readonly patch: number,
-  ) {}
-
-  /** Object pixels in the view; when there are any, {@link viewMask} holds the view's mask. */
-  count(geometry: Geometry): number {
-    if (!overlap(this.object.box, geometry.box)) return 0; // most rejected crops end here
-    this.mask ??= this.object.pixels();
-    const { size } = this.config.globals;
-    return resampleNearest(this.mask, this.imageWidth, geometry, size, viewMask.take(size * size));
-  }
-
-  /**
-   * Marks the visible patches if the view holds enough of the object.
-   *
-   * @param least object pixels wanted; one is always wanted
-   * @returns whether it does, and so at least one patch is visible; otherwise `patches` is all 0
-   */
-  mark(geometry: Geometry, least: number, patches: Uint8Array): boolean {
-    const count = this.count(geometry);
-    if (count === 0 || count < least) return false;
-    const { size } = this.config.globals;
-    const mask = viewMask.take(size * size);
-    return visiblePatches(mask, size, size, this.patch, this.config.visible, patches) > 0;
-  }
-}
-
-function overlap(a: Box, b: Box): boolean {
-  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 }

@@ -2,35 +2,63 @@ import type { Sample } from "../data/sample.js";
 import type { Rng } from "../rng.js";
 import type { ViewConfig } from "./config.js";
 import { hidePatches } from "./hidden.js";
-import { drawGeometry, drawGlobalCrops } from "./object-crop.js";
+import { drawCrops } from "./object-crop.js";
 import { changeColors } from "./photometric.js";
 import { type Geometry, resampleBicubic } from "./resample.js";
 
-/** Where a local view's pixels go: planar 3 × size × size bytes, not yet normalised. */
-export interface PixelSlot {
+/** Where a view goes. With n = (size / patch)² patches in rows, and O rows for objects: */
+interface PixelSlot {
+  /** planar 3 × size × size bytes, not yet normalised */
   readonly pixels: Uint8Array;
+  /**
+   * [O], 1 = the object is in the view. A local view counts as showing every object that there is
+   * unless `views.locals` says `masked` or `aware`.
+   */
+  readonly present: Uint8Array;
 }
 
-/** Where a global view goes; the patch grids are [size/patch, size/patch], row-major. */
-export interface ViewSlot extends PixelSlot {
-  /** 1 = the object's token may look at the patch; all 0 where the object is not present. */
+export interface GlobalSlot extends PixelSlot {
+  /** [O, n], 1 = the object's token may look at the patch; all 0 where the object is not present. */
   readonly visible: Uint8Array;
-  /** 1 = the student must guess the patch. */
+  /** [n], 1 = the student must guess the patch. */
   readonly hidden: Uint8Array;
+}
+
+export interface LocalSlot extends PixelSlot {
+  /** [O, n]; wanted if and only if `views.locals.masked` */
+  readonly visible?: Uint8Array;
 }
 
 /** One slot per view, as many as the configuration asks for. */
 export interface ViewSlots {
-  readonly global: readonly ViewSlot[];
-  readonly local: readonly PixelSlot[];
+  readonly global: readonly GlobalSlot[];
+  readonly local: readonly LocalSlot[];
+}
+
+/** Slots in memory of their own, O = `views.object.count`. */
+export function newViewSlots({ globals, locals, object }: ViewConfig, patch: number): ViewSlots {
+  const bytes = (length: number) => new Uint8Array(length);
+  const [N, n] = [(globals.size / patch) ** 2, (locals.size / patch) ** 2];
+  const O = object.count;
+  return {
+    global: Array.from({ length: globals.count }, () => ({
+      pixels: bytes(3 * globals.size ** 2),
+      present: bytes(O),
+      visible: bytes(O * N),
+      hidden: bytes(N),
+    })),
+    local: Array.from({ length: locals.count }, () => ({
+      pixels: bytes(3 * locals.size ** 2),
+      present: bytes(O),
+      ...(locals.masked ? { visible: bytes(O * n) } : {}),
+    })),
+  };
 }
 
 /** What was drawn, for the batch, the run's statistics and the explorer. */
 export interface ViewReport {
-  /** Index into the sample's objects, -1 when none was large enough. */
-  readonly object: number;
-  /** Per global view: whether the object is in it. */
-  readonly present: readonly boolean[];
+  /** What the views are about: indices into the sample's objects, at most O, maybe none. */
+  readonly objects: readonly number[];
   /** Per global view: crops drawn, the one that stayed included. */
   readonly tries: readonly number[];
   readonly global: readonly Geometry[];
@@ -53,16 +81,14 @@ export function makeViews(
   into: ViewSlots,
 ): ViewReport {
   checkSlots(config, patch, into);
-  const visible = into.global.map((slot) => slot.visible);
-  const { object, views } = drawGlobalCrops(sample, config, patch, rng, visible);
-  const local = into.local.map(() => drawGeometry(sample, config.locals, config, rng));
+  const { objects, global, local } = drawCrops(sample, config, patch, rng, into);
 
-  for (const [index, { geometry }] of views.entries()) {
+  for (const [index, { geometry }] of global.entries()) {
     const { pixels } = into.global[index]!;
     resampleBicubic(sample, geometry, config.globals.size, pixels);
     changeColors(pixels, config.globals.size, config.color, index === 0 ? "first" : "other", rng);
   }
-  for (const [index, geometry] of local.entries()) {
+  for (const [index, { geometry }] of local.entries()) {
     const { pixels } = into.local[index]!;
     resampleBicubic(sample, geometry, config.locals.size, pixels);
     changeColors(pixels, config.locals.size, config.color, "local", rng);
@@ -71,31 +97,38 @@ export function makeViews(
   for (const { hidden } of into.global) hidePatches(config.hidden, side, side, rng, hidden);
 
   return {
-    object,
-    present: views.map((view) => view.present),
-    tries: views.map((view) => view.tries),
-    global: views.map((view) => view.geometry),
-    local,
+    objects,
+    tries: global.map(({ tries }) => tries),
+    global: global.map(({ geometry }) => geometry),
+    local: local.map(({ geometry }) => geometry),
   };
 }
 
 /** The caller lays out the batch: a slot of the wrong size would silently shift its neighbours. */
-function checkSlots({ globals, locals }: ViewConfig, patch: number, into: ViewSlots): void {
-  const patches = (globals.size / patch) ** 2;
+function checkSlots(config: ViewConfig, patch: number, into: ViewSlots): void {
+  const { globals, locals, object } = config;
+  const [N, n] = [(globals.size / patch) ** 2, (locals.size / patch) ** 2];
+  const O = object.count;
   const fits =
     into.global.length === globals.count &&
     into.local.length === locals.count &&
-    into.local.every(({ pixels }) => pixels.length === 3 * locals.size ** 2) &&
+    into.local.every(
+      ({ pixels, present, visible }) =>
+        pixels.length === 3 * locals.size ** 2 &&
+        present.length === O &&
+        visible?.length === (locals.masked ? O * n : undefined),
+    ) &&
     into.global.every(
-      ({ pixels, visible, hidden }) =>
+      ({ pixels, present, visible, hidden }) =>
         pixels.length === 3 * globals.size ** 2 &&
-        visible.length === patches &&
-        hidden.length === patches,
+        present.length === O &&
+        visible.length === O * N &&
+        hidden.length === N,
     );
   if (!fits) {
     throw new Error(
       `internal: view slots do not fit ${globals.count} global views of ${globals.size} px in ` +
-        `${patches} patches and ${locals.count} local views of ${locals.size} px`,
+        `${N} patches and ${locals.count} local views of ${locals.size} px, ${O} objects`,
     );
   }
 }

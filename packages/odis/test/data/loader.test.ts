@@ -10,7 +10,7 @@ import { BadImageError, ConfigError, DataError, OdisError, RunError } from "../.
 import { Rng } from "../../dist/rng.js";
 import { viewConfig } from "../../dist/views/config.js";
 import { openViewLoader, type ViewLoaderOptions } from "../../dist/views/loader.js";
-import { makeViews } from "../../dist/views/views.js";
+import { makeViews, newViewSlots } from "../../dist/views/views.js";
 import { scratchFolder } from "../scratch.js";
 import { failure } from "./failure.js";
 
@@ -21,6 +21,11 @@ const scratch = scratchFolder();
 const fixture = join(import.meta.dirname, "../fixtures/coco-6");
 const views = viewConfig.parse({ globals: { size: 32 }, locals: { count: 3, size: 16 } });
 const patch = 8;
+
+interface Changes {
+  readonly object?: object;
+  readonly locals?: object;
+}
 
 const open: Loader[] = [];
 afterEach(() => Promise.all(open.splice(0).map((loader) => loader.close())));
@@ -142,38 +147,46 @@ describe("what a batch holds", () => {
     expect(loader.stats.waitedSeconds).toBeGreaterThan(0);
   });
 
-  test("are the views of each image, view-major", async () => {
+  test.each([
+    ["one object", {}],
+    ["several objects and masked local views", { object: { count: 3 }, locals: { masked: true } }],
+  ])("are the views of each image, view-major: %s", async (_, { object, locals }: Changes) => {
+    const settings = viewConfig.parse({ ...views, object, locals: { ...views.locals, ...locals } });
+    const O = settings.object.count;
     const source = await coco();
-    const loader = await loaderOf(source, { batch: 4 });
-    const { keys, global, local, stats } = await loader.next();
+    const loader = await loaderOf(source, { batch: 4, views: settings });
+    const { keys, objects, global, local, stats } = await loader.next();
     const order = [...new Rng("order", 5, 0).permutation(6)].slice(0, 4);
     expect(keys).toEqual(order.map((index) => source.key(index)));
+    expect(objects).toBe(O);
+    expect(local.visible !== undefined).toBe(settings.locals.masked);
 
     const tries = [0, 0];
+    let [absent, wanted] = [0, 0];
     for (const [image, index] of order.entries()) {
-      const slot = (size: number) => ({
-        pixels: new Uint8Array(3 * size ** 2),
-        visible: new Uint8Array((size / patch) ** 2),
-        hidden: new Uint8Array((size / patch) ** 2),
-      });
-      const into = { global: [slot(32), slot(32)], local: [slot(16), slot(16), slot(16)] };
+      const into = newViewSlots(settings, patch);
       const rng = new Rng("views", 5, 0, image);
-      const report = makeViews(await source.read(index), views, patch, rng, into);
-      const row = (array: ArrayLike<number>, view: number, length: number) =>
-        Array.from(array).slice((view * 4 + image) * length, (view * 4 + image + 1) * length);
-      for (const [view, { pixels, visible, hidden }] of into.global.entries()) {
-        expect(row(global.pixels, view, pixels.length)).toEqual([...pixels]);
-        expect(row(global.visible, view, visible.length)).toEqual([...visible]);
-        expect(row(global.hidden, view, hidden.length)).toEqual([...hidden]);
-        expect(row(global.present, view, 1)).toEqual([report.present[view] ? 1 : 0]);
-        tries[view]! += report.tries[view]! / 4;
-      }
-      for (const [view, { pixels }] of into.local.entries()) {
-        expect(row(local.pixels, view, pixels.length)).toEqual([...pixels]);
-        expect(row(local.present, view, 1)).toEqual([report.object >= 0 ? 1 : 0]);
+      const report = makeViews(await source.read(index), settings, patch, rng, into);
+      for (const [views, slots] of [
+        [global, into.global],
+        [local, into.local],
+      ] as const)
+        for (const [view, slot] of slots.entries())
+          for (const [name, array] of Object.entries(slot)) {
+            const all: unknown = Reflect.get(views, name);
+            if (!(all instanceof Uint8Array)) throw new Error(`no ${name} in the batch`);
+            const begin = (view * 4 + image) * array.length;
+            expect([...all.subarray(begin, begin + array.length)], name).toEqual([...array]);
+          }
+      for (const view of [0, 1]) tries[view]! += report.tries[view]! / 4;
+      wanted += 2 * Math.max(1, report.objects.length);
+      for (const { present } of into.global) {
+        const seen = present.reduce((a, b) => a + b, 0);
+        absent += Math.max(1, report.objects.length) - seen;
       }
     }
     expect(stats.tries).toEqual(tries);
+    expect(stats.absent).toBeCloseTo(absent / wanted, 10);
   });
 });
 

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { chooseObject } from "../../src/objects/choose.js";
+import { chooseObject, chooseObjects } from "../../src/objects/choose.js";
+import { boxRle } from "../../src/objects/box.js";
+import { overlapAbove } from "../../src/objects/overlap.js";
 import { visiblePatches } from "../../src/objects/patches.js";
+import { rleFromMask, rleObject } from "../../src/objects/rle.js";
 import { Rng } from "../../src/rng.js";
 
 /** Share of draws per index. */
@@ -40,6 +43,74 @@ describe("choosing an object", () => {
       expect(chooseObject([5, 9], rule, 10, rng)).toBe(-1);
       expect(chooseObject([0, 9], rule, 0, rng)).toBe(1);
     }
+  });
+});
+
+describe("choosing several objects", () => {
+  const boxes = (...list: number[][]) =>
+    list.map((box, id) => rleObject(id, 0, boxRle(box, 60, 50)));
+  const all = { choose: "area", count: 9, overlap: 1 } as const;
+
+  test("the first is chosen as one alone, the others by the same rule among the rest", () => {
+    const objects = boxes([0, 0, 10, 10], [20, 0, 10, 30], [40, 0, 10, 20]); // 100, 300, 200
+    const counts = new Map<string, number>();
+    for (let seed = 0; seed < 20_000; seed += 1) {
+      const chosen = chooseObjects(objects, all, 0, new Rng("several", seed));
+      const areas = objects.map(({ area }) => area);
+      expect(chosen[0]).toBe(chooseObject(areas, "area", 0, new Rng("several", seed)));
+      counts.set(chosen.join(), (counts.get(chosen.join()) ?? 0) + 1 / 20_000);
+    }
+    // 1/6 · 3/5, 1/6 · 2/5, ...
+    const wanted = { "0,1,2": 6, "0,2,1": 4, "1,0,2": 10, "1,2,0": 20, "2,0,1": 5, "2,1,0": 15 };
+    for (const [order, sixtieths] of Object.entries(wanted))
+      expect(counts.get(order)).toBeCloseTo(sixtieths / 60, 1.7);
+  });
+
+  test("small ones, and more than there are, are left out", () => {
+    const objects = boxes([0, 0, 10, 10], [20, 0, 10, 30], [40, 0, 2, 2]);
+    const chosen = chooseObjects(objects, all, 50, new Rng("small"));
+    expect(new Set(chosen)).toEqual(new Set([0, 1]));
+    expect(chooseObjects([], all, 0, new Rng("none"))).toEqual([]);
+    expect(chooseObjects(objects, { ...all, choose: "largest", count: 2 }, 0, new Rng(1))).toEqual([
+      1, 0,
+    ]);
+  });
+
+  test("one that overlaps too much with an earlier one is passed over", () => {
+    // Of the first, the second shares 50 of 150 pixels, the third none.
+    const objects = boxes([0, 0, 10, 10], [5, 0, 10, 10], [30, 30, 9, 9]);
+    const largest = { choose: "largest", count: 3 } as const;
+    const pick = (overlap: number) =>
+      chooseObjects(objects, { ...largest, overlap }, 0, new Rng("overlap"));
+    expect(pick(0.34)).toEqual([0, 1, 2]);
+    expect(pick(0.33)).toEqual([0, 2]);
+  });
+
+  test("masks decide, not boxes", () => {
+    const mask = (inside: (x: number, y: number) => boolean) =>
+      rleFromMask(
+        Uint8Array.from({ length: 400 }, (_, i) => Number(inside(i % 20, Math.floor(i / 20)))),
+        20,
+        20,
+      );
+    const lower = rleObject(
+      0,
+      0,
+      mask((x, y) => x < y),
+    ); // 190 pixels, box of 19 × 19
+    const upper = rleObject(
+      1,
+      0,
+      mask((x, y) => x > y),
+    );
+    const wide = rleObject(
+      2,
+      0,
+      mask((x, y) => x <= y),
+    ); // 210
+    expect(overlapAbove(lower, upper, 0)).toBe(false);
+    expect(overlapAbove(lower, wide, 190 / 210 - 0.001)).toBe(true);
+    expect(overlapAbove(lower, wide, 190 / 210 + 0.001)).toBe(false);
   });
 });
 

@@ -13,9 +13,24 @@ describe("the configuration of views", () => {
   test("defaults are the published values", () => {
     expect(viewConfig.parse(undefined)).toEqual({
       globals: { count: 2, size: 224, scale: [0.25, 1], aspect: [3 / 4, 4 / 3] },
-      locals: { count: 10, size: 96, scale: [0.05, 0.25], aspect: [3 / 4, 4 / 3] },
+      locals: {
+        count: 10,
+        size: 96,
+        scale: [0.05, 0.25],
+        aspect: [3 / 4, 4 / 3],
+        masked: false,
+        aware: false,
+      },
       flip: 0.5,
-      object: { choose: "area", minArea: 0.0025, crop: "redraw", tries: 20, minVisible: 0.01 },
+      object: {
+        choose: "area",
+        count: 1,
+        overlap: 0.3,
+        minArea: 0.0025,
+        crop: "redraw",
+        tries: 20,
+        minVisible: 0.01,
+      },
       visible: { rule: "any", coverage: 0.5, margin: 1 },
       hidden: { shape: "block", ratio: [0, 0.3], variance: [0, 0.2], aspect: [0.3, 1 / 0.3] },
       color: {
@@ -62,6 +77,10 @@ describe("the configuration of views", () => {
     [
       { color: { jitter: { hue: 0.6 } } },
       "color.jitter.hue: wanted the largest turn of the colour circle, from 0 to 0.5",
+    ],
+    [
+      { object: { crop: "lineage", count: 2 } },
+      "object.count: wanted 1 with views.object.crop lineage, which knows one object",
     ],
     [{ hidden: { ratio: [0.3] } }, "hidden.variance: wanted as many variances as ratios"],
     [

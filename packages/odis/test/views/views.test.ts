@@ -7,7 +7,7 @@ import { Rng } from "../../src/rng.js";
 import { type ViewConfig, viewConfig } from "../../src/views/config.js";
 import { drawCropBox } from "../../src/views/crop-box.js";
 import { type Geometry, resampleBicubic, resampleNearest } from "../../src/views/resample.js";
-import { makeViews, type ViewSlots } from "../../src/views/views.js";
+import { makeViews, newViewSlots, type ViewSlots } from "../../src/views/views.js";
 import { firstDifference } from "../golden.js";
 
 const PATCH = 8;
@@ -27,32 +27,23 @@ function isGroup(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A slot as an earlier image has left it. */
-function leftovers(length: number): Uint8Array {
-  return new Uint8Array(length).fill(99);
-}
-
 function shared(length: number): Uint8Array {
   return new Uint8Array(new SharedArrayBuffer(length));
 }
 
-function slots({ globals, locals }: ViewConfig): ViewSlots {
-  const patches = (globals.size / PATCH) ** 2;
-  return {
-    global: Array.from({ length: globals.count }, () => ({
-      pixels: leftovers(3 * globals.size ** 2),
-      visible: leftovers(patches),
-      hidden: leftovers(patches),
-    })),
-    local: Array.from({ length: locals.count }, () => ({
-      pixels: leftovers(3 * locals.size ** 2),
-    })),
-  };
+function slots(settings: ViewConfig): ViewSlots {
+  const into = newViewSlots(settings, PATCH);
+  for (const slot of [...into.global, ...into.local])
+    for (const array of Object.values(slot)) array.fill(99); // as an earlier image has left it
+  return into;
 }
 
 function views(sample: Sample, settings: ViewConfig, seed: number) {
   const into = slots(settings);
-  return { ...into, report: makeViews(sample, settings, PATCH, new Rng("test", seed), into) };
+  const report = makeViews(sample, settings, PATCH, new Rng("test", seed), into);
+  // What most tests ask about: the first object.
+  const present = into.global.map((slot) => slot.present[0] === 1);
+  return { ...into, report: { ...report, object: report.objects[0] ?? -1, present } };
 }
 
 /** White objects on black, so that pixels tell where the mask should be. */
@@ -312,10 +303,11 @@ describe("all views of an image", () => {
     const into: ViewSlots = {
       global: own.global.map((slot) => ({
         pixels: shared(slot.pixels.length),
+        present: shared(1),
         visible: shared(slot.visible.length),
         hidden: shared(slot.hidden.length),
       })),
-      local: own.local.map((slot) => ({ pixels: shared(slot.pixels.length) })),
+      local: own.local.map((slot) => ({ pixels: shared(slot.pixels.length), present: shared(1) })),
     };
     makeViews(sample, settings, PATCH, new Rng("test", 5), into);
     expect(firstDifference(into.global[1]!.pixels, own.global[1]!.pixels)).toBe(-1);
@@ -346,21 +338,26 @@ describe("all views of an image", () => {
     expect(() =>
       makeViews(sample, config({ locals: { count: 3, size: 16 } }), PATCH, new Rng(1), into),
     ).toThrow(
-      "internal: view slots do not fit 2 global views of 32 px in 16 patches and 3 local views of 16 px",
+      "internal: view slots do not fit 2 global views of 32 px in 16 patches and 3 local views of 16 px, 1 objects",
     );
   });
 });
 
 test("every leaf of the configuration is read by the code", () => {
   const settings = structuredClone(
-    config({ color: { jitter: { p: 1 }, blur: { p: [1, 1, 1] } }, visible: { rule: "lineage" } }),
+    config({
+      locals: { count: 2, size: 16, masked: true },
+      object: { count: 2 },
+      color: { jitter: { p: 1 }, blur: { p: [1, 1, 1] } },
+      visible: { rule: "lineage" },
+    }),
   );
   const leaves = (value: object, path: string): string[] =>
     Object.entries(value).flatMap(([key, child]) =>
       isGroup(child) ? leaves(child, `${path}.${key}`) : [`${path}.${key}`],
     );
   const unread = new Set(leaves(settings, "views"));
-  expect(unread.size).toBe(30);
+  expect(unread.size).toBe(34);
   const watch = <T extends object>(group: T, path: string): T =>
     new Proxy(group, {
       get(target, key) {
@@ -370,7 +367,10 @@ test("every leaf of the configuration is read by the code", () => {
         return isGroup(child) ? watch(child, name) : child;
       },
     });
-  const sample = scene(60, 60, [[10, 10, 30, 30]]);
+  const sample = scene(60, 60, [
+    [10, 10, 30, 30],
+    [45, 45, 10, 10],
+  ]);
   makeViews(sample, watch(settings, "views"), PATCH, new Rng("leaves"), slots(settings));
   expect([...unread]).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import type { Sample } from "../../data/sample.js";
 import { Rng } from "../../rng.js";
 import type { Recipe } from "../../train/recipe.js";
-import { makeViews, type PixelSlot, type ViewReport, type ViewSlot } from "../../views/views.js";
+import { type GlobalSlot, makeViews, newViewSlots, type ViewReport } from "../../views/views.js";
 import { type Html, html } from "./html.js";
 import { cells, fromPlanar, outline, pngAddress, shrunk } from "./pictures.js";
 
@@ -18,18 +18,10 @@ export async function viewsRow(
 ): Promise<Html | undefined> {
   const { views, model } = recipe;
   const { size } = views.globals;
-  const patches = (size / model.patch) ** 2;
-  const global: ViewSlot[] = Array.from({ length: views.globals.count }, () => ({
-    pixels: new Uint8Array(3 * size * size),
-    visible: new Uint8Array(patches),
-    hidden: new Uint8Array(patches),
-  }));
-  const local: PixelSlot[] = Array.from({ length: views.locals.count }, () => ({
-    pixels: new Uint8Array(3 * views.locals.size ** 2),
-  }));
+  const { global, local } = newViewSlots(views, model.patch);
   const rng = new Rng("report", recipe.seed, seed);
   const report = makeViews(sample, views, model.patch, rng, { global, local });
-  if (report.object < 0) return undefined;
+  if (report.objects.length === 0) return undefined;
   const globals = await Promise.all(
     global.map((slot, i) => globalView(slot, size, model.patch, `global view ${i + 1}`, report, i)),
   );
@@ -50,7 +42,7 @@ ${locals.length > 0 && html`<figure><div class="locals">${locals}</div><figcapti
 async function original(sample: Sample, report: ViewReport): Promise<Html> {
   const { width, height } = sample;
   const picture = await shrunk(sample, 320);
-  const object = sample.objects[report.object];
+  const object = sample.objects[report.objects[0]!];
   // Outlined on a coarser grid where the image is large: the path would be larger than the picture.
   const step = Math.max(1, Math.ceil(Math.max(width, height) / 160));
   const [columns, rows] = [Math.ceil(width / step), Math.ceil(height / step)];
@@ -66,19 +58,20 @@ ${report.global.map(({ box }) => html`<rect class="frame" x="${box.x}" y="${box.
 }
 
 async function globalView(
-  { pixels, visible, hidden }: ViewSlot,
+  { pixels, visible, hidden, present }: GlobalSlot,
   size: number,
   patch: number,
   name: string,
-  { present, tries }: ViewReport,
+  { tries }: ViewReport,
   index: number,
 ): Promise<Html> {
   const side = size / patch;
   const picture = await shrunk(fromPlanar(pixels, size), 224);
-  const edge = outline(visible, side, side, patch);
+  const seen = visible.subarray(0, side * side); // of the first object
+  const edge = outline(seen, side, side, patch);
   const hiddenCount = hidden.reduce((sum, bit) => sum + bit, 0);
-  const visibleCount = visible.reduce((sum, bit) => sum + bit, 0);
-  const words = present[index]
+  const visibleCount = seen.reduce((sum, bit) => sum + bit, 0);
+  const words = present[0]
     ? `${visibleCount} of ${side * side} patches visible`
     : "object not present";
   const drawn = tries[index]! > 1 ? `, ${tries[index]} tries` : "";
@@ -86,7 +79,7 @@ async function globalView(
 <svg class="picture${size < 128 ? " pixelated" : ""}" viewBox="0 0 ${size} ${size}" role="img" aria-label="${name}: ${words}, ${hiddenCount} hidden">
 <image href="${await pngAddress(picture)}" width="${size}" height="${size}"/>
 <path class="shade" d="${cells(
-    visible.map((bit) => 1 - bit),
+    seen.map((bit) => 1 - bit),
     side,
     patch,
   )}"/>
