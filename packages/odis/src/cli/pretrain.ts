@@ -27,7 +27,10 @@ export const pretrainCommand = command({
     }),
     out: path({ help: "run folder; one that holds this very run is continued", required: true }),
     recipe: choice(recipeNames, { help: "method; odis recipes shows them", default: "odis" }),
-    model: choice(modelNames, { help: "size of the network, with its hyperparameters", default: "vit-s" }),
+    model: choice(modelNames, {
+      help: "size of the network, with its hyperparameters",
+      default: "vit-s",
+    }),
     config: path({ help: "JSON file of settings, over the recipe", exists: "file" }),
     set: list({
       help: "one setting, over the file: --set optim.lr=0.001",

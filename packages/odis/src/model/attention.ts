@@ -73,8 +73,8 @@ function scores(q: Tensor, k: Tensor, visibility?: Visibility): Tensor {
   const all = q.matmul(k.transpose(-2, -1)).mul(headDim ** -0.5);
   if (!visibility) return all;
   const { allowed, firstRow } = visibility;
-  const hide = allowed.logicalNot().unsqueeze(1); // [B, 1, R, T]
-  const restricted = hide.dims(4)[2];
+  const restricted = Math.min(allowed.dims(3)[1], rows - firstRow);
+  const hide = allowed.narrow(1, 0, restricted).logicalNot().unsqueeze(1); // [B, 1, R, T]
   const before = all.narrow(2, 0, firstRow);
   const within = all.narrow(2, firstRow, restricted).maskedFill(hide, -Infinity);
   const after = all.narrow(2, firstRow + restricted, rows - firstRow - restricted);

@@ -146,6 +146,7 @@ export class Backbone extends Module {
   forward(images: Tensor, options: BackboneOptions = {}): Tensor {
     const { dropPath, tape } = options;
     const { layout, visibility } = this.pass(options);
+    tape?.keep(visibility?.allowed);
     let tokens = this.embed(images, layout, options.hidden);
     for (const [index, block] of this.blocks.entries()) {
       const rows = index === this.blocks.length - 1 ? options.rows : undefined;
@@ -235,10 +236,7 @@ export class Backbone extends Module {
   }
 }
 
-function dropRate(
-  { dropPath, dropPathDepth, depth }: BackboneConfig,
-  index: number,
-): number {
+function dropRate({ dropPath, dropPathDepth, depth }: BackboneConfig, index: number): number {
   if (dropPathDepth === "uniform") return dropPath;
   return depth > 1 ? (dropPath * index) / (depth - 1) : 0;
 }

@@ -1,4 +1,12 @@
-import { Gelu, type Generator, fill_, Linear, Module, type Tensor, uninitialised } from "@odis/torch";
+import {
+  Gelu,
+  type Generator,
+  fill_,
+  Linear,
+  Module,
+  type Tensor,
+  uninitialised,
+} from "@odis/torch";
 
 /** Two linear layers with a GELU between: timm's `Mlp`. */
 export class Mlp extends Module {

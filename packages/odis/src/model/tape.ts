@@ -44,6 +44,11 @@ export class Tape {
     return output;
   }
 
+  /** A tensor that a segment reads beside its input. */
+  keep(tensor: Tensor | undefined): void {
+    if (tensor) this.scope.claim(tensor);
+  }
+
   /** Carries the outputs' gradients to all weights and to the first segments' inputs. */
   unwind(): void {
     for (let last = this.segments.pop(); last; last = this.segments.pop()) {

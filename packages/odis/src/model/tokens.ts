@@ -97,6 +97,9 @@ export class TokenLayout {
     const N = visible.dims(3)[2];
     const summary = cat([trues(cls, 1), trues(cls, O).logicalNot(), trues(cls, N)], 2);
     const patches = cat([trues(N, cls), visible.transpose(1, 2), trues(N, N)], 2);
-    return { allowed: cat(this.cls ? [summary, objects, patches] : [objects, patches], 1), firstRow: 0 };
+    return {
+      allowed: cat(this.cls ? [summary, objects, patches] : [objects, patches], 1),
+      firstRow: 0,
+    };
   }
 }

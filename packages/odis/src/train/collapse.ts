@@ -5,10 +5,7 @@ const WINDOW = 100;
 /** Share of a run, and steps at least, in which nothing is concluded: every run begins uniform. */
 const GRACE = { share: 0.05, steps: 200 };
 
-type Signs = Pick<
-  MetricsRow,
-  "step" | "teacherEntropy" | "marginalEntropy" | "similarityImages"
->;
+type Signs = Pick<MetricsRow, "step" | "teacherEntropy" | "marginalEntropy" | "similarityImages">;
 
 /**
  * Watches for the ways in which self-distillation is known to fail: all targets uniform (teacher

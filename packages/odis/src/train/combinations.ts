@@ -38,7 +38,8 @@ const rules: readonly Rule[] = [
       `loss.objectWeight: got ${loss.objectWeight}, but model.tokens "cls" has no [OBJ]; wanted 0, loss.objectFrom "pooled", or model.tokens "obj" or "cls+obj"`,
   },
   {
-    broken: ({ model, views }) => model.tokens === "obj" && views.object.crop === "off" && model.objectAttention === "open",
+    broken: ({ model, views }) =>
+      model.tokens === "obj" && views.object.crop === "off" && model.objectAttention === "open",
     say: () =>
       'model.objectAttention: got "open" with views.object.crop "off": objects would change nothing; wanted another of the two, or recipe ibot',
   },
@@ -68,7 +69,8 @@ const rules: readonly Rule[] = [
   },
   {
     broken: ({ views, loss }) =>
-      loss.patchWeight > 0 && Math.max(...views.hidden.ratio) + Math.max(...views.hidden.variance) === 0,
+      loss.patchWeight > 0 &&
+      Math.max(...views.hidden.ratio) + Math.max(...views.hidden.variance) === 0,
     say: ({ loss }) =>
       `loss.patchWeight: got ${loss.patchWeight}, but views.hidden.ratio hides no patch; wanted a ratio above 0, or loss.patchWeight 0`,
   },

@@ -48,7 +48,6 @@ export const defaultOrigins: Readonly<Record<string, Origin>> = {
   "views.object.overlap": ours,
   "views.visible": ours,
   "views.visible.margin": { kind: "lineage", where: "training job" },
-  "views.masks": ours,
   "views.hidden": iBot,
   "views.hidden.aspect": beit,
   "views.hidden.shape": beit,

@@ -14,7 +14,10 @@ export function parameterGroups(
   const scaleOf = (name: string): number =>
     optim.layerDecay ** (model.depth + 1 - layerOf(name, model.depth)) *
     (name.includes("patch_embed") ? optim.patchLr : 1);
-  const groups = new Map<string, { decay: boolean; lrScale: number; parameters: NamedParameter[] }>();
+  const groups = new Map<
+    string,
+    { decay: boolean; lrScale: number; parameters: NamedParameter[] }
+  >();
   for (const parameter of parameters.filter(([, weight]) => weight.requiresGrad)) {
     const [decay, lrScale] = [!exempt(parameter), scaleOf(parameter[0])];
     const key = `${decay} ${lrScale}`;

@@ -98,7 +98,18 @@ function termsOf({ terms, similarities, ...report }: ReturnType<typeof trainStep
     similarityViews: similarities.views,
     similarityObjects: similarities.objects,
   };
-  return { loss, cls, object, patch, koleo, teacherEntropy, marginalEntropy, kl, ...alike, gradNorm };
+  return {
+    loss,
+    cls,
+    object,
+    patch,
+    koleo,
+    teacherEntropy,
+    marginalEntropy,
+    kl,
+    ...alike,
+    gradNorm,
+  };
 }
 
 function scheduled({

@@ -20,7 +20,10 @@ export interface Pairs {
   readonly object: Float32Array;
 }
 
-export function pairsOf({ recipe }: TrainState, { global, local, size: B, objects: O }: Batch): Pairs {
+export function pairsOf(
+  { recipe }: TrainState,
+  { global, local, size: B, objects: O }: Batch,
+): Pairs {
   const [G, S] = [global.views, global.views + local.views];
   const { pairMean } = recipe.loss;
   const everywhere = new Uint8Array(S * B).fill(1);

@@ -48,7 +48,7 @@ function imagesOf(batch: Batch, from: number, size: number): Batch {
       ...local,
       pixels: cut(local.pixels, local.views),
       present: cut(local.present, local.views),
-      visible: local.visible && cut(local.visible, local.views),
+      ...(local.visible && { visible: cut(local.visible, local.views) }),
     },
   };
 }

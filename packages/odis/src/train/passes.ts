@@ -65,13 +65,17 @@ function run(
   const restricted = layout.objects > 0 ? visible : undefined;
   const options = { visible: restricted, hidden, dropPath, tape };
   if (objectFrom === "token" && !allPatches)
-    return { features: split(network.forward(images, { ...options, rows: rows.index }), rows), patches: undefined };
+    return {
+      features: split(network.forward(images, { ...options, rows: rows.index }), rows),
+      patches: undefined,
+    };
 
   const tokens = network.forward(images, options); // [V * B, T, D]
   const patches = layout.patchesOf(tokens); // [V * B, N, D]
   const features = split(flatRows(tokens, rows.index), rows);
   return {
-    features: objectFrom === "pooled" ? { ...features, object: pool(patches, visible, objects) } : features,
+    features:
+      objectFrom === "pooled" ? { ...features, object: pool(patches, visible, objects) } : features,
     patches: allPatches ? patches.flatten(0, 1) : undefined,
   };
 }

@@ -70,7 +70,8 @@ export const recipes = {
     ],
   },
   ibot: {
-    summary: "[CLS] and hidden patches, whole images (Zhou et al. 2022); with masks at inference: iBOT+Masks",
+    summary:
+      "[CLS] and hidden patches, whole images (Zhou et al. 2022); with masks at inference: iBOT+Masks",
     family: "ibot",
     layers: [
       {
@@ -105,7 +106,8 @@ export const recipes = {
     ],
   },
   "odis-pool": {
-    summary: "baseline that fails in the paper: patch features averaged in the mask instead of [OBJ]",
+    summary:
+      "baseline that fails in the paper: patch features averaged in the mask instead of [OBJ]",
     family: "ibot",
     layers: [{ origin: origins.odis, values: { model: clsOnly, loss: { objectFrom: "pooled" } } }],
   },
@@ -260,7 +262,11 @@ const sizes = {
       },
     },
     // What was not published for ViT-g is ViT-B's.
-    { origin: origins.ibotB, family: ["dino", "ibot"], values: { ...stable, views: { ...closerCrops, locals: { ...closerCrops.locals, size: 98 } } } },
+    {
+      origin: origins.ibotB,
+      family: ["dino", "ibot"],
+      values: { ...stable, views: { ...closerCrops, locals: { ...closerCrops.locals, size: 98 } } },
+    },
     {
       origin: origins.dinov2Long,
       family: ["dinov2"],

@@ -33,7 +33,8 @@ export function similarities(
       G > 1 ? first.mul(unit.select(0, 1)).sum(-1).toFloat32() : undefined, // [B * O]
     ] as const;
   });
-  const there = (view: number, row: number): boolean => !present || present[view * rows + row] === 1;
+  const there = (view: number, row: number): boolean =>
+    !present || present[view * rows + row] === 1;
   const images = new Mean();
   const objects = new Mean();
   const views = new Mean();

@@ -49,8 +49,7 @@ export function createState(recipe: Recipe, device = "cpu"): TrainState {
   const generator = new Generator(recipe.seed);
   const student = buildNetwork(recipe, "student").init(generator).requiresGrad_(true);
   const lastLayers = student.heads.flatMap((head) => head.lastLayers);
-  if (recipe.head.normLastLayer)
-    for (const layer of lastLayers) layer.weightG.requiresGrad_(false);
+  if (recipe.head.normLastLayer) for (const layer of lastLayers) layer.weightG.requiresGrad_(false);
   const teacher = buildNetwork(recipe, "teacher").requiresGrad_(false);
   copyWeights(student, teacher);
   student.to(device);

@@ -81,7 +81,13 @@ export function trainStep(state: TrainState, batch: Batch, knobs: Knobs): StepRe
   follow_(slow, fast, knobs.teacherMomentum);
 
   const { similarities } = targets;
-  return { terms, gradient, gradientNorms, similarities, ...summaryStatistics(state, targets, pairs, terms) };
+  return {
+    terms,
+    gradient,
+    gradientNorms,
+    similarities,
+    ...summaryStatistics(state, targets, pairs, terms),
+  };
 }
 
 /** Limits the gradients; their norms before that, in the order of the student's weights. */
@@ -93,7 +99,9 @@ function clip({ student, recipe }: TrainState): readonly (number | undefined)[] 
     clipScope === "module"
       ? [backbone, ...heads].map((module) => module.parameters())
       : [student.parameters()];
-  return lists.flatMap((list) => clipGradients(list, limit, clipScope === "each" ? "each" : "global"));
+  return lists.flatMap((list) =>
+    clipGradients(list, limit, clipScope === "each" ? "each" : "global"),
+  );
 }
 
 /** Entropies of the summaries' targets; those of single rows weighted as their loss weights pairs. */
@@ -105,7 +113,8 @@ function summaryStatistics(
 ): Pick<StepReport, "teacherEntropy" | "marginalEntropy" | "kl"> {
   const kind = whole.object ? "object" : "cls";
   const probabilities = whole[kind];
-  if (!probabilities) return { teacherEntropy: Number.NaN, marginalEntropy: Number.NaN, kl: Number.NaN };
+  if (!probabilities)
+    return { teacherEntropy: Number.NaN, marginalEntropy: Number.NaN, kl: Number.NaN };
   return noGrad(() => {
     const rows = entropy(probabilities).flatten().toNumbers(); // [G * B * O]
     const teacherEntropy = pairs[kind].reduce(

@@ -105,7 +105,10 @@ function sharpened(
   const balance = (some: Tensor): Tensor => sinkhorn(some, temperature, loss.sinkhornIterations);
   if (!present || present.every((bit) => bit === 1)) return balance(rows).reshape(logits.shape);
   // Absent objects all look alike: balanced with the others they would claim prototypes for nothing.
-  const there = BigInt64Array.from([...present.keys()].filter((row) => present[row]), BigInt);
+  const there = BigInt64Array.from(
+    [...present.keys()].filter((row) => present[row]),
+    BigInt,
+  );
   const none = zeros(rows.shape, { device: rows.device });
   if (there.length === 0) return none.reshape(logits.shape);
   const index = fromBuffer(there, [there.length]).to({ device: rows.device });
@@ -118,9 +121,12 @@ function sharpened(
  */
 function patchMean({ teacher }: TrainState, reads: readonly Read[], hidden: Tensor): Tensor {
   const head = teacher.headOf("patch");
-  const all = reads.flatMap(({ patches }) =>
-    patches ? head.embed(patches).mean([0], true) : [], // [1, bottleneck]
+  const all = reads.flatMap(
+    ({ patches }) => (patches ? head.embed(patches).mean([0], true) : []), // [1, bottleneck]
   );
   if (all.length === 0) return hidden.mean([0]);
-  return head.prototypesOf("patch").forward(cat(all, 0).mean([0], true)).squeeze(0);
+  return head
+    .prototypesOf("patch")
+    .forward(cat(all, 0).mean([0], true))
+    .squeeze(0);
 }

@@ -69,7 +69,8 @@ export function upload(
     );
     return {
       images: normalise(pixels, [V * B, 3, size, size], device),
-      visible: visible && (layout.objects > 0 || pooled) ? bools(visible, [V * B, O, N]) : undefined,
+      visible:
+        visible && (layout.objects > 0 || pooled) ? bools(visible, [V * B, O, N]) : undefined,
       objects: O,
       hidden: hidden && bools(hidden, [V * B, N]),
       rows: {
@@ -87,7 +88,10 @@ export function upload(
   return {
     images: B,
     global: views(global, places.length > 0 ? guessed : undefined, places),
-    local: local.views > 0 && (kinds.includes("cls") || kinds.includes("object")) ? views(local) : undefined,
+    local:
+      local.views > 0 && (kinds.includes("cls") || kinds.includes("object"))
+        ? views(local)
+        : undefined,
     hiddenRows: hidden,
   };
 }

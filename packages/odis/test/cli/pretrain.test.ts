@@ -67,7 +67,7 @@ describe("odis pretrain", () => {
     );
     expect(stderr).toMatch(/^step 1\/80  epoch 0  loss .* images\/s  data wait \d+ %/);
     expect(readRunConfig(join(folder, "plain"))).toMatchObject({
-      recipe: { name: "odis", seed: 5, model: { dim: 16 }, optim: { batch: 4, steps: 80 } },
+      recipe: { name: "odis vit-s", seed: 5, model: { dim: 16 }, optim: { batch: 4, steps: 80 } },
     });
     const rows = readFileSync(join(folder, "plain", "metrics.jsonl"), "utf8")
       .trim()

@@ -69,7 +69,7 @@ describe("a command line that cannot be understood", () => {
     ],
     [
       ["pretrain", ...data, "--model", "vit-xs"],
-      "odis pretrain: --model vit-xs: got vit-xs, wanted one of vit-mini, vit-ti, vit-s, vit-b, vit-l. Did you mean vit-s?",
+      "odis pretrain: --model vit-xs: got vit-xs, wanted one of vit-mini, vit-ti, vit-s, vit-b, vit-l, vit-g. Did you mean vit-s?",
     ],
     [
       ["pretrain", ...data, "--config", "nothing.json"],

@@ -54,7 +54,7 @@ class Call {
     const K = this.read(`${key}_after`).shape.at(-1)!;
     return Array.from({ length: slots }, (_, slot) => {
       const center = new Center(K, 0.9, "cpu");
-      const from = before.shape[0]! === K ? 0 : slot * K;
+      const from = before.shape.at(0) === K ? 0 : slot * K;
       center.value.copy_(before.narrow(0, from, K));
       return center;
     });

@@ -15,8 +15,10 @@ const tokens = (): Tensor =>
 
 /** Which images keep their branch under this seed. */
 function kept(seed: number, keep: number): boolean[] {
-  const sum = addBranch(zeros([B, 1, 1]), { keep, rule, generator: new Generator(seed) }, (images) =>
-    images.add(1),
+  const sum = addBranch(
+    zeros([B, 1, 1]),
+    { keep, rule, generator: new Generator(seed) },
+    (images) => images.add(1),
   );
   return sum.toNumbers().map((value) => value > 0);
 }
@@ -26,7 +28,9 @@ describe("stochastic depth", () => {
     const keep = 0.5;
     for (const seed of [1, 2, 3, 4]) {
       const x = tokens().requiresGrad_();
-      const sum = addBranch(x, { keep, rule, generator: new Generator(seed) }, (images) => images.mul(2));
+      const sum = addBranch(x, { keep, rule, generator: new Generator(seed) }, (images) =>
+        images.mul(2),
+      );
       sum.sum().backward();
       const factors = kept(seed, keep).map((stays) => (stays ? 1 + 2 / keep : 1));
       const wanted = x.detach().mul(tensor(factors, [B, 1, 1]));

@@ -37,24 +37,23 @@ describe("head against the published iBOTHead and the lineage's three-way head",
           weight.copy_(tensor(reference.floats(`${name}/weights/head.${key}`), weight.shape)),
         );
       head.requiresGrad_(true);
-      if (norm_last_layer)
-        for (const layer of head.lastLayers) layer.weightG.requiresGrad_(false);
+      if (norm_last_layer) for (const layer of head.lastLayers) layer.weightG.requiresGrad_(false);
 
       const read = (key: string): Tensor =>
         tensor(reference.floats(`${name}/${key}`), reference.shape(`${name}/${key}`));
       const tokens = read("in_3d").requiresGrad_(true); // [B, T, 48]: summaries and patches
       const rows = read("in_2d").requiresGrad_(true);
       const [B, T] = tokens.dims(3);
-      const summaries = "out_obj" in outputs ? 2 : 1;
+      const objects = outputs["out_obj"]?.[1] ?? 0;
       const project = (from: number, count: number, kind: TokenKind): Tensor => {
         const some = tokens.narrow(1, from, count);
         return head.forward(some.flatten(0, 1), kind).reshape([B, count, -1]);
       };
       const made: Record<string, Tensor> = {
         out_cls: project(0, 1, "cls").squeeze(1),
-        out_patch: project(summaries, T - summaries, "patch"),
+        out_patch: project(1 + objects, T - 1 - objects, "patch"),
         out_2d: head.forward(cat([rows], 0), "cls"),
-        ...("out_obj" in outputs && { out_obj: project(1, 1, "object") }),
+        ...(objects > 0 && { out_obj: project(1, objects, "object") }),
       };
       let loss = tensor([0], []);
       for (const key of Object.keys(outputs)) {

@@ -21,7 +21,9 @@ describe("layers against DINOv2's", () => {
         [...reference.names(`${name}/weights/`)].toSorted(),
       );
       for (const [path, weight] of weights)
-        noGrad(() => weight.copy_(tensor(reference.floats(`${name}/weights/${path}`), weight.shape)));
+        noGrad(() =>
+          weight.copy_(tensor(reference.floats(`${name}/weights/${path}`), weight.shape)),
+        );
       layer.requiresGrad_(true);
       const read = (key: string): Tensor =>
         tensor(reference.floats(`${name}/${key}`), reference.shape(`${name}/${key}`));

@@ -26,19 +26,29 @@ describe("the watch for collapse", () => {
   });
 
   it("names uniform targets once", () => {
-    const [text, ...more] = said({ ...healthy, teacherEntropy: 0.97 * most, marginalEntropy: 0.975 * most });
-    expect(text).toMatch(/^collapse: targets are uniform, they say nothing of the image \(entropy of a target 4\.71/);
+    const [text, ...more] = said({
+      ...healthy,
+      teacherEntropy: 0.97 * most,
+      marginalEntropy: 0.975 * most,
+    });
+    expect(text).toMatch(
+      /^collapse: targets are uniform, they say nothing of the image \(entropy of a target 4\.71/,
+    );
     expect(more).toEqual([]);
   });
 
   it("names one prototype that takes everything", () => {
     const [text] = said({ ...healthy, teacherEntropy: 0.01, marginalEntropy: 0.02 });
-    expect(text).toMatch(/^collapse: one prototype takes every image .* lower loss\.centerMomentum/);
+    expect(text).toMatch(
+      /^collapse: one prototype takes every image .* lower loss\.centerMomentum/,
+    );
   });
 
   it("names features that are the same for every image", () => {
     const [text] = said({ ...healthy, similarityImages: 0.999 });
-    expect(text).toMatch(/^collapse: every image has the same features \(mean cosine of different images 0\.999/);
+    expect(text).toMatch(
+      /^collapse: every image has the same features \(mean cosine of different images 0\.999/,
+    );
   });
 
   it("says so when a run recovers", () => {

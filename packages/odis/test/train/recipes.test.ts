@@ -35,16 +35,74 @@ describe("recipes", () => {
       dropPath: model.dropPath,
     });
     // facts: section 3.2
-    const s = { lr: 5e-4, minLr: 1e-6, epochs: 800, clip: 3, freeze: 1, norm: false, warmup: 30, dropPath: 0.1 };
-    const b = { lr: 7.5e-4, minLr: 2e-6, epochs: 400, clip: 0.3, freeze: 3, norm: true, warmup: 50, dropPath: 0.1 };
-    expect(facts(resolve("ibot", "vit-s"))).toEqual({ ...s, K: 8192, scale: [0.25, 1], locals: [10, 0.05, 0.25] });
-    expect(facts(resolve("odis", "vit-s"))).toEqual({ ...s, K: 8192, scale: [0.25, 1], locals: [10, 0.05, 0.25] });
-    expect(facts(resolve("dino", "vit-s"))).toEqual({ ...s, K: 65_536, scale: [0.4, 1], locals: [10, 0.05, 0.4] });
-    expect(facts(resolve("dino", "vit-b"))).toEqual({ ...b, K: 65_536, scale: [0.25, 1], locals: [10, 0.05, 0.25] });
-    expect(facts(resolve("ibot", "vit-b"))).toEqual({ ...b, K: 8192, scale: [0.32, 1], locals: [10, 0.05, 0.32] });
-    expect(facts(resolve("ibot", "vit-l"))).toMatchObject({ lr: 5e-4, epochs: 250, scale: [0.32, 1] });
-    expect(resolve("dinov2", "vit-l").optim).toMatchObject({ batch: 2048, lr: 4e-3, layerDecay: 0.9, patchLr: 0.2 });
-    expect(resolve("odis-dinov2", "vit-g").model).toMatchObject({ dim: 1536, depth: 40, heads: 24, patch: 14, ffn: "swiglu" });
+    const s = {
+      lr: 5e-4,
+      minLr: 1e-6,
+      epochs: 800,
+      clip: 3,
+      freeze: 1,
+      norm: false,
+      warmup: 30,
+      dropPath: 0.1,
+    };
+    const b = {
+      lr: 7.5e-4,
+      minLr: 2e-6,
+      epochs: 400,
+      clip: 0.3,
+      freeze: 3,
+      norm: true,
+      warmup: 50,
+      dropPath: 0.1,
+    };
+    expect(facts(resolve("ibot", "vit-s"))).toEqual({
+      ...s,
+      K: 8192,
+      scale: [0.25, 1],
+      locals: [10, 0.05, 0.25],
+    });
+    expect(facts(resolve("odis", "vit-s"))).toEqual({
+      ...s,
+      K: 8192,
+      scale: [0.25, 1],
+      locals: [10, 0.05, 0.25],
+    });
+    expect(facts(resolve("dino", "vit-s"))).toEqual({
+      ...s,
+      K: 65_536,
+      scale: [0.4, 1],
+      locals: [10, 0.05, 0.4],
+    });
+    expect(facts(resolve("dino", "vit-b"))).toEqual({
+      ...b,
+      K: 65_536,
+      scale: [0.25, 1],
+      locals: [10, 0.05, 0.25],
+    });
+    expect(facts(resolve("ibot", "vit-b"))).toEqual({
+      ...b,
+      K: 8192,
+      scale: [0.32, 1],
+      locals: [10, 0.05, 0.32],
+    });
+    expect(facts(resolve("ibot", "vit-l"))).toMatchObject({
+      lr: 5e-4,
+      epochs: 250,
+      scale: [0.32, 1],
+    });
+    expect(resolve("dinov2", "vit-l").optim).toMatchObject({
+      batch: 2048,
+      lr: 4e-3,
+      layerDecay: 0.9,
+      patchLr: 0.2,
+    });
+    expect(resolve("odis-dinov2", "vit-g").model).toMatchObject({
+      dim: 1536,
+      depth: 40,
+      heads: 24,
+      patch: 14,
+      ffn: "swiglu",
+    });
   });
 
   it("scale DINOv2's learning rate with the root of the batch", () => {
@@ -54,7 +112,10 @@ describe("recipes", () => {
   });
 
   it("name the layer that a value was changed by", () => {
-    const { values } = explainRecipe([...recipeLayers("ibot", "vit-b"), set({ optim: { lr: 0.1 } })]);
+    const { values } = explainRecipe([
+      ...recipeLayers("ibot", "vit-b"),
+      set({ optim: { lr: 0.1 } }),
+    ]);
     const of = (path: string) => values.find((value) => value.path === path);
     expect(of("optim.lr")).toMatchObject({ value: 0.1, origin: { where: "--set" } });
     expect(of("optim.clip")!.origin.where).toContain("ViT-B/16");
@@ -75,24 +136,52 @@ describe("recipes", () => {
 
 describe("settings that exclude each other", () => {
   const cases: readonly (readonly [values: object, message: RegExp])[] = [
-    [{ model: { dim: 100 } }, /^model\.dim: got 100; wanted a multiple of model\.heads \(6\), e\.g\. 102$/],
-    [{ loss: { objectWeight: 0, patchWeight: 0 } }, /^loss: clsWeight, objectWeight and patchWeight are all 0/],
+    [
+      { model: { dim: 100 } },
+      /^model\.dim: got 100; wanted a multiple of model\.heads \(6\), e\.g\. 102$/,
+    ],
+    [
+      { loss: { objectWeight: 0, patchWeight: 0 } },
+      /^loss: clsWeight, objectWeight and patchWeight are all 0/,
+    ],
     [{ loss: { clsWeight: 1 } }, /^loss\.clsWeight: got 1, but model\.tokens "obj" has no \[CLS\]/],
-    [{ model: { tokens: "cls" } }, /^loss\.objectWeight: got 1, but model\.tokens "cls" has no \[OBJ\]/],
+    [
+      { model: { tokens: "cls" } },
+      /^loss\.objectWeight: got 1, but model\.tokens "cls" has no \[OBJ\]/,
+    ],
     [
       { model: { objectAttention: "open" }, views: { object: { crop: "off" } } },
       /^model\.objectAttention: got "open" with views\.object\.crop "off"/,
     ],
     [{ head: { patchPrototypes: 100 } }, /^head\.patchPrototypes: got 100 with head\.share "all"/],
-    [{ head: { patchBottleneck: 64, share: "mlp" } }, /^head\.patchBottleneck: got 64 with head\.share "mlp"/],
     [
-      { views: { object: { count: 2 } }, model: { tokens: "cls" }, loss: { clsWeight: 1, objectWeight: 0 } },
+      { head: { patchBottleneck: 64, share: "mlp" } },
+      /^head\.patchBottleneck: got 64 with head\.share "mlp"/,
+    ],
+    [
+      {
+        views: { object: { count: 2 } },
+        model: { tokens: "cls" },
+        loss: { clsWeight: 1, objectWeight: 0 },
+      },
       /^views\.object\.count: got 2, but model\.tokens "cls" has no \[OBJ\]/,
     ],
-    [{ views: { globals: { count: 1 }, locals: { count: 0 } } }, /^views: got 1 global and no local view/],
-    [{ views: { hidden: { ratio: [0], variance: [0] } } }, /^loss\.patchWeight: got 1, but views\.hidden\.ratio hides no patch/],
-    [{ optim: { batch: 10, accumulate: 4 } }, /^optim\.accumulate: got 4; wanted a divisor of optim\.batch \(10\)$/],
-    [{ optim: { accumulate: 4 }, loss: { koleoWeight: 0.1 } }, /^optim\.accumulate: got 4 with loss\.koleoWeight 0\.1/],
+    [
+      { views: { globals: { count: 1 }, locals: { count: 0 } } },
+      /^views: got 1 global and no local view/,
+    ],
+    [
+      { views: { hidden: { ratio: [0], variance: [0] } } },
+      /^loss\.patchWeight: got 1, but views\.hidden\.ratio hides no patch/,
+    ],
+    [
+      { optim: { batch: 10, accumulate: 4 } },
+      /^optim\.accumulate: got 4; wanted a divisor of optim\.batch \(10\)$/,
+    ],
+    [
+      { optim: { accumulate: 4 }, loss: { koleoWeight: 0.1 } },
+      /^optim\.accumulate: got 4 with loss\.koleoWeight 0\.1/,
+    ],
   ];
   for (const [values, message] of cases)
     it(`refuses ${JSON.stringify(values)}`, () => {
