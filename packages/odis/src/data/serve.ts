@@ -1,6 +1,7 @@
 import os from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { BadImageError, DataError } from "../errors.js";
+import type { SceneObject } from "../objects/object.js";
 import { Rng } from "../rng.js";
 import { type BatchShape, type ImageViews, type Slot, slotOver, viewsOfImage } from "./ring.js";
 import { type DataSource, openSource, type Sample } from "./source.js";
@@ -18,8 +19,8 @@ import {
 export type MakeImage = (sample: Sample, rng: Rng, into: ImageViews) => ImageReport;
 
 export interface ImageReport {
-  /** what the views are about, as indices into the sample's objects; may be empty */
-  readonly objects: readonly number[];
+  /** what the views are about; may be empty */
+  readonly objects: readonly SceneObject[];
   /** per global view */
   readonly tries: readonly number[];
 }

@@ -12,6 +12,12 @@ export function boxIntersection(a: Box, b: Box): number {
   return Math.max(0, width) * Math.max(0, height);
 }
 
+/** Intersection over union of two boxes, 0..1; 0 when both are empty. */
+export function boxIou(a: Box, b: Box): number {
+  const shared = boxIntersection(a, b);
+  return shared === 0 ? 0 : shared / (a.width * a.height + b.width * b.height - shared);
+}
+
 /**
  * Whether the intersection over union of two masks of one image is above a limit. Masks are drawn
  * only where boxes and areas leave the answer open.

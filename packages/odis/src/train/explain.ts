@@ -41,6 +41,7 @@ export const defaultOrigins: Readonly<Record<string, Origin>> = {
   "views.locals.scale": iBot,
   "views.locals.aspect": iBotCode,
   "views.flip": iBotCode,
+  "views.masks": ours,
   "views.object": odis,
   "views.object.minArea": ours,
   "views.object.minVisible": ours,

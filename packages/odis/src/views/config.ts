@@ -40,6 +40,36 @@ function crops(count: number, size: number, scale: readonly [number, number], le
 }
 
 /**
+ * How good the masks are that training, or an evaluation, gets to see: annotations as they are, or
+ * made worse the way a detector's are. The errors belong to the image: every epoch, every run and
+ * every seed of a recipe meets the same ones. Read by `degradeObjects`.
+ */
+export const maskConfig = z
+  .strictObject({
+    /** `truth`: as annotated; `box`: each mask filled up to its box; `none`: no objects at all */
+    kind: z.enum(["truth", "box", "none"]).default("truth"),
+    /** Boxes are moved and scaled until they overlap with the true ones that much. */
+    iou: number(0.1, 1, "a box's intersection over union with the true box").default(1),
+    missing: chance("an object being overlooked").default(0),
+    /** Boxes where nothing was annotated; they have no label. */
+    false: number(0, 100, "the expected number of false boxes in an image").default(0),
+    /** Another seed makes other mistakes of the same kind. */
+    seed: whole(0, Number.MAX_SAFE_INTEGER, "which mistakes are made").default(0),
+  })
+  .readonly()
+  .refine(({ kind, iou }) => kind === "box" || iou === 1, {
+    error: 'wanted 1 unless views.masks.kind is "box": only boxes can be moved',
+    path: ["iou"],
+  })
+  .refine(({ kind, missing, false: spurious }) => kind !== "none" || missing + spurious === 0, {
+    error: 'wanted another kind with views.masks.missing or .false: "none" leaves no objects',
+    path: ["kind"],
+  })
+  .prefault({});
+
+export type MaskConfig = z.output<typeof maskConfig>;
+
+/**
  * How an image becomes views. Defaults are the method's published values; where the paper is
  * silent they are iBOT's, which it builds on. Read by {@link makeViews}.
  */
@@ -65,6 +95,7 @@ export const viewConfig = z
       .prefault({}),
     /** Chance of mirroring a view left to right. */
     flip: chance("mirroring a view").default(0.5),
+    masks: maskConfig,
     object: z
       .strictObject({
         /** `area`: by mask area, `uniform`: equal chances, `largest`: always the largest */

@@ -1,7 +1,9 @@
 import type { Sample } from "../data/sample.js";
+import type { SceneObject } from "../objects/object.js";
 import type { Rng } from "../rng.js";
 import type { ViewConfig } from "./config.js";
 import { hidePatches } from "./hidden.js";
+import { degradeObjects } from "./masks.js";
 import { drawCrops } from "./object-crop.js";
 import { changeColors } from "./photometric.js";
 import { type Geometry, resampleBicubic } from "./resample.js";
@@ -57,8 +59,8 @@ export function newViewSlots({ globals, locals, object }: ViewConfig, patch: num
 
 /** What was drawn, for the batch, the run's statistics and the explorer. */
 export interface ViewReport {
-  /** What the views are about: indices into the sample's objects, at most O, maybe none. */
-  readonly objects: readonly number[];
+  /** What the views are about, with the masks that they were made with: at most O, maybe none. */
+  readonly objects: readonly SceneObject[];
   /** Per global view: crops drawn, the one that stayed included. */
   readonly tries: readonly number[];
   readonly global: readonly Geometry[];
@@ -81,7 +83,8 @@ export function makeViews(
   into: ViewSlots,
 ): ViewReport {
   checkSlots(config, patch, into);
-  const { objects, global, local } = drawCrops(sample, config, patch, rng, into);
+  const seen = degradeObjects(sample, config.masks);
+  const { objects, global, local } = drawCrops(seen, config, patch, rng, into);
 
   for (const [index, { geometry }] of global.entries()) {
     const { pixels } = into.global[index]!;
@@ -97,7 +100,7 @@ export function makeViews(
   for (const { hidden } of into.global) hidePatches(config.hidden, side, side, rng, hidden);
 
   return {
-    objects,
+    objects: objects.map((index) => seen.objects[index]!),
     tries: global.map(({ tries }) => tries),
     global: global.map(({ geometry }) => geometry),
     local: local.map(({ geometry }) => geometry),

@@ -22,6 +22,7 @@ describe("the configuration of views", () => {
         aware: false,
       },
       flip: 0.5,
+      masks: { kind: "truth", iou: 1, missing: 0, false: 0, seed: 0 },
       object: {
         choose: "area",
         count: 1,
@@ -81,6 +82,14 @@ describe("the configuration of views", () => {
     [
       { object: { crop: "lineage", count: 2 } },
       "object.count: wanted 1 with views.object.crop lineage, which knows one object",
+    ],
+    [
+      { masks: { iou: 0.5 } },
+      'masks.iou: wanted 1 unless views.masks.kind is "box": only boxes can be moved',
+    ],
+    [
+      { masks: { kind: "none", false: 2 } },
+      'masks.kind: wanted another kind with views.masks.missing or .false: "none" leaves no objects',
     ],
     [{ hidden: { ratio: [0.3] } }, "hidden.variance: wanted as many variances as ratios"],
     [

@@ -43,7 +43,7 @@ function views(sample: Sample, settings: ViewConfig, seed: number) {
   const report = makeViews(sample, settings, PATCH, new Rng("test", seed), into);
   // What most tests ask about: the first object.
   const present = into.global.map((slot) => slot.present[0] === 1);
-  return { ...into, report: { ...report, object: report.objects[0] ?? -1, present } };
+  return { ...into, report: { ...report, object: report.objects[0]?.id ?? -1, present } };
 }
 
 /** White objects on black, so that pixels tell where the mask should be. */
@@ -347,6 +347,7 @@ test("every leaf of the configuration is read by the code", () => {
   const settings = structuredClone(
     config({
       locals: { count: 2, size: 16, masked: true },
+      masks: { kind: "box", iou: 0.8, missing: 0.1, false: 1 },
       object: { count: 2 },
       color: { jitter: { p: 1 }, blur: { p: [1, 1, 1] } },
       visible: { rule: "lineage" },
@@ -357,7 +358,7 @@ test("every leaf of the configuration is read by the code", () => {
       isGroup(child) ? leaves(child, `${path}.${key}`) : [`${path}.${key}`],
     );
   const unread = new Set(leaves(settings, "views"));
-  expect(unread.size).toBe(34);
+  expect(unread.size).toBe(39);
   const watch = <T extends object>(group: T, path: string): T =>
     new Proxy(group, {
       get(target, key) {

@@ -42,7 +42,7 @@ ${locals.length > 0 && html`<figure><div class="locals">${locals}</div><figcapti
 async function original(sample: Sample, report: ViewReport): Promise<Html> {
   const { width, height } = sample;
   const picture = await shrunk(sample, 320);
-  const object = sample.objects[report.objects[0]!];
+  const [object] = report.objects;
   // Outlined on a coarser grid where the image is large: the path would be larger than the picture.
   const step = Math.max(1, Math.ceil(Math.max(width, height) / 160));
   const [columns, rows] = [Math.ceil(width / step), Math.ceil(height / step)];
