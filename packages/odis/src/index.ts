@@ -19,8 +19,10 @@ export {
   RunError,
 } from "./errors.js";
 export { type Evaluation, type Measurement } from "./evaluate/evaluate.js";
+export { type Difference, type Estimate, pairedDifference } from "./evaluate/interval.js";
+export type { Outcome } from "./evaluate/outcome.js";
 export { writeReport } from "./evaluate/report.js";
-export { evaluateRun } from "./evaluate/run.js";
+export { evaluateRun, readEvaluation, readRunOutcomes } from "./evaluate/run.js";
 export { load, type LoadOptions, type Teacher } from "./evaluate/teacher.js";
 export type { Box, SceneObject } from "./objects/object.js";
 export { pretrain, type PretrainOptions, type PretrainResult } from "./run/pretrain.js";

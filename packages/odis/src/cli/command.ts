@@ -146,6 +146,23 @@ export function choice<const C extends string, const S extends Spec<C>>(
   );
 }
 
+/** Some of a few words, with commas between them or given several times: `--suite knn,linear`. */
+export function choices<const C extends string>(
+  known: readonly C[],
+  spec: { readonly help: string; readonly default: readonly C[] },
+) {
+  const one = choice(known, { help: spec.help });
+  return option<readonly C[], typeof spec>(
+    spec,
+    "NAMES",
+    (given) => {
+      const parsed = given.split(",").map((name) => one.parse(name));
+      return parsed.find((name) => name instanceof Wanted) ?? (parsed as C[]);
+    },
+    { repeats: true, choices: known },
+  );
+}
+
 /** A text that may be given several times, or several at once: `--set a=1 --set b=2 c=3`. */
 export function list(spec: { readonly help: string; readonly placeholder: string }) {
   return option<readonly string[], typeof spec & { readonly default: readonly string[] }>(
@@ -267,6 +284,7 @@ function help({ help: meaning, choices, required }: CliOption<unknown>): string 
 
 /** Commander prints defaults as JSON; an empty list says nothing to a reader. */
 function shownDefault({ fallback }: CliOption<unknown>): string | undefined {
+  if (Array.isArray(fallback) && fallback.length > 0) return fallback.join(",");
   return typeof fallback === "string" || typeof fallback === "number"
     ? String(fallback)
     : undefined;

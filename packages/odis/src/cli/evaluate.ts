@@ -1,13 +1,16 @@
-import { choice, command, integer, number, path, positional, text } from "./command.js";
+import { choice, choices, command, integer, number, path, positional, text } from "./command.js";
 
 export const evaluateCommand = command({
   name: "evaluate",
-  summary:
-    "Measure a run's features by weighted k-NN against raw pixels and the untrained network.",
+  summary: "Measure a run's frozen features against raw pixels and the untrained network.",
   examples: [
     [
       "odis evaluate runs/first --test coco:data/scenes/test",
       "the run's own data votes, other data is classified",
+    ],
+    [
+      "odis evaluate runs/first --test coco:data/scenes/test --mode mask,none,crop,blackout",
+      "four ways to ask for an object",
     ],
     ["odis evaluate runs/first", "without other data: a fifth of the run's images is held out"],
   ],
@@ -24,6 +27,21 @@ export const evaluateCommand = command({
       placeholder: "KIND:PLACE",
     }),
     test: text({ help: "data set whose objects are classified", placeholder: "KIND:PLACE" }),
+    suite: choices(["knn"], {
+      help: "what is measured",
+      default: ["knn"],
+    }),
+    mode: choices(["mask", "none", "crop", "blackout"], {
+      help: "how the network is asked for an object",
+      default: ["mask", "none"],
+    }),
+    feature: choice(["token", "pooled"], {
+      help: "what an object's feature is: the summary token, or the mean of patch tokens (default: what it was trained for)",
+    }),
+    baselines: choice(["yes", "no"], {
+      help: "whether raw pixels and the untrained network are measured, too",
+      default: "yes",
+    }),
     k: integer({ help: "neighbours that vote, in the table", default: 20, min: 1 }),
     size: integer({
       help: "side of the network's input, pixels (default: as in training)",
@@ -44,7 +62,7 @@ export const evaluateCommand = command({
     device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
     threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
   },
-  async run({ run, train, test, k, threads, ...options }, io) {
+  async run({ run, train, test, suite, mode, baselines, k, threads, ...options }, io) {
     const [{ parseDataSpec }, { dataOf }, { readRunConfig }, { ConfigError }] = await Promise.all([
       import("../data/source.js"),
       import("../evaluate/load.js"),
@@ -60,7 +78,7 @@ export const evaluateCommand = command({
     const [{ setThreads }, { defaultK }, { evaluateRun }, { writeReport }, { formatTable }] =
       await Promise.all([
         import("@odis/torch"),
-        import("../evaluate/evaluate.js"),
+        import("../evaluate/options.js"),
         import("../evaluate/run.js"),
         import("../evaluate/report.js"),
         import("../evaluate/table.js"),
@@ -69,6 +87,9 @@ export const evaluateCommand = command({
     const evaluation = await evaluateRun(run, {
       ...options,
       data,
+      suites: suite,
+      modes: mode,
+      baselines: baselines === "yes",
       k: [k, ...defaultK.filter((other) => other !== k)],
       onProgress: (part, done, of) => {
         if (io.stderr.isTTY && (done % 20 === 0 || done === of))

@@ -24,11 +24,7 @@ const neighbourCount = 6;
  *
  * @param seed the same seed chooses the same queries
  */
-export function neighbourExamples(
-  bank: FeatureSet,
-  queries: FeatureSet,
-  seed: number,
-): readonly Example[] {
+export function neighbourExamples(bank: FeatureSet, queries: FeatureSet, seed: number): Example[] {
   const rows = spreadRows(queries, new Rng("examples", seed));
   const chosen = pick(queries, rows);
   const { k, rows: found, similarities } = nearest(bank, chosen, neighbourCount);

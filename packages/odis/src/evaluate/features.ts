@@ -1,7 +1,7 @@
-import { cat, fromBuffer, noGrad, type Tensor, tidy } from "@odis/torch";
+import { fromBuffer, noGrad, type Tensor, tidy } from "@odis/torch";
 import type { DataSource } from "../data/source.js";
 import type { Network } from "../model/network.js";
-import { normalise } from "../model/pixels.js";
+import type { TokenLayout } from "../model/tokens.js";
 import type { FramedImage } from "./frame.js";
 import {
   type Extractor,
@@ -11,156 +11,166 @@ import {
   type Gathered,
   type Item,
 } from "./gather.js";
-
-/**
- * `mask`: one pass per object, [OBJ] sees the object's patches. `none`: one pass per image, [OBJ]
- * sees everything, and each object gets its image's feature (method: inference).
- */
-export type MaskMode = "mask" | "none";
+import type { InferenceMode } from "./modes.js";
+import {
+  type FeatureKind,
+  forwardRows,
+  inferenceLayout,
+  Passes,
+  type PassReader,
+  type PassRow,
+} from "./passes.js";
 
 /** A feature per row, with its class and its origin. */
-export interface FeatureSet {
-  /** [n, width], after the final norm, not normalised to unit length */
-  readonly features: Float32Array;
-  readonly width: number;
+export interface FeatureSet extends FeatureRows {
   /** [n] */
   readonly labels: Int32Array;
   readonly items: readonly Item[];
 }
 
-/** Tokens in one forward pass at most: keeps the activations of a ViT-S within some 200 MB. */
-const tokensAtOnce = 16_384;
+export interface NetworkFeatureOptions {
+  readonly mode: InferenceMode;
+  /** side of the network's input, pixels */
+  readonly size: number;
+  /** default `token` */
+  readonly kind?: FeatureKind | undefined;
+  /** summaries of how many of the last blocks stand side by side, oldest first; default 1 */
+  readonly blocks?: number | undefined;
+  /** whether the mean of the last block's patch tokens follows them */
+  readonly average?: boolean | undefined;
+  /** rows in one forward pass; only time and memory depend on it */
+  readonly rows?: number | undefined;
+  /** read the same passes */
+  readonly readers?: readonly PassReader[] | undefined;
+}
 
-/** The [OBJ] token's feature, after the final norm, of every object pushed. */
-export class TokenExtractor implements Extractor {
-  private readonly done: Float32Array[] = [];
-  private readonly repeats: number[] = [];
-  private waiting: { readonly pixels: Uint8Array; readonly visible: Uint8Array | undefined }[] = [];
-  private readonly rowsAtOnce: number;
+/** A network's features of every object pushed, after the final norm. */
+export class NetworkFeatures implements Extractor {
+  private readonly reader: FeatureReader;
+  private readonly passes: Passes;
 
-  /** @param rows in one forward pass; only time and memory depend on it */
+  constructor(network: Network, options: NetworkFeatureOptions) {
+    const { mode, size, kind = "token", blocks = 1, average = false, readers = [] } = options;
+    this.reader = new FeatureReader(network, kind, blocks, average);
+    this.passes = new Passes(network, mode, kind, size, [this.reader, ...readers], options.rows);
+  }
+
+  push(image: FramedImage): void {
+    this.passes.push(image);
+  }
+
+  finish(): void {
+    this.passes.finish();
+  }
+
+  rows(): FeatureRows {
+    return this.reader.rows();
+  }
+}
+
+class FeatureReader implements PassReader {
+  private done: Float32Array[] = [];
+  private readonly layout: TokenLayout;
+  private readonly width: number;
+
   constructor(
-    private readonly network: Network,
-    private readonly mode: MaskMode,
-    private readonly size: number,
-    rows?: number,
+    network: Network,
+    private readonly kind: FeatureKind,
+    readonly blocks: number,
+    private readonly average: boolean,
   ) {
-    const { config, layout } = network.backbone;
-    const tokens = (size / config.patch) ** 2 + layout.special;
-    this.rowsAtOnce = rows ?? Math.max(1, Math.min(256, Math.floor(tokensAtOnce / tokens)));
+    const { config } = network.backbone;
+    this.layout = inferenceLayout(network);
+    this.width = (Math.min(blocks, config.depth) + Number(average)) * config.dim;
   }
 
-  push({ pixels, objects }: FramedImage): void {
-    // Patches look at [OBJ], too, so objects of one image cannot share a pass: each has its own row.
-    if (this.mode === "mask") for (const { visible } of objects) this.add(pixels, 1, visible);
-    else this.add(pixels, objects.length);
+  read(tokens: readonly Tensor[], rows: readonly PassRow[]): void {
+    const read = tokens.map((block) => summaries(this.layout, block, this.kind, rows));
+    if (this.average) read.push(summaries(this.layout, tokens.at(-1)!, "pooled", rows));
+    const [outputs, dim] = read[0]!.dims(2);
+    const block = new Float32Array(outputs * this.width);
+    for (const [part, values] of read.map((tensor) => tensor.toFloat32()).entries())
+      for (let row = 0; row < outputs; row += 1)
+        block.set(values.subarray(row * dim, (row + 1) * dim), row * this.width + part * dim);
+    this.done.push(block);
   }
 
-  finish(): FeatureRows {
-    this.run();
-    const width = this.network.backbone.config.dim;
-    const total = this.repeats.reduce((sum, times) => sum + times, 0);
-    const features = new Float32Array(total * width);
-    let to = 0;
-    let row = 0;
-    for (const block of this.done)
-      for (let from = 0; from < block.length; from += width, row += 1)
-        for (let i = 0; i < this.repeats[row]!; i += 1, to += width)
-          features.set(block.subarray(from, from + width), to);
-    return { features, width };
+  rows(): FeatureRows {
+    if (this.done.length !== 1) {
+      const joined = new Float32Array(this.done.reduce((sum, { length }) => sum + length, 0));
+      let to = 0;
+      for (const block of this.done) {
+        joined.set(block, to);
+        to += block.length;
+      }
+      this.done = [joined]; // asked for again by every suite
+    }
+    return { features: this.done[0]!, width: this.width };
   }
+}
 
-  private add(pixels: Uint8Array, times: number, visible?: Uint8Array): void {
-    this.waiting.push({ pixels, visible });
-    this.repeats.push(times);
-    if (this.waiting.length === this.rowsAtOnce) this.run();
-  }
+/** Index of the token that stands for the object or image: the first [OBJ], else [CLS]. */
+export function summaryRow({ objects, firstObject }: TokenLayout): number {
+  return objects > 0 ? firstObject : 0;
+}
 
-  private run(): void {
-    if (this.waiting.length === 0) return;
-    const rows = this.waiting;
-    this.waiting = [];
-    this.done.push(
-      objectTokens(
-        this.network,
-        this.size,
-        rows.map(({ pixels }) => pixels),
-        this.mode === "mask" ? rows.map(({ visible }) => visible!) : undefined,
-      ),
-    );
+/** [rows, T, D] -> [outputs, D]: one feature for each output of each row, in order. */
+function summaries(
+  layout: TokenLayout,
+  tokens: Tensor,
+  kind: FeatureKind,
+  rows: readonly Pick<PassRow, "outputs">[],
+): Tensor {
+  const { device } = tokens;
+  const from = rows.flatMap(({ outputs }, row) => outputs.map(() => BigInt(row)));
+  const rowOf = fromBuffer(BigInt64Array.from(from), [from.length], { device });
+  if (kind === "token") return tokens.select(1, summaryRow(layout)).indexSelect(0, rowOf);
+  const patches = layout.patchesOf(tokens).indexSelect(0, rowOf);
+  const [outputs, N] = patches.dims(3);
+  const shares = new Float32Array(outputs * N);
+  for (const [output, visible] of rows.flatMap((row) => row.outputs).entries()) {
+    const count = visible ? visible.reduce((sum, bit) => sum + bit, 0) : N;
+    for (let n = 0; n < N; n += 1)
+      shares[output * N + n] = (visible?.[n] ?? 1) / Math.max(1, count);
   }
+  return fromBuffer(shares, [outputs, 1, N], { device }).bmm(patches).squeeze(1);
 }
 
 /**
- * The [OBJ] token after the final norm ([CLS] in a network without [OBJ]).
+ * One feature after the final norm.
  *
- * @param pixels [3, size, size] each
- * @param visible [N] each, 1 = [OBJ] may look; without it, everything
- * @returns [rows, D]
+ * @param pixels [3, size, size]
+ * @param visible [N], 1 = the patch belongs to the object; without it, everything counts
+ * @returns [D]
  */
-export function objectTokens(
+export function featureOf(
   network: Network,
   size: number,
-  pixels: readonly Uint8Array[],
-  visible?: readonly Uint8Array[],
+  pixels: Uint8Array,
+  visible?: Uint8Array,
+  kind: FeatureKind = "token",
 ): Float32Array {
   return noGrad(() =>
     tidy(() => {
-      const { layout } = network.backbone;
-      const tokens = network.forward(
-        inputImages(network, size, pixels),
-        visible && { visible: inputVisible(network, visible) },
-      );
-      const summary = layout.objects > 0 ? layout.objectsOf(tokens) : layout.clsOf(tokens);
-      return summary.narrow(1, 0, 1).toFloat32();
+      const restricted = kind === "token" ? visible : undefined;
+      const [tokens] = forwardRows(network, size, [{ pixels, visible: restricted }]);
+      return summaries(inferenceLayout(network), tokens!, kind, [
+        { outputs: [visible] },
+      ]).toFloat32();
     }),
   );
-}
-
-/** [rows, 3, size, size] normalised, on the network's device */
-export function inputImages(network: Network, size: number, pixels: readonly Uint8Array[]): Tensor {
-  const bytes = new Uint8Array(pixels.length * 3 * size * size);
-  for (const [row, image] of pixels.entries()) bytes.set(image, row * image.length);
-  return normalise(bytes, [pixels.length, 3, size, size], deviceOf(network));
-}
-
-/** [rows, N] bool, on the network's device */
-export function inputVisible(network: Network, visible: readonly Uint8Array[]): Tensor {
-  const device = deviceOf(network);
-  const rows = visible.map((bits) => fromBuffer(bits, [1, bits.length], { dtype: "bool" }));
-  return cat(rows, 0).to({ device });
-}
-
-export function deviceOf(network: Network): string {
-  return network.backbone.posEmbed.device;
-}
-
-export interface ObjectFeatureOptions extends Omit<GatherOptions, "patch"> {
-  readonly mode: MaskMode;
-  /** rows in one forward pass; only time and memory depend on it */
-  readonly rows?: number | undefined;
 }
 
 /** One feature per labelled object of a source. */
 export async function objectFeatures(
   network: Network,
   source: DataSource,
-  { mode, rows, ...options }: ObjectFeatureOptions,
+  options: Omit<GatherOptions, "patch"> & NetworkFeatureOptions,
 ): Promise<FeatureSet & Pick<Gathered, "images" | "omitted">> {
   const { patch } = network.backbone.config;
-  const extractor = new TokenExtractor(network, mode, options.size, rows);
-  const { features, ...rest } = await gather(source, { ...options, patch }, { extractor });
-  return { ...rest, ...features["extractor"]! };
-}
-
-/** One feature per image without a mask; its class is that of its largest labelled object. */
-export async function imageFeatures(
-  network: Network,
-  source: DataSource,
-  options: Omit<ObjectFeatureOptions, "mode">,
-): Promise<FeatureSet & Pick<Gathered, "images" | "omitted">> {
-  const all = await objectFeatures(network, source, { ...options, mode: "none" });
-  return { ...all, ...pick(all, largestPerImage(all.items)) };
+  const extractor = new NetworkFeatures(network, options);
+  const gathered = await gather(source, { ...options, patch }, [extractor]);
+  return { ...gathered, ...extractor.rows() };
 }
 
 /** Rows of the largest object of each image; of equally large ones the first. */

@@ -34,6 +34,8 @@ export interface FramedObject {
   /** index in `sample.objects` */
   readonly index: number;
   readonly object: SceneObject;
+  /** [size, size], 1 = the pixel of the framed image belongs to the object; at least one does */
+  readonly inside: Uint8Array;
   /** [N], 1 = the patch belongs to the object */
   readonly visible: Uint8Array;
 }
@@ -58,7 +60,7 @@ export function framePixels(sample: Sample, { frame, size }: FrameOptions): Uint
 }
 
 /**
- * The patches of an object, by the rule that one pixel is enough: [N], 1 = visible.
+ * Where an object is in the framed image, and its patches, by the rule that one pixel is enough.
  *
  * @returns undefined when no pixel of it is inside the frame
  */
@@ -66,12 +68,12 @@ export function frameObject(
   sample: Sample,
   object: SceneObject,
   { frame, size, patch }: FrameOptions,
-): Uint8Array | undefined {
+): Pick<FramedObject, "inside" | "visible"> | undefined {
   const inside = new Uint8Array(size * size);
   const geometry = { box: frameBox(sample, frame), flip: false };
   if (resampleNearest(object.pixels(), sample.width, geometry, size, inside) === 0)
     return undefined;
   const visible = new Uint8Array((size / patch) ** 2);
   visiblePatches(inside, size, size, patch, { rule: "any", coverage: 1, margin: 0 }, visible);
-  return visible;
+  return { inside, visible };
 }

@@ -20,10 +20,17 @@ export interface Item {
   readonly area: number;
 }
 
-/** Turns images into feature rows, one per object, in the order in which they are pushed. */
-export interface Extractor {
+/** Is shown every image that has an object to work with, once, in order. */
+export interface Consumer {
   push(image: FramedImage): void;
-  finish(): FeatureRows;
+  /** after the last image */
+  finish(): void;
+}
+
+/** Turns images into feature rows, one per object, in the order in which they are pushed. */
+export interface Extractor extends Consumer {
+  /** when it has finished */
+  rows(): FeatureRows;
 }
 
 export interface FeatureRows {
@@ -53,12 +60,11 @@ export interface GatherOptions extends FrameOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The objects of a source in a fixed order, and each extractor's features of them. */
+/** The objects of a source, in the order in which consumers were shown them. */
 export interface Gathered {
   readonly items: readonly Item[];
   /** [n] classes */
   readonly labels: Int32Array;
-  readonly features: Readonly<Record<string, FeatureRows>>;
   /** images that were read */
   readonly images: number;
   readonly omitted: Omissions;
@@ -67,18 +73,17 @@ export interface Gathered {
 /** Images being decoded while the engine works on earlier ones. */
 const readAhead = 8;
 
-/** Reads a source once and feeds every extractor; images that cannot be read are named and left out. */
+/** Reads a source once and feeds every consumer; images that cannot be read are named and left out. */
 export async function gather(
   source: DataSource,
   options: GatherOptions,
-  extractors: Readonly<Record<string, Extractor>>,
+  consumers: readonly Consumer[],
 ): Promise<Gathered> {
   const items: Item[] = [];
   const labels: number[] = [];
   const skipped: { key: string; reason: string }[] = [];
   const counts = { lost: 0, unlabelled: 0, small: 0 };
   const of = Math.min(source.size, options.limit ?? source.size);
-  const named = Object.entries(extractors);
   let images = 0;
   for await (const { index, read } of readInOrder(source, of, options.signal)) {
     if (read instanceof BadImageError) skipped.push({ key: read.key, reason: read.reason });
@@ -87,7 +92,7 @@ export async function gather(
       const objects = frameObjects(read, options, counts);
       if (objects.length > 0) {
         const image = { index, sample: read, pixels: framePixels(read, options), objects };
-        for (const [, extractor] of named) extractor.push(image);
+        for (const consumer of consumers) consumer.push(image);
         for (const { index: object, object: found } of objects) {
           items.push({ key: read.key, image: index, object, area: found.area });
           labels.push(found.label);
@@ -96,10 +101,10 @@ export async function gather(
     }
     options.onProgress?.(index + 1, of);
   }
+  for (const consumer of consumers) consumer.finish();
   return {
     items,
     labels: Int32Array.from(labels),
-    features: Object.fromEntries(named.map(([name, extractor]) => [name, extractor.finish()])),
     images,
     omitted: { skipped, ...counts },
   };
@@ -139,8 +144,8 @@ function frameObjects(
     if (object.label < 0) counts.unlabelled += 1;
     else if (object.area < least) counts.small += 1;
     else {
-      const visible = frameObject(sample, object, options);
-      if (visible) return [{ index, object, visible }];
+      const framed = frameObject(sample, object, options);
+      if (framed) return [{ index, object, ...framed }];
       counts.lost += 1;
     }
     return [];

@@ -1,6 +1,7 @@
 import { Rng } from "../rng.js";
+import { imageCounts, type Outcome, score } from "./outcome.js";
 
-/** A share with its 95 % confidence interval, all 0..1. */
+/** A share 0..1 (or another mean of shares) with its 95 % confidence interval. */
 export interface Estimate {
   readonly value: number;
   readonly low: number;
@@ -12,42 +13,106 @@ export interface Estimate {
 const draws = 1000;
 
 /**
- * Share of hits with a percentile bootstrap interval over groups: objects of one image succeed and
- * fail together, so whole images are drawn, not objects.
+ * What was measured, with a percentile bootstrap interval over images: objects of one image succeed
+ * and fail together, so whole images are drawn, not objects.
  *
- * @param hits 0/1 per observation
- * @param groups of the same length: which image an observation belongs to
  * @param seed the same seed draws the same images
  */
-export function clusteredShare(
-  hits: ArrayLike<number>,
-  groups: ArrayLike<number>,
-  seed: number,
-): Estimate {
-  const n = hits.length;
+export function estimate(outcome: Outcome, seed: number): Estimate {
+  const { images, width, sums, n } = imageCounts(outcome);
   if (n === 0) return { value: Number.NaN, low: Number.NaN, high: Number.NaN, n };
-  const sums = new Map<number, { hits: number; size: number }>();
-  let total = 0;
-  for (let i = 0; i < n; i += 1) {
-    const group = sums.get(groups[i]!) ?? { hits: 0, size: 0 };
-    group.hits += hits[i]!;
-    group.size += 1;
-    sums.set(groups[i]!, group);
-    total += hits[i]!;
+  const values = resampled(images.length, seed, (weights) =>
+    score(outcome.kind, weightedSum(sums, width, weights)),
+  );
+  return { value: score(outcome.kind, weightedSum(sums, width)), ...limits(values), n };
+}
+
+/** a - b with its 95 % interval. */
+export interface Difference {
+  /** -1..1, above 0 where `a` is better */
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+  /** images that both measured; the others are left out */
+  readonly images: number;
+}
+
+/**
+ * The difference of two measurements of the same images, with a percentile bootstrap interval:
+ * each draw of images is given to both, so what makes an image hard for both cancels out.
+ *
+ * @returns NaNs when no image was measured by both
+ */
+export function pairedDifference(a: Outcome, b: Outcome, seed = 0): Difference {
+  if (a.kind !== b.kind) throw new Error(`internal: a difference of ${a.kind} and ${b.kind}`);
+  const [of, from] = [imageCounts(a), imageCounts(b)];
+  const rowsOfB = new Map(from.images.map((image, row) => [image, row]));
+  const rows = of.images.flatMap((image, row) => {
+    const other = rowsOfB.get(image);
+    return other === undefined ? [] : [[row, other] as const];
+  });
+  const images = rows.length;
+  if (images === 0) return { value: Number.NaN, low: Number.NaN, high: Number.NaN, images };
+  const { width } = of;
+  const sumsA = pickRows(
+    of.sums,
+    width,
+    rows.map(([row]) => row),
+  );
+  const sumsB = pickRows(
+    from.sums,
+    width,
+    rows.map(([, row]) => row),
+  );
+  const difference = (weights?: Uint8Array): number =>
+    score(a.kind, weightedSum(sumsA, width, weights)) -
+    score(a.kind, weightedSum(sumsB, width, weights));
+  return { value: difference(), ...limits(resampled(images, seed, difference)), images };
+}
+
+/** How often each image is drawn, [draws, images]: measurements of the same images share it. */
+let drawn: { readonly images: number; readonly seed: number; readonly weights: Uint8Array[] };
+
+/** A statistic of each bootstrap sample, in ascending order; NaNs, which no draw can tell, are left out. */
+function resampled(
+  images: number,
+  seed: number,
+  statistic: (weights: Uint8Array) => number,
+): Float64Array {
+  if (drawn?.images !== images || drawn.seed !== seed) {
+    const rng = new Rng("bootstrap", seed);
+    const weights = Array.from({ length: draws }, () => {
+      const times = new Uint8Array(images);
+      for (let i = 0; i < images; i += 1) times[rng.int(0, images - 1)]! += 1;
+      return times;
+    });
+    drawn = { images, seed, weights };
   }
-  const clusters = [...sums.values()];
-  const rng = new Rng("bootstrap", seed);
-  const shares = Float64Array.from({ length: draws }, () => {
-    let drawnHits = 0;
-    let drawnSize = 0;
-    for (let i = 0; i < clusters.length; i += 1) {
-      const drawn = clusters[rng.int(0, clusters.length - 1)]!;
-      drawnHits += drawn.hits;
-      drawnSize += drawn.size;
-    }
-    return drawnHits / drawnSize;
-  }).toSorted();
-  return { value: total / n, low: quantile(shares, 0.025), high: quantile(shares, 0.975), n };
+  return Float64Array.from(drawn.weights, statistic)
+    .filter((value) => !Number.isNaN(value))
+    .toSorted();
+}
+
+/** @param sums [rows, width]; without weights each row counts once */
+function weightedSum(sums: Float64Array, width: number, weights?: Uint8Array): Float64Array {
+  const total = new Float64Array(width);
+  for (let row = 0, at = 0; at < sums.length; row += 1) {
+    const weight = weights ? weights[row]! : 1;
+    if (weight === 0) at += width;
+    else for (let i = 0; i < width; i += 1, at += 1) total[i]! += weight * sums[at]!;
+  }
+  return total;
+}
+
+function pickRows(sums: Float64Array, width: number, rows: readonly number[]): Float64Array {
+  const picked = new Float64Array(rows.length * width);
+  for (const [to, row] of rows.entries())
+    picked.set(sums.subarray(row * width, (row + 1) * width), to * width);
+  return picked;
+}
+
+function limits(sorted: Float64Array): { readonly low: number; readonly high: number } {
+  return { low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) };
 }
 
 /** Linear interpolation between the two nearest of the sorted values. */

@@ -1,35 +1,51 @@
 import { resampleBicubic } from "../views/resample.js";
+import type { Decoded as Picture } from "../data/decoded.js";
 import type { Sample } from "../data/source.js";
 import type { SceneObject } from "../objects/object.js";
-import type { FramedImage } from "./frame.js";
+import type { FramedImage, FramedObject } from "./frame.js";
 import type { Extractor, FeatureRows } from "./gather.js";
+import type { InferenceMode } from "./modes.js";
 
 /** Side of the square that a crop is resized to, pixels. */
 const side = 28;
 const width = 3 * side * side;
 
+/** The picture that stands for an object, by inference mode: pixels attend to nothing. */
+const pictures: Readonly<
+  Record<InferenceMode, (image: FramedImage, object: FramedObject) => Picture>
+> = {
+  mask: ({ sample }, { object }) => cutOut(sample, object, true),
+  none: ({ sample }) => sample,
+  crop: ({ sample }, { object }) => cutOut(sample, object, false),
+  blackout: ({ sample }, { object }) => blackedOut(sample, object.pixels()),
+};
+
 /**
- * The baseline without any network: the object's bounding box resized to 28 x 28 RGB.
- * `mask`: the background inside the box is black; `none`: the box as it is; `image`: the whole
- * image in place of the box.
+ * The baseline without any network: a picture resized to 28 x 28 RGB. `mask`: the object's box
+ * with a black background; `crop`: the box as it is; `none`: the whole image; `blackout`: the whole
+ * image, black outside the object.
  */
 export class PixelExtractor implements Extractor {
-  private readonly rows: Float32Array[] = [];
+  private readonly done: Float32Array[] = [];
 
-  constructor(private readonly mode: "mask" | "none" | "image") {}
+  constructor(private readonly mode: InferenceMode) {}
 
-  push({ sample, objects }: FramedImage): void {
-    for (const { object } of objects) {
-      if (this.mode === "image") this.rows.push(standardised(sample));
-      else this.rows.push(standardised(cutOut(sample, object, this.mode === "mask")));
-    }
+  push(image: FramedImage): void {
+    for (const object of image.objects)
+      this.done.push(standardised(pictures[this.mode](image, object)));
   }
 
-  finish(): FeatureRows {
-    const features = new Float32Array(this.rows.length * width);
-    for (const [row, values] of this.rows.entries()) features.set(values, row * width);
+  finish(): void {}
+
+  rows(): FeatureRows {
+    const features = new Float32Array(this.done.length * width);
+    for (const [row, values] of this.done.entries()) features.set(values, row * width);
     return { features, width };
   }
+}
+
+function blackedOut({ rgb, width, height }: Picture, inside: Uint8Array): Picture {
+  return { width, height, rgb: rgb.map((byte, at) => byte * inside[Math.floor(at / 3)]!) };
 }
 
 /** A picture of an object's box alone. */
@@ -37,7 +53,7 @@ export function cutOut(
   { rgb, width: stride }: Pick<Sample, "rgb" | "width">,
   { box, pixels }: Pick<SceneObject, "box" | "pixels">,
   blackout: boolean,
-): { width: number; height: number; rgb: Uint8Array } {
+): Picture {
   const cut = new Uint8Array(3 * box.width * box.height);
   const inside = blackout ? pixels() : undefined;
   for (let y = 0, to = 0; y < box.height; y += 1) {
@@ -51,7 +67,7 @@ export function cutOut(
 }
 
 /** Resized, then mean 0 and length 1 over all values, so that brightness and contrast do not count. */
-function standardised(picture: { width: number; height: number; rgb: Uint8Array }): Float32Array {
+function standardised(picture: Picture): Float32Array {
   const bytes = new Uint8Array(width);
   const box = { x: 0, y: 0, width: picture.width, height: picture.height };
   resampleBicubic(picture, { box, flip: false }, side, bytes);

@@ -7,6 +7,7 @@ import {
   levels,
   type Measurement,
 } from "./evaluate.js";
+import { type InferenceMode, modeRules } from "./modes.js";
 
 export const contenderNames: Readonly<Record<Contender, string>> = {
   pixels: "raw pixels",
@@ -14,34 +15,55 @@ export const contenderNames: Readonly<Record<Contender, string>> = {
   trained: "trained teacher",
 };
 
-export const levelNames: Readonly<Record<Level, string>> = {
-  mask: "with mask",
-  none: "without mask",
-  image: "image level",
-};
-
-/** One line of the table: a contender, and its measurement at each level. */
+/** One line of a table: a way to measure, and its measurement of each contender. */
 export interface TableRow {
-  readonly contender: Contender;
-  readonly cells: Readonly<Record<Level, Measurement | undefined>>;
+  readonly name: string;
+  readonly cells: Readonly<Record<Contender, Measurement | undefined>>;
 }
 
-/** k-NN top-1 by contender and level, for the first k of the evaluation or for the one given. */
-export function tableRows(evaluation: Pick<Evaluation, "measurements">, k?: number): TableRow[] {
-  const first = /knn(\d+)\/top1$/.exec(evaluation.measurements[0]?.name ?? "")?.[1];
-  const named = new Map(evaluation.measurements.map((m) => [m.name, m]));
-  const cell = (contender: Contender, level: Level): Measurement | undefined =>
-    named.get(`${contender}/${level}/knn${k ?? first}/top1`);
-  return contenders
-    .map((contender) => ({
-      contender,
-      cells: {
-        mask: cell(contender, "mask"),
-        none: cell(contender, "none"),
-        image: cell(contender, "image"),
-      },
-    }))
-    .filter(({ cells }) => levels.some((level) => cells[level]));
+/** Some rows under one heading. */
+export interface TableSection {
+  readonly title: string;
+  readonly rows: readonly TableRow[];
+}
+
+type Measured = Pick<Evaluation, "measurements" | "settings" | "train">;
+
+/** Contenders that were measured, in order. */
+export function measuredContenders({
+  measurements,
+}: Pick<Evaluation, "measurements">): Contender[] {
+  return contenders.filter((name) => measurements.some((m) => m.name.startsWith(`${name}/`)));
+}
+
+/** What is shown of an evaluation: k-NN top-1 of the first k. */
+export function tableSections(evaluation: Measured): TableSection[] {
+  const { settings, train } = evaluation;
+  const k = settings.k[0]!;
+  const voting = k > train.objects ? `${train.objects}, the whole bank` : String(k);
+  const rows = levels.flatMap((level) =>
+    settings.modes.map((mode) => tableRow(evaluation, level, mode, `knn${k}/top1`)),
+  );
+  return [{ title: `k-NN top-1, per cent, k = ${voting}`, rows }];
+}
+
+/** The measurement of one name by every contender. */
+export function tableRow(
+  { measurements }: Pick<Evaluation, "measurements">,
+  level: Level,
+  mode: InferenceMode,
+  measure: string,
+): TableRow {
+  const cell = (contender: Contender): Measurement | undefined =>
+    measurements.find(({ name }) => name === `${contender}/${level}/${mode}/${measure}`);
+  return {
+    name: `${level === "image" ? "image, " : ""}${modeRules[mode].name}`,
+    cells: {
+      pixels: cell("pixels"),
+      untrained: cell("untrained"),
+      trained: cell("trained"),
+    },
+  };
 }
 
 /** Per cent with one digit: 0.7349 -> `73.5`. */
@@ -49,43 +71,45 @@ export function percent(share: number): string {
   return (100 * share).toFixed(1);
 }
 
+/** Three contenders at `100.0 [100.0, 100.0]` still fit 80 columns. */
+const [nameWidth, cellWidth] = [18, 20];
+
 /**
- * The table for a terminal of 80 columns.
+ * The tables for a terminal of 80 columns.
  *
  * @param color default: what the terminal and NO_COLOR say
  */
 export function formatTable(evaluation: Evaluation, color?: boolean): string {
   const { bold, dim } = createColors(color);
-  const rows = tableRows(evaluation);
-  const { train, test, settings } = evaluation;
-  const cellWidth = 20;
-  const nameWidth = Math.max(...Object.values(contenderNames).map((name) => name.length)) + 1;
-  const bestMask = Math.max(...rows.map(({ cells }) => cells.mask?.value ?? 0));
-  const header = levels.map((level) => levelNames[level].padEnd(cellWidth)).join("");
-  const lines = rows.map(({ contender, cells }) => {
-    const numbers = levels.map((level) => {
-      const cell = cells[level];
-      if (!cell) return "–".padEnd(cellWidth);
-      const value = percent(cell.value).padStart(5);
-      const interval = ` [${percent(cell.low)}, ${percent(cell.high)}]`;
-      const shown = level === "mask" && cell.value === bestMask ? bold(value) : value;
-      return (
-        shown + dim(interval) + " ".repeat(Math.max(1, cellWidth - value.length - interval.length))
-      );
+  const { train, test } = evaluation;
+  const shown = measuredContenders(evaluation);
+  const cell = (measurement: Measurement | undefined, best: number): string => {
+    if (!measurement) return pad("–", "–");
+    const { value, low, high } = measurement;
+    const number = percent(value).padStart(5);
+    const interval = ` [${percent(low)}, ${percent(high)}]`;
+    return pad(number + interval, (value === best ? bold(number) : number) + dim(interval));
+  };
+  const tables = tableSections(evaluation).map(({ title, rows }) => {
+    const lines = rows.map(({ name, cells }) => {
+      const best = Math.max(...shown.map((contender) => cells[contender]?.value ?? 0));
+      const numbers = shown.map((contender) => cell(cells[contender], best));
+      return (name.padEnd(nameWidth) + numbers.join("")).trimEnd();
     });
-    return (contenderNames[contender].padEnd(nameWidth) + numbers.join("")).trimEnd();
+    const names = shown.map((contender) => pad(contenderNames[contender])).join("");
+    const head = dim((" ".repeat(nameWidth) + names).trimEnd());
+    return [bold(`${title} [95 % interval over images]`), head, ...lines].join("\n");
   });
-  return [
-    bold(`k-NN top-1, per cent, k = ${settings.k[0]} [95 % interval over images]`),
-    dim(
-      `bank: ${count(train.objects)} objects in ${count(train.images)} images; ` +
-        `tested: ${count(test.objects)} in ${count(test.images)}; ${evaluation.classes.length} classes`,
-    ),
-    "",
-    dim((" ".repeat(nameWidth) + header).trimEnd()),
-    ...lines,
-    ...omissionLines(evaluation).map(dim),
-  ].join("\n");
+  const sizes = dim(
+    `bank: ${count(train.objects)} objects in ${count(train.images)} images; ` +
+      `tested: ${count(test.objects)} in ${count(test.images)}; ${evaluation.classes.length} classes`,
+  );
+  return [...tables, [sizes, ...omissionLines(evaluation).map(dim)].join("\n")].join("\n\n");
+}
+
+/** @param shown what is printed; its own codes for colour have no width */
+function pad(text: string, shown = text): string {
+  return shown + " ".repeat(Math.max(1, cellWidth - text.length));
 }
 
 /** What was left out, one sentence a part; empty when nothing was. */

@@ -3,9 +3,10 @@ import type { Sample } from "../data/sample.js";
 import { ConfigError } from "../errors.js";
 import type { SceneObject } from "../objects/object.js";
 import type { Recipe } from "../train/recipe.js";
-import { inputImages, objectTokens } from "./features.js";
+import { featureOf } from "./features.js";
 import { type Frame, frameObject, type FrameOptions, framePixels } from "./frame.js";
 import { loadTeacher } from "./load.js";
+import { forwardRows, inferenceLayout } from "./passes.js";
 
 /** A trained network, ready for pictures (method: inference). `free()` it, or bind it with `using`. */
 export interface Teacher extends Disposable {
@@ -13,9 +14,10 @@ export interface Teacher extends Disposable {
   /** width of a feature */
   readonly width: number;
   /**
-   * The [OBJ] token after the final norm: [width].
+   * The [OBJ] token after the final norm ([CLS] in a network without [OBJ]; the mean of patch tokens
+   * in one that was trained on it): [width].
    *
-   * @param object [OBJ] attends to its patches only; without it, to everything
+   * @param object only its patches are read; without it, everything
    * @throws ConfigError when no pixel of the object is inside the frame
    */
   features(sample: Sample, object?: SceneObject): Float32Array;
@@ -45,8 +47,8 @@ export function load(path: string, { size, frame = "whole", device }: LoadOption
   if (view.size % patch !== 0)
     throw new ConfigError(`size: got ${view.size}; wanted a multiple of the patch size ${patch}`);
   const visibleIn = (sample: Sample, object: SceneObject): Uint8Array => {
-    const visible = frameObject(sample, object, view);
-    if (visible) return visible;
+    const framed = frameObject(sample, object, view);
+    if (framed) return framed.visible;
     throw new ConfigError(
       `${sample.key}: no pixel of object ${object.id} is inside the ${frame} frame`,
     );
@@ -56,16 +58,20 @@ export function load(path: string, { size, frame = "whole", device }: LoadOption
     recipe,
     width,
     features(sample, object) {
-      const visible = object && [visibleIn(sample, object)];
-      return objectTokens(network, view.size, [framePixels(sample, view)], visible);
+      const visible = object && visibleIn(sample, object);
+      return featureOf(
+        network,
+        view.size,
+        framePixels(sample, view),
+        visible,
+        recipe.loss.objectFrom,
+      );
     },
     patchFeatures: (sample) =>
       noGrad(() =>
         tidy(() => {
-          const tokens = network.forward(
-            inputImages(network, view.size, [framePixels(sample, view)]),
-          );
-          return network.backbone.layout.patchesOf(tokens).toFloat32();
+          const [tokens] = forwardRows(network, view.size, [{ pixels: framePixels(sample, view) }]);
+          return inferenceLayout(network).patchesOf(tokens!).toFloat32();
         }),
       ),
     free,

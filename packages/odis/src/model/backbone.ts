@@ -14,7 +14,7 @@ import {
 import type { Visibility } from "./attention.js";
 import { Block, type BlockConfig } from "./block.js";
 import type { Tape } from "./tape.js";
-import type { TokenLayout } from "./tokens.js";
+import type { ObjectAttention, TokenLayout } from "./tokens.js";
 
 /** Shape of a Vision Transformer. `dim` is a multiple of `heads`. */
 export interface BackboneConfig extends BlockConfig {
@@ -40,6 +40,8 @@ export interface BackboneOptions {
    * objects can be asked for one. Without [OBJ], [B, N] restricts [CLS].
    */
   readonly visible?: Tensor | undefined;
+  /** who is restricted by `visible`; default: as in training */
+  readonly attention?: ObjectAttention | undefined;
   /** [B, N] bool: patches replaced by the learned embedding (student only) */
   readonly hidden?: Tensor | undefined;
   readonly dropPath?: Generator | undefined;
@@ -157,6 +159,21 @@ export class Backbone extends Module {
   }
 
   /**
+   * Tokens after each of the last `count` blocks (all, when there are fewer), each through the
+   * final norm: [B, T, D] each, the last block's last; that one is what `forward` gives.
+   */
+  lastBlocks(images: Tensor, count: number, options: BackboneOptions = {}): Tensor[] {
+    const { layout, visibility } = this.pass(options);
+    let tokens = this.embed(images, layout);
+    const read: Tensor[] = [];
+    for (const [index, block] of this.blocks.entries()) {
+      tokens = block.forward(tokens, { visibility });
+      if (index >= this.blocks.length - count) read.push(this.norm.forward(tokens));
+    }
+    return read;
+  }
+
+  /**
    * Attention of the special tokens in the last block: [B, H, S, T] with S special tokens, each row
    * summing to 1 over the T keys.
    */
@@ -169,14 +186,14 @@ export class Backbone extends Module {
   }
 
   /** The tokens of one pass, and who may look at whom in it. */
-  private pass({ visible }: BackboneOptions): {
+  private pass({ visible, attention = this.layout.attention }: BackboneOptions): {
     readonly layout: TokenLayout;
     readonly visibility: Visibility | undefined;
   } {
     if (!visible) return { layout: this.layout, visibility: undefined };
     const perObject = visible.shape.length === 2 ? visible.unsqueeze(1) : visible;
-    const layout =
-      this.layout.objects > 0 ? this.layout.withObjects(perObject.dims(3)[1]) : this.layout;
+    const objects = this.layout.objects > 0 ? perObject.dims(3)[1] : 0;
+    const layout = this.layout.withObjects(objects, attention);
     return { layout, visibility: layout.visibility(perObject) };
   }
 

@@ -31,9 +31,9 @@ export class TokenLayout {
     this.special = this.firstObject + objects;
   }
 
-  /** The same network on another number of objects. */
-  withObjects(objects: number): TokenLayout {
-    return objects === this.objects ? this : new TokenLayout(this.cls, objects, this.attention);
+  /** The same network on another number of objects, or with other restrictions. */
+  withObjects(objects: number, attention = this.attention): TokenLayout {
+    return new TokenLayout(this.cls, objects, attention);
   }
 
   /** [B, T, D] -> [B, 1, D]; only where there is a [CLS]. */

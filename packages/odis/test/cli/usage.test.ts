@@ -85,6 +85,10 @@ describe("a command line that cannot be understood", () => {
       ["scenes", "x", "--train", "many"],
       "odis scenes: --train many: got many, wanted an integer of at least 1",
     ],
+    [
+      ["evaluate", ".", "--mode", "none,crpo"],
+      "odis evaluate: --mode none,crpo: got none,crpo, wanted one of mask, none, crop, blackout. Did you mean crop?",
+    ],
     [["evaluate", "none"], "odis evaluate: RUN none: got none, wanted a folder that exists"],
   ])("%j", (words, sentence) => {
     expect(odis(words)).toEqual({ code: 2, stdout: "", stderr: `${sentence}\n` });

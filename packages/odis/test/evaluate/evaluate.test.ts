@@ -1,12 +1,14 @@
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Generator, liveTensors, noGrad } from "@odis/torch";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DataSource, type DataSpec, openSource } from "../../src/data/source.js";
 import { evaluate, type Evaluation } from "../../src/evaluate/evaluate.js";
 import { objectFeatures } from "../../src/evaluate/features.js";
+import { estimate, pairedDifference } from "../../src/evaluate/interval.js";
 import { loadTeacher } from "../../src/evaluate/load.js";
-import { evaluateRun, readEvaluation } from "../../src/evaluate/run.js";
+import { modes } from "../../src/evaluate/modes.js";
+import { evaluateRun, readEvaluation, readRunOutcomes } from "../../src/evaluate/run.js";
 import { openParts, subset } from "../../src/evaluate/split.js";
 import { formatTable } from "../../src/evaluate/table.js";
 import { savePosition } from "../../src/run/session.js";
@@ -43,22 +45,54 @@ describe("evaluate", () => {
   it("measures the baselines and a network at every level", async () => {
     const before = liveTensors();
     const trained = buildNetwork(recipe, "teacher").init(new Generator(9)).requiresGrad_(false);
-    const evaluation = await evaluate({ recipe, trained, train, test, k: [3, 1] });
+    const { evaluation, outcomes } = await evaluate({
+      recipe,
+      trained,
+      train,
+      test,
+      k: [3, 1],
+      modes: ["mask", "none", "crop", "blackout"],
+    });
     trained.free();
-    expect(evaluation.measurements.map(({ name }) => name)).toHaveLength(3 * 3 * 2 * 2);
+    const names = evaluation.measurements.map(({ name }) => name);
+    expect(names).toHaveLength(3 * 2 * 4 * 2 * 2);
+    expect([...outcomes.keys()]).toEqual(names);
     expect(evaluation.classes).toEqual(["rectangle", "triangle"]);
     expect([evaluation.train.objects, evaluation.test.objects]).toEqual([24, 10]);
     expect(evaluation.majority).toBe(0.5);
     // A red rectangle against a green triangle: pixels cannot fail.
-    expect(value(evaluation, "pixels/mask/knn3/top1")).toBe(1);
-    expect(value(evaluation, "pixels/none/knn1/top1")).toBe(1);
+    expect(value(evaluation, "pixels/object/mask/knn3/top1")).toBe(1);
+    expect(value(evaluation, "pixels/object/crop/knn1/top1")).toBe(1);
     // Objects of one image share the feature, so one of the two is wrong.
-    expect(value(evaluation, "trained/none/knn1/top1")).toBe(0.5);
+    expect(value(evaluation, "pixels/object/none/knn1/top1")).toBe(0.5);
+    expect(value(evaluation, "trained/object/none/knn1/top1")).toBe(0.5);
     // The rectangle is the largest object of every image.
-    expect(value(evaluation, "trained/image/knn1/top1")).toBe(1);
+    expect(value(evaluation, "trained/image/none/knn1/top1")).toBe(1);
+    expect(value(evaluation, "trained/image/blackout/knn1/top1")).toBe(1);
     expect(evaluation.examples).toHaveLength(8);
     expect(evaluation.examples[0]!.neighbours).toHaveLength(6);
     expect(liveTensors()).toBe(before);
+  });
+
+  it("says of every item what became of it", async () => {
+    const { evaluation, outcomes } = await evaluate({ recipe, train, test, k: [1] });
+    for (const { name, value, n } of evaluation.measurements) {
+      const outcome = outcomes.get(name)!;
+      if (outcome.kind !== "share") throw new Error(name);
+      expect(outcome.hits.reduce((sum, hit) => sum + hit, 0) / n).toBe(value);
+      expect(outcome.images).toHaveLength(n);
+      expect(new Set(outcome.images)).toEqual(new Set(names("b", 5)));
+    }
+  });
+
+  it("leaves the baselines out when asked to", async () => {
+    const trained = buildNetwork(recipe, "teacher").init(new Generator(9)).requiresGrad_(false);
+    const all = await evaluate({ recipe, trained, train, test, k: [1] });
+    const alone = await evaluate({ recipe, trained, train, test, k: [1], baselines: false });
+    trained.free();
+    expect(alone.evaluation.measurements).toEqual(
+      all.evaluation.measurements.filter(({ name }) => name.startsWith("trained/")),
+    );
   });
 
   it("takes for untrained the very network that training began with", async () => {
@@ -70,12 +104,12 @@ describe("evaluate", () => {
   });
 
   it("says what k could not be", async () => {
-    const evaluation = await evaluate({ recipe, train, test, k: [1000] });
-    expect(evaluation.settings.k).toEqual([24]);
+    const { evaluation } = await evaluate({ recipe, train, test, k: [1000] });
+    expect(evaluation.settings.k).toEqual([1000]);
     expect(evaluation.measurements.map(({ name }) => name)).toContain(
-      "untrained/mask/knn1000/top1",
+      "untrained/object/mask/knn1000/top1",
     );
-    expect(formatTable(evaluation, false)).toContain("k = 24");
+    expect(formatTable(evaluation, false)).toContain("k = 24, the whole bank");
   });
 
   it("gives the same numbers again", async () => {
@@ -98,17 +132,27 @@ describe("evaluate", () => {
     await expect(evaluate({ recipe, train, test, size: 36 })).rejects.toThrow(
       "size 36 is not a multiple of the network's patch, 8. Wanted for example 40.",
     );
+    await expect(evaluate({ recipe, train, test, modes: [] })).rejects.toThrow(
+      "evaluation: modes is empty; wanted at least one.",
+    );
+    await expect(evaluate({ recipe, train, test, baselines: false })).rejects.toThrow(
+      "neither baselines nor a trained network; wanted at least one of them",
+    );
   });
 });
 
 describe("formatTable", () => {
   it("fits 80 columns and marks nothing by colour when asked so", async () => {
     const trained = buildNetwork(recipe, "teacher").init(new Generator(9)).requiresGrad_(false);
-    const lines = formatTable(await evaluate({ recipe, trained, train, test }), false).split("\n");
+    const { evaluation } = await evaluate({ recipe, trained, train, test, modes });
+    const lines = formatTable(evaluation, false).split("\n");
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
     expect(lines.join("")).not.toContain("\u001b");
-    expect(lines.at(-3)).toMatch(/^raw pixels +100\.0 \[100\.0, 100\.0\] +100\.0 /);
-    expect(lines.at(-1)).toMatch(/^trained teacher +\d+\.\d \[\d+\.\d, \d+\.\d\] /);
+    expect(lines[1]).toMatch(/^ +raw pixels +untrained network +trained teacher$/);
+    expect(lines[2]).toMatch(/^with mask +100\.0 \[100\.0, 100\.0\] +\d+\.\d \[/);
+    expect(
+      lines.filter((line) => /^image, .* \d+\.\d \[\d+\.\d, \d+\.\d\]$/.test(line)),
+    ).toHaveLength(4);
   });
 });
 
@@ -141,6 +185,29 @@ describe("a run", () => {
     expect([written.train.images, written.test.images, written.step]).toEqual([10, 2, 7]);
   });
 
+  it("keeps what became of every item beside it, and knows a foreign file", async () => {
+    const run = savedRun("outcomes");
+    const options = { data: { train: trainSpec, test: testSpec }, k: [3] };
+    const { measurements } = await evaluateRun(run, options);
+    const outcomes = readRunOutcomes(run)!;
+    expect([...outcomes].map(([name, outcome]) => ({ name, ...estimate(outcome, 0) }))).toEqual(
+      measurements,
+    );
+    expect(pairedDifference(...twice(outcomes.get("trained/object/mask/knn3/top1")!))).toEqual({
+      value: 0,
+      low: 0,
+      high: 0,
+      images: 5,
+    });
+    const file = join(run, "outcomes.json");
+    writeFileSync(file, readFileSync(file, "utf8").replace("b0.png", "c0.png"));
+    expect(() => readRunOutcomes(run)).toThrow(
+      "outcomes.json: is not the file that was written with evaluation.json; evaluate again",
+    );
+    rmSync(file);
+    expect(() => readRunOutcomes(run)).toThrow("does not exist, but evaluation.json needs it");
+  });
+
   it("says why it cannot be loaded", () => {
     const run = emptyRun(join(folder, "begun"), recipe, trainSpec);
     expect(() => loadTeacher(run)).toThrow("no usable checkpoint (none was written yet)");
@@ -150,6 +217,8 @@ describe("a run", () => {
     expect(() => loadTeacher(join(folder, "train"))).toThrow("not a checkpoint");
   });
 });
+
+const twice = <T>(value: T): [T, T] => [value, value];
 
 async function partKeys(): Promise<string[][]> {
   const parts = await openParts({ train: trainSpec });

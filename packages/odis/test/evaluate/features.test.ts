@@ -1,9 +1,13 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Generator, liveTensors } from "@odis/torch";
+import { fromBuffer, Generator, liveTensors, noGrad, tidy } from "@odis/torch";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DataSource, openSource } from "../../src/data/source.js";
-import { imageFeatures, objectFeatures, objectTokens } from "../../src/evaluate/features.js";
+import { featureOf, largestPerImage, objectFeatures, pick } from "../../src/evaluate/features.js";
+import { frameObject, framePixels } from "../../src/evaluate/frame.js";
+import { modes } from "../../src/evaluate/modes.js";
+import { inferenceOptions, inputImages } from "../../src/evaluate/passes.js";
+import { cutOut } from "../../src/evaluate/pixels.js";
 import type { Network } from "../../src/model/network.js";
 import { recipeSchema } from "../../src/train/recipe.js";
 import { buildNetwork } from "../../src/train/state.js";
@@ -73,16 +77,10 @@ describe("objectFeatures", () => {
   it("is the same with every patch visible as without a mask", () => {
     const pixels = Uint8Array.from({ length: 3 * size * size }, (_, i) => (i * 37) % 256);
     const all = new Uint8Array((size / recipe.model.patch) ** 2).fill(1);
-    expectClose(
-      objectTokens(network, size, [pixels], [all]),
-      objectTokens(network, size, [pixels]),
-      {
-        rtol: 1e-4,
-      },
-    );
+    expectClose(featureOf(network, size, pixels, all), featureOf(network, size, pixels));
   });
 
-  it.each(["mask", "none"] as const)("does not depend on rows per pass (%s)", async (mode) => {
+  it.each(modes)("does not depend on rows per pass (%s)", async (mode) => {
     const few = await objectFeatures(network, source, { ...options, mode, rows: 1 });
     const many = await objectFeatures(network, source, { ...options, mode, rows: 256 });
     const odd = await objectFeatures(network, source, { ...options, mode, rows: 4 });
@@ -119,12 +117,117 @@ describe("objectFeatures", () => {
   });
 });
 
-describe("imageFeatures", () => {
-  it("labels an image by its largest object", async () => {
-    const set = await imageFeatures(network, source, options);
+describe("largestPerImage", () => {
+  it("takes each image's largest object", async () => {
+    const all = await objectFeatures(network, source, { ...options, mode: "none" });
+    const set = pick(all, largestPerImage(all.items));
     expect(set.items.map(({ key }) => key)).toEqual(["a.png", "b.png", "c.png"]);
     expect([...set.labels]).toEqual([0, 0, 0]);
-    const objects = await objectFeatures(network, source, { ...options, mode: "none" });
-    expect(rowOf(set, 1)).toEqual(rowOf(objects, 2));
+    expect(rowOf(set, 1)).toEqual(rowOf(all, 2));
+  });
+});
+
+describe("inference modes", () => {
+  /** a.png framed by hand, with its first object */
+  const byHand = async () => {
+    const sample = await source.read(0);
+    const view = { frame: "whole", size, patch: recipe.model.patch } as const;
+    const object = sample.objects[0]!;
+    return {
+      sample,
+      object,
+      pixels: framePixels(sample, view),
+      ...frameObject(sample, object, view)!,
+    };
+  };
+
+  it("crops to the object's box: as if the box were the image", async () => {
+    const { sample, object } = await byHand();
+    const { box } = object;
+    const cut = cutOut(sample, object, false);
+    const pixels = framePixels({ ...sample, ...cut }, { frame: "whole", size, patch: 8 });
+    const set = await objectFeatures(network, source, { ...options, mode: "crop" });
+    expect([box.width, box.height]).toEqual([20, 20]);
+    expectClose(rowOf(set, 0), featureOf(network, size, pixels));
+  });
+
+  it("blacks out what is not the object, and leaves the object's pixels as they are", async () => {
+    const { pixels, inside } = await byHand();
+    const black = pixels.map((byte, at) => (inside[at % inside.length] ? byte : 0));
+    const set = await objectFeatures(network, source, { ...options, mode: "blackout" });
+    expectClose(rowOf(set, 0), featureOf(network, size, black));
+  });
+
+  it("pools the final patch tokens: the object's with a mask, all of them without", async () => {
+    const { pixels, visible } = await byHand();
+    const patches = noGrad(() =>
+      tidy(() =>
+        network.backbone.layout
+          .patchesOf(network.forward(inputImages(network, size, [pixels])))
+          .toFloat32(),
+      ),
+    );
+    const mean = (chosen: Uint8Array): number[] =>
+      Array.from({ length: 32 }, (_, d) => {
+        const rows = [...chosen.keys()].filter((n) => chosen[n]);
+        return rows.reduce((sum, n) => sum + patches[32 * n + d]!, 0) / rows.length;
+      });
+    const pooled = { ...options, kind: "pooled" } as const;
+    const masked = await objectFeatures(network, source, { ...pooled, mode: "mask" });
+    const plain = await objectFeatures(network, source, { ...pooled, mode: "none" });
+    expectClose(rowOf(masked, 0), mean(visible));
+    expectClose(rowOf(plain, 1), mean(new Uint8Array(16).fill(1)));
+    expectClose(featureOf(network, size, pixels, visible, "pooled"), mean(visible));
+  });
+
+  it("puts the last blocks side by side, the mean of the object's patches behind them", async () => {
+    const wide = { ...options, mode: "mask", blocks: 2, average: true } as const;
+    const set = await objectFeatures(network, source, wide);
+    const token = await objectFeatures(network, source, { ...options, mode: "mask" });
+    expect(set.width).toBe(3 * 32);
+    expectClose(rowOf(set, 3).subarray(32, 64), rowOf(token, 3));
+    const { pixels, visible } = await byHand();
+    const [first, mean] = noGrad(() =>
+      tidy(() => {
+        const { backbone } = network;
+        const seen = inferenceOptions(network, size, 1, [visible]);
+        const images = inputImages(network, size, [pixels]);
+        const [early, late] = backbone.lastBlocks(images, 2, seen);
+        const rows = [...visible.keys()].filter((n) => visible[n]);
+        const chosen = fromBuffer(BigInt64Array.from(rows, BigInt));
+        return [
+          backbone.layout.objectsOf(early!).toFloat32(),
+          backbone.layout.patchesOf(late!).indexSelect(1, chosen).mean([1]).toFloat32(),
+        ];
+      }),
+    );
+    expectClose(rowOf(set, 0).subarray(0, 32), first);
+    expectClose(rowOf(set, 0).subarray(64), mean);
+  });
+});
+
+describe.each([
+  ["[CLS] alone", { model: { tokens: "cls" }, loss: { objectWeight: 0, clsWeight: 1 } }],
+  ["[CLS] and [OBJ]", { model: { tokens: "cls+obj" } }],
+  ["three [OBJ]", { model: { objectPosition: "each" }, views: { object: { count: 3 } } }],
+  ["attention that training left open", { model: { objectAttention: "open" } }],
+] as const)("a network with %s", (_, { model, ...more }) => {
+  it("sees an object with its mask, everything without", async () => {
+    const other = recipeSchema.parse({
+      ...more,
+      model: { ...recipe.model, ...model },
+      head: recipe.head,
+      views: { ...recipe.views, ...("views" in more && more.views) },
+    });
+    const asked = buildNetwork(other, "teacher").init(new Generator(1)).requiresGrad_(false);
+    const masked = await objectFeatures(asked, source, { ...options, mode: "mask" });
+    const plain = await objectFeatures(asked, source, { ...options, mode: "none" });
+    expect(rowOf(plain, 0)).toEqual(rowOf(plain, 1));
+    expect(distance(rowOf(masked, 0), rowOf(masked, 1))).toBeGreaterThan(1e-3);
+    expect(distance(rowOf(masked, 0), rowOf(plain, 0))).toBeGreaterThan(1e-3);
+    const sample = await source.read(0);
+    const pixels = framePixels(sample, { frame: "whole", size, patch: 8 });
+    expectClose(featureOf(asked, size, pixels, new Uint8Array(16).fill(1)), rowOf(plain, 0));
+    asked.free();
   });
 });

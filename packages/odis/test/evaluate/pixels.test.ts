@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { FramedImage } from "../../src/evaluate/frame.js";
 import { frameBox, frameObject, framePixels } from "../../src/evaluate/frame.js";
+import { modes } from "../../src/evaluate/modes.js";
 import { cutOut, PixelExtractor } from "../../src/evaluate/pixels.js";
 
 /** 4 x 3 pixels, each with its own number in all channels; the object is an L of three pixels. */
@@ -22,7 +23,7 @@ const framed: FramedImage = {
   index: 0,
   sample,
   pixels: new Uint8Array(),
-  objects: [{ index: 0, object, visible: new Uint8Array() }],
+  objects: [{ index: 0, object, inside: new Uint8Array(), visible: new Uint8Array() }],
 };
 
 const gray = (values: number[]): number[] => values.flatMap((value) => [value, value, value]);
@@ -33,10 +34,10 @@ describe("raw pixels", () => {
     expect([...cutOut(sample, object, true).rgb]).toEqual(gray([50, 0, 90, 100]));
   });
 
-  it.each(["mask", "none", "image"] as const)("has mean 0 and length 1 (%s)", (mode) => {
+  it.each(modes)("has mean 0 and length 1 (%s)", (mode) => {
     const extractor = new PixelExtractor(mode);
     extractor.push(framed);
-    const { features, width } = extractor.finish();
+    const { features, width } = extractor.rows();
     expect([width, features.length]).toEqual([3 * 28 * 28, 3 * 28 * 28]);
     expect(features.reduce((sum, value) => sum + value, 0)).toBeCloseTo(0, 3);
     expect(Math.hypot(...features)).toBeCloseTo(1, 5);
@@ -46,7 +47,7 @@ describe("raw pixels", () => {
     const rows = [1, 2].map((times) => {
       const extractor = new PixelExtractor("none");
       extractor.push({ ...framed, sample: { ...sample, rgb: sample.rgb.map((v) => v * times) } });
-      return extractor.finish().features;
+      return extractor.rows().features;
     });
     // Bytes are rounded, so not 1 to the last digit.
     const similarity = rows[0]!.reduce((sum, value, i) => sum + value * rows[1]![i]!, 0);
@@ -56,7 +57,7 @@ describe("raw pixels", () => {
   it("is all zeros for a picture of one colour, not NaN", () => {
     const extractor = new PixelExtractor("none");
     extractor.push({ ...framed, sample: { ...sample, rgb: new Uint8Array(36).fill(7) } });
-    expect(extractor.finish().features.every((value) => value === 0)).toBe(true);
+    expect(extractor.rows().features.every((value) => value === 0)).toBe(true);
   });
 });
 
@@ -91,8 +92,9 @@ describe("the frame", () => {
       ...object,
       pixels: () => Uint8Array.from({ length: 16 }, (_, i) => Number(i === 4 * y + x)),
     });
-    expect([...frameObject(square, at(3, 1), options)!]).toEqual([0, 1, 0, 0]);
-    expect([...frameObject(square, at(0, 2), options)!]).toEqual([0, 0, 1, 0]);
+    expect([...frameObject(square, at(3, 1), options)!.visible]).toEqual([0, 1, 0, 0]);
+    expect([...frameObject(square, at(0, 2), options)!.visible]).toEqual([0, 0, 1, 0]);
+    expect([...frameObject(square, at(0, 2), options)!.inside].indexOf(1)).toBe(8);
     const wide = { ...sample, width: 8, height: 2, rgb: new Uint8Array(48) };
     const corner = {
       ...object,

@@ -132,10 +132,17 @@ describe("the report of a run that was evaluated", () => {
     const { page, problems } = opened;
     expect(problems).toEqual([]);
     const table = page.locator("table").first();
-    expect(await table.locator("tbody th").allTextContents()).toEqual([
+    expect(await table.locator("thead th").allTextContents()).toEqual([
+      "",
       "raw pixels",
       "untrained network",
       "trained teacher",
+    ]);
+    expect(await table.locator("tbody th").allTextContents()).toEqual([
+      "with mask",
+      "no mask",
+      "image, with mask",
+      "image, no mask",
     ]);
     expect(await table.locator("td").first().textContent()).toBe("100.0 [100.0, 100.0]");
     const text = (await page.locator("main").textContent())?.replace(/\s+/g, " ") ?? "";

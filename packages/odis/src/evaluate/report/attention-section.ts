@@ -1,8 +1,9 @@
-import { fromBuffer, noGrad, tidy } from "@odis/torch";
+import { noGrad, tidy } from "@odis/torch";
 import type { Sample } from "../../data/sample.js";
 import type { Network } from "../../model/network.js";
-import { deviceOf, inputImages } from "../features.js";
+import { summaryRow } from "../features.js";
 import { frameObject, type FrameOptions, framePixels } from "../frame.js";
+import { inferenceLayout, inferenceOptions, inputImages } from "../passes.js";
 import { type Html, html } from "./html.js";
 import { fromPlanar, heatPicture, outline, type Picture, pngAddress } from "./pictures.js";
 
@@ -21,21 +22,15 @@ export function attentionMap(
 ): Float32Array {
   return noGrad(() =>
     tidy(() => {
-      const { layout } = network.backbone;
-      const allowed = visible && {
-        visible: fromBuffer(visible, [1, visible.length], { dtype: "bool" }).to({
-          device: deviceOf(network),
-        }),
-      };
+      const layout = inferenceLayout(network);
       const attention = network.backbone.lastAttention(
         inputImages(network, size, [pixels]),
-        allowed,
+        inferenceOptions(network, size, 1, visible && [visible]),
       );
       const [, , , T] = attention.dims(4);
-      const row = layout.objects > 0 ? layout.firstObject : 0;
       return attention
         .mean([1])
-        .narrow(1, row, 1)
+        .narrow(1, summaryRow(layout), 1)
         .narrow(2, layout.special, T - layout.special)
         .toFloat32();
     }),
@@ -52,8 +47,9 @@ export async function attentionRow(
 ): Promise<Html | undefined> {
   const { size, patch } = options;
   const object = sample.objects[index];
-  const visible = object && frameObject(sample, object, options);
-  if (!visible) return undefined;
+  const framed = object && frameObject(sample, object, options);
+  if (!framed) return undefined;
+  const { visible } = framed;
   const pixels = framePixels(sample, options);
   const side = size / patch;
   const picture = enlarged(fromPlanar(pixels, size));

@@ -5,7 +5,7 @@ import { type Html, html } from "./html.js";
 
 export interface PlotRow {
   readonly name: string;
-  /** in the order of the plot's levels; undefined leaves the place empty */
+  /** in the order of the plot's series; undefined leaves the place empty */
   readonly cells: readonly (Measurement | undefined)[];
 }
 
@@ -15,12 +15,13 @@ const right = 14;
 const rowHeight = 46;
 
 /**
- * Shares as dots with their intervals, one group of rows a contender. Levels differ by the shape
- * of the dot as well as by colour.
+ * Shares as dots with their intervals, one group of dots a row. Series, three at most, differ by
+ * the shape of the dot as well as by colour.
  */
 export function intervalPlot(
+  title: string,
   rows: readonly PlotRow[],
-  levels: readonly string[],
+  series: readonly string[],
   reference?: { readonly value: number; readonly name: string },
 ): Html {
   const highest = Math.max(
@@ -32,7 +33,7 @@ export function intervalPlot(
     Math.round((left + place(share * 100, x) * (width - left - right)) * 10) / 10;
   const bottom = rows.length * rowHeight + 14;
   return html`<figure class="card chart">
-<figcaption><b>k-NN top-1</b> <span>per cent, with 95 % intervals</span></figcaption>
+<figcaption><b>${title}</b> <span>with 95 % intervals</span></figcaption>
 <svg viewBox="0 0 ${width} ${bottom + 24}" role="img" aria-label="The table's values as dots with intervals">
 <g class="grid">${x.ticks.map((tick) => html`<line x1="${toX(tick / 100)}" x2="${toX(tick / 100)}" y1="8" y2="${bottom}"/>`)}</g>
 <g class="tick middle">${x.ticks.map((tick) => html`<text x="${toX(tick / 100)}" y="${bottom + 15}">${tick}</text>`)}</g>
@@ -42,27 +43,27 @@ ${rows.map(
     { name, cells },
     row,
   ) => html`<text class="row-name" x="0" y="${14 + row * rowHeight + rowHeight / 2}">${name}</text>
-${cells.map((cell, level) => cell && dot(cell, level, toX, 20 + row * rowHeight + level * 11, `${name}, ${levels[level]!}`))}`,
+${cells.map((cell, at) => cell && dot(cell, at, toX, 20 + row * rowHeight + at * 11, `${name}, ${series[at]!}`))}`,
 )}
 </svg>
-<ul class="legend">${levels.map((name, i) => html`<li class="c${i}"><svg viewBox="0 0 16 12" aria-hidden="true">${shape(i, 8, 6)}</svg>${name}</li>`)}${reference && html`<li class="reference"><svg viewBox="0 0 16 12" aria-hidden="true"><line x1="8" x2="8" y1="0" y2="12"/></svg>${reference.name}</li>`}</ul>
+<ul class="legend">${series.map((name, i) => html`<li class="c${i}"><svg viewBox="0 0 16 12" aria-hidden="true">${shape(i, 8, 6)}</svg>${name}</li>`)}${reference && html`<li class="reference"><svg viewBox="0 0 16 12" aria-hidden="true"><line x1="8" x2="8" y1="0" y2="12"/></svg>${reference.name}</li>`}</ul>
 </figure>`;
 }
 
 function dot(
   { value, low, high }: Measurement,
-  level: number,
+  series: number,
   toX: (share: number) => number,
   y: number,
   name: string,
 ): Html {
-  return html`<g class="c${level}"><title>${name}: ${percent(value)} [${percent(low)}, ${percent(high)}]</title>
-<line class="interval" x1="${toX(low)}" x2="${toX(high)}" y1="${y}" y2="${y}"/>${shape(level, toX(value), y)}</g>`;
+  return html`<g class="c${series}"><title>${name}: ${percent(value)} [${percent(low)}, ${percent(high)}]</title>
+<line class="interval" x1="${toX(low)}" x2="${toX(high)}" y1="${y}" y2="${y}"/>${shape(series, toX(value), y)}</g>`;
 }
 
 /** Circle, square, diamond. */
-function shape(level: number, x: number, y: number): Html {
-  if (level === 0) return html`<circle cx="${x}" cy="${y}" r="4"/>`;
-  if (level === 1) return html`<rect x="${x - 3.5}" y="${y - 3.5}" width="7" height="7"/>`;
+function shape(series: number, x: number, y: number): Html {
+  if (series === 0) return html`<circle cx="${x}" cy="${y}" r="4"/>`;
+  if (series === 1) return html`<rect x="${x - 3.5}" y="${y - 3.5}" width="7" height="7"/>`;
   return html`<path d="M${x - 5},${y}L${x},${y - 5}L${x + 5},${y}L${x},${y + 5}Z"/>`;
 }
