@@ -52,6 +52,18 @@ export class RunError extends OdisError {
   }
 }
 
+/** A file of weights that cannot be read, or does not fit the network it is meant for. */
+export class WeightsError extends RunError {
+  constructor(
+    /** the file or folder */
+    readonly path: string,
+    problem: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${path}: ${problem}`, options);
+  }
+}
+
 /** A loss, or the gradient of one, that is not finite. Nothing of the step was applied. */
 export class NonFiniteLossError extends RunError {
   constructor(
