@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { runtimeInfo } from "@odis/torch";
 import { benchAttention } from "./attention.js";
 import { benchBridge } from "./bridge.js";
+import { benchLarge } from "./large.js";
 import { benchLoader } from "./loader.js";
 import { benchMemory } from "./memory.js";
 import { benchSgemm } from "./sgemm.js";
@@ -17,8 +18,9 @@ const usage = `npm run bench -- [NAME...] [options]
   memory     resident memory over 1,000 training steps
   small      a training step of a small model, in turn with the same step in eager PyTorch
   step       the same for ViT-S/16 with 2x224 + 10x96 views (minutes)
+  large      memory and time of one step of ViT-L/16, activations kept or computed again (minutes)
 
-Without names: all but step.
+Without names: all but step and large.
 
   --threads N   default 2
   --rounds N    blocks of each contestant in step and small, default 5
@@ -50,10 +52,13 @@ const benches = new Map<string, () => void | Promise<void>>([
   ["memory", benchMemory],
   ["small", () => benchStep("small", pair(5))],
   ["step", () => benchStep("vit-s", pair(1))],
+  ["large", () => benchLarge("vit-l", threads)],
 ]);
 
 const names =
-  positionals.length > 0 ? positionals : [...benches.keys()].filter((n) => n !== "step");
+  positionals.length > 0
+    ? positionals
+    : [...benches.keys()].filter((n) => n !== "step" && n !== "large");
 const unknown = names.find((name) => !benches.has(name));
 if (values.help || unknown !== undefined) {
   if (unknown !== undefined) console.error(`bench: there is no bench "${unknown}"\n`);

@@ -16,7 +16,7 @@ export const recipesCommand = command({
     ["odis recipes", "the methods and the sizes of networks"],
     ["odis recipes odis --model vit-b", "every value that such a run would have"],
     ["odis recipes ibot --only optim", "one part of it"],
-    ["odis recipes odis --json > mine.json", "a file for odis pretrain --config"],
+    ["odis recipes odis --json yes > mine.json", "a file for odis pretrain --config"],
   ],
   options: {
     recipe: positional(choice(recipeNames, { help: "recipe to show", placeholder: "NAME" })),

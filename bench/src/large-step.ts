@@ -1,0 +1,42 @@
+import { setThreads } from "@odis/torch";
+import { resolveRecipe } from "../../packages/odis/dist/train/recipe.js";
+import { type ModelSize, recipeLayers } from "../../packages/odis/dist/train/recipes.js";
+import { createState } from "../../packages/odis/dist/train/state.js";
+import { trainStep } from "../../packages/odis/dist/train/step.js";
+import { midRunKnobs, syntheticBatch } from "./workload.js";
+
+/** What one process of the bench `large` prints. */
+export interface LargeReport {
+  readonly parameters: number;
+  /** bytes, of the whole process */
+  readonly peakRss: number;
+  readonly seconds: number;
+  readonly loss: number;
+  readonly gradient: number;
+}
+
+const [size, recompute, threads] = process.argv.slice(2);
+setThreads(Number(threads));
+const recipe = resolveRecipe([
+  ...recipeLayers("odis", size as ModelSize),
+  {
+    source: "bench",
+    values: {
+      views: { locals: { count: 2 } },
+      // The same paths are dropped in every process: gradients can be compared.
+      optim: { batch: 1, recompute: recompute === "recompute" },
+    },
+  },
+]);
+const state = createState(recipe);
+const batch = syntheticBatch(recipe);
+const began = performance.now();
+const { terms, gradient } = trainStep(state, batch, midRunKnobs(recipe));
+const report: LargeReport = {
+  parameters: state.student.parameters().reduce((sum, { size: count }) => sum + count, 0),
+  peakRss: process.resourceUsage().maxRSS * 1024,
+  seconds: (performance.now() - began) / 1000,
+  loss: terms.total,
+  gradient,
+};
+console.log(JSON.stringify(report));
