@@ -88,7 +88,7 @@ function run(
  * @param visible [V * B, O, N] bool; without it every object gets the mean over all patches
  * @returns [V * B * O, D]
  */
-function pool(patches: Tensor, visible: Tensor | undefined, O: number): Tensor {
+export function pool(patches: Tensor, visible: Tensor | undefined, O: number): Tensor {
   if (!visible) return patches.mean([1]).repeatInterleave(O, 0);
   const inside = visible.float();
   const share = inside.div(inside.sum(-1, true).clampMin(1));

@@ -5,6 +5,7 @@ import { NonFiniteLossError } from "../../src/errors.js";
 import { type Length, knobsAt, runLength } from "../../src/train/knobs.js";
 import { type Recipe, resolveRecipe } from "../../src/train/recipe.js";
 import { recipeLayers, recipeNames, recipes } from "../../src/train/recipes.js";
+import { partsOf } from "../../src/train/parts.js";
 import { createState, stateTensors, type TrainState } from "../../src/train/state.js";
 import { trainStep } from "../../src/train/step.js";
 import { checkViewSizes } from "../../src/views/config.js";
@@ -174,6 +175,61 @@ describe("a step that keeps only the blocks' inputs", () => {
     const live = liveTensors();
     trainStep(state, batch, knobsAt(recipe, length, 3));
     expect(liveTensors()).toBe(live);
+  });
+});
+
+describe("absent objects", () => {
+  const without = (images: readonly number[]): Batch => {
+    const present = new Uint8Array(G * B).fill(1);
+    const visible = batch.global.visible.slice();
+    for (const image of images)
+      for (let view = 0; view < G; view += 1) {
+        present[view * B + image] = 0;
+        visible.fill(0, (view * B + image) * N, (view * B + image + 1) * N);
+      }
+    const local = {
+      ...batch.local,
+      present: Uint8Array.from({ length: B }, (_, b) => Number(!images.includes(b))),
+    };
+    return { ...batch, global: { ...batch.global, present, visible }, local };
+  };
+  const recipe = recipeOf({ loss: { centering: "sinkhorn", koleoWeight: 0.1 } });
+
+  it("claim no prototypes: Sinkhorn-Knopp gives the others the targets they have alone", () => {
+    const entropies = (images: Batch): number => {
+      using state = createState(recipe);
+      return trainStep(state, images, knobsAt(recipe, length, 4)).marginalEntropy;
+    };
+    const two = { ...partsOf({ ...batch, size: B }, B)[1]!.batch, size: 1 };
+    // One image left of three: its two views are balanced as if the others did not exist.
+    expect(entropies(without([0, 2]))).toBeCloseTo(entropies(two), 4);
+  });
+
+  it("leave a step finite when no image of a batch has one", () => {
+    using state = createState(recipe);
+    const { terms } = trainStep(state, without([0, 1, 2]), knobsAt(recipe, length, 4));
+    expect(terms.object).toBeCloseTo(0, 6);
+    expect(terms.koleo).toBe(0);
+    expect(terms.patch).toBeGreaterThan(0);
+  });
+});
+
+describe("clipping", () => {
+  it("limits backbone and heads each by its own norm under DINOv2's rule", () => {
+    const moments = (clipScope: string): Map<string, Float32Array> => {
+      using state = createState(recipeOf({ optim: { ...settings.optim, clip: 1e-3, clipScope } }));
+      trainStep(state, batch, knobsAt(state.recipe, length, 0));
+      return new Map(
+        [...state.optimizer.state()].map(([name, { mean }]) => [name, mean.toFloat32()]),
+      );
+    };
+    const norm = (of: Map<string, Float32Array>, prefix: string): number =>
+      10 *
+      Math.hypot(...[...of].filter(([name]) => name.startsWith(prefix)).flatMap(([, m]) => [...m]));
+    const apart = moments("module");
+    expect(norm(apart, "backbone.")).toBeCloseTo(1e-3, 5);
+    expect(norm(apart, "head.")).toBeCloseTo(1e-3, 5);
+    expect(norm(moments("global"), "")).toBeCloseTo(1e-3, 5);
   });
 });
 

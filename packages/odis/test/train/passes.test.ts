@@ -1,0 +1,50 @@
+import { fromBuffer, tensor, tensorScope } from "@odis/torch";
+import { describe, expect, it } from "vitest";
+import { pool } from "../../src/train/passes.js";
+import { similarities } from "../../src/train/similarities.js";
+import { expectClose } from "../close.js";
+
+describe("pooled object features", () => {
+  // two images of three patches, width 2
+  const patches = () =>
+    tensor(Float32Array.from([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]), [2, 3, 2]);
+
+  it("are the mean of the visible patches, and 0 for an absent object", () => {
+    using _scope = tensorScope();
+    const bits = Uint8Array.from([1, 0, 1, 0, 1, 0, 0, 0, 0, 1, 1, 1]); // [2, 2 objects, 3]
+    const visible = fromBuffer(bits, [2, 2, 3], { dtype: "bool" });
+    const features = pool(patches(), visible, 2);
+    expect(features.shape).toEqual([4, 2]);
+    expectClose(features.toFloat32(), [3, 4, 3, 4, 0, 0, 9, 10]);
+  });
+
+  it("are the mean of all patches for every object where no patches are given", () => {
+    using _scope = tensorScope();
+    expectClose(pool(patches(), undefined, 2).toFloat32(), [3, 4, 3, 4, 9, 10, 9, 10]);
+  });
+});
+
+describe("similarities of summaries", () => {
+  // one view after the other: image A with objects a1, a2; image B with b1, b2 (absent)
+  const first = [1, 0, 0, 2, 3, 3, 5, 5];
+  const second = [2, 0, 0, -1, 1, 0, 5, 5];
+  const present = Uint8Array.from([1, 1, 1, 0, 1, 1, 1, 1]);
+
+  it("compare objects of an image, images, and views, absent objects left out", () => {
+    using _scope = tensorScope();
+    const features = tensor(Float32Array.from([...first, ...second]), [2, 4, 2]);
+    const found = similarities(features, present, { B: 2, O: 2 });
+    expect(found.objects).toBeCloseTo(0, 6); // a1 with a2
+    expect(found.images).toBeCloseTo(Math.SQRT1_2, 6); // a1 with b1, a2 with b1
+    expect(found.views).toBeCloseTo((1 - 1 + Math.SQRT1_2) / 3, 6); // a1, a2, b1
+  });
+
+  it("know no other object where an image has one, and no other view of one view", () => {
+    using _scope = tensorScope();
+    const features = tensor(Float32Array.from(first), [1, 4, 2]);
+    const found = similarities(features, undefined, { B: 4, O: 1 });
+    expect(found.objects).toBeUndefined();
+    expect(found.views).toBeUndefined();
+    expect(found.images).toBeCloseTo((0 + Math.SQRT1_2 * 4 + 1) / 6, 6);
+  });
+});
