@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { runtimeInfo } from "@odis/torch";
 import { benchAttention } from "./attention.js";
 import { benchBridge } from "./bridge.js";
+import { benchCrops } from "./crops.js";
 import { benchLarge } from "./large.js";
 import { benchLoader } from "./loader.js";
 import { benchMemory } from "./memory.js";
@@ -14,6 +15,7 @@ const usage = `npm run bench -- [NAME...] [options]
   sgemm      rate of a large matrix product
   bridge     cost of one call into the engine
   attention  the fused attention beside the composed one
+  crops      redrawing crops until the object is present, beside drawing them exactly
   loader     images per second of the data workers
   memory     resident memory over 1,000 training steps
   small      a training step of a small model, in turn with the same step in eager PyTorch
@@ -48,6 +50,7 @@ const benches = new Map<string, () => void | Promise<void>>([
   ["sgemm", () => benchSgemm(threads)],
   ["bridge", benchBridge],
   ["attention", () => benchAttention(threads)],
+  ["crops", benchCrops],
   ["loader", benchLoader],
   ["memory", benchMemory],
   ["small", () => benchStep("small", pair(5))],

@@ -88,7 +88,7 @@ export const viewConfig = z
         ...crops(10, 96, [0.05, 0.25], 0),
         /** [OBJ] looks at its visible patches only, as in global views */
         masked: z.boolean().default(false),
-        /** drawn again until the objects are present, as global views under `redraw` */
+        /** drawn so that the objects are present: as global views under `exact`, else under `redraw` */
         aware: z.boolean().default(false),
       })
       .readonly()
@@ -109,8 +109,8 @@ export const viewConfig = z
         ).default(0.3),
         /** Smaller objects are not chosen: at the default a crop at the smallest scale that holds all of it just reaches `minVisible`. */
         minArea: number(0, 1, "the least share of the image that an object covers").default(0.0025),
-        /** `redraw`: until the object is present; `lineage`: the related published code's rule; `off`: plain random crops */
-        crop: z.enum(["redraw", "lineage", "off"]).default("redraw"),
+        /** `redraw`: until the object is present; `exact`: the same with endless patience; `lineage`: the related published code's rule; `off`: plain random crops */
+        crop: z.enum(["redraw", "exact", "lineage", "off"]).default("redraw"),
         tries: whole(1, 1000, "how often a crop is drawn at most").default(20),
         /** Present means at least this share of the view is object. */
         minVisible: number(0, 1, "the least share of a view that is object").default(0.01),

@@ -1,7 +1,7 @@
 import type { Box, SceneObject } from "../objects/object.js";
 import { boxesMeet } from "../objects/overlap.js";
 import { visiblePatches, type VisibleRule } from "../objects/patches.js";
-import { type Geometry, resampleNearest } from "./resample.js";
+import { countNearest, type Geometry, resampleNearest } from "./resample.js";
 import { Scratch } from "./scratch.js";
 
 const unread = new Scratch((length) => new Uint8Array(length));
@@ -37,6 +37,11 @@ export class Look {
     if (!boxesMeet(this.box, geometry.box)) return 0; // most rejected crops end here
     const out = viewMask.take(size * size);
     return resampleNearest(this.pixels(), this.imageWidth, geometry, size, out);
+  }
+
+  /** Whether a crop's view has so many object pixels; quicker than {@link count} for small objects. */
+  covers(box: Box, size: number, least: number): boolean {
+    return countNearest(this.pixels(), this.imageWidth, box, size, this.box) >= least;
   }
 
   /**

@@ -1,8 +1,10 @@
 import type { Sample } from "../data/sample.js";
 import { chooseObject, chooseObjects } from "../objects/choose.js";
+import type { Box } from "../objects/object.js";
 import type { Rng } from "../rng.js";
 import type { CropConfig, ViewConfig } from "./config.js";
 import { drawCropBox } from "./crop-box.js";
+import { ExactCrops } from "./exact-crop.js";
 import { Look } from "./look.js";
 import type { Geometry } from "./resample.js";
 
@@ -40,13 +42,16 @@ const LINEAGE_OTHER_TRIES = 20;
  * - `redraw`: the objects are chosen first; each global crop is drawn again until all of them are
  *   present (each with at least one visible patch and `minVisible` of the view), at most `tries`
  *   times. Then the crop with most of them stays, of equal ones the last.
+ * - `exact`: what `redraw` would give with endless patience, drawn directly (see {@link ExactCrops});
+ *   of several objects it is the first that must be present, the others are as they fall. Where no
+ *   crop can show the object a plain one is taken, as when `redraw` gives up.
  * - `lineage`: the related published code, for one object. The first crop is drawn until any object
  *   covers enough of it, and the object is chosen from those; the others until they hold one pixel
  *   of it. After the last try a fresh crop is taken, without an object.
  * - `off`: the objects are chosen, crops are plain, presence is as it falls.
  *
  * Local crops are plain and count as showing every chosen object, unless they are `aware` (drawn as
- * under `redraw`) or `masked`; then presence is as it falls, because a token that sees nothing of
+ * under `exact` if global ones are, else as under `redraw`) or `masked`; then presence is as it falls, because a token that sees nothing of
  * its object has nothing to learn from.
  *
  * @param into one per view, overwritten
@@ -62,12 +67,13 @@ export function drawCrops(
     (object) => new Look(object, sample.width, patch, config.visible),
   );
   const drawing: Drawing = { sample, config, rng };
+  const { crop } = config.object;
   const { objects, crops } =
-    config.object.crop === "lineage"
+    crop === "lineage"
       ? lineageCrops(drawing, looks, into.global)
-      : objectCrops(drawing, looks, into.global);
+      : objectCrops(drawing, looks, crop, into.global);
   const chosen = objects.map((index) => looks[index]!);
-  return { objects, global: crops, local: into.local.map((s) => localCrop(drawing, chosen, s)) };
+  return { objects, global: crops, local: into.local.map(localCrops(drawing, chosen)) };
 }
 
 interface Drawing {
@@ -76,28 +82,24 @@ interface Drawing {
   readonly rng: Rng;
 }
 
+type CropRule = Exclude<ViewConfig["object"]["crop"], "lineage">;
+
 interface GlobalCrops {
   readonly objects: readonly number[];
   readonly crops: readonly Crop[];
 }
 
 function objectCrops(
-  { sample, config, rng }: Drawing,
+  drawing: Drawing,
   looks: readonly Look[],
+  rule: CropRule,
   into: readonly Sight[],
 ): GlobalCrops {
-  const { minArea, minVisible, crop, tries } = config.object;
-  const { globals } = config;
-  const objects = chooseObjects(looks, config.object, minArea * sample.width * sample.height, rng);
+  const { sample, config, rng } = drawing;
+  const least = config.object.minArea * sample.width * sample.height;
+  const objects = chooseObjects(looks, config.object, least, rng);
   const chosen = objects.map((index) => looks[index]!);
-  const crops = into.map((sight) =>
-    drawUntil(
-      () => drawGeometry(sample, globals, config, rng),
-      (geometry) => show(chosen, geometry, globals.size, minVisible, sight),
-      chosen.length,
-      crop === "redraw" ? tries : 1,
-    ),
-  );
+  const crops = into.map(cropsOf(drawing, chosen, config.globals, rule));
   return { objects, crops };
 }
 
@@ -130,17 +132,48 @@ function lineageCrops(
   return { objects: into[0]?.present[0] ? [object] : [], crops };
 }
 
-function localCrop({ sample, config, rng }: Drawing, chosen: readonly Look[], sight: Sight): Crop {
+function localCrops(drawing: Drawing, chosen: readonly Look[]): (sight: Sight) => Crop {
+  const { sample, config, rng } = drawing;
   const { locals, object } = config;
-  const draw = () => drawGeometry(sample, locals, config, rng);
-  if (locals.masked || locals.aware) {
-    const accept = (geometry: Geometry) =>
-      show(chosen, geometry, locals.size, object.minVisible, sight);
-    return drawUntil(draw, accept, chosen.length, locals.aware ? object.tries : 1);
-  }
-  clear(sight);
-  sight.present.fill(1, 0, chosen.length);
-  return { geometry: draw(), tries: 1 };
+  if (locals.aware)
+    return cropsOf(drawing, chosen, locals, object.crop === "exact" ? "exact" : "redraw");
+  if (locals.masked) return cropsOf(drawing, chosen, locals, "off");
+  return (sight) => {
+    clear(sight);
+    sight.present.fill(1, 0, chosen.length);
+    return { geometry: drawGeometry(sample, locals, config, rng), tries: 1 };
+  };
+}
+
+/** How views of one kind are drawn so that they show the objects. */
+function cropsOf(
+  { sample, config, rng }: Drawing,
+  chosen: readonly Look[],
+  crops: CropConfig,
+  rule: CropRule,
+): (sight: Sight) => Crop {
+  const { tries, minVisible } = config.object;
+  const { size } = crops;
+  const plain = () => drawGeometry(sample, crops, config, rng);
+  const accept = (sight: Sight) => (geometry: Geometry) =>
+    show(chosen, geometry, size, minVisible, sight);
+  const drawn = (sight: Sight) =>
+    drawUntil(plain, accept(sight), chosen.length, rule === "redraw" ? tries : 1);
+  const [first] = chosen;
+  if (rule !== "exact" || !first) return drawn;
+
+  const least = Math.max(1, minVisible * size ** 2);
+  const covers = (box: Box) => first.covers(box, size, least);
+  const exact = new ExactCrops(sample, crops, { box: first.box, size, least }, covers);
+  return (sight) => {
+    const found = exact.draw(rng, (box) => {
+      if (!covers(box)) return undefined;
+      const geometry = { box, flip: rng.bool(config.flip) };
+      accept(sight)(geometry);
+      return sight.present[0] ? geometry : undefined;
+    });
+    return found ? { geometry: found.crop, tries: found.looks } : drawn(sight);
+  };
 }
 
 /**

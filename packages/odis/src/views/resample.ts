@@ -203,6 +203,40 @@ export function resampleNearest(
 }
 
 /**
+ * The count that {@link resampleNearest} would return, without the view's mask: looks only where
+ * crop and object meet.
+ *
+ * @param within holds every pixel of the mask
+ */
+export function countNearest(
+  mask: Uint8Array,
+  stride: number,
+  box: Box,
+  size: number,
+  within: Box,
+): number {
+  const xs = nearest(box.x, box.width, size, columns.take(size));
+  const ys = nearest(box.y, box.height, size, lines.take(size));
+  const [left, right] = samplesIn(xs, size, within.x, within.width);
+  const [top, bottom] = samplesIn(ys, size, within.y, within.height);
+  let count = 0;
+  for (let y = top; y < bottom; y += 1) {
+    const row = ys[y]! * stride;
+    for (let x = left; x < right; x += 1) count += mask[row + xs[x]!]!;
+  }
+  return count;
+}
+
+/** The outputs whose inputs lie in an interval; inputs never fall. */
+function samplesIn(inputs: Int32Array, size: number, start: number, length: number) {
+  let first = 0;
+  while (first < size && inputs[first]! < start) first += 1;
+  let end = first;
+  while (end < size && inputs[end]! < start + length) end += 1;
+  return [first, end] as const;
+}
+
+/**
  * For each output the input that holds its middle. The position is summed up step by step, not
  * multiplied: where a middle lies on the border of two pixels, Pillow's rounding decides.
  */
