@@ -27,7 +27,7 @@ export const evaluateCommand = command({
       placeholder: "KIND:PLACE",
     }),
     test: text({ help: "data set whose objects are classified", placeholder: "KIND:PLACE" }),
-    suite: choices(["knn"], {
+    suite: choices(["knn", "linear"], {
       help: "what is measured",
       default: ["knn"],
     }),
@@ -43,6 +43,11 @@ export const evaluateCommand = command({
       default: "yes",
     }),
     k: integer({ help: "neighbours that vote, in the table", default: 20, min: 1 }),
+    epochs: integer({
+      help: "passes over the features in which linear classifiers are trained",
+      default: 100,
+      min: 1,
+    }),
     size: integer({
       help: "side of the network's input, pixels (default: as in training)",
       min: 1,
@@ -62,7 +67,7 @@ export const evaluateCommand = command({
     device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
     threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
   },
-  async run({ run, train, test, suite, mode, baselines, k, threads, ...options }, io) {
+  async run({ run, train, test, suite, mode, baselines, k, epochs, threads, ...options }, io) {
     const [{ parseDataSpec }, { dataOf }, { readRunConfig }, { ConfigError }] = await Promise.all([
       import("../data/source.js"),
       import("../evaluate/load.js"),
@@ -90,6 +95,7 @@ export const evaluateCommand = command({
       suites: suite,
       modes: mode,
       baselines: baselines === "yes",
+      probe: { epochs },
       k: [k, ...defaultK.filter((other) => other !== k)],
       onProgress: (part, done, of) => {
         if (io.stderr.isTTY && (done % 20 === 0 || done === of))

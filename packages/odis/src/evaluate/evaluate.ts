@@ -1,32 +1,36 @@
 import { Generator } from "@odis/torch";
 import type { DataSource } from "../data/sample.js";
 import { DataError } from "../errors.js";
-import type { Network } from "../model/network.js";
 import { buildNetwork } from "../train/state.js";
 import { type Example, neighbourExamples } from "./examples.js";
-import { type FeatureSet, largestPerImage, NetworkFeatures, pick } from "./features.js";
-import { type Extractor, gather, type Gathered, type Omissions } from "./gather.js";
+import type { Gathered, Omissions } from "./gather.js";
 import { estimate, type Estimate } from "./interval.js";
 import { knnShares } from "./knn-suite.js";
-import type { InferenceMode } from "./modes.js";
-import { type EvaluateOptions, type Part, type Settings, settingsOf } from "./options.js";
-import type { Outcome } from "./outcome.js";
+import { type ChosenProbe, linearShares } from "./linear-suite.js";
+import {
+  type EvaluateOptions,
+  type Part,
+  probedModes,
+  type Settings,
+  settingsOf,
+} from "./options.js";
+import type { Measured, Outcome } from "./outcome.js";
 import type { Outcomes } from "./outcomes-file.js";
 import { deviceOf } from "./passes.js";
-import { PixelExtractor } from "./pixels.js";
+import {
+  columnsOf,
+  levels,
+  networkSubject,
+  type PartFeatures,
+  pixelSubject,
+  readPart,
+  type Subject,
+} from "./subjects.js";
 
 /** One figure with its name, e.g. `trained/object/mask/knn20/top1`; 0..1 with a 95 % interval. */
 export interface Measurement extends Estimate {
   readonly name: string;
 }
-
-/** What is compared. */
-export const contenders = ["pixels", "untrained", "trained"] as const;
-export type Contender = (typeof contenders)[number];
-
-/** `object`: every labelled object is an item. `image`: only each image's largest one is. */
-export const levels = ["object", "image"] as const;
-export type Level = (typeof levels)[number];
 
 /** All that was measured; plain JSON, the contents of `evaluation.json`. */
 export interface Evaluation {
@@ -37,6 +41,8 @@ export interface Evaluation {
   readonly measurements: readonly Measurement[];
   /** share of test objects that are of the bank's most frequent class: what no features reach */
   readonly majority: number;
+  /** the linear classifiers that were tested */
+  readonly probes: readonly ChosenProbe[];
   /** nearest neighbours of some test objects by the trained teacher in the first mode */
   readonly examples: readonly Example[];
 }
@@ -48,9 +54,8 @@ export interface PartSummary {
 }
 
 /**
- * Frozen features of objects and images, judged: weighted k-NN (facts: the published protocol of
- * DINO and iBOT) of raw pixels, of the untrained network of the same recipe and seed, and of the
- * trained teacher.
+ * Frozen features of objects and images, judged by suites (weighted k-NN, linear classifiers): those
+ * of raw pixels, of the untrained network of the same recipe and seed, and of the trained teacher.
  *
  * @returns the figures, and for each of them what became of every test item
  * @throws DataError when a source has no labelled object to work with
@@ -70,18 +75,30 @@ export async function evaluate(
         .to(device)
     : undefined;
   try {
-    const subjects = subjectsOf(settings, untrained, trained);
-    const bank = await readPart("train", options, settings, subjects);
-    const queries = await readPart("test", options, settings, subjects);
+    const subjects = [
+      ...(settings.baselines ? [pixelSubject()] : []),
+      ...(untrained ? [networkSubject("untrained", untrained, settings)] : []),
+      ...(trained ? [networkSubject("trained", trained, settings)] : []),
+    ];
+    const read = async (part: Part): Promise<PartFeatures> => {
+      const found = await readPart(part, options, settings, subjects);
+      if (found.items.length === 0) throw nothingToJudge(part, found);
+      return found;
+    };
+    const parts = { bank: await read("train"), queries: await read("test") };
+    const judge = { ...parts, settings, classes: classes.length, device, signal: options.signal };
     const outcomes = new Map<string, Outcome>();
-    for (const { name: contender } of subjects)
-      for (const level of levels)
-        for (const mode of settings.modes) {
-          const [from, of] = [bank, queries].map((part) => part.set(contender, mode, level));
-          const shares = knnShares(from!, of!, { k: settings.k, classes: classes.length, device });
-          for (const [name, outcome] of shares)
-            outcomes.set(`${contender}/${level}/${mode}/${name}`, outcome);
-        }
+    const probes: ChosenProbe[] = [];
+    for (const subject of subjects) {
+      if (settings.suites.includes("knn"))
+        for (const [name, outcome] of knnOf(subject, judge)) outcomes.set(name, outcome);
+      if (settings.suites.includes("linear")) {
+        const linear = await linearOf(subject, judge);
+        for (const [name, outcome] of linear.measured) outcomes.set(name, outcome);
+        probes.push(...linear.probes);
+      }
+    }
+    const { bank, queries } = parts;
     const evaluation = {
       classes,
       settings,
@@ -92,7 +109,8 @@ export async function evaluate(
         ...estimate(outcome, settings.seed),
       })),
       majority: majority(bank.labels, queries.labels, classes.length),
-      examples: trained ? examples(bank, queries, settings) : [],
+      probes,
+      examples: trained && settings.suites.includes("knn") ? examples(judge) : [],
     };
     return { evaluation, outcomes };
   } finally {
@@ -100,72 +118,49 @@ export async function evaluate(
   }
 }
 
-/** A contender, and how it comes to features in an inference mode. */
-interface Subject {
-  readonly name: Contender;
-  readonly extractor: (mode: InferenceMode) => Extractor;
+/** Both parts, and what all suites need to judge them. */
+interface Judge {
+  readonly bank: PartFeatures;
+  readonly queries: PartFeatures;
+  readonly settings: Settings;
+  readonly classes: number;
+  readonly device: string;
+  readonly signal: AbortSignal | undefined;
 }
 
-function subjectsOf(
-  { baselines, size, feature: kind }: Settings,
-  untrained?: Network,
-  trained?: Network,
-): Subject[] {
-  const ofNetwork = (name: Contender, network?: Network): Subject[] =>
-    network
-      ? [{ name, extractor: (mode) => new NetworkFeatures(network, { mode, size, kind }) }]
-      : [];
-  const pixels: Subject = { name: "pixels", extractor: (mode) => new PixelExtractor(mode) };
-  return [
-    ...(baselines ? [pixels] : []),
-    ...ofNetwork("untrained", untrained),
-    ...ofNetwork("trained", trained),
-  ];
+function* knnOf({ name, summary }: Subject, judge: Judge): Iterable<Measured> {
+  const { settings, bank, queries, classes, device } = judge;
+  for (const level of levels)
+    for (const mode of settings.modes) {
+      const [from, of] = [bank, queries].map((part) =>
+        columnsOf(part.set(name, mode, level), summary(mode)),
+      );
+      for (const [measure, outcome] of knnShares(from!, of!, { k: settings.k, classes, device }))
+        yield [`${name}/${level}/${mode}/${measure}`, outcome];
+    }
 }
 
-/** One of the two data sets, read once. */
-interface PartFeatures extends Gathered {
-  readonly set: (contender: Contender, mode: InferenceMode, level: Level) => FeatureSet;
+async function linearOf(
+  { name, probed }: Subject,
+  { settings, bank, queries, ...rest }: Judge,
+): Promise<{ readonly measured: Measured[]; readonly probes: ChosenProbe[] }> {
+  const measured: Measured[] = [];
+  const probes: ChosenProbe[] = [];
+  for (const mode of settings.modes.filter((m) => probedModes.includes(m))) {
+    const [from, of] = [bank, queries].map((part) => part.set(name, mode, "object"));
+    const options = { ...rest, settings: settings.probe, seed: settings.seed };
+    const result = await linearShares(from!, of!, probed, options);
+    const prefix = `${name}/object/${mode}`;
+    for (const [measure, outcome] of result.measured)
+      measured.push([`${prefix}/${measure}`, outcome]);
+    probes.push({ name: `${prefix}/linear`, ...result.probe });
+  }
+  return { measured, probes };
 }
 
-async function readPart(
-  part: Part,
-  options: EvaluateOptions,
-  { modes, size, frame, minArea }: Settings,
-  subjects: readonly Subject[],
-): Promise<PartFeatures> {
-  const extractors = new Map(
-    subjects.flatMap(({ name, extractor }) =>
-      modes.map((mode) => [`${name}/${mode}`, extractor(mode)] as const),
-    ),
-  );
-  const gathered = await gather(
-    options[part],
-    {
-      size,
-      frame,
-      minArea,
-      patch: options.recipe.model.patch,
-      limit: options.limit,
-      signal: options.signal,
-      onProgress: (done, of) => options.onProgress?.(part, done, of),
-    },
-    [...extractors.values()],
-  );
-  const { items, labels } = gathered;
-  if (items.length === 0) throw nothingToJudge(part, gathered);
-  const largest = largestPerImage(items);
-  return {
-    ...gathered,
-    set(contender, mode, level) {
-      const all = { ...extractors.get(`${contender}/${mode}`)!.rows(), items, labels };
-      return level === "image" ? pick(all, largest) : all;
-    },
-  };
-}
-
-function examples(bank: PartFeatures, queries: PartFeatures, { modes, seed }: Settings): Example[] {
-  const [from, of] = [bank, queries].map((part) => part.set("trained", modes[0]!, "object"));
+function examples({ bank, queries, settings: { modes, seed } }: Judge): Example[] {
+  const [mode] = modes;
+  const [from, of] = [bank, queries].map((part) => part.set("trained", mode!, "object"));
   return neighbourExamples(from!, of!, seed);
 }
 

@@ -1,9 +1,6 @@
 import type { FeatureSet } from "./features.js";
 import { classify, nearest } from "./knn.js";
-import type { Outcome } from "./outcome.js";
-
-/** A measurement before its interval: a name, and what became of each item. */
-export type Measured = readonly [name: string, outcome: Outcome];
+import type { Measured } from "./outcome.js";
 
 /** Top-1 and top-5 for each k: `knn20/top1`, …; named by the k that was asked for. */
 export function* knnShares(

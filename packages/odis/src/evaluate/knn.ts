@@ -129,13 +129,19 @@ export function classify(
       classes,
     );
     predictions[query] = sums.reduce((best, sum, c) => (sum > sums[best]! ? c : best), 0);
-    const mine = sums[label]!;
-    const ahead = sums.reduce(
-      (n, sum, c) => n + Number(sum > mine || (sum === mine && c < label)),
-      0,
-    );
-    top1[query] = Number(mine > 0 && ahead < 1);
-    top5[query] = Number(mine > 0 && ahead < 5);
+    const voted = sums[label]! > 0;
+    const ahead = classesAhead(sums, label);
+    top1[query] = Number(voted && ahead < 1);
+    top5[query] = Number(voted && ahead < 5);
   }
   return { k: used, predictions, top1, top5 };
+}
+
+/** How many classes score higher than this one, or the same under a lower number. */
+export function classesAhead(scores: Float32Array | Float64Array, label: number): number {
+  const mine = scores[label]!;
+  let ahead = 0;
+  for (let c = 0; c < scores.length; c += 1)
+    if (scores[c]! > mine || (scores[c] === mine && c < label)) ahead += 1;
+  return ahead;
 }

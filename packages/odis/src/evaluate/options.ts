@@ -5,10 +5,14 @@ import type { Recipe } from "../train/recipe.js";
 import type { Frame } from "./frame.js";
 import type { InferenceMode } from "./modes.js";
 import type { FeatureKind } from "./passes.js";
+import { defaultProbeSettings, type ProbeSettings } from "./probe.js";
 
 /** What can be measured on the same frozen features. */
-export const suites = ["knn"] as const;
+export const suites = ["knn", "linear"] as const;
 export type Suite = (typeof suites)[number];
+
+/** The modes that linear classifiers are trained in: those that look at one framed image. */
+export const probedModes: readonly InferenceMode[] = ["mask", "none"];
 
 export interface EvaluateOptions {
   readonly recipe: Recipe;
@@ -32,11 +36,13 @@ export interface EvaluateOptions {
   readonly frame?: Frame | undefined;
   /** numbers of neighbours; the first is the one that tables show */
   readonly k?: readonly number[] | undefined;
+  /** how linear classifiers are trained; default: the published sweep, 100 epochs */
+  readonly probe?: Partial<ProbeSettings> | undefined;
   /** images read from each source at most */
   readonly limit?: number | undefined;
   /** least share of the image that an object covers */
   readonly minArea?: number | undefined;
-  /** draws the images of the intervals and the examples */
+  /** draws the images of the intervals and the examples, and all that is random in training probes */
   readonly seed?: number | undefined;
   readonly onProgress?: ((part: Part, done: number, of: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -54,6 +60,7 @@ export interface Settings {
   readonly frame: Frame;
   /** neighbours that were asked for; the whole bank votes where it is smaller */
   readonly k: readonly number[];
+  readonly probe: ProbeSettings;
   readonly minArea: number;
   readonly seed: number;
 }
@@ -83,12 +90,18 @@ export function settingsOf(options: EvaluateOptions): Settings {
     size,
     frame,
     k: options.k ?? defaultK,
+    probe: { ...defaultProbeSettings, ...options.probe },
     minArea,
     seed,
   };
   for (const list of ["suites", "modes", "k"] as const)
     if (settings[list].length === 0)
       throw new ConfigError(`evaluation: ${list} is empty; wanted at least one.`);
+  if (settings.suites.includes("linear") && !settings.modes.some((m) => probedModes.includes(m)))
+    throw new ConfigError(
+      `evaluation: suite linear trains in the modes ${probedModes.join(" and ")}; got only ` +
+        `${settings.modes.join(", ")}. Add one of them, or leave the suite out.`,
+    );
   if (!settings.baselines && !options.trained)
     throw new ConfigError(
       `evaluation: neither baselines nor a trained network; wanted at least one of them.`,

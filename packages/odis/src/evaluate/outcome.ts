@@ -21,6 +21,9 @@ export interface IouOutcome {
 
 export type Outcome = ShareOutcome | IouOutcome;
 
+/** A measurement before its interval. */
+export type Measured = readonly [name: string, outcome: Outcome];
+
 /** An outcome as numbers per image that may be added up over images before they are scored. */
 export interface ImageCounts {
   /** each once, in order of first appearance */

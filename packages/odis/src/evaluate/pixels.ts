@@ -8,7 +8,8 @@ import type { InferenceMode } from "./modes.js";
 
 /** Side of the square that a crop is resized to, pixels. */
 const side = 28;
-const width = 3 * side * side;
+/** Values in a row. */
+export const pixelWidth = 3 * side * side;
 
 /** The picture that stands for an object, by inference mode: pixels attend to nothing. */
 const pictures: Readonly<
@@ -38,9 +39,9 @@ export class PixelExtractor implements Extractor {
   finish(): void {}
 
   rows(): FeatureRows {
-    const features = new Float32Array(this.done.length * width);
-    for (const [row, values] of this.done.entries()) features.set(values, row * width);
-    return { features, width };
+    const features = new Float32Array(this.done.length * pixelWidth);
+    for (const [row, values] of this.done.entries()) features.set(values, row * pixelWidth);
+    return { features, width: pixelWidth };
   }
 }
 
@@ -68,10 +69,10 @@ export function cutOut(
 
 /** Resized, then mean 0 and length 1 over all values, so that brightness and contrast do not count. */
 function standardised(picture: Picture): Float32Array {
-  const bytes = new Uint8Array(width);
+  const bytes = new Uint8Array(pixelWidth);
   const box = { x: 0, y: 0, width: picture.width, height: picture.height };
   resampleBicubic(picture, { box, flip: false }, side, bytes);
-  const mean = bytes.reduce((sum, byte) => sum + byte, 0) / width;
+  const mean = bytes.reduce((sum, byte) => sum + byte, 0) / pixelWidth;
   const centred = Float32Array.from(bytes, (byte) => byte - mean);
   const length = Math.hypot(...centred);
   return length > 0 ? centred.map((value) => value / length) : centred;

@@ -1,13 +1,7 @@
 import { createColors } from "picocolors";
-import {
-  type Contender,
-  contenders,
-  type Evaluation,
-  type Level,
-  levels,
-  type Measurement,
-} from "./evaluate.js";
+import type { Evaluation, Measurement } from "./evaluate.js";
 import { type InferenceMode, modeRules } from "./modes.js";
+import { type Contender, contenders, type Level, levels } from "./subjects.js";
 
 export const contenderNames: Readonly<Record<Contender, string>> = {
   pixels: "raw pixels",
@@ -36,15 +30,24 @@ export function measuredContenders({
   return contenders.filter((name) => measurements.some((m) => m.name.startsWith(`${name}/`)));
 }
 
-/** What is shown of an evaluation: k-NN top-1 of the first k. */
+/** What is shown of an evaluation: k-NN of the first k, linear classifiers; top-1 each. */
 export function tableSections(evaluation: Measured): TableSection[] {
   const { settings, train } = evaluation;
   const k = settings.k[0]!;
   const voting = k > train.objects ? `${train.objects}, the whole bank` : String(k);
-  const rows = levels.flatMap((level) =>
-    settings.modes.map((mode) => tableRow(evaluation, level, mode, `knn${k}/top1`)),
-  );
-  return [{ title: `k-NN top-1, per cent, k = ${voting}`, rows }];
+  const rows = (measure: string): TableRow[] =>
+    levels.flatMap((level) =>
+      settings.modes.map((mode) => tableRow(evaluation, level, mode, measure)),
+    );
+  return [
+    { title: `k-NN top-1, per cent, k = ${voting}`, rows: rows(`knn${k}/top1`) },
+    { title: "linear top-1, per cent", rows: rows("linear/top1") },
+  ]
+    .map(({ title, rows: all }) => ({
+      title,
+      rows: all.filter(({ cells }) => Object.values(cells).some((cell) => cell)),
+    }))
+    .filter(({ rows: measured }) => measured.length > 0);
 }
 
 /** The measurement of one name by every contender. */

@@ -95,6 +95,34 @@ describe("evaluate", () => {
     );
   });
 
+  it("trains linear classifiers on the same passes, in the modes that see the framed image", async () => {
+    const before = liveTensors();
+    const trained = buildNetwork(recipe, "teacher").init(new Generator(9)).requiresGrad_(false);
+    const common = { recipe, trained, train, test, k: [3], modes } as const;
+    const alone = await evaluate(common);
+    const both = await evaluate({ ...common, suites: ["knn", "linear"], probe: { epochs: 20 } });
+    const only = await evaluate({ ...common, suites: ["linear"], probe: { epochs: 20 } });
+    trained.free();
+    const linear = both.evaluation.measurements.filter(({ name }) => name.includes("/linear/"));
+    expect(linear.map(({ name }) => name)).toEqual(
+      ["pixels", "untrained", "trained"].flatMap((who) =>
+        ["mask", "none"].flatMap((mode) =>
+          ["top1", "top5"].map((top) => `${who}/object/${mode}/linear/${top}`),
+        ),
+      ),
+    );
+    expect(only.evaluation.measurements).toEqual(linear);
+    expect(both.evaluation.probes.map(({ name }) => name)).toContain("trained/object/mask/linear");
+    expect(value(both.evaluation, "pixels/object/mask/linear/top1")).toBe(1);
+    const knn = both.evaluation.measurements.filter(({ name }) => name.includes("/knn3/"));
+    for (const [at, { name, value }] of knn.entries())
+      expect({ name, value: value.toFixed(6) }).toEqual({
+        name: alone.evaluation.measurements[at]!.name,
+        value: alone.evaluation.measurements[at]!.value.toFixed(6),
+      });
+    expect(liveTensors()).toBe(before);
+  });
+
   it("takes for untrained the very network that training began with", async () => {
     const student = createState(recipe).student;
     const set = await objectFeatures(student, test, { mode: "mask", size: 32, frame: "whole" });
@@ -134,6 +162,11 @@ describe("evaluate", () => {
     );
     await expect(evaluate({ recipe, train, test, modes: [] })).rejects.toThrow(
       "evaluation: modes is empty; wanted at least one.",
+    );
+    await expect(
+      evaluate({ recipe, train, test, suites: ["linear"], modes: ["crop"] }),
+    ).rejects.toThrow(
+      "suite linear trains in the modes mask and none; got only crop. Add one of them, or leave the suite out.",
     );
     await expect(evaluate({ recipe, train, test, baselines: false })).rejects.toThrow(
       "neither baselines nor a trained network; wanted at least one of them",

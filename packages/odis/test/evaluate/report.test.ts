@@ -120,7 +120,12 @@ describe("the report of a run that was evaluated", () => {
     const config: unknown = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
     const state = createState(recipe);
     savePosition(join(run, "checkpoints"), config, state, { step: 40, seconds: 9 }, 2);
-    await evaluateRun(run, { data: { train: data }, k: [3, 1] });
+    await evaluateRun(run, {
+      data: { train: data },
+      k: [3, 1],
+      suites: ["knn", "linear"],
+      probe: { epochs: 5 },
+    });
     const missing: string[] = [];
     file = await writeReport(run, { onMissing: (part) => missing.push(part) });
     expect(missing).toEqual([]);

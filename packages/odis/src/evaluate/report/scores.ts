@@ -1,6 +1,7 @@
-import { levels } from "../evaluate.js";
 import { modeRules } from "../modes.js";
+import type { Suite } from "../options.js";
 import type { RunEvaluation } from "../run.js";
+import { levels } from "../subjects.js";
 import {
   contenderNames,
   count,
@@ -21,7 +22,7 @@ export function scores(evaluation: RunEvaluation): Html {
 ${count(train.images)} images; ${count(test.objects)} objects in ${count(test.images)} other images are tested;
 ${classes.length} classes.</p>
 ${tableSections(evaluation).map((section) => scoreTable(section, evaluation))}
-<p class="note">k-NN: each test object takes the class that the most similar objects of the bank vote for.
+<p class="note">${settings.suites.map((suite) => `${suiteMeanings[suite]} `)}
 ${settings.modes.map((mode) => `${capital(modeRules[mode].name)}: ${modeRules[mode].meaning}. `)}Raw pixels attend to nothing:
 with mask, they are the object’s box with a black background.
 Image: each image has the class of its largest object, and that object’s feature. Untrained: the same network with its initial weights.
@@ -29,6 +30,12 @@ ${evaluation.data.test === undefined && "Test images were held out from the bank
 ${omissionLines(evaluation).map((line) => html`<p class="note">${capital(line)}.</p>`)}
 ${settings.suites.includes("knn") && allK(evaluation)}`;
 }
+
+const suiteMeanings: Readonly<Record<Suite, string>> = {
+  knn: "k-NN: each test object takes the class that the most similar objects of the bank vote for.",
+  linear:
+    "Linear: a linear classifier is trained on the bank’s features; feature and learning rate are those that did best on a tenth of the bank’s images, which it was not trained on.",
+};
 
 function scoreTable({ title, rows }: TableSection, evaluation: RunEvaluation): Html {
   const shown = measuredContenders(evaluation);

@@ -1,0 +1,118 @@
+import type { Network } from "../model/network.js";
+import type { FeatureSet } from "./features.js";
+import { largestPerImage, NetworkFeatures, pick } from "./features.js";
+import { type Extractor, gather, type Gathered } from "./gather.js";
+import { probedBlocks, type ProbedFeature, probedFeatures } from "./linear-suite.js";
+import type { InferenceMode } from "./modes.js";
+import { type EvaluateOptions, type Part, probedModes, type Settings } from "./options.js";
+import { PixelExtractor, pixelWidth } from "./pixels.js";
+import type { Columns } from "./probe.js";
+
+/** What is compared. */
+export const contenders = ["pixels", "untrained", "trained"] as const;
+export type Contender = (typeof contenders)[number];
+
+/** `object`: every labelled object is an item. `image`: only each image's largest one is. */
+export const levels = ["object", "image"] as const;
+export type Level = (typeof levels)[number];
+
+/** A contender, and how it comes to features in an inference mode. */
+export interface Subject {
+  readonly name: Contender;
+  readonly extractor: (mode: InferenceMode) => Extractor;
+  /** the columns of its features that are compared by similarity */
+  readonly summary: (mode: InferenceMode) => Columns;
+  /** those that linear classifiers are tried on */
+  readonly probed: readonly ProbedFeature[];
+}
+
+export function pixelSubject(): Subject {
+  const all = { from: 0, width: pixelWidth };
+  return {
+    name: "pixels",
+    extractor: (mode) => new PixelExtractor(mode),
+    summary: () => all,
+    probed: [{ ...all, blocks: 0, average: false }],
+  };
+}
+
+/** Where linear probes want several blocks, the same passes give them. */
+export function networkSubject(
+  name: Contender,
+  network: Network,
+  { suites, size, feature: kind }: Settings,
+): Subject {
+  const { depth, dim } = network.backbone.config;
+  const wide = (mode: InferenceMode): boolean =>
+    suites.includes("linear") && probedModes.includes(mode);
+  return {
+    name,
+    extractor: (mode) =>
+      new NetworkFeatures(network, {
+        mode,
+        size,
+        kind,
+        blocks: wide(mode) ? probedBlocks : 1,
+        average: wide(mode) && kind === "token",
+      }),
+    summary: (mode) => ({
+      from: wide(mode) ? (Math.min(probedBlocks, depth) - 1) * dim : 0,
+      width: dim,
+    }),
+    probed: probedFeatures(depth, dim, kind),
+  };
+}
+
+/** One of the two data sets, read once. */
+export interface PartFeatures extends Gathered {
+  /** the features of a contender in a mode, all columns */
+  readonly set: (contender: Contender, mode: InferenceMode, level: Level) => FeatureSet;
+}
+
+/** Reads a data set once for all subjects and modes. */
+export async function readPart(
+  part: Part,
+  options: EvaluateOptions,
+  { suites, modes, size, frame, minArea }: Settings,
+  subjects: readonly Subject[],
+): Promise<PartFeatures> {
+  const read = modes.filter((mode) => suites.includes("knn") || probedModes.includes(mode));
+  const extractors = new Map(
+    subjects.flatMap(({ name, extractor }) =>
+      read.map((mode) => [`${name}/${mode}`, extractor(mode)] as const),
+    ),
+  );
+  const gathered = await gather(
+    options[part],
+    {
+      size,
+      frame,
+      minArea,
+      patch: options.recipe.model.patch,
+      limit: options.limit,
+      signal: options.signal,
+      onProgress: (done, of) => options.onProgress?.(part, done, of),
+    },
+    [...extractors.values()],
+  );
+  const { items, labels } = gathered;
+  const largest = largestPerImage(items);
+  return {
+    ...gathered,
+    set(contender, mode, level) {
+      const all = { ...extractors.get(`${contender}/${mode}`)!.rows(), items, labels };
+      return level === "image" ? pick(all, largest) : all;
+    },
+  };
+}
+
+/** Some neighbouring columns of a feature set. */
+export function columnsOf(set: FeatureSet, { from, width }: Columns): FeatureSet {
+  if (width === set.width) return set;
+  const features = new Float32Array(set.items.length * width);
+  for (const row of set.items.keys()) {
+    const begin = row * set.width + from;
+    features.set(set.features.subarray(begin, begin + width), row * width);
+  }
+  return { ...set, features, width };
+}
