@@ -214,42 +214,19 @@ export class Backbone extends Module {
     return cat([...special, patches], 1).add(this.positions(H / patch, W / patch, objects));
   }
 
-  /**
-   * Position embeddings of the special tokens and a grid of h x w patches: [1, T, D].
-   *
-   * Resized exactly as iBOT's `interpolate_pos_encoding`: bicubic, with scale factors
-   * (h + 0.1) / side. The sampling positions follow these factors, not the ratio of sizes, so the
-   * 0.1 is part of the numbers and not only a guard against rounding.
-   */
+  /** Position embeddings of the special tokens and a grid of h x w patches: [1, T, D]. */
   private positions(h: number, w: number, objects: number): Tensor {
     const { special, layout } = this;
-    const [, length, dim] = this.posEmbed.dims(3);
+    const [, length] = this.posEmbed.dims(3);
     const side = Math.sqrt(length - special);
     const resize = h * w !== side * side || h !== w;
     if (!resize && special === layout.firstObject + objects) return this.posEmbed;
     const first = this.posEmbed.narrow(1, 0, layout.firstObject);
     const slots = this.posEmbed.narrow(1, layout.firstObject, special - layout.firstObject);
     const ofObjects = layout.objects > 0 ? [perSlot(slots, objects)] : [];
-    const patches = resize
-      ? this.resizedPositions(h, w, side, dim)
-      : this.posEmbed.narrow(1, special, side * side);
+    const ofPatches = this.posEmbed.narrow(1, special, side * side);
+    const patches = resize ? resizePositions(ofPatches, h, w) : ofPatches;
     return cat([first, ...ofObjects, patches], 1);
-  }
-
-  private resizedPositions(h: number, w: number, side: number, dim: number): Tensor {
-    const grid = this.posEmbed
-      .narrow(1, this.special, side * side)
-      .reshape([1, side, side, dim])
-      .permute([0, 3, 1, 2]);
-    const resized = call(
-      "aten::upsample_bicubic2d",
-      grid,
-      [h, w],
-      false,
-      (h + 0.1) / side,
-      (w + 0.1) / side,
-    ) as Tensor;
-    return resized.permute([0, 2, 3, 1]).reshape([1, h * w, dim]);
   }
 }
 
@@ -265,4 +242,20 @@ function perSlot(entries: Tensor, objects: number): Tensor {
   if (objects > K)
     throw new Error(`internal: ${objects} objects, but only ${K} [OBJ] tokens were learned`);
   return entries.narrow(1, 0, objects);
+}
+
+/**
+ * Position embeddings of a square of patches, [1, side * side, D], for a grid of h x w: [1, h * w, D].
+ *
+ * Resized exactly as iBOT's `interpolate_pos_encoding`: bicubic, with scale factors
+ * (h + 0.1) / side. The sampling positions follow these factors, not the ratio of sizes, so the
+ * 0.1 is part of the numbers and not only a guard against rounding.
+ */
+export function resizePositions(patches: Tensor, h: number, w: number): Tensor {
+  const [, count, dim] = patches.dims(3);
+  const side = Math.sqrt(count);
+  const grid = patches.reshape([1, side, side, dim]).permute([0, 3, 1, 2]);
+  const factors = [(h + 0.1) / side, (w + 0.1) / side] as const;
+  const resized = call("aten::upsample_bicubic2d", grid, [h, w], false, ...factors) as Tensor;
+  return resized.permute([0, 2, 3, 1]).reshape([1, h * w, dim]);
 }

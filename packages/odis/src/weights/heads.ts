@@ -1,0 +1,94 @@
+import type { Found, Left } from "./collect.js";
+import { copyStep, fits, misfit, type Step, type Wanted } from "./step.js";
+
+/**
+ * Layers that are taken together, and those that may stand in for them when the file has none of
+ * their own, best first: prefixes of weight names.
+ */
+const units: readonly {
+  readonly prefix: string;
+  readonly standIns: readonly (readonly string[])[];
+}[] = [
+  { prefix: "head.mlp", standIns: [] },
+  { prefix: "head.last_layer_obj", standIns: [["head.last_layer"]] },
+  { prefix: "head.last_layer_patch", standIns: [["head.last_layer"]] },
+  { prefix: "head.last_layer", standIns: [] },
+  { prefix: "head_obj", standIns: [["head"]] },
+  // iBOT's heads share their MLP, DINOv2's may share all.
+  { prefix: "head_patch", standIns: [["head", "head.last_layer_patch"], ["head"]] },
+];
+
+/**
+ * Takes the file's heads. A kind of token without a head in the file starts with that of [CLS]
+ * when the shapes agree, and with a new one otherwise.
+ *
+ * @param heads undefined: they are left alone
+ * @throws WeightsError when the file has such a head, but of another shape
+ */
+export function planHeads(
+  file: string,
+  wanted: readonly Wanted[],
+  heads: ReadonlyMap<string, Found> | undefined,
+): { readonly taken: readonly Step[]; readonly fresh: readonly Left[] } {
+  const taken: Step[] = [];
+  const fresh: Left[] = [];
+  for (const { prefix, standIns } of units) {
+    const weights = wanted.filter(({ name }) => name.startsWith(`${prefix}.`));
+    const own = heads && ownLayers(file, weights, heads);
+    const steps = own ?? (heads && standIn(prefix, standIns, weights, heads));
+    const reason = heads ? "the file has no such head" : "only the backbone was asked for";
+    if (steps) taken.push(...steps);
+    else fresh.push(...weights.map(({ name }) => ({ name, reason })));
+  }
+  return { taken, fresh };
+}
+
+function ownLayers(
+  file: string,
+  weights: readonly Wanted[],
+  heads: ReadonlyMap<string, Found>,
+): readonly Step[] | undefined {
+  if (!weights.some(({ name }) => heads.has(name))) return undefined;
+  return weights.map((weight) => {
+    const found = heads.get(weight.name);
+    if (found && fits(found, weight)) return copyStep(found, weight);
+    throw misfit(file, found, weight, remedy(heads));
+  });
+}
+
+function standIn(
+  prefix: string,
+  candidates: readonly (readonly string[])[],
+  weights: readonly Wanted[],
+  heads: ReadonlyMap<string, Found>,
+): readonly Step[] | undefined {
+  for (const [from, lastLayer] of candidates) {
+    const pairs = weights.map((weight) => {
+      const layer = weight.name.replace(prefix, from!);
+      const name = lastLayer ? layer.replace("head.last_layer", lastLayer) : layer;
+      return { weight, found: heads.get(name) };
+    });
+    if (pairs.every(({ weight, found }) => found && fits(found, weight)))
+      return pairs.map(({ weight, found }) =>
+        copyStep(found!, weight, "stands in for one of its own"),
+      );
+  }
+  return undefined;
+}
+
+/** Settings under which the file's heads would fit, or the way round them. */
+function remedy(heads: ReadonlyMap<string, Found>): string {
+  const rows = (name: string): number | undefined => heads.get(name)?.shape[0];
+  const settings = [
+    ["head.hidden", rows("head.mlp.0.weight")],
+    ["head.bottleneck", rows("head.mlp.4.weight")],
+    ["head.prototypes", rows("head.last_layer.weight_v")],
+    [
+      "head.patchPrototypes",
+      rows("head_patch.last_layer.weight_v") ?? rows("head.last_layer_patch.weight_v"),
+    ],
+    ["head.patchBottleneck", rows("head_patch.mlp.4.weight")],
+  ].filter(([, value]) => value !== undefined);
+  const set = settings.map(([path, value]) => `${path}=${value}`).join(" ");
+  return `Give --set ${set} (heads of three layers without batch norm fit), or begin with new heads: FILE#backbone.`;
+}
