@@ -19,7 +19,7 @@ export interface Io {
 /** One option or argument. `T` is what `run` gets for it. */
 export interface CliOption<T> {
   readonly help: string;
-  /** stands for the value in the help */
+  /** stands for the value in the help; empty for a flag, which has none */
   readonly placeholder: string;
   readonly required: boolean;
   readonly fallback: unknown;
@@ -163,6 +163,15 @@ export function choices<const C extends string>(
   );
 }
 
+/** On or off: `--json`. */
+export function flag(spec: { readonly help: string }) {
+  return option<boolean, typeof spec & { readonly default: boolean }>(
+    { ...spec, default: false },
+    "",
+    () => true,
+  );
+}
+
 /** A text that may be given several times, or several at once: `--set a=1 --set b=2 c=3`. */
 export function list(spec: { readonly help: string; readonly placeholder: string }) {
   return option<readonly string[], typeof spec & { readonly default: readonly string[] }>(
@@ -247,7 +256,8 @@ function missing(
 
 function commanderOption(name: string, given: CliOption<unknown>): Option {
   const long = longName(name);
-  const value = ` <${given.placeholder}${given.repeats ? "..." : ""}>`;
+  const value =
+    given.placeholder === "" ? "" : ` <${given.placeholder}${given.repeats ? "..." : ""}>`;
   const made = new Option(`${long}${value}`, help(given));
   made.argParser(parser(long, given));
   // Nothing worth showing: filled in before the command runs.

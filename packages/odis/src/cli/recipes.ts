@@ -1,6 +1,6 @@
 import { exitCodes } from "../errors.js";
 import { modelNames, recipeLayers, recipeNames, recipes } from "../train/recipes.js";
-import { choice, command, list, path, positional, text } from "./command.js";
+import { choice, command, flag, list, path, positional, text } from "./command.js";
 
 const kinds = {
   paper: "paper",
@@ -16,7 +16,7 @@ export const recipesCommand = command({
     ["odis recipes", "the methods and the sizes of networks"],
     ["odis recipes odis --model vit-b", "every value that such a run would have"],
     ["odis recipes ibot --only optim", "one part of it"],
-    ["odis recipes odis --json yes > mine.json", "a file for odis pretrain --config"],
+    ["odis recipes odis --json > mine.json", "a file for odis pretrain --config"],
   ],
   options: {
     recipe: positional(choice(recipeNames, { help: "recipe to show", placeholder: "NAME" })),
@@ -24,7 +24,7 @@ export const recipesCommand = command({
     config: path({ help: "JSON file of settings, over the recipe", exists: "file" }),
     set: list({ help: "one setting, over the file", placeholder: "PATH=VALUE" }),
     only: text({ help: "show values under this path only", placeholder: "PATH" }),
-    json: choice(["no", "yes"], { help: "print the settings as JSON", default: "no" }),
+    json: flag({ help: "print the settings as JSON" }),
   },
   async run({ recipe, model, config, set, only, json }, io) {
     if (recipe === undefined) {
@@ -43,7 +43,7 @@ export const recipesCommand = command({
       ...(config === undefined ? [] : [loadConfigFile(config)]),
       settingsLayer(set),
     ]);
-    if (json === "yes") {
+    if (json) {
       io.print(JSON.stringify(explained.recipe, null, 2));
       return exitCodes.ok;
     }
