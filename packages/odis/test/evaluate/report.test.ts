@@ -78,11 +78,11 @@ describe("the report of a run that has only begun", () => {
     await page.close();
   });
 
-  it("shows three images with two global and two local views each, and nine curves", async () => {
+  it("shows three images with two global and two local views each, and ten curves", async () => {
     const { page } = await open(file, 1200);
     expect(await page.locator("section .views svg.picture").count()).toBe(3 * 3);
     expect(await page.locator("img.local").count()).toBe(3 * 2);
-    expect(await page.locator("figure.chart").count()).toBe(9);
+    expect(await page.locator("figure.chart").count()).toBe(10);
     expect(await page.locator("figure.chart .reference text").textContent()).toBe("ln K = 4.159");
     expect(await page.locator(".hover title").first().textContent()).toContain("step 0: total ");
     await page.close();

@@ -16,16 +16,24 @@ type Chart = Omit<LineChart, "steps">;
 
 function learning(rows: readonly MetricsRow[], { head, loss }: Recipe): Chart[] {
   const uniform = Math.log(head.prototypes);
-  const koleo = loss.koleoWeight > 0 ? [column(rows, "koleo", "KoLeo")] : [];
+  const terms = [
+    { key: "cls", name: "[CLS]", weight: loss.clsWeight },
+    { key: "object", name: "object", weight: loss.objectWeight },
+    { key: "patch", name: "patch", weight: loss.patchWeight },
+    { key: "koleo", name: "KoLeo", weight: loss.koleoWeight },
+  ] as const;
+  const alike = [
+    { key: "similarityViews", name: "the same in two views" },
+    { key: "similarityObjects", name: "objects of one image" },
+    { key: "similarityImages", name: "different images" },
+  ] as const;
   return [
     {
       title: "Loss",
       note: "what is optimised, and its weighted terms",
       series: [
         column(rows, "loss", "total"),
-        column(rows, "object", "object"),
-        column(rows, "patch", "patch"),
-        ...koleo,
+        ...terms.filter(({ weight }) => weight > 0).map(({ key, name }) => column(rows, key, name)),
       ],
     },
     {
@@ -39,8 +47,16 @@ function learning(rows: readonly MetricsRow[], { head, loss }: Recipe): Chart[] 
       fromZero: true,
     },
     {
+      title: "Likeness",
+      note: "mean cosine of the teacher’s summaries; all near 1: collapsed",
+      series: alike
+        .filter(({ key }) => typeof rows[0]![key] === "number")
+        .map(({ key, name }) => column(rows, key, name)),
+      fromZero: true,
+    },
+    {
       title: "KL",
-      note: "nats; object loss above its targets’ entropy",
+      note: "nats; summary loss above its targets’ entropy",
       series: [column(rows, "kl", "KL")],
       fromZero: true,
     },
