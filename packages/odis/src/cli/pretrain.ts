@@ -18,6 +18,10 @@ export const pretrainCommand = command({
       "odis pretrain --data coco:images,instances.json --out runs/b --config mine.json --set optim.lr=0.001",
       "settings from a file, one of them changed",
     ],
+    [
+      "odis pretrain --data coco:photos --out runs/on --init ibot_vits16.pth",
+      "trains on from published weights: odis import FILE says what is in them",
+    ],
   ],
   options: {
     data: text({
@@ -26,6 +30,10 @@ export const pretrainCommand = command({
       required: true,
     }),
     out: path({ help: "run folder; one that holds this very run is continued", required: true }),
+    init: text({
+      help: "weights that a new run starts from: .pth, safetensors, a folder of Hugging Face's, a run; #student, #backbone (default: the teacher's, heads where there are any)",
+      placeholder: "FILE[#PART]",
+    }),
     recipe: choice(recipeNames, { help: "method; odis recipes shows them", default: "odis" }),
     model: choice(modelNames, {
       help: "size of the network, with its hyperparameters",
@@ -83,9 +91,9 @@ export const pretrainCommand = command({
     using stop = new Stop((signal) =>
       say(`${signal}: saving a checkpoint after this step. Once more Ctrl-C ends at once.`),
     );
-    const { device, threads, workers, maxBad, checkpointSteps, keep, out } = values;
+    const { device, init, threads, workers, maxBad, checkpointSteps, keep, out } = values;
     const result = await pretrain({
-      ...given({ threads, workers, maxBad, checkpointSteps }),
+      ...given({ init, threads, workers, maxBad, checkpointSteps }),
       recipe,
       data,
       out,

@@ -1,16 +1,15 @@
-import { existsSync, statSync } from "node:fs";
 import { fromBuffer, noGrad, type Tensor } from "@odis/torch";
 import { z } from "zod";
 import type { DataSpec } from "../data/source.js";
 import { RunError } from "../errors.js";
 import type { Network } from "../model/network.js";
-import { type Checkpoint, latestCheckpoint, loadCheckpoint } from "../run/checkpoint.js";
-import { runLayout } from "../run/folder.js";
+import { type Checkpoint, loadCheckpoint } from "../run/checkpoint.js";
+import { checkpointOf } from "../run/find-checkpoint.js";
 import { type Recipe, recipeSchema } from "../train/recipe.js";
 import { buildNetwork } from "../train/state.js";
 
-/** The teacher of a run at one of its checkpoints. */
-export interface LoadedTeacher {
+/** The teacher (or student) of a run at one of its checkpoints. */
+export interface LoadedNetwork {
   /** frozen; `free()` it when done */
   readonly network: Network;
   readonly recipe: Recipe;
@@ -20,47 +19,35 @@ export interface LoadedTeacher {
   readonly checkpoint: string;
 }
 
-const prefix = "teacher.";
+/** The teacher of a run: see `loadNetwork`. */
+export function loadTeacher(path: string, device = "cpu"): LoadedNetwork {
+  return loadNetwork(path, "teacher", device);
+}
 
 /**
- * Rebuilds the teacher from a checkpoint alone.
+ * Rebuilds a network from a checkpoint alone.
  *
  * @param path a run folder (its newest whole checkpoint is taken) or one checkpoint
  * @throws RunError when there is none, or when it does not fit its own configuration
  */
-export function loadTeacher(path: string, device = "cpu"): LoadedTeacher {
+export function loadNetwork(
+  path: string,
+  side: "teacher" | "student",
+  device = "cpu",
+): LoadedNetwork {
   const found = checkpointOf(path);
   const checkpoint = loadCheckpoint(found);
   try {
     const recipe = recipeOf(checkpoint.config, found);
-    const network = buildNetwork(recipe, "teacher").requiresGrad_(false);
+    const network = buildNetwork(recipe, side).requiresGrad_(false);
     noGrad(() => {
-      for (const [name, weight] of network.namedParameters()) copy(checkpoint, name, weight);
+      for (const [name, weight] of network.namedParameters())
+        copy(checkpoint, `${side}.${name}`, weight);
     });
     return { network: network.to(device), recipe, step: checkpoint.step, checkpoint: found };
   } finally {
     checkpoint.tensors.close();
   }
-}
-
-/** @throws RunError when the path is neither a checkpoint nor a run folder with a whole one */
-function checkpointOf(path: string): string {
-  if (!existsSync(path) || !statSync(path).isDirectory())
-    throw new RunError(
-      `${path}: ${existsSync(path) ? "is a file" : "does not exist"}. Wanted a run folder, or one ` +
-        `of the folders in its checkpoints/.`,
-    );
-  if (!existsSync(runLayout(path).config)) return path; // loadCheckpoint says what is wrong with it
-  const torn: string[] = [];
-  const latest = latestCheckpoint(runLayout(path).checkpoints, (place, reason) =>
-    torn.push(`${place}: ${reason}`),
-  );
-  if (latest === undefined)
-    throw new RunError(
-      `${path}: no usable checkpoint (${torn.length > 0 ? torn.join("; ") : "none was written yet"}). ` +
-        `Go on with the run until it saves one, or give another run folder.`,
-    );
-  return latest;
 }
 
 /**
@@ -86,8 +73,7 @@ export function dataOf(config: unknown): DataSpec | undefined {
   return z.looseObject({ data }).safeParse(config).data?.data;
 }
 
-function copy({ tensors, path }: Checkpoint, name: string, weight: Tensor): void {
-  const stored = prefix + name;
+function copy({ tensors, path }: Checkpoint, stored: string, weight: Tensor): void {
   const got = tensors.has(stored) ? tensors.info(stored).shape : undefined;
   if (got?.join() !== weight.shape.join())
     throw new RunError(

@@ -5,7 +5,7 @@ import { BadImageError, OdisError } from "../errors.js";
 import { Rng } from "../rng.js";
 import { runLayout } from "../run/folder.js";
 import { shellWord } from "../shell.js";
-import { dataOf, type LoadedTeacher, loadTeacher } from "./load.js";
+import { dataOf, type LoadedNetwork, loadTeacher } from "./load.js";
 import { attentionRow } from "./report/attention-section.js";
 import { type Html, html } from "./report/html.js";
 import { neighbourStrips } from "./report/neighbours-section.js";
@@ -124,7 +124,7 @@ async function exampleViews({ recipe }: RunRecord, source: DataSource): Promise<
 
 async function attentionMaps(
   run: RunRecord,
-  { network }: LoadedTeacher,
+  { network }: LoadedNetwork,
   source: DataSource | undefined,
 ): Promise<Html | undefined> {
   if (!source) return undefined;

@@ -206,7 +206,8 @@ function readState(path: string): z.output<typeof stateSchema> {
   return state.data;
 }
 
-function sha256(path: string): string {
+/** Of a whole file, hexadecimal. */
+export function sha256(path: string): string {
   const hash = createHash("sha256");
   const piece = Buffer.allocUnsafe(1 << 22);
   const descriptor = openSync(path, "r");

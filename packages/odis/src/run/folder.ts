@@ -27,6 +27,8 @@ export interface RunLayout {
   /** TensorBoard's folder */
   readonly events: string;
   readonly report: string;
+  /** what became of the weights that it started from, by name */
+  readonly init: string;
 }
 
 export function runLayout(path: string): RunLayout {
@@ -39,6 +41,7 @@ export function runLayout(path: string): RunLayout {
     log: join(path, "log.txt"),
     events: join(path, "events"),
     report: join(path, "report.html"),
+    init: join(path, "init.json"),
   };
 }
 

@@ -11,12 +11,18 @@ import { openRunFolder, type RunFolder } from "./folder.js";
 import { JsonLines } from "./json-lines.js";
 import { Progress, type ProgressStream } from "./progress.js";
 import { type Position, resumePosition, savePosition } from "./session.js";
+import { openStart } from "./start.js";
 import { EventWriter } from "./tensorboard.js";
 
 export interface PretrainOptions extends LoadingOptions {
   /** everything that decides the numbers; see `resolveRecipe` */
   readonly recipe: Recipe;
   readonly data: DataSpec;
+  /**
+   * weights that a new run starts from, `FILE[#teacher|#student][.backbone]`: other people's, or
+   * those of another run. What the file lacks begins anew
+   */
+  readonly init?: string;
   /** run folder; one that holds this very run is continued */
   readonly out: string;
   /** `cpu`, `cuda`, `cuda:1`; default cpu */
@@ -67,8 +73,10 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const length = runLength(recipe, source.size);
   if (options.threads !== undefined) setThreads(options.threads);
   using state = createState(recipe, options.device);
+  using start =
+    options.init === undefined ? undefined : await openStart(options.init, state.student);
   // Last of the checks: a folder that was claimed by mistake would refuse the corrected settings.
-  const config = { recipe, data };
+  const config = { recipe, data, ...(start && { init: start.record }) };
   using folder = openRunFolder(out, config);
 
   const progress = new Progress(options.progress ?? silent, { totalSteps: length.totalSteps });
@@ -79,6 +87,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { checkpoints } = folder.layout;
   const from = resumePosition(checkpoints, config, state, note);
   if (from.step > 0) note(`resumes after step ${from.step} of ${length.totalSteps}`);
+  else for (const line of start?.begin(state, folder.layout) ?? []) note(line);
   using files = new RunFiles(folder, from);
   const save = (position: Position): string => {
     files.flush();

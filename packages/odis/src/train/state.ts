@@ -75,7 +75,8 @@ export function createState(recipe: Recipe, device = "cpu"): TrainState {
   return state;
 }
 
-function copyWeights(from: Network, to: Network): void {
+/** Gives a network the weights of another that has them all, as a teacher has its student's. */
+export function copyWeights(from: Network, to: Network): void {
   const source = new Map(from.namedParameters());
   noGrad(() => {
     for (const [name, weight] of to.namedParameters()) weight.copy_(source.get(name)!);

@@ -75,8 +75,12 @@ export function geometryOf(
 }
 
 function headsOf(dim: number, plain: ReadonlyMap<string, PlainValue>): Geometry["heads"] {
-  const stated = plain.get("config.num_attention_heads") ?? Number(plain.get("odis.heads"));
-  if (typeof stated === "number" && Number.isSafeInteger(stated) && stated > 0)
+  // Hugging Face's config.json, a checkpoint of odis, a file that odis exported
+  const stated = ["config.num_attention_heads", "model.heads", "odis.heads"]
+    .map((name) => plain.get(name))
+    .map(Number)
+    .find(Number.isFinite);
+  if (stated !== undefined && Number.isSafeInteger(stated) && stated > 0)
     return { count: stated, from: "file" };
   if (dim % channelsPerHead !== 0) return undefined;
   return { count: dim / channelsPerHead, from: "convention" };

@@ -6,6 +6,7 @@ import {
   type TensorInfo,
   type TypedArray,
 } from "@odis/torch";
+import { z } from "zod";
 import { WeightsError } from "../errors.js";
 import type { PlainValue, WeightFile } from "./file.js";
 import { openTorchFile } from "./torch-file.js";
@@ -39,22 +40,35 @@ function openFolder(path: string): WeightFile {
   return new SafetensorsWeights(openSafetensors(join(path, name)), folderConfig(path));
 }
 
-/** Plain leaves of config.json as `config.<name>`. */
+/** Plain leaves of Hugging Face's config.json, or of the recipe's network in a checkpoint of odis. */
 function folderConfig(path: string): ReadonlyMap<string, PlainValue> {
-  const file = join(path, "config.json");
-  if (!existsSync(file)) return new Map();
-  let config: unknown;
+  const network = z
+    .looseObject({ config: z.looseObject({ recipe: z.looseObject({ model: z.unknown() }) }) })
+    .safeParse(readJson(join(path, "state.json")));
+  const leaves = {
+    config: readJson(join(path, "config.json")),
+    model: network.data?.config.recipe.model,
+  };
+  return new Map(
+    Object.entries(leaves).flatMap(([above, tree]) =>
+      Object.entries(tree ?? {})
+        .filter((leaf): leaf is [string, PlainValue] => plainTypes.has(typeof leaf[1]))
+        .map(([name, value]) => [`${above}.${name}`, value] as const),
+    ),
+  );
+}
+
+const plainTypes: ReadonlySet<string> = new Set(["string", "number", "boolean"]);
+
+function readJson(file: string): unknown {
+  if (!existsSync(file)) return undefined;
   try {
-    config = JSON.parse(readFileSync(file, "utf8"));
+    return JSON.parse(readFileSync(file, "utf8")) as unknown;
   } catch (error) {
     throw new WeightsError(file, "not JSON. Restore it from where the weights came from.", {
       cause: error,
     });
   }
-  const plain = Object.entries(config ?? {}).filter((entry): entry is [string, PlainValue] =>
-    ["string", "number", "boolean"].includes(typeof entry[1]),
-  );
-  return new Map(plain.map(([name, value]) => [`config.${name}`, value]));
 }
 
 class SafetensorsWeights implements WeightFile {
