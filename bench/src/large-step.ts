@@ -15,7 +15,7 @@ export interface LargeReport {
   readonly gradient: number;
 }
 
-const [size, recompute, threads] = process.argv.slice(2);
+const [size, memory, threads] = process.argv.slice(2);
 setThreads(Number(threads));
 const recipe = resolveRecipe([
   ...recipeLayers("odis", size as ModelSize),
@@ -24,7 +24,7 @@ const recipe = resolveRecipe([
     values: {
       views: { locals: { count: 2 } },
       // The same paths are dropped in every process: gradients can be compared.
-      optim: { batch: 1, recompute: recompute === "recompute" },
+      optim: { batch: 1, memory },
     },
   },
 ]);

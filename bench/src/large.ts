@@ -3,16 +3,27 @@ import { fileURLToPath } from "node:url";
 import type { LargeReport } from "./large-step.js";
 import { duration, megabytes, printTable } from "./table.js";
 
-/** One step of a large network at batch 1, with and without activation checkpointing. */
-export function benchLarge(size: "vit-l" | "vit-g", threads: number): void {
+/** How memory is saved, with what it is called in the table. */
+const ways = {
+  keep: "all activations kept",
+  recompute: "optim.memory=recompute",
+  stream: "optim.memory=stream",
+} as const;
+
+/** One step of a large network at batch 1, by several ways of saving memory. */
+export function benchLarge(
+  size: "vit-l" | "vit-g",
+  threads: number,
+  how: readonly (keyof typeof ways)[],
+): void {
   const script = fileURLToPath(new URL("large-step.js", import.meta.url));
-  const rows = ["keep", "recompute"].map((how) => {
-    const text = execFileSync(process.execPath, [script, size, how, `${threads}`], {
+  const rows = how.map((way) => {
+    const text = execFileSync(process.execPath, [script, size, way, `${threads}`], {
       encoding: "utf8",
     });
     const report: LargeReport = JSON.parse(text);
     return [
-      how === "keep" ? "all activations kept" : "optim.recompute",
+      ways[way],
       `${(report.parameters / 1e6).toFixed(0)} M`,
       megabytes(report.peakRss),
       duration(report.seconds),

@@ -21,8 +21,9 @@ const usage = `npm run bench -- [NAME...] [options]
   small      a training step of a small model, in turn with the same step in eager PyTorch
   step       the same for ViT-S/16 with 2x224 + 10x96 views (minutes)
   large      memory and time of one step of ViT-L/16, activations kept or computed again (minutes)
+  giant      the same for ViT-g/14 with the least memory (minutes, 19 GB)
 
-Without names: all but step and large.
+Without names: all but step, large and giant.
 
   --threads N   default 2
   --rounds N    blocks of each contestant in step and small, default 5
@@ -55,13 +56,14 @@ const benches = new Map<string, () => void | Promise<void>>([
   ["memory", benchMemory],
   ["small", () => benchStep("small", pair(5))],
   ["step", () => benchStep("vit-s", pair(1))],
-  ["large", () => benchLarge("vit-l", threads)],
+  ["large", () => benchLarge("vit-l", threads, ["keep", "recompute", "stream"])],
+  ["giant", () => benchLarge("vit-g", threads, ["stream"])],
 ]);
 
 const names =
   positionals.length > 0
     ? positionals
-    : [...benches.keys()].filter((n) => n !== "step" && n !== "large");
+    : [...benches.keys()].filter((n) => !["step", "large", "giant"].includes(n));
 const unknown = names.find((name) => !benches.has(name));
 if (values.help || unknown !== undefined) {
   if (unknown !== undefined) console.error(`bench: there is no bench "${unknown}"\n`);

@@ -73,7 +73,7 @@ export class NonFiniteLossError extends RunError {
   ) {
     const values = Object.entries(terms).map(([name, value]) => `${name} ${value}`);
     super(
-      `step ${step}: the loss or its gradient is not finite (${values.join(", ")}). Nothing of this step was applied; ` +
+      `step ${step}: the loss or its gradient is not finite (${values.join(", ")}). Nothing of this step was kept; ` +
         `the last good checkpoint stands. Try a lower optim.lr or a lower loss.teacherTemperature. ` +
         `Images of this batch: ${keys.slice(0, 8).join(", ")}${keys.length > 8 ? `, … (${keys.length})` : ""}`,
     );

@@ -153,7 +153,7 @@ export class Backbone extends Module {
     for (const [index, block] of this.blocks.entries()) {
       const rows = index === this.blocks.length - 1 ? options.rows : undefined;
       const run = (x: Tensor): Tensor => block.forward(x, { visibility, dropPath, rows });
-      tokens = tape ? tape.run(tokens, run, dropPath) : run(tokens);
+      tokens = tape ? tape.run(index, tokens, run, dropPath) : run(tokens);
     }
     return this.norm.forward(tokens);
   }

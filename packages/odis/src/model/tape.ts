@@ -1,6 +1,7 @@
 import { type Generator, noGrad, type Scope, type Tensor, tidy } from "@odis/torch";
 
 interface Segment {
+  readonly level: number;
   readonly input: Tensor;
   readonly output: Tensor;
   /** computes the output again, with the random numbers of the first time */
@@ -22,10 +23,11 @@ export class Tape {
   constructor(private readonly scope: Scope) {}
 
   /**
+   * @param level depth of the segment: those of equal depth in several passes share their weights
    * @param generator what the segment draws from, if it draws
    * @returns the segment's output, a leaf whose gradient `unwind` reads
    */
-  run(input: Tensor, segment: (x: Tensor) => Tensor, generator?: Generator): Tensor {
+  run(level: number, input: Tensor, segment: (x: Tensor) => Tensor, generator?: Generator): Tensor {
     const before = generator?.getState();
     const output = noGrad(() => tidy(() => segment(input).detach())).requiresGrad_();
     const replay = (x: Tensor): Tensor => {
@@ -40,7 +42,7 @@ export class Tape {
     };
     this.scope.claim(input);
     this.scope.claim(output);
-    this.segments.push({ input, output, replay });
+    this.segments.push({ level, input, output, replay });
     return output;
   }
 
@@ -49,10 +51,16 @@ export class Tape {
     if (tensor) this.scope.claim(tensor);
   }
 
-  /** Carries the outputs' gradients to all weights and to the first segments' inputs. */
-  unwind(): void {
+  /**
+   * Carries the outputs' gradients to all weights and to the first segments' inputs, the deepest
+   * level of all passes first.
+   *
+   * @param onLevel called when no weight of a level will get any more gradient
+   */
+  unwind(onLevel?: (level: number) => void): void {
+    this.segments.sort((a, b) => a.level - b.level);
     for (let last = this.segments.pop(); last; last = this.segments.pop()) {
-      const { input, output, replay } = last;
+      const { level, input, output, replay } = last;
       const { grad } = output;
       if (grad)
         tidy(() => {
@@ -62,6 +70,7 @@ export class Tape {
           if (leaf.grad) input.backward(leaf.grad);
         });
       output.free();
+      if (this.segments.at(-1)?.level !== level) onLevel?.(level);
     }
   }
 }

@@ -82,7 +82,13 @@ const rules: readonly Rule[] = [
   {
     broken: ({ optim, loss }) => optim.accumulate > 1 && loss.koleoWeight > 0,
     say: ({ optim, loss }) =>
-      `optim.accumulate: got ${optim.accumulate} with loss.koleoWeight ${loss.koleoWeight}; KoLeo compares all images of a batch at once. Wanted accumulate 1 (optim.recompute saves memory, too), or loss.koleoWeight 0`,
+      `optim.accumulate: got ${optim.accumulate} with loss.koleoWeight ${loss.koleoWeight}; KoLeo compares all images of a batch at once. Wanted accumulate 1 (optim.memory=recompute saves memory, too), or loss.koleoWeight 0`,
+  },
+  {
+    broken: ({ optim }) =>
+      optim.memory === "stream" && (optim.accumulate > 1 || optim.clipScope !== "each"),
+    say: ({ optim: { accumulate, clipScope } }) =>
+      `optim.memory: got "stream" with accumulate ${accumulate} and clipScope "${clipScope}"; blocks can be updated one by one only if nothing needs all gradients at once. Wanted accumulate 1 and clipScope "each", or memory "recompute"`,
   },
 ];
 

@@ -65,7 +65,7 @@ export const defaultOrigins: Readonly<Record<string, Origin>> = {
   optim: iBot,
   "optim.batch": ours,
   "optim.accumulate": ours,
-  "optim.recompute": ours,
+  "optim.memory": ours,
   "optim.precision": { kind: "lineage", where: "training job (fp32)" },
   "optim.lrBatch": dino,
   "optim.lrScaling": dino,

@@ -98,8 +98,11 @@ export const recipeSchema = z.strictObject({
       batch: count.default(64),
       /** parts that a batch is computed in, one after the other; the update is that of the whole */
       accumulate: count.default(1),
-      /** keep only the blocks' inputs for the backward pass: less memory, a third more computation */
-      recompute: z.boolean().default(false),
+      /**
+       * `recompute`: keep only the blocks' inputs for the backward pass, a third more computation;
+       * `stream`: besides, update each block as soon as its gradient is known, and drop that
+       */
+      memory: z.enum(["keep", "recompute", "stream"]).default("keep"),
       /** of matrix products; `bfloat16` where the device has it */
       precision: z.enum(["float32", "bfloat16"]).default("float32"),
       epochs: positive.default(800),

@@ -1,4 +1,4 @@
-import { clipGradients, follow_, noGrad, type Tensor, tensorScope } from "@odis/torch";
+import { follow_, noGrad, type Tensor, tensorScope } from "@odis/torch";
 import type { Batch } from "../data/batch.js";
 import { NonFiniteLossError } from "../errors.js";
 import type { TokenKind } from "../model/head.js";
@@ -11,6 +11,7 @@ import { inPrecision } from "./precision.js";
 import type { Similarities } from "./similarities.js";
 import { followedWeights, type TrainState } from "./state.js";
 import { type Targets, teacherTargets } from "./targets.js";
+import { Update } from "./update.js";
 import { upload } from "./upload.js";
 
 /** What one step did. */
@@ -38,11 +39,13 @@ export interface StepReport {
  * Rows are view-major: all images of view 0, then all of view 1, and so on; objects are innermost.
  *
  * @throws NonFiniteLossError when the loss or a gradient is not finite, before anything was changed
+ *   (with `optim.memory: "stream"` blocks above the one with that gradient were: discard the state)
  */
 export function trainStep(state: TrainState, batch: Batch, knobs: Knobs): StepReport {
   using scope = tensorScope();
   const { student, optimizer, centers, recipe, device } = state;
-  const { layout } = student.backbone;
+  const { layout, blocks } = student.backbone;
+  const { memory } = recipe.optim;
   const parts = partsOf(batch, recipe.optim.accumulate).map((part) => ({
     part,
     views: upload(part.batch, layout, recipe, device),
@@ -53,26 +56,19 @@ export function trainStep(state: TrainState, batch: Batch, knobs: Knobs): StepRe
   const terms = { total: 0, cls: 0, object: 0, patch: 0, koleo: 0 };
 
   optimizer.zeroGrad();
+  const update = new Update(state, knobs, batch, terms);
   for (const [index, { part, views }] of parts.entries()) {
     using _part = tensorScope();
-    const tape = recipe.optim.recompute ? new Tape(scope) : undefined;
+    const tape = memory === "keep" ? undefined : new Tape(scope);
     const outputs = inPrecision(state, () => studentOutputs(state, views, tape));
     const loss = objective(state, batch, part, views, pairs, targets.parts[index]!, outputs);
     for (const name of [...termNames, "total"] as const) terms[name] += loss[name].item();
     if (!Number.isFinite(terms.total)) throw new NonFiniteLossError(knobs.step, terms, batch.keys);
     loss.total.backward();
-    if (tape) inPrecision(state, () => tape.unwind());
+    const done = (block: number): void => update.apply([blocks[block]!]);
+    if (tape) inPrecision(state, () => tape.unwind(memory === "stream" ? done : undefined));
   }
-  const gradientNorms = clip(state);
-  // A finite loss can have gradients that overflow; one of them would poison every weight.
-  const gradient = Math.hypot(...gradientNorms.filter((norm) => norm !== undefined));
-  if (!Number.isFinite(gradient))
-    throw new NonFiniteLossError(knobs.step, { ...terms, gradient }, batch.keys);
-  if (knobs.freezeLastLayer)
-    for (const { lastLayers } of student.heads)
-      for (const weight of lastLayers.flatMap((layer) => layer.parameters()))
-        weight.grad = undefined;
-  optimizer.step(knobs);
+  update.apply([student.backbone, ...student.heads]);
 
   // Last, so that this step's targets used neither this batch's centres nor its gradient.
   for (const [kind, mean] of Object.entries(targets.means))
@@ -81,6 +77,7 @@ export function trainStep(state: TrainState, batch: Batch, knobs: Knobs): StepRe
   follow_(slow, fast, knobs.teacherMomentum);
 
   const { similarities } = targets;
+  const { whole: gradient, each: gradientNorms } = update.gradients;
   return {
     terms,
     gradient,
@@ -88,20 +85,6 @@ export function trainStep(state: TrainState, batch: Batch, knobs: Knobs): StepRe
     similarities,
     ...summaryStatistics(state, targets, pairs, terms),
   };
-}
-
-/** Limits the gradients; their norms before that, in the order of the student's weights. */
-function clip({ student, recipe }: TrainState): readonly (number | undefined)[] {
-  const { clip: limit, clipScope } = recipe.optim;
-  const { backbone, heads } = student;
-  // In the order of `student.parameters()`.
-  const lists =
-    clipScope === "module"
-      ? [backbone, ...heads].map((module) => module.parameters())
-      : [student.parameters()];
-  return lists.flatMap((list) =>
-    clipGradients(list, limit, clipScope === "each" ? "each" : "global"),
-  );
 }
 
 /** Entropies of the summaries' targets; those of single rows weighted as their loss weights pairs. */

@@ -179,6 +179,10 @@ describe("settings that exclude each other", () => {
       /^optim\.accumulate: got 4; wanted a divisor of optim\.batch \(10\)$/,
     ],
     [
+      { optim: { memory: "stream", clipScope: "global" } },
+      /^optim\.memory: got "stream" with accumulate 1 and clipScope "global"/,
+    ],
+    [
       { optim: { accumulate: 4 }, loss: { koleoWeight: 0.1 } },
       /^optim\.accumulate: got 4 with loss\.koleoWeight 0\.1/,
     ],

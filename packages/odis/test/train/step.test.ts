@@ -162,14 +162,17 @@ describe("a step in parts", () => {
 
 describe("a step that keeps only the blocks' inputs", () => {
   for (const { name, recipe } of methods)
-    it(`${name}: gives the same update, dropped paths included`, () => {
-      const dropping = { ...recipe, model: { ...recipe.model, dropPath: 0.3, depth: 3 } };
-      const again = { ...dropping, optim: { ...dropping.optim, recompute: true } };
-      expectSame(weightsAfter(again), weightsAfter(dropping));
-    });
+    for (const memory of recipe.optim.clipScope === "each"
+      ? ["recompute", "stream"]
+      : ["recompute"])
+      it(`${name}, ${memory}: gives the same update, dropped paths included`, () => {
+        const dropping = { ...recipe, model: { ...recipe.model, dropPath: 0.3, depth: 3 } };
+        const again = { ...dropping, optim: { ...dropping.optim, memory } } as Recipe;
+        expectSame(weightsAfter(again), weightsAfter(dropping));
+      });
 
   it("leaves no tensor behind", () => {
-    const recipe = recipeOf({ optim: { ...settings.optim, recompute: true } });
+    const recipe = recipeOf({ optim: { ...settings.optim, memory: "recompute" } });
     using state = createState(recipe);
     trainStep(state, batch, knobsAt(recipe, length, 2));
     const live = liveTensors();

@@ -80,9 +80,11 @@ export class AdamW {
     for (const { parameter } of this.slots) parameter.grad = undefined;
   }
 
-  step({ lr, weightDecay }: { lr: number; weightDecay: number }): void {
+  /** @param only weights that are updated; default: all that have a gradient */
+  step({ lr, weightDecay }: { lr: number; weightDecay: number }, only?: ReadonlySet<Tensor>): void {
+    const chosen = only ? this.slots.filter(({ parameter }) => only.has(parameter)) : this.slots;
     noGrad(() => {
-      for (const slots of groupSlots(this.slots)) tidy(() => this.update(slots, lr, weightDecay));
+      for (const slots of groupSlots(chosen)) tidy(() => this.update(slots, lr, weightDecay));
     });
   }
 
