@@ -27,7 +27,7 @@ export const evaluateCommand = command({
       placeholder: "KIND:PLACE",
     }),
     test: text({ help: "data set whose objects are classified", placeholder: "KIND:PLACE" }),
-    suite: choices(["knn", "linear"], {
+    suite: choices(["knn", "linear", "dense"], {
       help: "what is measured",
       default: ["knn"],
     }),

@@ -1,7 +1,9 @@
 import { Generator } from "@odis/torch";
 import type { DataSource } from "../data/sample.js";
 import { DataError } from "../errors.js";
+import type { Network } from "../model/network.js";
 import { buildNetwork } from "../train/state.js";
+import { DenseEvaluation } from "./dense-suite.js";
 import { type Example, neighbourExamples } from "./examples.js";
 import type { Gathered, Omissions } from "./gather.js";
 import { estimate, type Estimate } from "./interval.js";
@@ -19,6 +21,7 @@ import type { Outcomes } from "./outcomes-file.js";
 import { deviceOf } from "./passes.js";
 import {
   columnsOf,
+  type Contender,
   levels,
   networkSubject,
   type PartFeatures,
@@ -54,7 +57,8 @@ export interface PartSummary {
 }
 
 /**
- * Frozen features of objects and images, judged by suites (weighted k-NN, linear classifiers): those
+ * Frozen features of objects and images, judged by suites (weighted k-NN,
+ * linear classifiers, segmentation by patches): those
  * of raw pixels, of the untrained network of the same recipe and seed, and of the trained teacher.
  *
  * @returns the figures, and for each of them what became of every test item
@@ -69,53 +73,92 @@ export async function evaluate(
   const classes = sharedClasses(options.train, options.test);
   const device = trained ? deviceOf(trained) : "cpu";
   const untrained = settings.baselines
-    ? buildNetwork(recipe, "teacher")
-        .init(new Generator(recipe.seed))
-        .requiresGrad_(false)
-        .to(device)
+    ? buildNetwork(recipe, "teacher").init(new Generator(recipe.seed)).requiresGrad_(false)
     : undefined;
+  untrained?.to(device);
+  const subjects = subjectsOf(options, settings, untrained);
   try {
-    const subjects = [
-      ...(settings.baselines ? [pixelSubject()] : []),
-      ...(untrained ? [networkSubject("untrained", untrained, settings)] : []),
-      ...(trained ? [networkSubject("trained", trained, settings)] : []),
-    ];
-    const read = async (part: Part): Promise<PartFeatures> => {
-      const found = await readPart(part, options, settings, subjects);
-      if (found.items.length === 0) throw nothingToJudge(part, found);
-      return found;
-    };
-    const parts = { bank: await read("train"), queries: await read("test") };
-    const judge = { ...parts, settings, classes: classes.length, device, signal: options.signal };
-    const outcomes = new Map<string, Outcome>();
-    const probes: ChosenProbe[] = [];
-    for (const subject of subjects) {
-      if (settings.suites.includes("knn"))
-        for (const [name, outcome] of knnOf(subject, judge)) outcomes.set(name, outcome);
-      if (settings.suites.includes("linear")) {
-        const linear = await linearOf(subject, judge);
-        for (const [name, outcome] of linear.measured) outcomes.set(name, outcome);
-        probes.push(...linear.probes);
-      }
-    }
-    const { bank, queries } = parts;
-    const evaluation = {
-      classes,
-      settings,
-      train: summary(bank),
-      test: summary(queries),
-      measurements: [...outcomes].map(([name, outcome]) => ({
-        name,
-        ...estimate(outcome, settings.seed),
-      })),
-      majority: majority(bank.labels, queries.labels, classes.length),
-      probes,
-      examples: trained && settings.suites.includes("knn") ? examples(judge) : [],
-    };
-    return { evaluation, outcomes };
+    return await judgeAll(subjects, options, { settings, classes, device });
   } finally {
+    for (const { dense } of subjects) dense?.[Symbol.dispose]();
     untrained?.free();
   }
+}
+
+function subjectsOf(
+  { recipe, trained, train, limit }: EvaluateOptions,
+  settings: Settings,
+  untrained: Network | undefined,
+): Subject[] {
+  const ofNetwork = (name: Contender, network: Network | undefined): Subject[] => {
+    if (!network) return [];
+    const dense = settings.suites.includes("dense")
+      ? new DenseEvaluation(network, {
+          ...settings,
+          patch: recipe.model.patch,
+          classes: train.classes.length + 1,
+          images: Math.min(train.size, limit ?? train.size),
+        })
+      : undefined;
+    return [networkSubject(name, network, settings, dense)];
+  };
+  return [
+    ...(settings.baselines ? [pixelSubject()] : []),
+    ...ofNetwork("untrained", untrained),
+    ...ofNetwork("trained", trained),
+  ];
+}
+
+async function judgeAll(
+  subjects: readonly Subject[],
+  options: EvaluateOptions,
+  {
+    settings,
+    classes,
+    device,
+  }: Pick<Judge, "settings" | "device"> & { classes: readonly string[] },
+): Promise<{ readonly evaluation: Evaluation; readonly outcomes: Outcomes }> {
+  const { signal } = options;
+  const read = async (part: Part): Promise<PartFeatures> => {
+    const found = await readPart(part, options, settings, subjects);
+    if (found.items.length === 0) throw nothingToJudge(part, found);
+    return found;
+  };
+  const probes: ChosenProbe[] = [];
+  const bank = await read("train");
+  for (const { name, dense } of subjects)
+    if (dense) probes.push({ name: `${name}/dense/linear`, ...(await dense.learn(signal)) });
+  const queries = await read("test");
+
+  const judge = { bank, queries, settings, classes: classes.length, device, signal };
+  const outcomes = new Map<string, Outcome>();
+  const add = (found: Iterable<Measured>): void => {
+    for (const [name, outcome] of found) outcomes.set(name, outcome);
+  };
+  for (const subject of subjects) {
+    const { name, dense } = subject;
+    if (settings.suites.includes("knn")) add(knnOf(subject, judge));
+    if (settings.suites.includes("linear")) {
+      const linear = await linearOf(subject, judge);
+      add(linear.measured);
+      probes.push(...linear.probes);
+    }
+    if (dense) add(dense.measured().map(([measure, of]) => [`${name}/${measure}`, of]));
+  }
+  const evaluation = {
+    classes,
+    settings,
+    train: summary(bank),
+    test: summary(queries),
+    measurements: [...outcomes].map(([name, outcome]) => ({
+      name,
+      ...estimate(outcome, settings.seed),
+    })),
+    majority: majority(bank.labels, queries.labels, classes.length),
+    probes,
+    examples: options.trained && settings.suites.includes("knn") ? examples(judge) : [],
+  };
+  return { evaluation, outcomes };
 }
 
 /** Both parts, and what all suites need to judge them. */

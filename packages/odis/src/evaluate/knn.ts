@@ -35,8 +35,8 @@ export interface KnnResult {
 /** The published protocol's temperature; its authors never tuned it. */
 export const voteTemperature = 0.07;
 
-/** Largest block of similarities in memory: 64 MiB of float32. */
-const blockElements = 1 << 24;
+/** Largest block of similarities or scores in memory: 64 MiB of float32. */
+export const blockElements = 1 << 24;
 
 /**
  * The k most similar rows of a bank by cosine, computed on the engine in blocks of queries.
@@ -77,7 +77,7 @@ export function nearest(
 }
 
 /** [n, D] -> rows of unit length; a zero row stays zero. */
-function unit(rows: Tensor): Tensor {
+export function unit(rows: Tensor): Tensor {
   return rows.div(rows.norm(-1, 2, true).clampMin(1e-12));
 }
 

@@ -1,16 +1,9 @@
 import { noGrad, tidy } from "@odis/torch";
-import { DataError } from "../errors.js";
-import { Rng } from "../rng.js";
 import { type FeatureSet, pick } from "./features.js";
 import { classesAhead } from "./knn.js";
 import type { Measured } from "./outcome.js";
-import {
-  chooseProbe,
-  type Columns,
-  type ProbeSettings,
-  type Samples,
-  trainProbes,
-} from "./probe.js";
+import { type Columns, type ProbeSettings, type Samples, trainProbes } from "./probe.js";
+import { chooseProbe, heldOutImages } from "./probe-choice.js";
 import type { FeatureKind } from "./passes.js";
 
 /** A feature that linear classifiers are tried on: the summaries of the last blocks, side by side. */
@@ -35,9 +28,6 @@ export interface ChosenProbe {
 
 /** Blocks whose summaries are tried together (DINOv2: 1 and 4). */
 export const probedBlocks = 4;
-
-/** The share of the bank's images that probes are chosen on, and not trained on. */
-const validationShare = 0.1;
 
 /**
  * The features that DINOv2's grid tries, in rows as `NetworkFeatures` makes them: the last block
@@ -78,10 +68,15 @@ export async function linearShares(
   },
 ): Promise<{ readonly measured: readonly Measured[]; readonly probe: Omit<ChosenProbe, "name"> }> {
   const { classes, settings, seed, device, signal } = options;
-  const { train, validation } = splitByImage(bank, seed);
-  const training = samplesOf(train, classes);
+  const held = heldOutImages([...new Set(bank.items.map(({ image }) => image))], seed);
+  const part = (isHeld: boolean): Samples => {
+    const rows = [...bank.items.keys()];
+    const mine = rows.filter((row) => held.has(bank.items[row]!.image) === isHeld);
+    return samplesOf(pick(bank, mine), classes);
+  };
+  const training = part(false);
   using probes = await trainProbes(training, features, settings, { seed, device, signal });
-  const choice = chooseProbe(probes, samplesOf(validation, classes), accuracy);
+  const choice = chooseProbe(probes, part(true), accuracy);
   const scores = noGrad(() =>
     tidy(() => probes.logitsOf(choice, probes.upload(queries)).toFloat32()),
   );
@@ -102,33 +97,6 @@ export async function linearShares(
       learningRate: settings.learningRates[choice.rate]!,
       validation: choice.score,
     },
-  };
-}
-
-/** Whole images are held out: objects of one image resemble each other. */
-function splitByImage(
-  set: FeatureSet,
-  seed: number,
-): { readonly train: FeatureSet; readonly validation: FeatureSet } {
-  const images = [...new Set(set.items.map(({ image }) => image))];
-  if (images.length < 2)
-    throw new DataError(
-      `evaluation: linear probes are chosen on images that they were not trained on, but the train ` +
-        `data has ${images.length} image with a labelled object. Wanted 2 or more, or another suite.`,
-    );
-  const held = new Set(
-    [...new Rng("validation", seed).permutation(images.length)]
-      .slice(0, Math.max(1, Math.round(validationShare * images.length)))
-      .map((at) => images[at]!),
-  );
-  const rows = [...set.items.keys()];
-  const isHeld = (row: number): boolean => held.has(set.items[row]!.image);
-  return {
-    train: pick(
-      set,
-      rows.filter((row) => !isHeld(row)),
-    ),
-    validation: pick(set, rows.filter(isHeld)),
   };
 }
 

@@ -2,13 +2,14 @@ import type { DataSource } from "../data/sample.js";
 import { ConfigError } from "../errors.js";
 import type { Network } from "../model/network.js";
 import type { Recipe } from "../train/recipe.js";
+import { defaultDenseSettings, type DenseSettings } from "./dense-suite.js";
 import type { Frame } from "./frame.js";
 import type { InferenceMode } from "./modes.js";
 import type { FeatureKind } from "./passes.js";
 import { defaultProbeSettings, type ProbeSettings } from "./probe.js";
 
 /** What can be measured on the same frozen features. */
-export const suites = ["knn", "linear"] as const;
+export const suites = ["knn", "linear", "dense"] as const;
 export type Suite = (typeof suites)[number];
 
 /** The modes that linear classifiers are trained in: those that look at one framed image. */
@@ -38,6 +39,8 @@ export interface EvaluateOptions {
   readonly k?: readonly number[] | undefined;
   /** how linear classifiers are trained; default: the published sweep, 100 epochs */
   readonly probe?: Partial<ProbeSettings> | undefined;
+  /** how patch features are judged */
+  readonly dense?: Partial<DenseSettings> | undefined;
   /** images read from each source at most */
   readonly limit?: number | undefined;
   /** least share of the image that an object covers */
@@ -61,6 +64,7 @@ export interface Settings {
   /** neighbours that were asked for; the whole bank votes where it is smaller */
   readonly k: readonly number[];
   readonly probe: ProbeSettings;
+  readonly dense: DenseSettings;
   readonly minArea: number;
   readonly seed: number;
 }
@@ -91,6 +95,7 @@ export function settingsOf(options: EvaluateOptions): Settings {
     frame,
     k: options.k ?? defaultK,
     probe: { ...defaultProbeSettings, ...options.probe },
+    dense: { ...defaultDenseSettings, ...options.dense },
     minArea,
     seed,
   };

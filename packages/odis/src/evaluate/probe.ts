@@ -132,6 +132,16 @@ export class Probes implements Disposable {
   }
 }
 
+/** One of the probes, and how it did where it was chosen. */
+export interface ProbeChoice {
+  /** index of its columns */
+  readonly at: number;
+  /** index of its learning rate */
+  readonly rate: number;
+  /** by the measure that it was chosen by, 0..1 */
+  readonly score: number;
+}
+
 /**
  * Trains all probes together on frozen features: SGD with momentum .9, no weight decay, cosine to 0
  * in steps (the published linear protocol; but features are cached, so nothing is augmented). What
@@ -185,54 +195,4 @@ export async function trainProbes(
     features.free();
     targets.free();
   }
-}
-
-/** One of the probes, and how it did where it was chosen. */
-export interface ProbeChoice {
-  /** index of its columns */
-  readonly at: number;
-  /** index of its learning rate */
-  readonly rate: number;
-  /** by the measure that it was chosen by, 0..1 */
-  readonly score: number;
-}
-
-/**
- * The best probe on samples that it was not trained on; of equally good ones the one with the
- * lower cross-entropy, and then the first.
- *
- * @param score of predicted classes [n] against the largest targets [n]
- */
-export function chooseProbe(
-  probes: Probes,
-  validation: Samples,
-  score: (predicted: Int32Array, truth: Int32Array) => number,
-): ProbeChoice {
-  return noGrad(() =>
-    tidy(() => {
-      const features = probes.upload(validation);
-      const [n] = features.dims(2);
-      const targets = fromBuffer(validation.targets, [n, 1, probes.classes]).to({
-        device: features.device,
-      });
-      const truth = Int32Array.from(targets.argmax(-1).toNumbers());
-      let best: (ProbeChoice & { readonly loss: number }) | undefined;
-      for (const at of probes.columns.keys()) {
-        const logits = probes.logits(at, features);
-        const losses = logits.logSoftmax(-1).mul(targets).sum(-1).mean(0).neg().toFloat32();
-        const predicted = logits.argmax(-1).transpose(0, 1).contiguous().toNumbers(); // [L, n]
-        for (const rate of probes.learningRates.keys()) {
-          const mine = Int32Array.from(predicted.slice(rate * n, (rate + 1) * n));
-          const found = { at, rate, score: score(mine, truth), loss: losses[rate]! };
-          const better =
-            !best ||
-            found.score > best.score ||
-            (found.score === best.score && found.loss < best.loss);
-          if (better) best = found;
-        }
-      }
-      const { at, rate, score: reached } = best!;
-      return { at, rate, score: reached };
-    }),
-  );
 }

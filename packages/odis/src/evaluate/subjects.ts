@@ -1,10 +1,12 @@
 import type { Network } from "../model/network.js";
+import type { DenseEvaluation } from "./dense-suite.js";
 import type { FeatureSet } from "./features.js";
 import { largestPerImage, NetworkFeatures, pick } from "./features.js";
-import { type Extractor, gather, type Gathered } from "./gather.js";
+import { type Consumer, type Extractor, gather, type Gathered } from "./gather.js";
 import { probedBlocks, type ProbedFeature, probedFeatures } from "./linear-suite.js";
 import type { InferenceMode } from "./modes.js";
 import { type EvaluateOptions, type Part, probedModes, type Settings } from "./options.js";
+import { Passes, type PassReader } from "./passes.js";
 import { PixelExtractor, pixelWidth } from "./pixels.js";
 import type { Columns } from "./probe.js";
 
@@ -19,11 +21,16 @@ export type Level = (typeof levels)[number];
 /** A contender, and how it comes to features in an inference mode. */
 export interface Subject {
   readonly name: Contender;
-  readonly extractor: (mode: InferenceMode) => Extractor;
+  /** @param readers of the same passes */
+  readonly extractor: (mode: InferenceMode, readers: readonly PassReader[]) => Extractor;
   /** the columns of its features that are compared by similarity */
   readonly summary: (mode: InferenceMode) => Columns;
   /** those that linear classifiers are tried on */
   readonly probed: readonly ProbedFeature[];
+  /** judges its patch features */
+  readonly dense?: DenseEvaluation | undefined;
+  /** shows readers the whole images; for when no extractor's passes do */
+  readonly whole?: (readers: readonly PassReader[]) => Consumer;
 }
 
 export function pixelSubject(): Subject {
@@ -41,17 +48,21 @@ export function networkSubject(
   name: Contender,
   network: Network,
   { suites, size, feature: kind }: Settings,
+  dense?: DenseEvaluation,
 ): Subject {
   const { depth, dim } = network.backbone.config;
   const wide = (mode: InferenceMode): boolean =>
     suites.includes("linear") && probedModes.includes(mode);
   return {
     name,
-    extractor: (mode) =>
+    dense,
+    whole: (readers) => new Passes(network, "none", kind, size, readers),
+    extractor: (mode, readers) =>
       new NetworkFeatures(network, {
         mode,
         size,
         kind,
+        readers,
         blocks: wide(mode) ? probedBlocks : 1,
         average: wide(mode) && kind === "token",
       }),
@@ -76,12 +87,17 @@ export async function readPart(
   { suites, modes, size, frame, minArea }: Settings,
   subjects: readonly Subject[],
 ): Promise<PartFeatures> {
-  const read = modes.filter((mode) => suites.includes("knn") || probedModes.includes(mode));
-  const extractors = new Map(
-    subjects.flatMap(({ name, extractor }) =>
-      read.map((mode) => [`${name}/${mode}`, extractor(mode)] as const),
-    ),
+  const read = modes.filter(
+    (mode) => suites.includes("knn") || (suites.includes("linear") && probedModes.includes(mode)),
   );
+  const extractors = new Map<string, Extractor>();
+  const others: Consumer[] = [];
+  for (const { name, extractor, dense, whole } of subjects) {
+    const readers = dense?.readers(part) ?? [];
+    for (const mode of read)
+      extractors.set(`${name}/${mode}`, extractor(mode, mode === "none" ? readers : []));
+    if (whole && readers.length > 0 && !read.includes("none")) others.push(whole(readers));
+  }
   const gathered = await gather(
     options[part],
     {
@@ -93,7 +109,7 @@ export async function readPart(
       signal: options.signal,
       onProgress: (done, of) => options.onProgress?.(part, done, of),
     },
-    [...extractors.values()],
+    [...extractors.values(), ...others],
   );
   const { items, labels } = gathered;
   const largest = largestPerImage(items);

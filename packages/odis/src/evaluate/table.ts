@@ -19,9 +19,11 @@ export interface TableRow {
 export interface TableSection {
   readonly title: string;
   readonly rows: readonly TableRow[];
+  /** what the bank's most frequent class alone would reach, where that is the measure */
+  readonly majority?: number | undefined;
 }
 
-type Measured = Pick<Evaluation, "measurements" | "settings" | "train">;
+type Measured = Pick<Evaluation, "measurements" | "settings" | "train" | "majority">;
 
 /** Contenders that were measured, in order. */
 export function measuredContenders({
@@ -30,42 +32,57 @@ export function measuredContenders({
   return contenders.filter((name) => measurements.some((m) => m.name.startsWith(`${name}/`)));
 }
 
-/** What is shown of an evaluation: k-NN of the first k, linear classifiers; top-1 each. */
+/** What is shown of an evaluation: top-1 by k-NN of the first k and by linear classifiers; mIoU. */
 export function tableSections(evaluation: Measured): TableSection[] {
-  const { settings, train } = evaluation;
+  const { settings, train, majority } = evaluation;
   const k = settings.k[0]!;
   const voting = k > train.objects ? `${train.objects}, the whole bank` : String(k);
-  const rows = (measure: string): TableRow[] =>
+  const byObject = (measure: string): TableRow[] =>
     levels.flatMap((level) =>
-      settings.modes.map((mode) => tableRow(evaluation, level, mode, measure)),
+      settings.modes.map((mode) => objectRow(evaluation, level, mode, measure)),
     );
-  return [
-    { title: `k-NN top-1, per cent, k = ${voting}`, rows: rows(`knn${k}/top1`) },
-    { title: "linear top-1, per cent", rows: rows("linear/top1") },
-  ]
-    .map(({ title, rows: all }) => ({
-      title,
-      rows: all.filter(({ cells }) => Object.values(cells).some((cell) => cell)),
-    }))
-    .filter(({ rows: measured }) => measured.length > 0);
+  const sections: TableSection[] = [
+    { title: `k-NN top-1, per cent, k = ${voting}`, rows: byObject(`knn${k}/top1`), majority },
+    { title: "linear top-1, per cent", rows: byObject("linear/top1"), majority },
+    {
+      title: "segmentation by patches, mIoU, per cent",
+      rows: [
+        tableRow(evaluation, "k-NN", "dense/knn/miou"),
+        tableRow(evaluation, "linear", "dense/linear/miou"),
+      ],
+    },
+  ];
+  return sections
+    .map((section) => ({ ...section, rows: section.rows.filter(isMeasured) }))
+    .filter(({ rows }) => rows.length > 0);
 }
 
-/** The measurement of one name by every contender. */
-export function tableRow(
-  { measurements }: Pick<Evaluation, "measurements">,
+function isMeasured({ cells }: TableRow): boolean {
+  return Object.values(cells).some((cell) => cell);
+}
+
+/** Measurements of objects or images in a mode. */
+export function objectRow(
+  evaluation: Pick<Evaluation, "measurements">,
   level: Level,
   mode: InferenceMode,
   measure: string,
 ): TableRow {
+  const name = `${level === "image" ? "image, " : ""}${modeRules[mode].name}`;
+  return tableRow(evaluation, name, `${level}/${mode}/${measure}`);
+}
+
+/** The measurement of one name by every contender. */
+function tableRow(
+  { measurements }: Pick<Evaluation, "measurements">,
+  name: string,
+  measure: string,
+): TableRow {
   const cell = (contender: Contender): Measurement | undefined =>
-    measurements.find(({ name }) => name === `${contender}/${level}/${mode}/${measure}`);
+    measurements.find((found) => found.name === `${contender}/${measure}`);
   return {
-    name: `${level === "image" ? "image, " : ""}${modeRules[mode].name}`,
-    cells: {
-      pixels: cell("pixels"),
-      untrained: cell("untrained"),
-      trained: cell("trained"),
-    },
+    name,
+    cells: { pixels: cell("pixels"), untrained: cell("untrained"), trained: cell("trained") },
   };
 }
 

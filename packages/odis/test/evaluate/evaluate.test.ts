@@ -177,7 +177,15 @@ describe("evaluate", () => {
 describe("formatTable", () => {
   it("fits 80 columns and marks nothing by colour when asked so", async () => {
     const trained = buildNetwork(recipe, "teacher").init(new Generator(9)).requiresGrad_(false);
-    const { evaluation } = await evaluate({ recipe, trained, train, test, modes });
+    const { evaluation } = await evaluate({
+      recipe,
+      trained,
+      train,
+      test,
+      modes,
+      suites: ["knn", "linear", "dense"],
+      probe: { epochs: 2 },
+    });
     const lines = formatTable(evaluation, false).split("\n");
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
     expect(lines.join("")).not.toContain("\u001b");
@@ -186,6 +194,8 @@ describe("formatTable", () => {
     expect(
       lines.filter((line) => /^image, .* \d+\.\d \[\d+\.\d, \d+\.\d\]$/.test(line)),
     ).toHaveLength(4);
+    expect(lines).toContain("linear top-1, per cent [95 % interval over images]");
+    expect(lines.at(-3)).toMatch(/^linear {12}– +\d+\.\d \[.*\] +\d+\.\d \[.*\]$/);
   });
 });
 

@@ -7,12 +7,12 @@ import {
   probedFeatures,
 } from "../../src/evaluate/linear-suite.js";
 import {
-  chooseProbe,
   defaultProbeSettings,
   type Probes,
   type Samples,
   trainProbes,
 } from "../../src/evaluate/probe.js";
+import { chooseProbe } from "../../src/evaluate/probe-choice.js";
 import { Rng } from "../../src/rng.js";
 import { expectClose } from "../golden.js";
 

@@ -123,7 +123,7 @@ describe("the report of a run that was evaluated", () => {
     await evaluateRun(run, {
       data: { train: data },
       k: [3, 1],
-      suites: ["knn", "linear"],
+      suites: ["knn", "linear", "dense"],
       probe: { epochs: 5 },
     });
     const missing: string[] = [];
@@ -150,6 +150,12 @@ describe("the report of a run that was evaluated", () => {
       "image, no mask",
     ]);
     expect(await table.locator("td").first().textContent()).toBe("100.0 [100.0, 100.0]");
+    expect(await page.locator("caption").allTextContents()).toEqual([
+      "k-NN top-1, per cent, k = 3 [95 % interval, whole images resampled]",
+      "linear top-1, per cent [95 % interval, whole images resampled]",
+      "segmentation by patches, mIoU, per cent [95 % interval, whole images resampled]",
+      "top-1 / top-5, per cent",
+    ]);
     const text = (await page.locator("main").textContent())?.replace(/\s+/g, " ") ?? "";
     expect(text).toContain("The bank has 32 objects in 16 images; 8 objects in 4 other images");
     expect(text).toContain("Test images were held out from the bank, but pretraining saw them");

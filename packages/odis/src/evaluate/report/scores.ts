@@ -8,7 +8,7 @@ import {
   measuredContenders,
   omissionLines,
   percent,
-  tableRow,
+  objectRow,
   type TableSection,
   tableSections,
 } from "../table.js";
@@ -35,9 +35,11 @@ const suiteMeanings: Readonly<Record<Suite, string>> = {
   knn: "k-NN: each test object takes the class that the most similar objects of the bank vote for.",
   linear:
     "Linear: a linear classifier is trained on the bank’s features; feature and learning rate are those that did best on a tenth of the bank’s images, which it was not trained on.",
+  dense:
+    "Segmentation: each patch of a test image is told from patches of the bank, by the most similar ones or by a linear classifier, and the image is coloured in from its patches; mean over classes (background is one) of intersection over union. What is in front of something larger is what counts.",
 };
 
-function scoreTable({ title, rows }: TableSection, evaluation: RunEvaluation): Html {
+function scoreTable({ title, rows, majority }: TableSection, evaluation: RunEvaluation): Html {
   const shown = measuredContenders(evaluation);
   return html`<div class="split"><div class="card scroll"><table>
 <caption class="note">${title} [95 % interval, whole images resampled]</caption>
@@ -54,7 +56,7 @@ ${intervalPlot(
   title,
   rows.map(({ name, cells }) => ({ name, cells: shown.map((contender) => cells[contender]) })),
   shown.map((name) => contenderNames[name]),
-  { value: evaluation.majority, name: "most frequent class" },
+  majority === undefined ? undefined : { value: majority, name: "most frequent class" },
 )}</div>`;
 }
 
@@ -67,7 +69,8 @@ function allK(evaluation: RunEvaluation): Html {
 <tbody>${shown.flatMap((contender) =>
     levels.flatMap((level) =>
       modes.map((mode) => {
-        const row = (k: number, top: string) => tableRow(evaluation, level, mode, `knn${k}/${top}`);
+        const row = (k: number, top: string) =>
+          objectRow(evaluation, level, mode, `knn${k}/${top}`);
         const value = (k: number, top: string): string => {
           const share = row(k, top).cells[contender]?.value;
           return share === undefined ? "–" : percent(share);

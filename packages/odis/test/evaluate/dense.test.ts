@@ -1,0 +1,248 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { fromBuffer, Generator, liveTensors, noGrad, tidy } from "@odis/torch";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type DataSource, openSource, type Sample } from "../../src/data/source.js";
+import { evaluate, type Evaluation } from "../../src/evaluate/evaluate.js";
+import { type FramedImage, frameObject, framePixels } from "../../src/evaluate/frame.js";
+import { iouCounts, labelMap, patchShares } from "../../src/evaluate/label-map.js";
+import { score } from "../../src/evaluate/outcome.js";
+import type { Suite } from "../../src/evaluate/options.js";
+import { readOutcomes, writeOutcomes } from "../../src/evaluate/outcomes-file.js";
+import { inputImages, Passes } from "../../src/evaluate/passes.js";
+import { PatchSample } from "../../src/evaluate/patch-sample.js";
+import { PatchSearch } from "../../src/evaluate/patch-search.js";
+import type { Network } from "../../src/model/network.js";
+import { Rng } from "../../src/rng.js";
+import { recipeSchema } from "../../src/train/recipe.js";
+import { buildNetwork } from "../../src/train/state.js";
+import { expectClose } from "../golden.js";
+import { scratchFolder, tinyCoco } from "./tiny-coco.js";
+
+const recipe = recipeSchema.parse({
+  model: { dim: 32, depth: 2, heads: 2, patch: 8 },
+  head: { hidden: 16, bottleneck: 8, prototypes: 8 },
+  views: { globals: { size: 32 }, locals: { size: 16, count: 0 } },
+});
+const [size, classes, dim] = [32, 3, 32];
+const view = { frame: "whole", size, patch: 8 } as const;
+const folder = scratchFolder();
+let network: Network;
+let train: DataSource;
+let test: DataSource;
+
+beforeAll(async () => {
+  const names = (letter: string, n: number) =>
+    Array.from({ length: n }, (_, i) => `${letter}${i}.png`);
+  train = await openSource(await tinyCoco(join(folder, "train"), names("a", 10), 1));
+  test = await openSource(await tinyCoco(join(folder, "test"), names("b", 4), 2));
+  network = buildNetwork(recipe, "teacher").init(new Generator(5)).requiresGrad_(false);
+});
+afterAll(() => {
+  network.free();
+  rmSync(folder, { recursive: true });
+});
+
+async function framed(source: DataSource, index: number): Promise<FramedImage> {
+  const sample = await source.read(index);
+  const objects = sample.objects.map((object, at) => ({
+    index: at,
+    object,
+    ...frameObject(sample, object, view)!,
+  }));
+  return { index, sample, pixels: framePixels(sample, view), objects };
+}
+
+/** [N][D] */
+function patchFeatures(sample: Sample): Float32Array[] {
+  const all = noGrad(() =>
+    tidy(() => {
+      const tokens = network.forward(inputImages(network, size, [framePixels(sample, view)]));
+      return network.backbone.layout.patchesOf(tokens).toFloat32();
+    }),
+  );
+  return Array.from({ length: 16 }, (_, n) => all.slice(n * dim, (n + 1) * dim));
+}
+
+async function collected(perImage: number, rule: "balanced" | "uniform", seed = 0) {
+  const sample = new PatchSample(network, { ...view, classes, perImage, rule, seed });
+  const passes = new Passes(network, "none", "token", size, [sample], 3);
+  for (let i = 0; i < train.size; i += 1) passes.push(await framed(train, i));
+  passes.finish();
+  return sample;
+}
+
+describe("PatchSample", () => {
+  it("takes every patch of every image where there is room", async () => {
+    const all = (await collected(16, "uniform")).samples();
+    expect([all.features.length / dim, all.targets.length / classes]).toEqual([160, 160]);
+    const first = await framed(train, 0);
+    const wanted = patchFeatures(first.sample);
+    const shares = patchShares(labelMap(first, view), size, 8, classes);
+    const some = (await collected(16, "uniform")).samples((image) => image === 0);
+    // In the order drawn: each row is one of the image's patches with that patch's shares.
+    const rows = Array.from({ length: 16 }, (_, row) => {
+      const feature = some.features.subarray(row * dim, (row + 1) * dim);
+      const near = wanted.map((patch) => Math.hypot(...patch.map((v, d) => v - feature[d]!)));
+      const n = near.indexOf(Math.min(...near));
+      expect(near[n]).toBeLessThan(1e-4);
+      expectClose(
+        some.targets.subarray(row * classes, (row + 1) * classes),
+        shares.subarray(n * classes, (n + 1) * classes),
+      );
+      return n;
+    });
+    expect(new Set(rows).size).toBe(16);
+  });
+
+  it("draws as many as asked of each image, the same for the same seed", async () => {
+    const one = (await collected(5, "balanced")).samples();
+    expect(one.features.length / dim).toBe(50);
+    expect((await collected(5, "balanced")).samples()).toEqual(one);
+    expect((await collected(5, "balanced", 1)).samples().features).not.toEqual(one.features);
+  });
+
+  it("draws rare classes as often as the background when balanced", async () => {
+    const shareOfBackground = (targets: Float32Array): number =>
+      targets.reduce((sum, share, at) => sum + (at % classes === 0 ? share : 0), 0) /
+      (targets.length / classes);
+    const balanced = (await collected(6, "balanced")).samples().targets;
+    const uniform = (await collected(6, "uniform")).samples().targets;
+    expect(shareOfBackground(balanced)).toBeLessThan(shareOfBackground(uniform) - 0.1);
+  });
+});
+
+describe("PatchSearch", () => {
+  it("mixes the labels of the nearest patches as written down by hand", () => {
+    const rng = new Rng("patch search");
+    const normals = (n: number) => Float32Array.from({ length: n }, () => rng.normal());
+    const [features, queries] = [normals(50 * 4), normals(7 * 4)];
+    const targets = Float32Array.from({ length: 150 }, () => rng.uniform());
+    using search = new PatchSearch(
+      { features, width: 4, targets, classes: 3 },
+      { k: 6, temperature: 0.1 },
+      "cpu",
+    );
+    const got = noGrad(() => tidy(() => search.classify(fromBuffer(queries, [7, 4])).toFloat32()));
+    expectClose(got, byHand(features, queries, targets, { k: 6, temperature: 0.1 }));
+  });
+});
+
+/** Cosine neighbours, softmax, mix: [P, classes], in doubles. */
+function byHand(
+  features: ArrayLike<number>,
+  queries: ArrayLike<number>,
+  targets: ArrayLike<number>,
+  { k, temperature }: { k: number; temperature: number },
+  width = 4,
+): number[] {
+  const row = (all: ArrayLike<number>, n: number, of: number): number[] =>
+    Array.from({ length: of }, (_, i) => all[n * of + i]!);
+  const dot = (a: number[], b: number[]): number => a.reduce((sum, v, i) => sum + v * b[i]!, 0);
+  return Array.from({ length: queries.length / width }, (_, q) => {
+    const query = row(queries, q, width);
+    const similar = Array.from({ length: features.length / width }, (__, n) => {
+      const key = row(features, n, width);
+      return { n, s: dot(query, key) / Math.sqrt(dot(query, query) * dot(key, key)) };
+    })
+      .toSorted((a, b) => b.s - a.s)
+      .slice(0, k);
+    const weights = similar.map(({ s }) => Math.exp((s - similar[0]!.s) / temperature));
+    const total = weights.reduce((sum, w) => sum + w, 0);
+    return Array.from({ length: 3 }, (__, c) =>
+      similar.reduce((sum, { n }, i) => sum + (weights[i]! / total) * targets[n * 3 + c]!, 0),
+    );
+  }).flat();
+}
+
+/** Scores [16, 3] of a grid 4 x 4 -> class of each of 32 x 32 pixels: bilinear, edges repeated. */
+function colouredIn(scores: readonly number[]): number[] {
+  const at = (pixel: number): [low: number, high: number, share: number] => {
+    const place = Math.min(3, Math.max(0, (pixel + 0.5) / 8 - 0.5));
+    const low = Math.floor(place);
+    return [low, Math.min(3, low + 1), place - low];
+  };
+  return Array.from({ length: 32 * 32 }, (_, pixel) => {
+    const [top, bottom, down] = at(Math.floor(pixel / 32));
+    const [left, right, across] = at(pixel % 32);
+    const value = (c: number): number => {
+      const s = (y: number, x: number): number => scores[(4 * y + x) * 3 + c]!;
+      const upper = s(top, left) * (1 - across) + s(top, right) * across;
+      return (
+        upper * (1 - down) + (s(bottom, left) * (1 - across) + s(bottom, right) * across) * down
+      );
+    };
+    const values = [value(0), value(1), value(2)];
+    return values.indexOf(Math.max(...values));
+  });
+}
+
+const value = ({ measurements }: Evaluation, name: string): number =>
+  measurements.find((m) => m.name === name)!.value;
+
+describe("the suite", () => {
+  const run = (suites: readonly Suite[] = ["dense"]) =>
+    evaluate({
+      recipe,
+      trained: network,
+      train,
+      test,
+      suites,
+      k: [3],
+      baselines: false,
+      dense: { bank: 160, k: 7, samples: 160 },
+      probe: { epochs: 40 },
+    });
+
+  it("segments as an independent computation does", async () => {
+    const before = liveTensors();
+    const { evaluation, outcomes } = await run();
+    expect(liveTensors()).toBe(before);
+    const bank = (await collected(16, "balanced")).samples();
+    const sums = new Float64Array(6);
+    for (let i = 0; i < test.size; i += 1) {
+      const image = await framed(test, i);
+      const queries = patchFeatures(image.sample).flatMap((patch) => [...patch]);
+      const options = { k: 7, temperature: 0.02 };
+      const scores = byHand(bank.features, queries, bank.targets, options, dim);
+      const counts = iouCounts(colouredIn(scores), labelMap(image, view), classes);
+      for (const [c, n] of [...counts.intersections, ...counts.unions].entries()) sums[c]! += n;
+    }
+    expect(value(evaluation, "trained/dense/knn/miou")).toBeCloseTo(score("iou", sums), 2);
+    expect(evaluation.measurements.map(({ name, n }) => [name, n])).toEqual([
+      ["trained/dense/knn/miou", 4],
+      ["trained/dense/linear/miou", 4],
+    ]);
+    const outcome = outcomes.get("trained/dense/linear/miou")!;
+    expect(outcome.images).toEqual(["b0.png", "b1.png", "b2.png", "b3.png"]);
+  });
+
+  it("beats calling everything background, and gives the same numbers again", async () => {
+    const [one, two] = [await run(), await run()];
+    expect(two).toEqual(one);
+    const sums = new Float64Array(6);
+    for (let i = 0; i < test.size; i += 1) {
+      const map = labelMap(await framed(test, i), view);
+      const counts = iouCounts(new Uint8Array(map.length), map, classes);
+      for (const [c, n] of [...counts.intersections, ...counts.unions].entries()) sums[c]! += n;
+    }
+    for (const name of ["knn", "linear"])
+      expect(value(one.evaluation, `trained/dense/${name}/miou`)).toBeGreaterThan(
+        score("iou", sums),
+      );
+    expect(one.evaluation.probes).toMatchObject([{ name: "trained/dense/linear", blocks: 1 }]);
+  });
+
+  it("reads the passes of k-NN where there are some, with the same result", async () => {
+    const alone = await run();
+    const both = await run(["knn", "dense"]);
+    const dense = both.evaluation.measurements.filter(({ name }) => name.includes("/dense/"));
+    expect(dense).toEqual(alone.evaluation.measurements);
+  });
+
+  it("keeps the pixels of every image in the file of outcomes", async () => {
+    const { outcomes } = await run();
+    const file = join(folder, "outcomes.json");
+    expect(readOutcomes(file, writeOutcomes(file, outcomes))).toEqual(outcomes);
+  });
+});
