@@ -17,7 +17,7 @@ const oldestNode = [20, 20];
 /** Debian packages that only some jobs need. */
 const extras = {
   data: ["dataset-fashion-mnist"],
-  tests: ["chromium"],
+  tests: ["chromium", "python3-torch"],
   bench: ["python3-torch"],
 };
 

@@ -17,6 +17,7 @@ export {
   NonFiniteLossError,
   OdisError,
   RunError,
+  WeightsError,
 } from "./errors.js";
 export { type Evaluation, type Measurement } from "./evaluate/evaluate.js";
 export { type Difference, type Estimate, pairedDifference } from "./evaluate/interval.js";
@@ -24,6 +25,7 @@ export type { Outcome } from "./evaluate/outcome.js";
 export { writeReport } from "./evaluate/report.js";
 export { evaluateRun, readEvaluation, readRunOutcomes } from "./evaluate/run.js";
 export { load, type LoadOptions, type Teacher } from "./evaluate/teacher.js";
+export { exportRun, type ExportFormat, type ExportOptions } from "./export/export-run.js";
 export type { Box, SceneObject } from "./objects/object.js";
 export { pretrain, type PretrainOptions, type PretrainResult } from "./run/pretrain.js";
 export { Stop } from "./run/stop.js";

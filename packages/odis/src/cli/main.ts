@@ -5,6 +5,7 @@ import { exitCodes } from "../errors.js";
 import { shellWord } from "../shell.js";
 import type { CliCommand, Io } from "./command.js";
 import { describeFailure } from "./failure.js";
+import { exportCommand } from "./export.js";
 import { doctorCommand } from "./doctor.js";
 import { evaluateCommand } from "./evaluate.js";
 import { pretrainCommand } from "./pretrain.js";
@@ -21,6 +22,7 @@ const commands: readonly CliCommand[] = [
   pretrainCommand,
   evaluateCommand,
   reportCommand,
+  exportCommand,
   doctorCommand,
 ];
 

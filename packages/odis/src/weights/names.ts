@@ -3,6 +3,8 @@
  * released backbones), timm (old and new), Hugging Face's `ViTModel` and `Dinov2Model`, and odis.
  */
 
+import { fromHuggingFace } from "./hugging-face.js";
+
 export type Side = "student" | "teacher";
 
 /** What a tensor's name says of it. `name` is the one that odis gives it. */
@@ -47,24 +49,7 @@ const backboneNames: readonly (readonly [pattern: string, ours: string])[] = [
     `blocks.(?:\\d+.)?(\\d+).(norm1|norm2|attn.qkv|attn.proj|mlp.fc1|mlp.fc2|mlp.w12|mlp.w3).${linear}`,
     "blocks.$1.$2.$3",
   ],
-  ["embeddings.cls_token", "cls_token"],
-  ["embeddings.mask_token", "masked_embed"],
-  ["embeddings.position_embeddings", "pos_embed"],
-  [`embeddings.patch_embeddings.projection.${linear}`, "patch_embed.proj.$1"],
-  [`layernorm.${linear}`, "norm.$1"],
-  [`encoder.layer.(\\d+).attention.output.dense.${linear}`, "blocks.$1.attn.proj.$2"],
-  [`encoder.layer.(\\d+).layernorm_before.${linear}`, "blocks.$1.norm1.$2"],
-  [`encoder.layer.(\\d+).layernorm_after.${linear}`, "blocks.$1.norm2.$2"],
-  [`encoder.layer.(\\d+).intermediate.dense.${linear}`, "blocks.$1.mlp.fc1.$2"],
-  [`encoder.layer.(\\d+).output.dense.${linear}`, "blocks.$1.mlp.fc2.$2"],
-  [`encoder.layer.(\\d+).(norm1|norm2|mlp.fc1|mlp.fc2).${linear}`, "blocks.$1.$2.$3"],
-  [`encoder.layer.(\\d+).mlp.weights_in.${linear}`, "blocks.$1.mlp.w12.$2"],
-  [`encoder.layer.(\\d+).mlp.weights_out.${linear}`, "blocks.$1.mlp.w3.$2"],
-  ["encoder.layer.(\\d+).layer_scale([12]).lambda1", "blocks.$1.ls$2.gamma"],
 ];
-
-const thirds = ["query", "key", "value"] as const;
-const apart = compile(`encoder.layer.(\\d+).attention.attention.(${thirds.join("|")}).${linear}`);
 
 /** Names of heads -> ours; `last_layer2` is iBOT's for patches. */
 const headNames: readonly (readonly [pattern: string, ours: string])[] = [
@@ -108,12 +93,8 @@ export function meaningOf(full: string): Meaning {
     words.shift();
   }
   const name = words.join(".");
-  const separate = apart.exec(name);
-  if (separate) {
-    const [, block, part, leaf] = separate;
-    const third = thirds.findIndex((each) => each === part) as 0 | 1 | 2;
-    return { side, kind: "backbone", name: `blocks.${block}.attn.qkv.${leaf}`, third };
-  }
+  const theirs = fromHuggingFace(name);
+  if (theirs) return { side, kind: "backbone", ...theirs };
   const backbone = translate(compiledBackbone!, name);
   if (backbone !== undefined) return { side, kind: "backbone", name: backbone };
   const head = translate(compiledHeads!, name);
