@@ -7,6 +7,7 @@ import { benchCrops } from "./crops.js";
 import { benchLarge } from "./large.js";
 import { benchLoader } from "./loader.js";
 import { benchMemory } from "./memory.js";
+import { benchRecipes } from "./recipes.js";
 import { benchSgemm } from "./sgemm.js";
 import { benchStep, type PairOptions } from "./step.js";
 
@@ -18,6 +19,7 @@ const usage = `npm run bench -- [NAME...] [options]
   crops      redrawing crops until the object is present, beside drawing them exactly
   loader     images per second of the data workers
   memory     resident memory over 1,000 training steps
+  recipes    a training step of every recipe, in turn, beside that of ibot
   small      a training step of a small model, in turn with the same step in eager PyTorch
   step       the same for ViT-S/16 with 2x224 + 10x96 views (minutes)
   large      memory and time of one step of ViT-L/16, activations kept or computed again (minutes)
@@ -54,6 +56,7 @@ const benches = new Map<string, () => void | Promise<void>>([
   ["crops", benchCrops],
   ["loader", benchLoader],
   ["memory", benchMemory],
+  ["recipes", () => benchRecipes(threads, Number(values.rounds))],
   ["small", () => benchStep("small", pair(5))],
   ["step", () => benchStep("vit-s", pair(1))],
   ["large", () => benchLarge("vit-l", threads, ["keep", "recompute", "stream"])],

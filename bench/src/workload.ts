@@ -22,11 +22,12 @@ export function midRunKnobs(recipe: Recipe): Knobs {
 const HIDDEN_SHARE = 0.3;
 
 /**
- * A batch as the loader makes them, of noise: the object in the middle of every global view, every
+ * A batch as the loader makes them, of noise: every object in the middle of every global view, every
  * other global view with hidden patches, spread evenly.
  */
 export function syntheticBatch({ model, views, optim }: Recipe): Batch {
   const B = optim.batch;
+  const O = views.object.count;
   const { globals, locals } = views;
   const side = globals.size / model.patch;
   const N = side * side;
@@ -38,17 +39,17 @@ export function syntheticBatch({ model, views, optim }: Recipe): Batch {
     Number(middle(n % side) && middle(Math.floor(n / side))),
   );
   const guessed = Math.round(HIDDEN_SHARE * N);
-  const visible = new Uint8Array(rows * N);
+  const visible = new Uint8Array(rows * O * N);
   const hidden = new Uint8Array(rows * N);
   for (let row = 0; row < rows; row += 1) {
-    visible.set(object, row * N);
+    for (let o = 0; o < O; o += 1) visible.set(object, (row * O + o) * N);
     if (row % 2 === 1)
       for (let m = 0; m < guessed; m += 1) hidden[row * N + Math.floor((m * N) / guessed)] = 1;
   }
   return {
     step: 0,
     size: B,
-    objects: 1,
+    objects: O,
     keys: Array.from({ length: B }, (_, b) => `synthetic ${b}`),
     global: {
       views: globals.count,
@@ -56,13 +57,13 @@ export function syntheticBatch({ model, views, optim }: Recipe): Batch {
       pixels: noise(rows * 3 * globals.size ** 2),
       visible,
       hidden,
-      present: new Uint8Array(rows).fill(1),
+      present: new Uint8Array(rows * O).fill(1),
     },
     local: {
       views: locals.count,
       size: locals.size,
       pixels: noise(locals.count * B * 3 * locals.size ** 2),
-      present: new Uint8Array(locals.count * B).fill(1),
+      present: new Uint8Array(locals.count * B * O).fill(1),
     },
     stats: { tries: [1, 1], absent: 0, skipped: [] },
   };
