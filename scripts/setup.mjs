@@ -16,7 +16,7 @@ const oldestNode = [20, 20];
 
 /** Debian packages that only some jobs need. */
 const extras = {
-  data: ["dataset-fashion-mnist"],
+  data: ["dataset-fashion-mnist", "tuxpaint-stamps-default"],
   tests: ["chromium", "python3-torch"],
   bench: ["python3-torch"],
 };

@@ -105,6 +105,18 @@ function numeric<S extends Spec<number> & { readonly min?: number; readonly max?
   });
 }
 
+/** Two numbers, the lower one first, or one for both, e.g. `--objects 2,5`. */
+export function range<const S extends Spec<readonly [number, number]>>(spec: S) {
+  const wanted = new Wanted("LOWEST,HIGHEST: two numbers, the lower one first");
+  return option<readonly [number, number], S>(spec, "LOW,HIGH", (given) => {
+    const [low, high = low, ...more] = given
+      .split(",")
+      .map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+    const fits = more.length === 0 && Number.isFinite(low) && Number.isFinite(high);
+    return fits && low! <= high! ? [low!, high!] : wanted;
+  });
+}
+
 /** Any text that is not empty. */
 export function text<const S extends Spec<string>>(spec: S) {
   return option<string, S>(spec, "TEXT", (given) => (given === "" ? new Wanted("a text") : given));

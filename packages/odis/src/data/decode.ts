@@ -59,6 +59,16 @@ async function decode(file: Buffer, turn: boolean): Promise<Decoded> {
   return { width: info.width, height: info.height, rgb: data };
 }
 
+/** Decodes a picture with transparent parts. @returns height × width × 4, row-major, 8 bit */
+export async function decodeCutOut(path: string) {
+  const { data, info } = await sharp(await readFile(path), { failOn: "error" })
+    .toColourspace("srgb")
+    .ensureAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, rgba: new Uint8Array(data) };
+}
+
 function sameSize(a: Omit<Decoded, "rgb">, b: Omit<Decoded, "rgb">): boolean {
   return a.width === b.width && a.height === b.height;
 }

@@ -75,6 +75,14 @@ describe("a command line that cannot be understood", () => {
       ["pretrain", ...data, "--config", "nothing.json"],
       "odis pretrain: --config nothing.json: got nothing.json, wanted a file that exists",
     ],
+    [
+      ["scenes", "x", "--objects", "5,2"],
+      "odis scenes: --objects 5,2: got 5,2, wanted LOWEST,HIGHEST: two numbers, the lower one first",
+    ],
+    [
+      ["scenes", "x", "--sprites", "stamp"],
+      "odis scenes: --sprites stamp: got stamp, wanted one of fashion-mnist, stamps. Did you mean stamps?",
+    ],
     [["pretrain", ...data, "--out", ""], "odis pretrain: --out : got nothing, wanted a path"],
     [
       ["pretrain", ...data, "more"],

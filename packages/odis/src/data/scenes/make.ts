@@ -7,9 +7,10 @@ import { codeOf } from "../checks.js";
 import type { CocoSpec } from "../coco.js";
 import { composeScene, type Scene } from "./compose.js";
 import { openFashionMnist } from "./fashion-mnist.js";
-import { checkSceneOptions, sceneDefaults, type SceneOptions } from "./options.js";
+import { checkSceneOptions, sceneOptions, type SceneOptions } from "./options.js";
 import { encodePng } from "../png.js";
 import type { SpriteSource, SpriteSplits } from "./sprite.js";
+import { openStamps } from "./stamps.js";
 
 /** Bumped when the same options give other bytes than before. */
 const VERSION = 1;
@@ -39,7 +40,7 @@ export async function makeScenes(
   options: Partial<SceneOptions> = {},
   onScene: (made: number, all: number) => void = () => {},
 ): Promise<ScenesMade> {
-  const full: SceneOptions = { ...sceneDefaults, ...options };
+  const full = sceneOptions(options);
   checkSceneOptions(full);
   const place = resolve(folder);
   const record = `${JSON.stringify({ version: VERSION, ...full }, null, 2)}\n`;
@@ -48,7 +49,7 @@ export async function makeScenes(
   const old = await readRecord(place);
   if (old === record) return { ...made, fresh: false };
 
-  const sprites = await openSprites(full.sprites);
+  const sprites = await openSprites(full);
   await sweep(place);
   const partial = `${place}.partial-${process.pid}`;
   const all = full.train + full.test;
@@ -66,8 +67,10 @@ export async function makeScenes(
   return { ...made, fresh: true };
 }
 
-function openSprites(sprites: SceneOptions["sprites"]): Promise<SpriteSplits> {
-  return openFashionMnist(sprites.folder);
+function openSprites({ sprites, canvas, scale }: SceneOptions): Promise<SpriteSplits> {
+  if (sprites.kind === "fashion-mnist") return openFashionMnist(sprites.folder);
+  // Twice the largest size that a scene wants: shrinking megapixels for each object would take hours.
+  return openStamps(sprites.folder, Math.ceil(2 * scale[1] * canvas));
 }
 
 async function makeSplit(

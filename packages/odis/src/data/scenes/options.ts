@@ -1,10 +1,15 @@
 import { ConfigError } from "../../errors.js";
 import { fashionMnistFolder } from "./fashion-mnist.js";
+import { stampsFolder } from "./stamps.js";
+
+/** Kinds of things, and where their Debian packages put them. */
+export const spriteFolders = { "fashion-mnist": fashionMnistFolder, stamps: stampsFolder } as const;
+export type SpriteKind = keyof typeof spriteFolders;
 
 /** What scenes look like. Everything here decides their bytes and is recorded beside them. */
 export interface SceneOptions {
   /** where the things come from */
-  readonly sprites: { readonly kind: "fashion-mnist"; readonly folder: string };
+  readonly sprites: { readonly kind: SpriteKind; readonly folder: string };
   /** scenes of each split */
   readonly train: number;
   readonly test: number;
@@ -38,6 +43,12 @@ export const sceneDefaults: SceneOptions = {
   background: 0.5,
   noise: 0.01,
 };
+
+/** Given options over the defaults. What has colours of its own is not tinted unless asked to. */
+export function sceneOptions(given: Partial<SceneOptions>): SceneOptions {
+  const natural = given.sprites?.kind === "stamps" ? { tint: 0 } : {};
+  return { ...sceneDefaults, ...natural, ...given };
+}
 
 /** @throws ConfigError naming the option, its value and what was wanted */
 export function checkSceneOptions(options: SceneOptions): void {

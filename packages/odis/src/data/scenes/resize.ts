@@ -23,6 +23,24 @@ export function resize(sprite: Sprite, width: number, height: number): Layer {
   return { width, height, color: resizeRows(wide, sprite.height, width, height) };
 }
 
+/** The sprite with a longer side of at most so many pixels. */
+export function shrink(sprite: Sprite, longest: number): Sprite {
+  const factor = longest / Math.max(sprite.width, sprite.height);
+  if (factor >= 1) return sprite;
+  const [width, height] = [sprite.width, sprite.height].map((side) =>
+    Math.max(1, Math.round(side * factor)),
+  ) as [number, number];
+  const { color } = resize(sprite, width, height);
+  const rgba = new Uint8Array(color.length);
+  for (let at = 0; at < color.length; at += 4) {
+    const opacity = color[at + 3]!;
+    rgba[at + 3] = Math.round(255 * opacity);
+    if (rgba[at + 3] === 0) continue; // no colour to speak of
+    for (let c = 0; c < 3; c += 1) rgba[at + c] = Math.round((255 * color[at + c]!) / opacity);
+  }
+  return { width, height, rgba, label: sprite.label };
+}
+
 /**
  * Resizes the rows and turns the picture over its diagonal; twice is a resize of both sides.
  *

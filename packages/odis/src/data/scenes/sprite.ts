@@ -2,7 +2,7 @@
 export interface Sprite {
   readonly width: number;
   readonly height: number;
-  /** height × width × 4, row-major; the last channel is 255 inside the silhouette, 0 outside */
+  /** height × width × 4, row-major; the last channel is opacity: 255 inside, 0 outside */
   readonly rgba: Uint8Array;
   /** index into the source's classes */
   readonly label: number;
