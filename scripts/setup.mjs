@@ -16,8 +16,8 @@ const oldestNode = [20, 20];
 
 /** Debian packages that only some jobs need. */
 const extras = {
-  data: ["dataset-fashion-mnist", "tuxpaint-stamps-default"],
-  tests: ["chromium", "python3-torch"],
+  data: ["dataset-fashion-mnist"],
+  tests: ["chromium", "python3-torch", "tuxpaint-stamps-default"],
   bench: ["python3-torch"],
 };
 
