@@ -27,6 +27,7 @@ export { evaluateRun, readEvaluation, readRunOutcomes } from "./evaluate/run.js"
 export { load, type LoadOptions, type Teacher } from "./evaluate/teacher.js";
 export { exportRun, type ExportFormat, type ExportOptions } from "./export/export-run.js";
 export type { Box, SceneObject } from "./objects/object.js";
+export { importRun, type Inspection, inspectWeights } from "./run/import-run.js";
 export { pretrain, type PretrainOptions, type PretrainResult } from "./run/pretrain.js";
 export { Stop } from "./run/stop.js";
 export { type Recipe, resolveRecipe } from "./train/recipe.js";

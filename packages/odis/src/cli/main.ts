@@ -6,6 +6,7 @@ import { shellWord } from "../shell.js";
 import type { CliCommand, Io } from "./command.js";
 import { describeFailure } from "./failure.js";
 import { exportCommand } from "./export.js";
+import { importCommand } from "./import.js";
 import { doctorCommand } from "./doctor.js";
 import { evaluateCommand } from "./evaluate.js";
 import { pretrainCommand } from "./pretrain.js";
@@ -22,6 +23,7 @@ const commands: readonly CliCommand[] = [
   pretrainCommand,
   evaluateCommand,
   reportCommand,
+  importCommand,
   exportCommand,
   doctorCommand,
 ];

@@ -5,6 +5,7 @@ import { ConfigError } from "../errors.js";
 import { type LoadedNetwork, loadNetwork } from "../evaluate/load.js";
 import { imageNet } from "../model/pixels.js";
 import {
+  familyOf,
   huggingFaceConfig,
   huggingFaceEntries,
   odisEntries,
@@ -111,6 +112,9 @@ function notesOf({ network }: LoadedNetwork, format: ExportFormat): readonly str
   return [
     ...(layout.objects > 0
       ? ["cls_token is [OBJ]: without a mask it looks at the whole image, like a [CLS]"]
+      : []),
+    ...(format === "hf" && familyOf(network.backbone) === "vit"
+      ? ["AutoModel adds a pooler of its own, untrained: read last_hidden_state"]
       : []),
     ...(maskedEmbed && format === "timm" ? ["left out: masked_embed, which timm has not"] : []),
     "heads are left out; --format odis keeps them",

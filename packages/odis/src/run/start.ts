@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { replaceFile } from "@odis/torch";
 import type { Network } from "../model/network.js";
 import { copyWeights, type TrainState } from "../train/state.js";
-import { collect } from "../weights/collect.js";
+import { collect, type Collected } from "../weights/collect.js";
 import type { WeightFile } from "../weights/file.js";
 import { describeOutcome, importWeights } from "../weights/import.js";
 import type { Side } from "../weights/names.js";
@@ -32,6 +32,15 @@ export function openNamedWeights(path: string): Promise<WeightFile> {
   );
 }
 
+export function recordOf(
+  path: string,
+  file: WeightFile,
+  { side }: Collected,
+  parts: "all" | "backbone",
+): StartRecord {
+  return { file: path, side, parts, sha256: sha256(file.path) };
+}
+
 /**
  * Weights that fit a run's network; nothing is copied before `begin`.
  *
@@ -44,8 +53,7 @@ export async function openStart(text: string, student: Network): Promise<Start> 
   try {
     const collected = collect(file, side);
     const plan = planImport(collected, file.plain, student, parts);
-    const record = { file: path, side: collected.side, parts, sha256: sha256(file.path) };
-    return new Start(file, plan, record);
+    return new Start(file, plan, recordOf(path, file, collected, parts));
   } catch (error) {
     file[Symbol.dispose]();
     throw error;

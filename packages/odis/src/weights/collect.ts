@@ -20,6 +20,8 @@ export interface Collected {
   readonly file: string;
   /** undefined when the file does not say whose they are */
   readonly side: Side | undefined;
+  /** all networks that the file holds */
+  readonly sides: readonly Side[];
   readonly backbone: ReadonlyMap<string, Found>;
   readonly heads: ReadonlyMap<string, Found>;
   /** tensors of the file that are neither */
@@ -64,6 +66,7 @@ export function collect(file: Pick<WeightFile, "path" | "names" | "info">, side?
   return {
     file: file.path,
     side: chosen,
+    sides: sidesOf(networks),
     backbone,
     heads,
     unused: meant
@@ -83,7 +86,7 @@ function choose(
       `no Vision Transformer that odis knows. Known are the names of DINO, iBOT, DINOv2, timm and ` +
         `Hugging Face's ViTModel and Dinov2Model.`,
     );
-  const sides = [...networks].filter((side) => side !== undefined);
+  const sides = sidesOf(networks);
   if (asked !== undefined && !networks.has(asked))
     throw new WeightsError(
       path,
@@ -93,6 +96,10 @@ function choose(
     );
   if (asked !== undefined) return asked;
   return networks.has("teacher") ? "teacher" : [...networks][0];
+}
+
+function sidesOf(networks: ReadonlySet<Side | undefined>): readonly Side[] {
+  return [...networks].filter((side) => side !== undefined);
 }
 
 function unsupported(path: string, name: string, what: string): WeightsError {

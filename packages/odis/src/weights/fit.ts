@@ -1,7 +1,7 @@
 import { WeightsError } from "../errors.js";
 import type { BackboneConfig } from "../model/backbone.js";
-import { resolveRecipe } from "../train/recipe.js";
-import { modelNames, recipeLayers } from "../train/recipes.js";
+import { type Recipe, resolveRecipe } from "../train/recipe.js";
+import { type ModelSize, modelNames, recipeLayers } from "../train/recipes.js";
 import type { Geometry } from "./geometry.js";
 
 /** What a recipe would have to say of its network to take such weights, by dotted path. */
@@ -19,21 +19,27 @@ export function settingsFor(geometry: Geometry): ReadonlyMap<string, string | nu
   ]);
 }
 
+/** The size of our own whose width, depth and heads these are, if there is one. */
+export function sizeOf(settings: ReadonlyMap<string, unknown>): ModelSize | undefined {
+  return modelNames.find((name) => {
+    const { model } = resolveRecipe(recipeLayers("odis", name));
+    const agrees = (key: "dim" | "depth" | "heads"): boolean =>
+      (settings.get(`model.${key}`) ?? model[key]) === model[key];
+    return agrees("dim") && agrees("depth") && agrees("heads");
+  });
+}
+
 /** The shortest options of the command line for these settings: `--model` where a size has them. */
 export function optionsFor(settings: ReadonlyMap<string, string | number>): string {
-  const size = modelNames.find((name) => {
-    const { model } = resolveRecipe(recipeLayers("odis", name));
-    return ["dim", "depth", "heads"].every(
-      (key) =>
-        (settings.get(`model.${key}`) ?? Reflect.get(model, key)) === Reflect.get(model, key),
-    );
-  });
-  const { model } = resolveRecipe(recipeLayers("odis", size ?? "vit-s"));
-  const rest = [...settings].filter(
-    ([path, value]) => Reflect.get(model, path.replace("model.", "")) !== value,
-  );
+  const size = sizeOf(settings);
+  const recipe = resolveRecipe(recipeLayers("odis", size));
+  const rest = [...settings].filter(([path, value]) => at(recipe, path) !== value);
   const set = rest.map(([path, value]) => `${path}=${value}`).join(" ");
   return [size && `--model ${size}`, set && `--set ${set}`].filter(Boolean).join(" ");
+}
+
+function at(recipe: Recipe, path: string): unknown {
+  return path.split(".").reduce<unknown>((tree, key) => Reflect.get(Object(tree), key), recipe);
 }
 
 /**

@@ -52,6 +52,12 @@ export function geometryOf(
       `patch_embed.proj.weight: got shape [${shape("patch_embed.proj.weight", 4).join(", ")}], ` +
         `wanted square patches of 3 channels.`,
     );
+  const activation = plain.get("config.hidden_act") ?? "gelu";
+  if (activation !== "gelu")
+    throw new WeightsError(
+      file,
+      `its config.json says hidden_act ${activation}; odis has gelu. Use weights of a network with gelu.`,
+    );
   const blocks = [...backbone.keys()].map((name) =>
     Number(/^blocks\.(\d+)\./.exec(name)?.[1] ?? -1),
   );

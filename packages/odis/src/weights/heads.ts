@@ -76,19 +76,32 @@ function standIn(
   return undefined;
 }
 
-/** Settings under which the file's heads would fit, or the way round them. */
-function remedy(heads: ReadonlyMap<string, Found>): string {
+/** What a recipe would have to say of its heads to take the file's, by dotted path. */
+export function headSettings(
+  heads: ReadonlyMap<string, Found>,
+): ReadonlyMap<string, string | number> {
   const rows = (name: string): number | undefined => heads.get(name)?.shape[0];
-  const settings = [
-    ["head.hidden", rows("head.mlp.0.weight")],
-    ["head.bottleneck", rows("head.mlp.4.weight")],
-    ["head.prototypes", rows("head.last_layer.weight_v")],
-    [
-      "head.patchPrototypes",
-      rows("head_patch.last_layer.weight_v") ?? rows("head.last_layer_patch.weight_v"),
-    ],
-    ["head.patchBottleneck", rows("head_patch.mlp.4.weight")],
-  ].filter(([, value]) => value !== undefined);
-  const set = settings.map(([path, value]) => `${path}=${value}`).join(" ");
+  const differs = (value: number | undefined, from: number | undefined): boolean =>
+    value !== undefined && value !== from;
+  const [hidden, bottleneck] = [rows("head.mlp.0.weight"), rows("head.mlp.4.weight")];
+  const prototypes = rows("head.last_layer.weight_v");
+  const own = rows("head_patch.last_layer.weight_v");
+  const ofPatches = own ?? rows("head.last_layer_patch.weight_v");
+  const narrower = rows("head_patch.mlp.4.weight");
+  const apart = own === undefined ? "mlp" : "none";
+  const found: readonly (readonly [string, string | number | undefined | false])[] = [
+    ["head.hidden", hidden],
+    ["head.bottleneck", bottleneck],
+    ["head.prototypes", prototypes],
+    // iBOT names a shared last layer twice, so equal numbers do not tell it from two.
+    ["head.share", (own !== undefined || differs(ofPatches, prototypes)) && apart],
+    ["head.patchPrototypes", differs(ofPatches, prototypes) && ofPatches],
+    ["head.patchBottleneck", differs(narrower, bottleneck) && narrower],
+  ];
+  return new Map(found.filter((pair): pair is [string, string | number] => Boolean(pair[1])));
+}
+
+function remedy(heads: ReadonlyMap<string, Found>): string {
+  const set = [...headSettings(heads)].map(([path, value]) => `${path}=${value}`).join(" ");
   return `Give --set ${set} (heads of three layers without batch norm fit), or begin with new heads: FILE#backbone.`;
 }

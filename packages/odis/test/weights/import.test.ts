@@ -288,6 +288,15 @@ describe("what does not fit", () => {
     );
   });
 
+  it("another activation, where the file says so", async () => {
+    using _scope = tensorScope();
+    using file = await openWeights(fixture("hf-vit"));
+    const plain = new Map([...file.plain, ["config.hidden_act", "quick_gelu"] as const]);
+    expect(() => planImport(collect(file), plain, studentOf(smallRecipe("ibot")))).toThrow(
+      "model.safetensors: its config.json says hidden_act quick_gelu; odis has gelu.",
+    );
+  });
+
   it("half a network", () => {
     using _scope = tensorScope();
     const network = studentOf(smallRecipe("ibot"));
