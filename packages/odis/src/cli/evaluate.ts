@@ -12,6 +12,10 @@ export const evaluateCommand = command({
       "odis evaluate runs/first --test coco:data/scenes/test --mode mask,none,crop,blackout",
       "four ways to ask for an object",
     ],
+    [
+      "odis evaluate runs/first --suite knn,linear,dense --masks box --mask-iou 0.7",
+      "everything, with masks like those of a poor detector",
+    ],
     ["odis evaluate runs/first", "without other data: a fifth of the run's images is held out"],
   ],
   options: {
@@ -63,11 +67,27 @@ export const evaluateCommand = command({
       min: 0,
       max: 1,
     }),
+    masks: choice(["truth", "box", "none"], {
+      help: "the masks that networks are told: as annotated, their boxes, or none at all",
+      default: "truth",
+    }),
+    maskIou: number({
+      help: "boxes are displaced until they overlap with the true ones that much",
+      default: 1,
+      min: 0.1,
+      max: 1,
+    }),
+    maskMissing: number({
+      help: "chance of an object being overlooked; the whole image then stands in for it",
+      default: 0,
+      min: 0,
+      max: 1,
+    }),
     seed: integer({ help: "draws the intervals' images and the examples", default: 0, min: 0 }),
     device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
     threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
   },
-  async run({ run, train, test, suite, mode, baselines, k, epochs, threads, ...options }, io) {
+  async run({ run, train, test, k, threads, ...options }, io) {
     const [{ parseDataSpec }, { dataOf }, { readRunConfig }, { ConfigError }] = await Promise.all([
       import("../data/source.js"),
       import("../evaluate/load.js"),
@@ -92,10 +112,11 @@ export const evaluateCommand = command({
     const evaluation = await evaluateRun(run, {
       ...options,
       data,
-      suites: suite,
-      modes: mode,
-      baselines: baselines === "yes",
-      probe: { epochs },
+      suites: options.suite,
+      modes: options.mode,
+      baselines: options.baselines === "yes",
+      probe: { epochs: options.epochs },
+      masks: { kind: options.masks, iou: options.maskIou, missing: options.maskMissing },
       k: [k, ...defaultK.filter((other) => other !== k)],
       onProgress: (part, done, of) => {
         if (io.stderr.isTTY && (done % 20 === 0 || done === of))

@@ -34,9 +34,11 @@ export interface FramedObject {
   /** index in `sample.objects` */
   readonly index: number;
   readonly object: SceneObject;
-  /** [size, size], 1 = the pixel of the framed image belongs to the object; at least one does */
+  /** the object as the network is told of it: worse than it is where masks are degraded */
+  readonly seen: SceneObject;
+  /** [size, size], 1 = the pixel of the framed image belongs to `seen`; at least one does */
   readonly inside: Uint8Array;
-  /** [N], 1 = the patch belongs to the object */
+  /** [N], 1 = the patch belongs to `seen` */
   readonly visible: Uint8Array;
 }
 
@@ -76,4 +78,14 @@ export function frameObject(
   const visible = new Uint8Array((size / patch) ** 2);
   visiblePatches(inside, size, size, patch, { rule: "any", coverage: 1, margin: 0 }, visible);
   return { inside, visible };
+}
+
+/** All that the frame shows, as an object: what stands in for one that nobody points at. */
+export function wholeFrame(
+  sample: Sample,
+  frame: Frame,
+): Pick<SceneObject, "box" | "area" | "pixels"> {
+  const box = frameBox(sample, frame);
+  const pixels = (): Uint8Array => new Uint8Array(sample.width * sample.height).fill(1);
+  return { box, area: sample.width * sample.height, pixels };
 }

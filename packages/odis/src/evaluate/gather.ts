@@ -1,11 +1,15 @@
 import type { DataSource } from "../data/source.js";
 import { BadImageError } from "../errors.js";
+import type { SceneObject } from "../objects/object.js";
+import type { MaskConfig } from "../views/config.js";
+import { degradeObjects } from "../views/masks.js";
 import {
   frameObject,
   type FramedImage,
   type FramedObject,
   type FrameOptions,
   framePixels,
+  wholeFrame,
 } from "./frame.js";
 
 /** One labelled object and where it comes from. */
@@ -56,6 +60,8 @@ export interface GatherOptions extends FrameOptions {
   readonly limit?: number | undefined;
   /** objects that cover less than this share of their image are left out, 0..1 */
   readonly minArea?: number | undefined;
+  /** how good the masks are that the network is told; default: as annotated */
+  readonly masks?: MaskConfig | undefined;
   readonly onProgress?: ((done: number, of: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -140,14 +146,32 @@ function frameObjects(
   counts: { lost: number; unlabelled: number; small: number },
 ): FramedObject[] {
   const least = (options.minArea ?? 0) * sample.width * sample.height;
+  const told = options.masks ? degradeObjects(sample, options.masks) : sample;
   return sample.objects.flatMap((object, index) => {
     if (object.label < 0) counts.unlabelled += 1;
     else if (object.area < least) counts.small += 1;
     else {
       const framed = frameObject(sample, object, options);
-      if (framed) return [{ index, object, ...framed }];
+      if (framed && told === sample) return [{ index, object, seen: object, ...framed }];
+      if (framed) return [{ index, object, ...seenIn(told, object, options) }];
       counts.lost += 1;
     }
     return [];
   });
+}
+
+/**
+ * An object as degraded masks show it. One that was overlooked, or displaced out of the frame, is
+ * pointed at by nobody: the whole frame stands in for it, so that it stays an item.
+ */
+function seenIn(
+  told: Sample,
+  { id, label }: SceneObject,
+  options: GatherOptions,
+): Pick<FramedObject, "seen" | "inside" | "visible"> {
+  const seen = told.objects.find((object) => object.id === id);
+  const framed = seen && frameObject(told, seen, options);
+  if (framed) return { seen, ...framed };
+  const whole = { id, label, ...wholeFrame(told, options.frame) };
+  return { seen: whole, ...frameObject(told, whole, options)! };
 }

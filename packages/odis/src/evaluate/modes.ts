@@ -45,9 +45,9 @@ export const modeRules: Readonly<Record<InferenceMode, ModeRule>> = {
  * The object's bounding box in the original image, without a margin, squeezed to the square input
  * as frame `whole` squeezes an image. What the frame cuts off an object is in its crop.
  */
-function cropPicture({ sample }: FramedImage, { object }: FramedObject, size: number): Uint8Array {
+function cropPicture({ sample }: FramedImage, { seen }: FramedObject, size: number): Uint8Array {
   const out = new Uint8Array(3 * size * size);
-  resampleBicubic(sample, { box: object.box, flip: false }, size, out);
+  resampleBicubic(sample, { box: seen.box, flip: false }, size, out);
   return out;
 }
 

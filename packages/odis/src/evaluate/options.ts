@@ -1,7 +1,10 @@
+import { z } from "zod";
+import { resolveConfig } from "../config.js";
 import type { DataSource } from "../data/sample.js";
 import { ConfigError } from "../errors.js";
 import type { Network } from "../model/network.js";
 import type { Recipe } from "../train/recipe.js";
+import { type MaskConfig, maskConfig } from "../views/config.js";
 import { defaultDenseSettings, type DenseSettings } from "./dense-suite.js";
 import type { Frame } from "./frame.js";
 import type { InferenceMode } from "./modes.js";
@@ -45,6 +48,11 @@ export interface EvaluateOptions {
   readonly limit?: number | undefined;
   /** least share of the image that an object covers */
   readonly minArea?: number | undefined;
+  /**
+   * how good the masks are that the networks are told, of bank and test objects; what is right stays
+   * as annotated, so an overlooked object is asked for by the whole image; default: as annotated
+   */
+  readonly masks?: Partial<MaskConfig> | undefined;
   /** draws the images of the intervals and the examples, and all that is random in training probes */
   readonly seed?: number | undefined;
   readonly onProgress?: ((part: Part, done: number, of: number) => void) | undefined;
@@ -66,6 +74,7 @@ export interface Settings {
   readonly probe: ProbeSettings;
   readonly dense: DenseSettings;
   readonly minArea: number;
+  readonly masks: MaskConfig;
   readonly seed: number;
 }
 
@@ -97,6 +106,9 @@ export function settingsOf(options: EvaluateOptions): Settings {
     probe: { ...defaultProbeSettings, ...options.probe },
     dense: { ...defaultDenseSettings, ...options.dense },
     minArea,
+    masks: resolveConfig(z.strictObject({ masks: maskConfig }), [
+      { source: "evaluation", values: options.masks ? { masks: options.masks } : {} },
+    ]).masks,
     seed,
   };
   for (const list of ["suites", "modes", "k"] as const)

@@ -15,10 +15,10 @@ export const pixelWidth = 3 * side * side;
 const pictures: Readonly<
   Record<InferenceMode, (image: FramedImage, object: FramedObject) => Picture>
 > = {
-  mask: ({ sample }, { object }) => cutOut(sample, object, true),
+  mask: ({ sample }, { seen }) => cutOut(sample, seen, true),
   none: ({ sample }) => sample,
-  crop: ({ sample }, { object }) => cutOut(sample, object, false),
-  blackout: ({ sample }, { object }) => blackedOut(sample, object.pixels()),
+  crop: ({ sample }, { seen }) => cutOut(sample, seen, false),
+  blackout: ({ sample }, { seen }) => blackedOut(sample, seen.pixels()),
 };
 
 /**

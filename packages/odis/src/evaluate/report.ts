@@ -81,8 +81,26 @@ function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource
 }
 
 function dataOptions({ data, settings }: RunEvaluation): string {
-  const test = data.test ? ` --test ${shellWord(specText(data.test))}` : "";
-  return ` --train ${shellWord(specText(data.train))}${test} --k ${settings.k[0]} --size ${settings.size} --frame ${settings.frame}`;
+  const { suites, modes, masks, feature } = settings;
+  const options = {
+    train: shellWord(specText(data.train)),
+    test: data.test && shellWord(specText(data.test)),
+    suite: suites.join(),
+    mode: modes.join(),
+    feature,
+    k: settings.k[0],
+    epochs: settings.probe.epochs,
+    size: settings.size,
+    frame: settings.frame,
+    "min-area": settings.minArea > 0 ? settings.minArea : undefined,
+    masks: masks.kind === "truth" ? undefined : masks.kind,
+    "mask-iou": masks.iou < 1 ? masks.iou : undefined,
+    "mask-missing": masks.missing > 0 ? masks.missing : undefined,
+    seed: settings.seed,
+  };
+  return Object.entries(options)
+    .map(([name, value]) => (value === undefined ? "" : ` --${name} ${value}`))
+    .join("");
 }
 
 /** A data set as the command line names it. */

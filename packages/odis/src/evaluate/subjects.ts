@@ -84,7 +84,7 @@ export interface PartFeatures extends Gathered {
 export async function readPart(
   part: Part,
   options: EvaluateOptions,
-  { suites, modes, size, frame, minArea }: Settings,
+  { suites, modes, size, frame, minArea, masks }: Settings,
   subjects: readonly Subject[],
 ): Promise<PartFeatures> {
   const read = modes.filter(
@@ -104,6 +104,7 @@ export async function readPart(
       size,
       frame,
       minArea,
+      masks,
       patch: options.recipe.model.patch,
       limit: options.limit,
       signal: options.signal,

@@ -124,12 +124,24 @@ export function formatTable(evaluation: Evaluation, color?: boolean): string {
     `bank: ${count(train.objects)} objects in ${count(train.images)} images; ` +
       `tested: ${count(test.objects)} in ${count(test.images)}; ${evaluation.classes.length} classes`,
   );
-  return [...tables, [sizes, ...omissionLines(evaluation).map(dim)].join("\n")].join("\n\n");
+  const remarks = [sizes, ...[...maskLines(evaluation), ...omissionLines(evaluation)].map(dim)];
+  return [...tables, remarks.join("\n")].join("\n\n");
 }
 
 /** @param shown what is printed; its own codes for colour have no width */
 function pad(text: string, shown = text): string {
   return shown + " ".repeat(Math.max(1, cellWidth - text.length));
+}
+
+/** What was wrong with the masks on purpose, one sentence; empty when nothing was. */
+export function maskLines({ settings }: Pick<Evaluation, "settings">): string[] {
+  const { kind, iou, missing } = settings.masks;
+  const parts = [
+    kind === "none" && "none",
+    kind === "box" && (iou < 1 ? `boxes at IoU ${iou}` : "boxes"),
+    missing > 0 && `${percent(missing)} per cent missing`,
+  ].filter((part) => part !== false);
+  return parts.length > 0 ? [`masks: ${parts.join(", ")}`] : [];
 }
 
 /** What was left out, one sentence a part; empty when nothing was. */

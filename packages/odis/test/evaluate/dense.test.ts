@@ -48,6 +48,7 @@ async function framed(source: DataSource, index: number): Promise<FramedImage> {
   const objects = sample.objects.map((object, at) => ({
     index: at,
     object,
+    seen: object,
     ...frameObject(sample, object, view)!,
   }));
   return { index, sample, pixels: framePixels(sample, view), objects };

@@ -199,6 +199,24 @@ describe("formatTable", () => {
   });
 });
 
+describe("masks made worse on purpose", () => {
+  it("are said with the result, and change what networks see, not what is right", async () => {
+    const masks = { kind: "box", iou: 0.5, missing: 0.5 } as const;
+    const worse = (await evaluate({ recipe, train, test, k: [1], masks })).evaluation;
+    const truth = (await evaluate({ recipe, train, test, k: [1] })).evaluation;
+    expect(formatTable(worse, false).split("\n").at(-1)).toBe(
+      "masks: boxes at IoU 0.5, 50.0 per cent missing",
+    );
+    expect(formatTable(truth, false)).not.toContain("masks:");
+    expect([worse.test, worse.majority]).toEqual([truth.test, truth.majority]);
+    const name = "pixels/object/mask/knn1/top1";
+    expect(value(worse, name)).toBeLessThan(value(truth, name));
+    await expect(evaluate({ recipe, train, test, masks: { iou: 0.5 } })).rejects.toThrow(
+      'evaluation: masks.iou: got 0.5, wanted 1 unless views.masks.kind is "box": only boxes can be moved',
+    );
+  });
+});
+
 /** A run whose teacher differs from its student. */
 function savedRun(name: string): string {
   const run = emptyRun(join(folder, name), recipe, trainSpec);

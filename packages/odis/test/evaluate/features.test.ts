@@ -11,6 +11,7 @@ import { cutOut } from "../../src/evaluate/pixels.js";
 import type { Network } from "../../src/model/network.js";
 import { recipeSchema } from "../../src/train/recipe.js";
 import { buildNetwork } from "../../src/train/state.js";
+import { type MaskConfig, maskConfig } from "../../src/views/config.js";
 import { expectClose } from "../golden.js";
 import { scratchFolder, tinyCoco } from "./tiny-coco.js";
 
@@ -127,20 +128,20 @@ describe("largestPerImage", () => {
   });
 });
 
-describe("inference modes", () => {
-  /** a.png framed by hand, with its first object */
-  const byHand = async () => {
-    const sample = await source.read(0);
-    const view = { frame: "whole", size, patch: recipe.model.patch } as const;
-    const object = sample.objects[0]!;
-    return {
-      sample,
-      object,
-      pixels: framePixels(sample, view),
-      ...frameObject(sample, object, view)!,
-    };
+const view = { frame: "whole", size, patch: recipe.model.patch } as const;
+/** a.png framed by hand, with its first object */
+const byHand = async () => {
+  const sample = await source.read(0);
+  const object = sample.objects[0]!;
+  return {
+    sample,
+    object,
+    pixels: framePixels(sample, view),
+    ...frameObject(sample, object, view)!,
   };
+};
 
+describe("inference modes", () => {
   it("crops to the object's box: as if the box were the image", async () => {
     const { sample, object } = await byHand();
     const { box } = object;
@@ -203,6 +204,37 @@ describe("inference modes", () => {
     );
     expectClose(rowOf(set, 0).subarray(0, 32), first);
     expectClose(rowOf(set, 0).subarray(64), mean);
+  });
+});
+
+describe("degraded masks", () => {
+  const masksOf = (values: Partial<MaskConfig>): MaskConfig => maskConfig.parse(values);
+
+  it("are what the network is told, bank and labels stay what they are", async () => {
+    const truth = await objectFeatures(network, source, { ...options, mode: "mask" });
+    const boxes = await objectFeatures(network, source, {
+      ...options,
+      mode: "mask",
+      masks: masksOf({ kind: "box" }),
+    });
+    expect([boxes.items, boxes.labels]).toEqual([truth.items, truth.labels]);
+    const { sample, pixels } = await byHand();
+    const triangle = sample.objects[1]!;
+    const { x, y, width, height } = triangle.box;
+    const inBox = (at: number): boolean =>
+      at % 64 >= x && at % 64 < x + width && Math.floor(at / 64) >= y && at < 64 * (y + height);
+    const filled = Uint8Array.from({ length: 64 * 48 }, (_, at) => Number(inBox(at)));
+    const { visible } = frameObject(sample, { ...triangle, pixels: () => filled }, view)!;
+    expectClose(rowOf(boxes, 1), featureOf(network, size, pixels, visible));
+  });
+
+  it.each(modes)("leave an overlooked object its image: %s is like none", async (mode) => {
+    const none = await objectFeatures(network, source, { ...options, mode: "none" });
+    for (const masks of [masksOf({ kind: "none" }), masksOf({ missing: 1 })])
+      expectClose(
+        (await objectFeatures(network, source, { ...options, mode, masks })).features,
+        none.features,
+      );
   });
 });
 

@@ -23,7 +23,9 @@ const framed: FramedImage = {
   index: 0,
   sample,
   pixels: new Uint8Array(),
-  objects: [{ index: 0, object, inside: new Uint8Array(), visible: new Uint8Array() }],
+  objects: [
+    { index: 0, object, seen: object, inside: new Uint8Array(), visible: new Uint8Array() },
+  ],
 };
 
 const gray = (values: number[]): number[] => values.flatMap((value) => [value, value, value]);

@@ -155,6 +155,7 @@ describe("the report of a run that was evaluated", () => {
       "linear top-1, per cent [95 % interval, whole images resampled]",
       "segmentation by patches, mIoU, per cent [95 % interval, whole images resampled]",
       "top-1 / top-5, per cent",
+      "per cent that they were chosen by, on images of the bank held out from training",
     ]);
     const text = (await page.locator("main").textContent())?.replace(/\s+/g, " ") ?? "";
     expect(text).toContain("The bank has 32 objects in 16 images; 8 objects in 4 other images");

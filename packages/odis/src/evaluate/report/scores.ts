@@ -1,10 +1,12 @@
 import { modeRules } from "../modes.js";
+import type { ChosenProbe } from "../linear-suite.js";
 import type { Suite } from "../options.js";
 import type { RunEvaluation } from "../run.js";
 import { levels } from "../subjects.js";
 import {
   contenderNames,
   count,
+  maskLines,
   measuredContenders,
   omissionLines,
   percent,
@@ -12,6 +14,7 @@ import {
   type TableSection,
   tableSections,
 } from "../table.js";
+import { valueText } from "./axis.js";
 import { type Html, html } from "./html.js";
 import { intervalPlot } from "./interval-plot.js";
 
@@ -27,8 +30,9 @@ ${settings.modes.map((mode) => `${capital(modeRules[mode].name)}: ${modeRules[mo
 with mask, they are the object’s box with a black background.
 Image: each image has the class of its largest object, and that object’s feature. Untrained: the same network with its initial weights.
 ${evaluation.data.test === undefined && "Test images were held out from the bank, but pretraining saw them (without their classes)."}</p>
-${omissionLines(evaluation).map((line) => html`<p class="note">${capital(line)}.</p>`)}
-${settings.suites.includes("knn") && allK(evaluation)}`;
+${[...maskLines(evaluation), ...omissionLines(evaluation)].map((line) => html`<p class="note">${capital(line)}.</p>`)}
+${settings.suites.includes("knn") && allK(evaluation)}
+${evaluation.probes.length > 0 && chosenProbes(evaluation)}`;
 }
 
 const suiteMeanings: Readonly<Record<Suite, string>> = {
@@ -79,6 +83,18 @@ function allK(evaluation: RunEvaluation): Html {
       }),
     ),
   )}</tbody></table></div></details>`;
+}
+
+function chosenProbes({ probes }: RunEvaluation): Html {
+  const feature = ({ blocks, average }: ChosenProbe): string => {
+    if (blocks === 0) return "pixels";
+    const summary = blocks === 1 ? "last block" : `last ${blocks} blocks`;
+    return average ? `${summary} and mean of patches` : summary;
+  };
+  return html`<details><summary>Linear classifiers that were chosen</summary><div class="card scroll"><table>
+<caption class="note">per cent that they were chosen by, on images of the bank held out from training</caption>
+<thead><tr><th scope="col">measurement</th><th scope="col">features</th><th scope="col">learning rate</th><th scope="col">validation</th></tr></thead>
+<tbody>${probes.map((probe) => html`<tr><th scope="row">${probe.name}</th><td>${feature(probe)}</td><td>${valueText(probe.learningRate)}</td><td>${percent(probe.validation)}</td></tr>`)}</tbody></table></div></details>`;
 }
 
 function capital(text: string): string {
