@@ -26,7 +26,7 @@ export const defaultDenseSettings: DenseSettings = {
   bank: 10_240,
   k: 30,
   temperature: 0.02,
-  samples: 51_200,
+  samples: 20_480,
 };
 
 export interface DenseOptions extends FrameOptions {
@@ -57,8 +57,9 @@ export class DenseEvaluation implements Disposable {
     const { images, dense } = options;
     const perImage = (patches: number): number => Math.max(1, Math.ceil(patches / images));
     const of = { memory: perImage(dense.bank), lesson: perImage(dense.samples) };
-    this.memory = new PatchSample(network, { ...options, perImage: of.memory, rule: "balanced" });
-    this.lesson = new PatchSample(network, { ...options, perImage: of.lesson, rule: "uniform" });
+    const { dim } = network.backbone.config;
+    this.memory = new PatchSample(dim, { ...options, perImage: of.memory, rule: "balanced" });
+    this.lesson = new PatchSample(dim, { ...options, perImage: of.lesson, rule: "uniform" });
   }
 
   /** What reads the bank's passes, or the test images'. */
@@ -88,10 +89,8 @@ export class DenseEvaluation implements Disposable {
       return score("iou", Float64Array.of(...intersections, ...unions));
     });
     this.judges = [
-      new PatchJudge("knn", this.network, this.options, (patches) => search.classify(patches)),
-      new PatchJudge("linear", this.network, this.options, (patches) =>
-        probes.logitsOf(choice, patches),
-      ),
+      new PatchJudge("knn", this.options, (patches) => search.classify(patches)),
+      new PatchJudge("linear", this.options, (patches) => probes.logitsOf(choice, patches)),
     ];
     return {
       blocks: 1,

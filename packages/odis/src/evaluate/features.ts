@@ -1,7 +1,6 @@
 import { fromBuffer, noGrad, type Tensor, tidy } from "@odis/torch";
 import type { DataSource } from "../data/source.js";
 import type { Network } from "../model/network.js";
-import type { TokenLayout } from "../model/tokens.js";
 import type { FramedImage } from "./frame.js";
 import {
   type Extractor,
@@ -15,10 +14,10 @@ import type { InferenceMode } from "./modes.js";
 import {
   type FeatureKind,
   forwardRows,
-  inferenceLayout,
   Passes,
   type PassReader,
   type PassRow,
+  type PassTokens,
 } from "./passes.js";
 
 /** A feature per row, with its class and its origin. */
@@ -69,8 +68,8 @@ export class NetworkFeatures implements Extractor {
 }
 
 class FeatureReader implements PassReader {
+  readonly patches: boolean;
   private done: Float32Array[] = [];
-  private readonly layout: TokenLayout;
   private readonly width: number;
 
   constructor(
@@ -80,13 +79,16 @@ class FeatureReader implements PassReader {
     private readonly average: boolean,
   ) {
     const { config } = network.backbone;
-    this.layout = inferenceLayout(network);
+    this.patches = average || kind === "pooled";
     this.width = (Math.min(blocks, config.depth) + Number(average)) * config.dim;
   }
 
-  read(tokens: readonly Tensor[], rows: readonly PassRow[]): void {
-    const read = tokens.map((block) => summaries(this.layout, block, this.kind, rows));
-    if (this.average) read.push(summaries(this.layout, tokens.at(-1)!, "pooled", rows));
+  read({ summaries, patches }: PassTokens, rows: readonly PassRow[]): void {
+    const read =
+      this.kind === "token"
+        ? summaries.map((block) => repeated(block, rows))
+        : patches.map((block) => pooled(block, rows));
+    if (this.average) read.push(pooled(patches.at(-1)!, rows));
     const [outputs, dim] = read[0]!.dims(2);
     const block = new Float32Array(outputs * this.width);
     for (const [part, values] of read.map((tensor) => tensor.toFloat32()).entries())
@@ -109,23 +111,18 @@ class FeatureReader implements PassReader {
   }
 }
 
-/** Index of the token that stands for the object or image: the first [OBJ], else [CLS]. */
-export function summaryRow({ objects, firstObject }: TokenLayout): number {
-  return objects > 0 ? firstObject : 0;
+type Outputs = Pick<PassRow, "outputs">;
+
+/** Rows [rows, ...] of the outputs, in order: [outputs, ...]. */
+function repeated(tokens: Tensor, rows: readonly Outputs[]): Tensor {
+  const from = rows.flatMap(({ outputs }, row) => outputs.map(() => BigInt(row)));
+  const { device } = tokens;
+  return tokens.indexSelect(0, fromBuffer(BigInt64Array.from(from), [from.length], { device }));
 }
 
-/** [rows, T, D] -> [outputs, D]: one feature for each output of each row, in order. */
-function summaries(
-  layout: TokenLayout,
-  tokens: Tensor,
-  kind: FeatureKind,
-  rows: readonly Pick<PassRow, "outputs">[],
-): Tensor {
-  const { device } = tokens;
-  const from = rows.flatMap(({ outputs }, row) => outputs.map(() => BigInt(row)));
-  const rowOf = fromBuffer(BigInt64Array.from(from), [from.length], { device });
-  if (kind === "token") return tokens.select(1, summaryRow(layout)).indexSelect(0, rowOf);
-  const patches = layout.patchesOf(tokens).indexSelect(0, rowOf);
+/** [rows, N, D] -> [outputs, D]: the mean of the patches that each output is about. */
+function pooled(tokens: Tensor, rows: readonly Outputs[]): Tensor {
+  const patches = repeated(tokens, rows);
   const [outputs, N] = patches.dims(3);
   const shares = new Float32Array(outputs * N);
   for (const [output, visible] of rows.flatMap((row) => row.outputs).entries()) {
@@ -133,7 +130,7 @@ function summaries(
     for (let n = 0; n < N; n += 1)
       shares[output * N + n] = (visible?.[n] ?? 1) / Math.max(1, count);
   }
-  return fromBuffer(shares, [outputs, 1, N], { device }).bmm(patches).squeeze(1);
+  return fromBuffer(shares, [outputs, 1, N], { device: tokens.device }).bmm(patches).squeeze(1);
 }
 
 /**
@@ -152,11 +149,12 @@ export function featureOf(
 ): Float32Array {
   return noGrad(() =>
     tidy(() => {
-      const restricted = kind === "token" ? visible : undefined;
-      const [tokens] = forwardRows(network, size, [{ pixels, visible: restricted }]);
-      return summaries(inferenceLayout(network), tokens!, kind, [
-        { outputs: [visible] },
-      ]).toFloat32();
+      const row = { pixels, visible: kind === "token" ? visible : undefined };
+      const wanted = { blocks: 1, patches: kind === "pooled" };
+      const { summaries, patches } = forwardRows(network, size, [row], wanted);
+      const feature =
+        kind === "token" ? summaries[0]! : pooled(patches[0]!, [{ outputs: [visible] }]);
+      return feature.toFloat32();
     }),
   );
 }

@@ -18,12 +18,22 @@ export interface PassRow {
   readonly outputs: readonly (Uint8Array | undefined)[];
 }
 
-/** Takes what it needs from the tokens of each pass. */
+/** What comes out of a pass, after the final norm: one tensor a block, the last block's last. */
+export interface PassTokens {
+  /** [rows, D] each: [OBJ], or [CLS] in a network without one */
+  readonly summaries: readonly Tensor[];
+  /** [rows, N, D] each; none when nobody reads them */
+  readonly patches: readonly Tensor[];
+}
+
+/** Takes what it needs from each pass. */
 export interface PassReader {
   /** how many of the last blocks it wants */
   readonly blocks: number;
-  /** @param tokens [B, T, D] each, after the final norm, the last block's last; freed afterwards */
-  read(tokens: readonly Tensor[], rows: readonly PassRow[]): void;
+  /** whether it reads patch tokens: without them the last block is cheaper */
+  readonly patches: boolean;
+  /** @param tokens freed afterwards */
+  read(tokens: PassTokens, rows: readonly PassRow[]): void;
 }
 
 /**
@@ -40,7 +50,7 @@ const tokensAtOnce = 16_384;
 export class Passes implements Consumer {
   private waiting: PassRow[] = [];
   private readonly rowsAtOnce: number;
-  private readonly blocks: number;
+  private readonly wanted: { readonly blocks: number; readonly patches: boolean };
 
   /** @param rows in one forward pass; only time and memory depend on it */
   constructor(
@@ -54,7 +64,10 @@ export class Passes implements Consumer {
     const { config, layout } = network.backbone;
     const tokens = (size / config.patch) ** 2 + layout.special;
     this.rowsAtOnce = rows ?? Math.max(1, Math.min(256, Math.floor(tokensAtOnce / tokens)));
-    this.blocks = Math.max(...readers.map(({ blocks }) => blocks));
+    this.wanted = {
+      blocks: Math.max(...readers.map(({ blocks }) => blocks)),
+      patches: readers.some(({ patches }) => patches),
+    };
   }
 
   push(image: FramedImage): void {
@@ -73,9 +86,11 @@ export class Passes implements Consumer {
     this.waiting = [];
     noGrad(() =>
       tidy(() => {
-        const tokens = forwardRows(this.network, this.size, rows, this.blocks);
-        for (const reader of this.readers)
-          tidy(() => reader.read(tokens.slice(-reader.blocks), rows));
+        const { summaries, patches } = forwardRows(this.network, this.size, rows, this.wanted);
+        for (const reader of this.readers) {
+          const last = <T>(all: readonly T[]): readonly T[] => all.slice(-reader.blocks);
+          tidy(() => reader.read({ summaries: last(summaries), patches: last(patches) }, rows));
+        }
       }),
     );
   }
@@ -106,21 +121,43 @@ function passRows(
   ];
 }
 
-/** @returns the last blocks' tokens, [rows, T, D] each, laid out as `inferenceLayout` says */
+/** Runs rows through a network, all at once. */
 export function forwardRows(
   network: Network,
   size: number,
   rows: readonly Pick<PassRow, "pixels" | "visible">[],
-  blocks = 1,
-): Tensor[] {
+  { blocks, patches }: { readonly blocks: number; readonly patches: boolean },
+): PassTokens {
+  const { backbone } = network;
+  const layout = inferenceLayout(network);
   const pixels = rows.map((row) => row.pixels);
   const visible = rows.flatMap((row) => (row.visible ? [row.visible] : []));
-  const restricted = visible.length > 0 ? visible : undefined;
-  return network.backbone.lastBlocks(
-    inputImages(network, size, pixels),
-    blocks,
-    inferenceOptions(network, size, rows.length, restricted),
+  const images = inputImages(network, size, pixels);
+  const options = inferenceOptions(
+    network,
+    size,
+    rows.length,
+    visible.length > 0 ? visible : undefined,
   );
+  if (blocks === 1 && !patches) {
+    const N = (size / backbone.config.patch) ** 2;
+    const flat =
+      layout.objects > 0 ? layout.flatObjects(rows.length, N) : layout.flatCls(rows.length, N);
+    const read = fromBuffer(BigInt64Array.from(flat, BigInt), [flat.length], {
+      device: images.device,
+    });
+    return { summaries: [backbone.forward(images, { ...options, rows: read })], patches: [] };
+  }
+  const tokens = backbone.lastBlocks(images, blocks, options);
+  return {
+    summaries: tokens.map((block) => block.select(1, summaryRow(layout))),
+    patches: tokens.map((block) => layout.patchesOf(block)),
+  };
+}
+
+/** Index of the token that stands for the object or image: the first [OBJ], else [CLS]. */
+export function summaryRow({ objects, firstObject }: TokenLayout): number {
+  return objects > 0 ? firstObject : 0;
 }
 
 /** A network of several [OBJ] tokens is asked for one object at a time. */

@@ -1,10 +1,9 @@
 import { type Tensor, tidy } from "@odis/torch";
-import type { Network } from "../model/network.js";
 import type { FrameOptions } from "./frame.js";
 import { blockElements } from "./knn.js";
 import { iouCounts, type IouCounts, labelMap } from "./label-map.js";
 import type { Measured } from "./outcome.js";
-import { inferenceLayout, type PassReader, type PassRow } from "./passes.js";
+import type { PassReader, PassRow, PassTokens } from "./passes.js";
 
 /** What a patch shows, by some way: [P, D] features -> [P, classes] scores. */
 export type Classify = (patches: Tensor) => Tensor;
@@ -12,19 +11,19 @@ export type Classify = (patches: Tensor) => Tensor;
 /** Segments the images of passes and counts right pixels of the framed images. */
 export class PatchJudge implements PassReader {
   readonly blocks = 1;
+  readonly patches = true;
   private readonly images: string[] = [];
   private readonly counts: IouCounts[] = [];
 
   constructor(
     private readonly name: string,
-    private readonly network: Network,
     private readonly options: FrameOptions & { readonly classes: number },
     private readonly classify: Classify,
   ) {}
 
-  read([tokens]: readonly Tensor[], rows: readonly PassRow[]): void {
+  read(tokens: PassTokens, rows: readonly PassRow[]): void {
     const { size, patch, classes } = this.options;
-    const patches = inferenceLayout(this.network).patchesOf(tokens!);
+    const patches = tokens.patches[0]!;
     const [, N, D] = patches.dims(3);
     const side = size / patch;
     const atOnce = Math.max(1, Math.floor(blockElements / (classes * size * size)));

@@ -1,9 +1,7 @@
-import type { Tensor } from "@odis/torch";
-import type { Network } from "../model/network.js";
 import { Rng } from "../rng.js";
 import type { FrameOptions } from "./frame.js";
 import { labelMap, patchShares } from "./label-map.js";
-import { inferenceLayout, type PassReader, type PassRow } from "./passes.js";
+import type { PassReader, PassRow, PassTokens } from "./passes.js";
 import type { Samples } from "./probe.js";
 
 export interface PatchSampleOptions extends FrameOptions {
@@ -22,21 +20,20 @@ export interface PatchSampleOptions extends FrameOptions {
 /** Collects some patches of every image: their features after the final norm, and what they show. */
 export class PatchSample implements PassReader {
   readonly blocks = 1;
+  readonly patches = true;
   private readonly features: Float32Array[] = [];
   private readonly targets: Float32Array[] = [];
   private readonly origins: number[] = [];
-  private readonly width: number;
 
+  /** @param width of a patch token */
   constructor(
-    private readonly network: Network,
+    private readonly width: number,
     private readonly options: PatchSampleOptions,
-  ) {
-    this.width = network.backbone.config.dim;
-  }
+  ) {}
 
-  read([tokens]: readonly Tensor[], rows: readonly PassRow[]): void {
+  read(tokens: PassTokens, rows: readonly PassRow[]): void {
     const { size, patch, classes, perImage, rule, seed } = this.options;
-    const patches = inferenceLayout(this.network).patchesOf(tokens!).toFloat32();
+    const patches = tokens.patches[0]!.toFloat32();
     const N = (size / patch) ** 2;
     for (const [row, { image }] of rows.entries()) {
       const shares = patchShares(labelMap(image, this.options), size, patch, classes);

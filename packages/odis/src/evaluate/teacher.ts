@@ -6,7 +6,7 @@ import type { Recipe } from "../train/recipe.js";
 import { featureOf } from "./features.js";
 import { type Frame, frameObject, type FrameOptions, framePixels } from "./frame.js";
 import { loadTeacher } from "./load.js";
-import { forwardRows, inferenceLayout } from "./passes.js";
+import { forwardRows } from "./passes.js";
 
 /** A trained network, ready for pictures (method: inference). `free()` it, or bind it with `using`. */
 export interface Teacher extends Disposable {
@@ -70,8 +70,9 @@ export function load(path: string, { size, frame = "whole", device }: LoadOption
     patchFeatures: (sample) =>
       noGrad(() =>
         tidy(() => {
-          const [tokens] = forwardRows(network, view.size, [{ pixels: framePixels(sample, view) }]);
-          return inferenceLayout(network).patchesOf(tokens!).toFloat32();
+          const row = { pixels: framePixels(sample, view) };
+          const wanted = { blocks: 1, patches: true };
+          return forwardRows(network, view.size, [row], wanted).patches[0]!.toFloat32();
         }),
       ),
     free,

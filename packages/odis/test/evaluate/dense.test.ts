@@ -66,7 +66,7 @@ function patchFeatures(sample: Sample): Float32Array[] {
 }
 
 async function collected(perImage: number, rule: "balanced" | "uniform", seed = 0) {
-  const sample = new PatchSample(network, { ...view, classes, perImage, rule, seed });
+  const sample = new PatchSample(dim, { ...view, classes, perImage, rule, seed });
   const passes = new Passes(network, "none", "token", size, [sample], 3);
   for (let i = 0; i < train.size; i += 1) passes.push(await framed(train, i));
   passes.finish();

@@ -1,9 +1,8 @@
 import { noGrad, tidy } from "@odis/torch";
 import type { Sample } from "../../data/sample.js";
 import type { Network } from "../../model/network.js";
-import { summaryRow } from "../features.js";
 import { frameObject, type FrameOptions, framePixels } from "../frame.js";
-import { inferenceLayout, inferenceOptions, inputImages } from "../passes.js";
+import { inferenceLayout, inferenceOptions, inputImages, summaryRow } from "../passes.js";
 import { type Html, html } from "./html.js";
 import { fromPlanar, heatPicture, outline, type Picture, pngAddress } from "./pictures.js";
 
