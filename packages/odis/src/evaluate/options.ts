@@ -96,13 +96,13 @@ export function settingsOf(options: EvaluateOptions): Settings {
         `Wanted for example ${Math.max(1, Math.round(size / patch)) * patch}.`,
     );
   const settings: Settings = {
-    suites: options.suites ?? ["knn"],
-    modes: options.modes ?? ["mask", "none"],
+    suites: once<Suite>(options.suites ?? ["knn"]),
+    modes: once<InferenceMode>(options.modes ?? ["mask", "none"]),
     feature: options.feature ?? recipe.loss.objectFrom,
     baselines: options.baselines ?? true,
     size,
     frame,
-    k: options.k ?? defaultK,
+    k: once(options.k ?? defaultK),
     probe: { ...defaultProbeSettings, ...options.probe },
     dense: { ...defaultDenseSettings, ...options.dense },
     minArea,
@@ -124,4 +124,9 @@ export function settingsOf(options: EvaluateOptions): Settings {
       `evaluation: neither baselines nor a trained network; wanted at least one of them.`,
     );
   return settings;
+}
+
+/** What is asked for twice is measured once. */
+function once<T>(list: readonly T[]): T[] {
+  return [...new Set(list)];
 }
