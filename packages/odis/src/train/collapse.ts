@@ -58,7 +58,7 @@ export class CollapseWatch {
     if (marginal < 0.1 * most)
       return `collapse: one prototype takes every image (${entropies}). Centring is too weak or too slow: lower loss.centerMomentum, or use loss.centering=sinkhorn.`;
     if (teacher > 0.9 * most)
-      return `collapse: targets are uniform, they say nothing of the image (${entropies}). The teacher is too soft or its centre too slow: lower loss.teacherTemperature or loss.centerMomentum.`;
+      return `collapse: targets are uniform, they say nothing of the image (${entropies}). The teacher is too soft, its centre too slow, or the batch too small: lower loss.teacherTemperature or loss.centerMomentum, or enlarge optim.batch.`;
     return `collapse: every image has the same features (mean cosine of different images ${images.toFixed(3)}; ${entropies}). Lower optim.lr, or add loss.koleoWeight 0.1.`;
   }
 }
