@@ -143,13 +143,18 @@ function shapeOf(schema: z.core.$ZodType): Readonly<Record<string, z.core.$ZodTy
   return {};
 }
 
+/** The schema of one entry: of a list or record that of all of them. */
+function entryAt(schema: z.core.$ZodType, key: PropertyKey): z.core.$ZodType | undefined {
+  const inner = unwrap(schema);
+  if (inner instanceof z.ZodArray) return inner.element;
+  if (inner instanceof z.ZodRecord) return inner.valueType;
+  return shapeOf(inner)[String(key)];
+}
+
 function shapeAt(schema: z.core.$ZodType, path: Path) {
-  let shape = shapeOf(schema);
-  for (const key of path) {
-    const next = shape[String(key)];
-    shape = next ? shapeOf(next) : {};
-  }
-  return shape;
+  let at: z.core.$ZodType | undefined = schema;
+  for (const key of path) at = at && entryAt(at, key);
+  return at ? shapeOf(at) : {};
 }
 
 function* paths(schema: z.core.$ZodType, above: Path = []): Generator<Path> {

@@ -50,15 +50,29 @@ export function resolveConfig<Schema extends z.ZodType>(
  * @throws ConfigError when there is no path, or a list or object is not JSON
  */
 export function parseSetting(text: string): Settings {
+  const { path, value } = splitSetting(text);
+  const [first = "", ...rest] = path;
+  return { [first]: rest.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) };
+}
+
+/**
+ * Settings as `--set` takes them by their dotted paths; of two for the same path the last wins.
+ *
+ * @throws ConfigError as {@link parseSetting} does
+ */
+export function settingPaths(settings: readonly string[]): Readonly<Record<string, unknown>> {
+  const split = settings.map(splitSetting);
+  return Object.fromEntries(split.map(({ path, value }) => [path.join("."), value]));
+}
+
+function splitSetting(text: string): { readonly path: readonly string[]; readonly value: unknown } {
   const at = text.indexOf("=");
   const path = text.slice(0, Math.max(0, at)).split(".");
   if (at < 0 || path.some((key) => key.trim() === ""))
     throw new ConfigError(
       `--set ${text}: got ${JSON.stringify(text)}, wanted path=value, e.g. --set optim.lr=0.001`,
     );
-  const value = settingValue(text.slice(at + 1), path.join("."));
-  const [first = "", ...rest] = path;
-  return { [first]: rest.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) };
+  return { path, value: settingValue(text.slice(at + 1), path.join(".")) };
 }
 
 /** All `--set` options of a command line as one layer; of two for the same path the last wins. */
