@@ -70,15 +70,13 @@ export function pairedDifference(a: Outcome, b: Outcome, seed = 0): Difference {
   return { value: difference(), ...limits(resampled(images, seed, difference)), images };
 }
 
-/** How often each image is drawn, [draws, images]: measurements of the same images share it. */
 let drawn: { readonly images: number; readonly seed: number; readonly weights: Uint8Array[] };
 
-/** A statistic of each bootstrap sample, in ascending order; NaNs, which no draw can tell, are left out. */
-function resampled(
-  images: number,
-  seed: number,
-  statistic: (weights: Uint8Array) => number,
-): Float64Array {
+/**
+ * How often each image is drawn in each bootstrap sample, [draws][images]: as many draws with
+ * replacement as there are images. Measurements of the same images share them.
+ */
+export function imageDraws(images: number, seed: number): readonly Uint8Array[] {
   if (drawn?.images !== images || drawn.seed !== seed) {
     const rng = new Rng("bootstrap", seed);
     const weights = Array.from({ length: draws }, () => {
@@ -88,13 +86,20 @@ function resampled(
     });
     drawn = { images, seed, weights };
   }
-  return Float64Array.from(drawn.weights, statistic)
-    .filter((value) => !Number.isNaN(value))
-    .toSorted();
+  return drawn.weights;
+}
+
+/** A statistic of each bootstrap sample. */
+function resampled(
+  images: number,
+  seed: number,
+  statistic: (weights: Uint8Array) => number,
+): readonly number[] {
+  return imageDraws(images, seed).map(statistic);
 }
 
 /** @param sums [rows, width]; without weights each row counts once */
-function weightedSum(sums: Float64Array, width: number, weights?: Uint8Array): Float64Array {
+export function weightedSum(sums: Float64Array, width: number, weights?: Uint8Array): Float64Array {
   const total = new Float64Array(width);
   for (let row = 0, at = 0; at < sums.length; row += 1) {
     const weight = weights ? weights[row]! : 1;
@@ -111,7 +116,12 @@ function pickRows(sums: Float64Array, width: number, rows: readonly number[]): F
   return picked;
 }
 
-function limits(sorted: Float64Array): { readonly low: number; readonly high: number } {
+/** The middle 95 % of the samples; NaNs, which no draw can tell, are left out. */
+export function limits(samples: readonly number[]): {
+  readonly low: number;
+  readonly high: number;
+} {
+  const sorted = Float64Array.from(samples.filter((value) => !Number.isNaN(value))).toSorted();
   return { low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) };
 }
 

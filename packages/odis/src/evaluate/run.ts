@@ -79,7 +79,7 @@ function isEvaluation(value: unknown): value is RunEvaluation {
   return typeof value === "object" && value !== null && "version" in value && value.version === 2;
 }
 
-function evaluationFile(folder: string): string {
+export function evaluationFile(folder: string): string {
   return join(folder, "evaluation.json");
 }
 

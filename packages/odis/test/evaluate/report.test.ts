@@ -1,13 +1,13 @@
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { evaluateRun } from "../../src/evaluate/run.js";
 import { writeReport } from "../../src/evaluate/report.js";
 import { savePosition } from "../../src/run/session.js";
 import { recipeSchema } from "../../src/train/recipe.js";
 import { createState } from "../../src/train/state.js";
+import { type Opened, useBrowser } from "../browser.js";
 import { emptyRun, metricsRows, writeJsonLines } from "./fake-run.js";
 import { scratchFolder, tinyCoco } from "./tiny-coco.js";
 
@@ -19,41 +19,8 @@ const recipe = recipeSchema.parse({
 });
 const hostile = "<img src=x onerror=document.title='stolen'>.png";
 const folder = scratchFolder();
-let browser: Browser;
-
-beforeAll(async () => {
-  browser = await chromium.launch({
-    executablePath: "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-background-networking"],
-  });
-});
-afterAll(async () => {
-  await browser.close();
-  rmSync(folder, { recursive: true });
-});
-
-interface Opened {
-  readonly page: Page;
-  readonly problems: string[];
-  readonly requests: string[];
-}
-
-async function open(file: string, width: number): Promise<Opened> {
-  const page = await browser.newPage({ viewport: { width, height: 900 } });
-  const problems: string[] = [];
-  const requests: string[] = [];
-  page.on("console", (message) => problems.push(message.text()));
-  page.on("pageerror", (error) => problems.push(error.message));
-  page.on("request", (request) => {
-    if (!request.url().startsWith("data:")) requests.push(request.url());
-  });
-  await page.goto(pathToFileURL(file).href);
-  return { page, problems, requests };
-}
-
-async function sidewaysScroll(page: Page): Promise<number> {
-  return page.evaluate("document.documentElement.scrollWidth - window.innerWidth");
-}
+afterAll(() => rmSync(folder, { recursive: true }));
+const { open, sidewaysScroll } = useBrowser();
 
 describe("the report of a run that has only begun", () => {
   let file: string;

@@ -111,10 +111,10 @@ function health(rows: readonly MetricsRow[]): Chart[] {
   ];
 }
 
-type NumberKey = Exclude<keyof MetricsRow, "tries">;
+export type NumberKey = Exclude<keyof MetricsRow, "tries">;
 
 /** JSON has no NaN: what is not a number there was none. */
-function column(rows: readonly MetricsRow[], key: NumberKey, name: string): Series {
+export function column(rows: readonly MetricsRow[], key: NumberKey, name: string): Series {
   return {
     name,
     values: rows.map((row) => (typeof row[key] === "number" ? row[key] : Number.NaN)),

@@ -6,16 +6,15 @@ import { type Html, html } from "./html.js";
 export interface PlotRow {
   readonly name: string;
   /** in the order of the plot's series; undefined leaves the place empty */
-  readonly cells: readonly (Measurement | undefined)[];
+  readonly cells: readonly (Pick<Measurement, "value" | "low" | "high"> | undefined)[];
 }
 
 const width = 360;
 const left = 122;
 const right = 14;
-const rowHeight = 46;
 
 /**
- * Shares as dots with their intervals, one group of dots a row. Series, three at most, differ by
+ * Shares as dots with their intervals, one group of dots a row. Series, four at most, differ by
  * the shape of the dot as well as by colour.
  */
 export function intervalPlot(
@@ -31,6 +30,7 @@ export function intervalPlot(
   const x = axis(0, Math.min(1, highest) * 100, 5);
   const toX = (share: number): number =>
     Math.round((left + place(share * 100, x) * (width - left - right)) * 10) / 10;
+  const rowHeight = 13 + 11 * series.length;
   const bottom = rows.length * rowHeight + 14;
   return html`<figure class="card chart">
 <figcaption><b>${title}</b> <span>with 95 % intervals</span></figcaption>
@@ -51,7 +51,7 @@ ${cells.map((cell, at) => cell && dot(cell, at, toX, 20 + row * rowHeight + at *
 }
 
 function dot(
-  { value, low, high }: Measurement,
+  { value, low, high }: Pick<Measurement, "value" | "low" | "high">,
   series: number,
   toX: (share: number) => number,
   y: number,
@@ -61,9 +61,11 @@ function dot(
 <line class="interval" x1="${toX(low)}" x2="${toX(high)}" y1="${y}" y2="${y}"/>${shape(series, toX(value), y)}</g>`;
 }
 
-/** Circle, square, diamond. */
+/** Circle, square, diamond, triangle. */
 function shape(series: number, x: number, y: number): Html {
   if (series === 0) return html`<circle cx="${x}" cy="${y}" r="4"/>`;
   if (series === 1) return html`<rect x="${x - 3.5}" y="${y - 3.5}" width="7" height="7"/>`;
-  return html`<path d="M${x - 5},${y}L${x},${y - 5}L${x + 5},${y}L${x},${y + 5}Z"/>`;
+  if (series === 2)
+    return html`<path d="M${x - 5},${y}L${x},${y - 5}L${x + 5},${y}L${x},${y + 5}Z"/>`;
+  return html`<path d="M${x - 4.5},${y + 4}L${x},${y - 4.5}L${x + 4.5},${y + 4}Z"/>`;
 }

@@ -1,14 +1,13 @@
 import { basename } from "node:path";
 import { duration } from "../../run/progress.js";
-import type { MetricsRow } from "../../train/loop.js";
 import { count } from "../table.js";
 import { valueText } from "./axis.js";
 import { curves } from "./curves.js";
-import { Html, html } from "./html.js";
+import { factList, htmlDocument, section } from "./document.js";
+import { type Html, html } from "./html.js";
 import { fullHeat } from "./pictures.js";
-import type { RunRecord, SkippedImage } from "./record.js";
+import { medianRate, networkText, type RunRecord, type SkippedImage, viewsText } from "./record.js";
 import { scores } from "./scores.js";
-import { style } from "./style.js";
 
 /** The parts of a report that need pictures; undefined where data or network were not at hand. */
 export interface Pictures {
@@ -30,12 +29,9 @@ export interface PageFacts {
 export function page(run: RunRecord, facts: PageFacts, pictures: Pictures): string {
   const name = basename(run.folder);
   const { rows, evaluation } = run;
-  const body = html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>${name} – odis report</title><style>${new Html(style)}</style></head>
-<body><main>
-<header><h1>${name}</h1><p class="lead">Object-level self-distillation, recipe <b>${run.recipe.name}</b>, on ${facts.data}</p>${summary(run, facts)}</header>
+  return htmlDocument(
+    `${name} – odis report`,
+    html`<header><h1>${name}</h1><p class="lead">Object-level self-distillation, recipe <b>${run.recipe.name}</b>, on ${facts.data}</p>${summary(run, facts)}</header>
 ${section("How good the features are", evaluation && scores(evaluation), `Not evaluated yet: odis evaluate ${run.folder}`)}
 ${section("Nearest neighbours", pictures.neighbours && html`<p class="note">Test objects drawn by chance, one a class as far as possible, and the bank’s most similar objects by the teacher’s features with masks; ✓ marks the same class, ✗ another one. The number is the cosine similarity.</p>${pictures.neighbours}`, "No neighbours: they need an evaluation of the run, and its data.")}
 ${section("Where [OBJ] looks", pictures.attention && html`<p class="note">Attention of the teacher’s [OBJ] token in its last block, the mean over heads, brightest where it looks ${fullHeat} times as much as on the average patch, or more. With the mask it can only look at the object’s patches (outlined); without it, anywhere.</p>${pictures.attention}`, "No attention maps: they need a checkpoint and the data.")}
@@ -43,35 +39,23 @@ ${section("Example views", pictures.views && html`${viewsKey}${pictures.views}`,
 ${section("Curves", rows.length > 0 ? html`<p class="note">Neighbouring steps are averaged; the tint reaches from the lowest to the highest. Point at a curve for its numbers.</p>${curves(rows, run.recipe)}` : undefined, "No metrics yet.")}
 ${section("Images left out", skippedList(run), "None: every image could be used.")}
 <section><h2>How to make this run again</h2><pre>${facts.commands.join("\n")}</pre>
-<details><summary>Resolved configuration</summary><pre>${JSON.stringify(run.config, null, 2)}</pre></details></section>
-</main></body></html>
-`;
-  return body.markup;
-}
-
-/** A part of the page, or a sentence on why it is not there. */
-function section(title: string, body: Html | undefined, otherwise: string): Html {
-  return html`<section><h2>${title}</h2>${body ?? html`<p class="note">${otherwise}</p>`}</section>`;
+<details><summary>Resolved configuration</summary><pre>${JSON.stringify(run.config, null, 2)}</pre></details></section>`,
+  );
 }
 
 function summary({ recipe, rows }: RunRecord, { images }: PageFacts): Html {
   const last = rows.at(-1);
-  const { dim, depth, heads, patch } = recipe.model;
-  const facts: [string, string | undefined][] = [
+  return factList([
     ["images", images === undefined ? undefined : count(images)],
     ["steps", last && count(last.step + 1)],
     ["batch", count(recipe.optim.batch)],
     ["time", last && duration(last.time)],
-    ["images/s", rows.length > 0 ? valueText(median(rows)) : undefined],
+    ["images/s", rows.length > 0 ? valueText(medianRate(rows)) : undefined],
     ["loss", last && valueText(last.loss)],
-    ["network", `ViT ${dim} wide, ${depth} blocks, ${heads} heads, patch ${patch}`],
-    [
-      "views",
-      `${recipe.views.globals.count} × ${recipe.views.globals.size} px + ${recipe.views.locals.count} × ${recipe.views.locals.size} px`,
-    ],
+    ["network", networkText(recipe)],
+    ["views", viewsText(recipe)],
     ["seed", String(recipe.seed)],
-  ];
-  return html`<dl class="facts">${facts.map(([name, value]) => value !== undefined && html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+  ]);
 }
 
 const viewsKey = html`<p class="note">What training cuts from an image (an example, drawn with the run’s own settings).</p>
@@ -97,9 +81,4 @@ ${once.length > first && html`<details><summary>${count(once.length - first)} mo
 
 function skippedLine({ key, reason }: SkippedImage): Html {
   return html`<li>${key}: ${reason}</li>`;
-}
-
-function median(rows: readonly MetricsRow[]): number {
-  const sorted = rows.map(({ imagesPerSecond }) => imagesPerSecond).toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
 }

@@ -67,3 +67,20 @@ function isSkipped(value: unknown): value is SkippedImage {
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null;
 }
+
+/** Images a second of the middle row: half of them were faster. */
+export function medianRate(rows: readonly MetricsRow[]): number {
+  const sorted = rows.map(({ imagesPerSecond }) => imagesPerSecond).toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)]!;
+}
+
+/** `ViT 384 wide, 12 blocks, 6 heads, patch 16` */
+export function networkText({ model: { dim, depth, heads, patch } }: Recipe): string {
+  return `ViT ${dim} wide, ${depth} blocks, ${heads} heads, patch ${patch}`;
+}
+
+/** `2 × 224 px + 10 × 96 px` */
+export function viewsText({ views: { globals, locals } }: Recipe): string {
+  const local = locals.count === 0 ? "" : ` + ${locals.count} × ${locals.size} px`;
+  return `${globals.count} × ${globals.size} px${local}`;
+}

@@ -20,7 +20,7 @@ p { margin: 0 0 12px; max-width: 72ch; }
 .facts dd { margin: 0; font-size: 1.12rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 14px; margin: 0; }
 .grid-cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); gap: 14px; margin-top: 12px; }
-.split + p, .split + .split { margin-top: 14px; }
+.split + p, .split + .split { margin-top: 14px; } .card + .note { margin-top: 8px; }
 .split { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 14px; align-items: start; }
 @media (max-width: 860px) { .split { grid-template-columns: minmax(0, 1fr); } }
 .scroll { overflow-x: auto; }
@@ -29,6 +29,9 @@ th, td { text-align: right; padding: 7px 10px; border-bottom: 1px solid var(--li
 th:first-child { text-align: left; } th { font-weight: 600; } thead th { color: var(--soft); font-size: .86rem; }
 td small { color: var(--soft); display: block; font-size: .8rem; white-space: nowrap; } tbody tr:last-child > * { border-bottom: 0; }
 .ours { background: color-mix(in srgb, var(--c0) 9%, transparent); }
+tr.soft > * { color: var(--soft); } td.differs { font-weight: 600; } table.wide { min-width: 640px; } th[colspan] { text-align: center; }
+pre.wrap { white-space: pre-wrap; overflow-wrap: anywhere; }
+circle.hollow { stroke: var(--c); stroke-width: 1.6; fill: var(--card) !important; } h3 { font-size: 1rem; margin: 22px 0 4px; }
 caption { text-align: left; padding: 0 10px 6px; }
 figure { margin: 0; } figcaption { font-size: .82rem; color: var(--soft); overflow-wrap: anywhere; }
 .chart figcaption { font-size: .84rem; margin-bottom: 8px; } .chart figcaption b { color: var(--ink); display: block; font-size: .95rem; }

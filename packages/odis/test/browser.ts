@@ -1,0 +1,41 @@
+import { pathToFileURL } from "node:url";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll } from "vitest";
+
+/** A file in the browser, with everything that it complained about and asked for. */
+export interface Opened {
+  readonly page: Page;
+  readonly problems: string[];
+  readonly requests: string[];
+}
+
+/** A real browser for the tests of a file: opens pages from the disk. */
+export function useBrowser() {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await chromium.launch({
+      executablePath: "/usr/bin/chromium",
+      args: ["--no-sandbox", "--disable-background-networking"],
+    });
+  });
+  afterAll(() => browser.close());
+
+  async function open(file: string, width: number): Promise<Opened> {
+    const page = await browser.newPage({ viewport: { width, height: 900 } });
+    const problems: string[] = [];
+    const requests: string[] = [];
+    page.on("console", (message) => problems.push(message.text()));
+    page.on("pageerror", (error) => problems.push(error.message));
+    page.on("request", (request) => {
+      if (!request.url().startsWith("data:")) requests.push(request.url());
+    });
+    await page.goto(pathToFileURL(file).href);
+    return { page, problems, requests };
+  }
+
+  async function sidewaysScroll(page: Page): Promise<number> {
+    return page.evaluate("document.documentElement.scrollWidth - window.innerWidth");
+  }
+
+  return { open, sidewaysScroll };
+}
