@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { exitCodes } from "../errors.js";
 import { shellWord } from "../shell.js";
 import type { CliCommand, Io } from "./command.js";
+import { compareCommand } from "./compare.js";
 import { describeFailure } from "./failure.js";
 import { exportCommand } from "./export.js";
 import { importCommand } from "./import.js";
@@ -22,6 +23,7 @@ const commands: readonly CliCommand[] = [
   recipesCommand,
   pretrainCommand,
   evaluateCommand,
+  compareCommand,
   reportCommand,
   importCommand,
   exportCommand,

@@ -9,7 +9,16 @@ const pretrain = (...words: string[]): ReturnType<typeof odis> =>
   odis(["pretrain", "--data", "coco:photos", "--out", "run", ...words], { cwd: scratch() });
 
 describe("help", () => {
-  const commands = ["scenes", "pretrain", "evaluate", "report", "import", "export", "doctor"];
+  const commands = [
+    "scenes",
+    "pretrain",
+    "evaluate",
+    "compare",
+    "report",
+    "import",
+    "export",
+    "doctor",
+  ];
 
   it("lists every command with what it does, examples and exit codes", () => {
     const { code, stdout, stderr } = odis(["--help"]);

@@ -1,0 +1,22 @@
+import { isMainThread } from "node:worker_threads";
+
+/** What a child tells its parent when it ends. */
+export interface ChildReport {
+  /** most memory that the process ever had, bytes */
+  readonly peakBytes: number;
+}
+
+/**
+ * Loaded into every process that a comparison starts, before odis itself (`node --import`): reports
+ * the peak memory, and turns the death of the parent into the signal that makes a run save and end.
+ */
+if (isMainThread && process.send !== undefined) {
+  process.on("disconnect", () => process.kill(process.pid, "SIGTERM"));
+  process.channel?.unref(); // the listener would keep the process alive
+  // With the parent gone nobody reads; a run that saves its checkpoint must not fail over a line.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+  process.on("exit", () => {
+    const report: ChildReport = { peakBytes: 1024 * process.resourceUsage().maxRSS };
+    if (process.connected) process.send?.(report);
+  });
+}

@@ -1,0 +1,201 @@
+import { existsSync } from "node:fs";
+import { networkText, readRun, viewsText } from "../evaluate/report/record.js";
+import { readRunOutcomes } from "../evaluate/run.js";
+import type { Contender } from "../evaluate/subjects.js";
+import { contenderNames } from "../evaluate/table.js";
+import { runLayout } from "../run/folder.js";
+import type { MetricsRow } from "../train/loop.js";
+import type { Recipe } from "../train/recipe.js";
+import { collapseOf } from "./collapse.js";
+import { inferences, type Measure, measures, shares } from "./measures.js";
+import { type Plan, referenceOf } from "./plan.js";
+import { readRecord, type RunRecord } from "./record.js";
+import type {
+  Collected,
+  Comparison,
+  ComputeSummary,
+  DifferenceResult,
+  LineResult,
+  RowResult,
+  RunResult,
+} from "./results.js";
+import { commandLine, type PlannedRun } from "./runs.js";
+import { rateOf, type RunScore, sharesOf } from "./scores.js";
+import { difference, differs, type SeedScore, type Spread, spread } from "./statistics.js";
+
+/** What was read of runs whose records have not changed since: resampling them takes a while. */
+export type ReadRuns = Map<string, ReadRun>;
+
+/**
+ * Reads all that the runs have left so far.
+ *
+ * @param known of an earlier call; what is read now is put there
+ */
+export function collect(
+  plan: Plan,
+  runs: readonly PlannedRun[],
+  out: string,
+  known: ReadRuns = new Map(),
+): Collected {
+  const read = new Map(runs.map((run) => [run.name, readOnce(run, out, known)]));
+  const rows = plan.rows.map((row): RowResult & { scores: Scores } => {
+    const mine = runs.filter((run) => run.row === row.name).map(({ name }) => read.get(name)!);
+    const { name, note, unequal } = row;
+    const { prototypes } = runs.find((run) => run.row === name)!.recipe.head;
+    const scores = scoresOf(mine, "trained");
+    const recipe = row.recipe ?? plan.common.recipe ?? "";
+    const runResults = mine.map(({ result }) => result);
+    return {
+      name,
+      recipe,
+      note,
+      unequal,
+      prototypes,
+      runs: runResults,
+      scores,
+      cells: cellsOf(scores),
+    };
+  });
+  const reference = referenceOf(plan);
+  const scores = new Map(rows.map((row) => [row.name, row.scores]));
+  const measured = runs.filter(({ row }) => row === reference).map(({ name }) => read.get(name)!);
+  const comparison: Comparison = {
+    version: 1,
+    plan,
+    compute: computeSummary(runs[0]!.recipe),
+    k: [...read.values()].find(({ k }) => k !== undefined)?.k,
+    rows: rows.map(({ scores: _scores, ...row }) => row),
+    baselines: (["untrained", "pixels"] as const).flatMap((contender) => {
+      const cells = cellsOf(scoresOf(measured, contender));
+      return Object.keys(cells).length === 0 ? [] : [{ name: contenderNames[contender], cells }];
+    }),
+    reference,
+    differences: rows
+      .filter((row) => row.name !== reference)
+      .flatMap((row) =>
+        shares.flatMap(({ key }) => compare(scores, [row.name, key], [reference, key])),
+      ),
+    inference: rows.flatMap((row) =>
+      inferences
+        .filter((key) => key !== "none")
+        .flatMap((key) => compare(scores, [row.name, key], [row.name, "none"])),
+    ),
+    lines: linesOf(plan, scores, rows),
+  };
+  return { comparison, curves: new Map([...read].map(([name, { rows }]) => [name, rows])) };
+}
+
+function computeSummary(recipe: Recipe): ComputeSummary {
+  const { steps, batch } = recipe.optim;
+  return { steps, batch, views: viewsText(recipe), network: networkText(recipe) };
+}
+
+/** By the key of a column: the scores of each seed that was measured. */
+type Scores = ReadonlyMap<string, readonly SeedScore[]>;
+
+/** One run with all that comparing needs of it. */
+interface ReadRun {
+  readonly result: RunResult;
+  /** by contender, by the key of a column */
+  readonly scores: Readonly<Record<Contender, ReadonlyMap<string, RunScore>>>;
+  readonly rows: readonly MetricsRow[];
+  readonly k: number | undefined;
+}
+
+function readOnce(run: PlannedRun, out: string, known: ReadRuns): ReadRun {
+  const record = readRecord(out, run.name);
+  const key = `${run.name} ${JSON.stringify(record)}`;
+  const found = known.get(key) ?? readPlanned(run, record);
+  if (found.result.status === "finished") known.set(key, found);
+  return found;
+}
+
+function readPlanned(run: PlannedRun, record: RunRecord): ReadRun {
+  const { pretrain, evaluate } = record;
+  const exists = existsSync(runLayout(run.folder).config);
+  const { rows, evaluation } = exists ? readRun(run.folder) : { rows: [], evaluation: undefined };
+  const measured = evaluate?.status === "finished" ? evaluation : undefined;
+  const outcomes = (measured && readRunOutcomes(run.folder)) ?? new Map();
+  const shares = (contender: Contender): ReadonlyMap<string, RunScore> =>
+    measured ? sharesOf(measured, outcomes, contender) : new Map();
+  const rate = rateOf(rows);
+  const trained = new Map([
+    ...shares("trained"),
+    ...(rate === undefined ? [] : [["rate", { value: rate }] as const]),
+    ...(pretrain?.peakBytes === undefined
+      ? []
+      : [["memory", { value: pretrain.peakBytes }] as const]),
+  ]);
+  const last = evaluate ?? pretrain;
+  const done = measured !== undefined && pretrain?.status === "finished";
+  const failed = [pretrain, evaluate].find((stage) => stage?.status === "failed");
+  const status = done ? "finished" : failed ? "failed" : last ? "stopped" : "waiting";
+  const result: RunResult = {
+    name: run.name,
+    seed: run.seed,
+    folder: run.folder,
+    commands: { pretrain: commandLine(run.pretrain), evaluate: commandLine(run.evaluate) },
+    status,
+    message: failed?.message,
+    collapse: collapseOf(rows, run.recipe),
+    steps: (rows.at(-1)?.step ?? -1) + 1,
+    seconds: rows.at(-1)?.time ?? 0,
+    values: Object.fromEntries([...trained].map(([key, { value }]) => [key, value])),
+  };
+  const scores = { trained, untrained: shares("untrained"), pixels: shares("pixels") };
+  return { result, scores, rows, k: measured?.settings.k[0] };
+}
+
+/** Of the runs that finished: what a failed one left half-way is no figure of its row. */
+function scoresOf(runs: readonly ReadRun[], contender: Contender): Scores {
+  const finished = runs.filter(({ result }) => result.status === "finished");
+  const column = ({ key }: Measure): readonly [string, readonly SeedScore[]] => [
+    key,
+    finished.flatMap(({ result: { seed }, scores }) => {
+      const score = scores[contender].get(key);
+      return score ? [{ seed, ...score }] : [];
+    }),
+  ];
+  return new Map(measures.map(column).filter(([, seeds]) => seeds.length > 0));
+}
+
+function cellsOf(scores: Scores): Readonly<Record<string, Spread>> {
+  return Object.fromEntries([...scores].map(([key, seeds]) => [key, ofShares(key, spread(seeds))]));
+}
+
+/** A share lies within 0..1, whatever Student's t says of it. */
+function ofShares(key: string, found: Spread): Spread {
+  if (!shares.some((measure) => measure.key === key)) return found;
+  return { ...found, low: Math.max(0, found.low), high: Math.min(1, found.high) };
+}
+
+type Cell = readonly [row: string, key: string];
+
+function compare(
+  scores: ReadonlyMap<string, Scores>,
+  [of, key]: Cell,
+  [to, other]: Cell,
+): readonly DifferenceResult[] {
+  const [left, right] = [scores.get(of)?.get(key), scores.get(to)?.get(other)];
+  if (!left || !right) return [];
+  const found = difference(left, right);
+  return found.seeds === 0 ? [] : [{ of, to, measure: key, ...found, differs: differs(found) }];
+}
+
+function linesOf(
+  plan: Plan,
+  scores: ReadonlyMap<string, Scores>,
+  rows: readonly RowResult[],
+): readonly LineResult[] {
+  const [first] = plan.lines;
+  return plan.lines.map(({ name, row, inference }) => ({
+    name,
+    row,
+    inference,
+    spread: rows.find((other) => other.name === row)?.cells[inference],
+    difference:
+      name === first!.name
+        ? undefined
+        : compare(scores, [row, inference], [first!.row, first!.inference])[0],
+  }));
+}

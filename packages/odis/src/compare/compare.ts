@@ -1,0 +1,86 @@
+import type { ChildProcess } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { replaceFile } from "@odis/torch";
+import { lock } from "../run/lock.js";
+import type { ProgressStream } from "../run/progress.js";
+import { executeRuns } from "./execute.js";
+import { Overview } from "./overview.js";
+import type { Plan } from "./plan.js";
+import { reportPage } from "./report/page.js";
+import { collect, type ReadRuns } from "./collect.js";
+import type { Collected, Comparison } from "./results.js";
+import { type Machine, planRuns } from "./runs.js";
+import { markdown } from "./table.js";
+
+export interface CompareOptions extends Machine {
+  readonly plan: Plan;
+  /** folder of everything: `runs/`, `records/`, `compare.json`, `table.md`, `report.html` */
+  readonly out: string;
+  /** the JavaScript file that is the command line; every run is a process of its own */
+  readonly program: string;
+  readonly stop: { requested(): Promise<boolean> };
+  readonly onChild?: (child: ChildProcess | undefined) => void;
+  readonly progress: ProgressStream;
+}
+
+export interface CompareResult {
+  readonly comparison: Comparison;
+  /** false when it was asked to stop */
+  readonly finished: boolean;
+  readonly report: string;
+  readonly table: string;
+}
+
+/**
+ * Trains and evaluates every row of a plan with every seed at equal compute, and writes what came
+ * out, after each run anew. Called again, it goes on where it was: finished runs stay.
+ *
+ * @throws ConfigError, RunError before anything runs, for all that can be known then
+ */
+export async function compareRecipes(options: CompareOptions): Promise<CompareResult> {
+  const { plan, out, program, stop, progress, onChild = () => undefined } = options;
+  const runs = planRuns(plan, out, options);
+  mkdirSync(out, { recursive: true });
+  const unlock = lock(join(out, "lock"), `comparison ${out}`);
+  try {
+    const overview = new Overview(runs, out, progress);
+    const known: ReadRuns = new Map();
+    const write = (): Collected => {
+      const collected = collect(plan, runs, out, known);
+      writeResults(out, collected);
+      return collected;
+    };
+    const finished = await executeRuns(runs, {
+      out,
+      program,
+      stop,
+      onChild,
+      overview,
+      onRun: write,
+    });
+    const { comparison } = write();
+    return { comparison, finished, ...resultFiles(out) };
+  } finally {
+    unlock();
+  }
+}
+
+function resultFiles(out: string) {
+  return {
+    json: join(out, "compare.json"),
+    table: join(out, "table.md"),
+    report: join(out, "report.html"),
+  };
+}
+
+function writeResults(out: string, collected: Collected): void {
+  const { json, table, report } = resultFiles(out);
+  const { comparison } = collected;
+  for (const [path, text] of [
+    [json, `${JSON.stringify(comparison, null, 1)}\n`],
+    [table, markdown(comparison)],
+    [report, reportPage(collected)],
+  ] as const)
+    replaceFile(path, (descriptor) => writeFileSync(descriptor, text));
+}

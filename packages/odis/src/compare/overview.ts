@@ -1,0 +1,111 @@
+import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { runLayout } from "../run/folder.js";
+import { duration, type ProgressStream } from "../run/progress.js";
+import { isDone, readRecord, type Stage, type StageName } from "./record.js";
+import type { PlannedRun } from "./runs.js";
+
+/** Seconds between two lines about the same process where lines are not rewritten. */
+const everySeconds = 60;
+
+/** Says which run of how many is at work, what it says itself, and how long all of it takes yet. */
+export class Overview {
+  private current = 0;
+  private stage: StageName = "pretrain";
+  private began = 0;
+  private lastLine = Number.NEGATIVE_INFINITY;
+  private open = false;
+
+  constructor(
+    private readonly runs: readonly PlannedRun[],
+    private readonly out: string,
+    private readonly stream: ProgressStream,
+  ) {}
+
+  begin(index: number, stage: StageName): void {
+    this.current = index;
+    this.stage = stage;
+    this.began = performance.now();
+    this.lastLine = Number.NEGATIVE_INFINITY;
+    this.line(stage === "pretrain" ? "trains" : "evaluates");
+    this.lastLine = Number.NEGATIVE_INFINITY; // the process's own first line says more
+  }
+
+  /** A line of the process at work. */
+  line(text: string): void {
+    const { row, seed } = this.runs[this.current]!;
+    const left = this.secondsLeft();
+    const all = left === undefined ? "" : `${duration(left)} left in all · `;
+    const line = `[${this.current + 1}/${this.runs.length}] ${row} seed ${seed} · ${all}${text}`;
+    if (this.stream.isTTY === true) {
+      this.stream.write(`\r${line.slice(0, (this.stream.columns ?? 80) - 1)}\u001b[K`);
+      this.open = true;
+      return;
+    }
+    const now = performance.now() / 1000;
+    if (now - this.lastLine < everySeconds) return;
+    this.lastLine = now;
+    this.stream.write(`${line}\n`);
+  }
+
+  /** The process ended. */
+  end({ status, message, seconds }: Stage): void {
+    const { row, seed } = this.runs[this.current]!;
+    const what = this.stage === "pretrain" ? "training" : "evaluation";
+    const why = message === undefined ? "" : `: ${message}`;
+    this.note(
+      `[${this.current + 1}/${this.runs.length}] ${row} seed ${seed} · ${what} ${status} after ${duration(seconds)}${why}`,
+    );
+  }
+
+  /** A line that stays. */
+  note(text: string): void {
+    if (this.open) this.stream.write("\r\u001b[K");
+    this.open = false;
+    this.stream.write(`${text}\n`);
+  }
+
+  /** From what finished runs took; before there is one, from the steps of the first. */
+  private secondsLeft(): number | undefined {
+    const spent = (run: PlannedRun): number => {
+      const { pretrain, evaluate } = readRecord(this.out, run.name);
+      return (pretrain?.seconds ?? 0) + (evaluate?.seconds ?? 0);
+    };
+    const done = this.runs.map((run) => isDone(run, "evaluate", readRecord(this.out, run.name)));
+    const finished = this.runs.filter((_, index) => done[index]);
+    const run = this.runs[this.current]!;
+    const now = spent(run) + (performance.now() - this.began) / 1000;
+    const each =
+      finished.length > 0
+        ? finished.reduce((sum, other) => sum + spent(other), 0) / finished.length
+        : trainingSeconds(run);
+    if (each === undefined) return undefined;
+    const waiting = this.runs.filter((_, index) => !done[index] && index > this.current).length;
+    return waiting * each + Math.max(0, each - now);
+  }
+}
+
+/** What a whole training will have taken, by the newest row of its metrics. */
+function trainingSeconds({ folder, recipe }: PlannedRun): number | undefined {
+  const { steps } = recipe.optim;
+  const row = lastRow(runLayout(folder).metrics);
+  return row === undefined || steps === undefined ? undefined : (row.time / (row.step + 1)) * steps;
+}
+
+function lastRow(path: string): { readonly step: number; readonly time: number } | undefined {
+  if (!existsSync(path)) return undefined;
+  const descriptor = openSync(path, "r");
+  try {
+    const { size } = fstatSync(descriptor);
+    const tail = Buffer.alloc(Math.min(size, 4096));
+    readSync(descriptor, tail, 0, tail.length, size - tail.length);
+    // The last line may be half written; the one before it is whole.
+    for (const line of tail.toString("utf8").split("\n").toReversed()) {
+      const [, step, time] = /^\{"step":(\d+),.*?"time":([\d.]+)/.exec(line) ?? [];
+      if (step !== undefined && time !== undefined)
+        return { step: Number(step), time: Number(time) };
+    }
+    return undefined;
+  } finally {
+    closeSync(descriptor);
+  }
+}

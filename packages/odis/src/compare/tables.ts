@@ -1,0 +1,136 @@
+import { percent } from "../evaluate/table.js";
+import { type Group, groupNames, groups, type Measure, measures, shares } from "./measures.js";
+import type { Comparison, DifferenceResult, LineResult, RowResult } from "./results.js";
+import type { Spread } from "./statistics.js";
+
+/** A table before it is drawn: the first column names the lines. */
+export interface TextTable {
+  readonly title: string;
+  readonly columns: readonly string[];
+  readonly lines: readonly { readonly name: string; readonly cells: readonly string[] }[];
+}
+
+/** `62.3 ±1.2`; with one seed `62.3 [60.1, 64.4]`; images/s and memory by their size. */
+export function cellText(cell: Spread | undefined, { unit }: Pick<Measure, "unit">): string {
+  if (!cell) return "–";
+  const { value, low, high, deviation } = cell;
+  if (unit === "bytes") return `${(value / 1e6).toFixed(0)} MB`;
+  const show = unit === "share" ? percent : (rate: number) => rate.toPrecision(3);
+  if (!Number.isNaN(deviation)) return `${show(value)} ±${show(deviation)}`;
+  return Number.isNaN(low) ? show(value) : `${show(value)} [${show(low)}, ${show(high)}]`;
+}
+
+/** `+3.2 [+1.1, +5.2] *`: percentage points, a star where 0 is outside of the interval. */
+export function differenceText(
+  found: Pick<DifferenceResult, "value" | "low" | "high" | "differs"> | undefined,
+): string {
+  if (!found) return "–";
+  const { value, low, high } = found;
+  if (Number.isNaN(low)) return signed(value);
+  return `${signed(value)} [${signed(low)}, ${signed(high)}]${found.differs ? " *" : ""}`;
+}
+
+/** Percentage points: 0.0321 -> `+3.2` */
+export function signed(share: number): string {
+  const text = percent(Math.abs(share));
+  if (Number(text) === 0) return "0.0";
+  return `${share < 0 ? "−" : "+"}${text}`;
+}
+
+/** What stands over a group of columns, with the k of its k-NN. */
+export function groupTitle(group: Group, k: number | undefined): string {
+  const { title } = groups[group];
+  return k !== undefined && title.startsWith("k-NN") ? `${title}, k = ${k}` : title;
+}
+
+/** All tables of a comparison that have numbers. */
+export function textTables(comparison: Comparison): readonly TextTable[] {
+  const { rows, baselines, differences, inference, reference, lines, k } = comparison;
+  const has = ({ key }: Measure): boolean => rows.some(({ cells }) => cells[key]);
+  const ofGroup = (name: Group): readonly Measure[] =>
+    measures.filter((measure) => measure.group === name && has(measure));
+  const group = (name: Group): TextTable => {
+    const of = ofGroup(name);
+    const all = [
+      ...rows.map((row) => ({ name: rowName(row), cells: row.cells })),
+      ...baselines.filter(({ cells }) => of.some(({ key }) => cells[key])),
+    ];
+    return {
+      title: groupTitle(name, k),
+      columns: of.map((measure) => measure.title),
+      lines: all.map(({ name: line, cells }) => ({
+        name: line,
+        cells: of.map((measure) => cellText(cells[measure.key], measure)),
+      })),
+    };
+  };
+  const points = ", percentage points [95 % interval]";
+  const find = (of: string, key: string): DifferenceResult | undefined =>
+    differences.find((found) => found.of === of && found.measure === key);
+  const against = (name: Group): TextTable => {
+    const of = ofGroup(name).filter(({ key }) => differences.some((d) => d.measure === key));
+    return {
+      title: `difference to ${reference}: ${groups[name].short}${points}`,
+      columns: of.map((measure) => measure.title),
+      lines: rows
+        .filter((row) => row.name !== reference)
+        .map((row) => ({
+          name: row.name,
+          cells: of.map(({ key }) => differenceText(find(row.name, key))),
+        })),
+    };
+  };
+  const masks = shares.filter(({ key }) => inference.some(({ measure }) => measure === key));
+  return [
+    ...groupNames.map(group),
+    linesTable(lines, k),
+    ...groupNames.map(against),
+    {
+      title: `what masks at inference change for objects${points}`,
+      columns: masks.map(({ title }) => title),
+      lines: rows.map(({ name }) => ({
+        name,
+        cells: masks.map(({ key }) =>
+          differenceText(inference.find((found) => found.of === name && found.measure === key)),
+        ),
+      })),
+    },
+  ].filter((table) => table.columns.length > 0 && table.lines.length > 0);
+}
+
+function linesTable(lines: readonly LineResult[], k: number | undefined): TextTable {
+  const shown = lines.filter(({ spread }) => spread);
+  return {
+    title: `as the paper’s table: ${groupTitle("object", k)}; difference to ${lines[0]?.name ?? ""}`,
+    columns: ["top-1", "difference"],
+    lines: shown.map(({ name, spread, difference }) => ({
+      name,
+      cells: [cellText(spread, { unit: "share" }), difference ? differenceText(difference) : ""],
+    })),
+  };
+}
+
+/** `odis`, or `odis (2 of 3)` where runs are missing. */
+export function rowName({ name, runs }: RowResult): string {
+  const finished = runs.filter(({ status }) => status === "finished").length;
+  return finished === runs.length ? name : `${name} (${finished} of ${runs.length})`;
+}
+
+/** What is not in the numbers: runs that failed or collapsed, one sentence each. */
+export function remarks({ rows }: Comparison): readonly string[] {
+  return rows.flatMap(({ name, runs, unequal }) => [
+    ...(unequal === undefined ? [] : [`${name} costs more or less than the others: ${unequal}`]),
+    ...runs.flatMap(({ seed, message, collapse }) => [
+      ...(message === undefined ? [] : [`${name} seed ${seed} failed: ${message}`]),
+      ...(collapse === undefined ? [] : [`${name} seed ${seed}: ${collapse}`]),
+    ]),
+  ]);
+}
+
+/** How to read the numbers. */
+export function legend({ rows }: Comparison): string {
+  const most = Math.max(...rows.map(({ runs }) => runs.length));
+  return most > 1
+    ? "a ±b: mean and standard deviation over seeds. [a, b]: 95 % interval over seeds and test images. *: 0 is outside of it."
+    : "One seed: [a, b] is the 95 % interval over test images; what other seeds would give is unknown. *: 0 is outside of it.";
+}

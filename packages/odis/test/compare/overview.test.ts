@@ -1,0 +1,65 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { Overview } from "../../src/compare/overview.js";
+import type { PlanInput } from "../../src/compare/plan.js";
+import { scratchFolder } from "../scratch.js";
+import { fakePlan, fakeRun, fakeTraining } from "./fake-comparison.js";
+
+const scratch = scratchFolder();
+const plan: PlanInput = {
+  name: "x",
+  data: { train: "coco:a", test: "coco:b" },
+  common: { recipe: "odis", model: "vit-mini", steps: 1000 },
+  seeds: [0, 1, 2],
+  rows: [{ name: "odis" }],
+};
+
+/** What a stream that is a terminal of 60 columns gets, or one that is none. */
+function shown(isTTY: boolean) {
+  const written: string[] = [];
+  const stream = { isTTY, columns: 60, write: (text: string) => written.push(text) };
+  return { written, stream };
+}
+
+it("tells the time that is left by the steps of the first run, later by runs that finished", () => {
+  const out = scratch();
+  mkdirSync(join(out, "runs"));
+  const { runs } = fakePlan(plan, out);
+  const { written, stream } = shown(false);
+  const overview = new Overview(runs, out, stream);
+  overview.begin(0, "pretrain");
+  expect(written.splice(0)).toEqual(["[1/3] odis seed 0 · trains\n"]);
+  // 300 steps of 1,000 took .41 s each: three runs of 410 s.
+  fakeTraining(runs[0]!);
+  overview.line("step 300/1000");
+  expect(written.splice(0)).toEqual([
+    "[1/3] odis seed 0 · 20 min 30 s left in all · step 300/1000\n",
+  ]);
+  overview.line("another within the minute");
+  expect(written).toEqual([]);
+  // A finished run took 60 s of training and 60 s of evaluation: two more of them.
+  fakeRun(out, runs[0]!, {});
+  overview.end({ words: [], status: "finished", seconds: 61, ended: "" });
+  overview.begin(1, "pretrain");
+  expect(written).toEqual([
+    "[1/3] odis seed 0 · training finished after 1 min 1 s\n",
+    "[2/3] odis seed 1 · 4 min 0 s left in all · trains\n",
+  ]);
+});
+
+it("rewrites one line of a terminal, and leaves what ended standing above it", () => {
+  const out = scratch();
+  const { runs } = fakePlan(plan, out);
+  const { written, stream } = shown(true);
+  const overview = new Overview(runs, out, stream);
+  overview.begin(0, "evaluate");
+  overview.line(`step ${"x".repeat(80)}`);
+  overview.end({ words: [], status: "failed", message: "why", seconds: 2, ended: "" });
+  expect(written).toEqual([
+    "\r[1/3] odis seed 0 · evaluates\u001b[K",
+    `\r[1/3] odis seed 0 · step ${"x".repeat(34)}\u001b[K`,
+    "\r\u001b[K",
+    "[1/3] odis seed 0 · evaluation failed after 2 s: why\n",
+  ]);
+});
