@@ -159,6 +159,7 @@ export const plans: readonly PlanInput[] = [
     ...small,
     name: "multi",
     title: "Several objects in one pass",
+    common: { ...small.common, set: { "views.locals.count": 2 } },
     rows: [
       { name: "odis", note: "one object a pass" },
       { name: "multi-2", recipe: "odis-multi", set: { "views.object.count": 2 } },
@@ -177,7 +178,13 @@ export const plans: readonly PlanInput[] = [
         name: "multi-4-separate",
         recipe: "odis-multi",
         set: { "views.object.count": 4, "model.objectAttention": "separate" },
-        note: "patches of one object do not see those of another",
+        note: "patches of one object do not see the [OBJ] of another",
+      },
+      {
+        name: "multi-4-unmasked",
+        recipe: "odis-multi",
+        set: { "views.object.count": 4, "views.locals.masked": false },
+        note: "every [OBJ] sees the same local views",
       },
     ],
   },
