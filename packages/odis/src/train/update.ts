@@ -1,4 +1,4 @@
-import { clipGradients, type Module, type Tensor } from "@odis/torch";
+import { clipGradients, type Module, type Tensor, tidy } from "@odis/torch";
 import { NonFiniteLossError } from "../errors.js";
 import type { Knobs } from "./knobs.js";
 import type { TrainState } from "./state.js";
@@ -33,32 +33,37 @@ export class Update {
    *   overflow; one of them would poison every weight
    */
   apply(modules: readonly Module[]): void {
-    const { student, optimizer, recipe } = this.state;
-    const { clip, clipScope } = recipe.optim;
-    const lists =
-      clipScope === "module"
-        ? modules.map((module) => module.parameters())
-        : [modules.flatMap((module) => module.parameters())];
-    for (const list of lists)
-      for (const [at, norm] of clipGradients(
-        list,
-        clip,
-        clipScope === "each" ? "each" : "global",
-      ).entries())
-        if (norm !== undefined) this.norms.set(list[at]!, norm);
-    const { whole } = this.gradients;
-    if (!Number.isFinite(whole))
-      throw new NonFiniteLossError(
-        this.knobs.step,
-        { ...this.terms, gradient: whole },
-        this.batch.keys,
-      );
+    // A scope of its own: every look at a gradient holds it, and its memory is wanted back now.
+    tidy(() => {
+      const { clip, clipScope } = this.state.recipe.optim;
+      const lists =
+        clipScope === "module"
+          ? modules.map((module) => module.parameters())
+          : [modules.flatMap((module) => module.parameters())];
+      for (const list of lists) this.measure(list, clip, clipScope === "each" ? "each" : "global");
+      const { whole } = this.gradients;
+      if (!Number.isFinite(whole)) {
+        const terms = { ...this.terms, gradient: whole };
+        throw new NonFiniteLossError(this.knobs.step, terms, this.batch.keys);
+      }
+      this.move(lists.flat());
+    });
+  }
+
+  /** Clips the gradients of some weights and keeps what their norms were. */
+  private measure(list: readonly Tensor[], limit: number, scope: "each" | "global"): void {
+    for (const [at, norm] of clipGradients(list, limit, scope).entries())
+      if (norm !== undefined) this.norms.set(list[at]!, norm);
+  }
+
+  private move(weights: readonly Tensor[]): void {
+    const { student, optimizer } = this.state;
     if (this.knobs.freezeLastLayer)
       for (const { lastLayers } of student.heads)
         for (const weight of lastLayers.flatMap((layer) => layer.parameters()))
           weight.grad = undefined;
-    optimizer.step(this.knobs, new Set(lists.flat()));
-    for (const weight of lists.flat()) weight.grad = undefined;
+    optimizer.step(this.knobs, new Set(weights));
+    for (const weight of weights) weight.grad = undefined;
   }
 
   /** Of all weights that were updated so far. */
