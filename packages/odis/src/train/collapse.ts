@@ -32,6 +32,8 @@ export class CollapseWatch {
   /** @returns a sentence when the last steps show a collapse that was not named before */
   observe({ step, teacherEntropy, marginalEntropy, similarityImages }: Signs): string | undefined {
     if (step < Math.max(GRACE.steps, GRACE.share * this.totalSteps)) return undefined;
+    // No summary is trained, or no object was there: nothing can be said.
+    if (!Number.isFinite(teacherEntropy) || !Number.isFinite(marginalEntropy)) return undefined;
     this.sums.teacher += teacherEntropy;
     this.sums.marginal += marginalEntropy;
     this.sums.images += similarityImages;
@@ -39,13 +41,15 @@ export class CollapseWatch {
     if (this.seen < WINDOW) return undefined;
     const found = this.verdict();
     this.sums.teacher = this.sums.marginal = this.sums.images = this.seen = 0;
-    if (found === this.named) return undefined;
+    if (found?.kind === this.named) return undefined;
     const before = this.named;
-    this.named = found;
-    return found ?? `step ${step}: recovered; no more signs of: ${before}`;
+    this.named = found?.kind;
+    return found
+      ? `collapse: ${found.kind} ${found.detail}`
+      : `step ${step}: recovered; no more signs of: ${before}`;
   }
 
-  private verdict(): string | undefined {
+  private verdict(): { readonly kind: string; readonly detail: string } | undefined {
     const [teacher, marginal, images] = [
       this.sums.teacher / WINDOW,
       this.sums.marginal / WINDOW,
@@ -53,12 +57,21 @@ export class CollapseWatch {
     ];
     const most = Math.log(this.prototypes);
     const told = marginal - teacher;
-    if (told > 0.02 * most && images < 0.99) return undefined;
+    if (told > 0.02 * most && !(images >= 0.99)) return undefined;
     const entropies = `entropy of a target ${teacher.toFixed(2)}, of their mean ${marginal.toFixed(2)}, of ln K = ${most.toFixed(2)}`;
     if (marginal < 0.1 * most)
-      return `collapse: one prototype takes every image (${entropies}). Centring is too weak or too slow: lower loss.centerMomentum, or use loss.centering=sinkhorn.`;
+      return {
+        kind: "one prototype takes every image",
+        detail: `(${entropies}). Centring is too weak or too slow: lower loss.centerMomentum, or use loss.centering=sinkhorn.`,
+      };
     if (teacher > 0.9 * most)
-      return `collapse: targets are uniform, they say nothing of the image (${entropies}). The teacher is too soft, its centre too slow, or the batch too small: lower loss.teacherTemperature or loss.centerMomentum, or enlarge optim.batch.`;
-    return `collapse: every image has the same features (mean cosine of different images ${images.toFixed(3)}; ${entropies}). Lower optim.lr, or add loss.koleoWeight 0.1.`;
+      return {
+        kind: "targets are uniform, they say nothing of the image",
+        detail: `(${entropies}). The teacher is too soft, its centre too slow, or the batch too small: lower loss.teacherTemperature or loss.centerMomentum, or enlarge optim.batch.`,
+      };
+    return {
+      kind: "every image has the same features",
+      detail: `(mean cosine of different images ${images.toFixed(3)}; ${entropies}). Lower optim.lr, or add loss.koleoWeight 0.1.`,
+    };
   }
 }

@@ -55,6 +55,27 @@ describe("the watch for collapse", () => {
     const watch = new CollapseWatch(K, 1000);
     expect(said({ ...healthy, similarityImages: 0.999 }, 400, watch)).toHaveLength(1);
     const [text] = said(healthy, 200, watch, 400);
-    expect(text).toMatch(/^step \d+: recovered; no more signs of: collapse: every image/);
+    expect(text).toMatch(
+      /^step \d+: recovered; no more signs of: every image has the same features$/,
+    );
+  });
+
+  it("names a collapse once, though its numbers change", () => {
+    const watch = new CollapseWatch(K, 1000);
+    const texts = [0.97, 0.98, 0.99].flatMap((share, part) =>
+      said(
+        { ...healthy, teacherEntropy: share * most, marginalEntropy: most * (share + 0.005) },
+        300,
+        watch,
+        300 * part,
+      ),
+    );
+    expect(texts).toHaveLength(1);
+  });
+
+  it("concludes nothing where no summary is trained, and ignores likeness of a single image", () => {
+    const none = { teacherEntropy: Number.NaN, marginalEntropy: Number.NaN };
+    expect(said({ ...none, similarityImages: Number.NaN })).toEqual([]);
+    expect(said({ ...healthy, similarityImages: Number.NaN })).toEqual([]);
   });
 });
