@@ -29,7 +29,7 @@ export interface StateNumbers {
 }
 
 /** The tokens of a recipe's networks. */
-export function layoutOf({ model, views }: Pick<Recipe, "model" | "views">): TokenLayout {
+function layoutOf({ model, views }: Pick<Recipe, "model" | "views">): TokenLayout {
   const { tokens, objectAttention } = model;
   const objects = tokens === "cls" ? 0 : views.object.count;
   return new TokenLayout(tokens !== "obj", objects, objectAttention);
