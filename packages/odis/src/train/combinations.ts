@@ -75,14 +75,14 @@ const rules: readonly Rule[] = [
       `loss.patchWeight: got ${loss.patchWeight}, but views.hidden.ratio hides no patch; wanted a ratio above 0, or loss.patchWeight 0`,
   },
   {
+    broken: ({ loss }) => loss.koleoWeight > 0 && loss.clsWeight + loss.objectWeight === 0,
+    say: ({ loss }) =>
+      `loss.koleoWeight: got ${loss.koleoWeight}, but clsWeight and objectWeight are 0 and KoLeo spreads [CLS] or [OBJ]; wanted 0, or a weight for one of them`,
+  },
+  {
     broken: ({ optim }) => optim.batch % optim.accumulate !== 0,
     say: ({ optim: { accumulate, batch } }) =>
       `optim.accumulate: got ${accumulate}; wanted a divisor of optim.batch (${batch})`,
-  },
-  {
-    broken: ({ optim, loss }) => optim.accumulate > 1 && loss.koleoWeight > 0,
-    say: ({ optim, loss }) =>
-      `optim.accumulate: got ${optim.accumulate} with loss.koleoWeight ${loss.koleoWeight}; KoLeo compares all images of a batch at once. Wanted accumulate 1 (optim.memory=recompute saves memory, too), or loss.koleoWeight 0`,
   },
   {
     broken: ({ optim }) =>

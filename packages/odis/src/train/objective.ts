@@ -1,11 +1,11 @@
 import { fromBuffer, type Tensor, zeros } from "@odis/torch";
 import type { Batch } from "../data/batch.js";
 import { crossViewLoss, rowLoss } from "../loss/cross-entropy.js";
-import { koleo } from "../loss/koleo.js";
 import { pairWeights } from "../loss/pairs.js";
 import type { PerKind } from "../model/network.js";
 import { type Part, shareOf } from "./parts.js";
 import type { StudentOutputs } from "./passes.js";
+import type { Spread } from "./spread.js";
 import type { TrainState } from "./state.js";
 import type { DeviceBatch } from "./upload.js";
 
@@ -38,6 +38,14 @@ export function pairsOf(
   };
 }
 
+/** What a part's losses read beside the student's outputs. */
+export interface PartInputs {
+  readonly part: Part;
+  readonly views: DeviceBatch;
+  readonly targets: PerKind<Tensor>;
+  readonly spread: Spread;
+}
+
 /**
  * L = λcls L[CLS] + λobj L[OBJ] + λpatch L[PATCH] + λkoleo KoLeo of a part's images (paper section
  * 3.3; KoLeo is an extension). The parts' terms sum to those of the whole batch.
@@ -45,10 +53,8 @@ export function pairsOf(
 export function objective(
   { recipe, device }: TrainState,
   { size: B, objects: O }: Batch,
-  part: Part,
-  views: DeviceBatch,
   pairs: Pairs,
-  targets: PerKind<Tensor>,
+  { part, views, targets, spread }: PartInputs,
   { logits, features }: StudentOutputs,
 ): Terms {
   const { loss } = recipe;
@@ -66,17 +72,10 @@ export function objective(
     const weight = views.hiddenRows.weight.map((one) => (one * views.images) / B);
     return rowLoss(logits.patch, targets.patch, fromBuffer(weight, [weight.length]).to({ device }));
   };
-  const spread = (): Tensor => {
-    const { global } = part.batch;
-    const summary = features.object ?? features.cls;
-    if (loss.koleoWeight === 0 || !summary) return none;
-    const present = features.object ? global.present : undefined;
-    return koleoOfPresent(summary.float().reshape([global.views, -1, recipe.model.dim]), present);
-  };
   const cls = across("cls", pairs.cls, 1).mul(loss.clsWeight);
   const object = across("object", pairs.object, O).mul(loss.objectWeight);
   const patch = guessed().mul(loss.patchWeight);
-  const koleoTerm = spread().mul(loss.koleoWeight);
+  const koleoTerm = spread(features).mul(loss.koleoWeight);
   return {
     cls,
     object,
@@ -84,25 +83,4 @@ export function objective(
     koleo: koleoTerm,
     total: cls.add(object).add(patch).add(koleoTerm),
   };
-}
-
-/**
- * Mean KoLeo over the global views, each among the rows whose object is present in it.
- *
- * @param features [G, R, D]
- * @param present [G, R] bytes, default: all
- */
-function koleoOfPresent(features: Tensor, present: Uint8Array | undefined): Tensor {
-  const [G, R] = features.dims(3);
-  let sum = zeros([], { device: features.device });
-  for (let g = 0; g < G; g += 1) {
-    const rows = Array.from({ length: R }, (_, r) => r).filter(
-      (r) => !present || present[g * R + r],
-    );
-    if (rows.length < 2) continue; // nobody to keep a distance from
-    const index = fromBuffer(BigInt64Array.from(rows, BigInt), [rows.length]);
-    const view = features.select(0, g).indexSelect(0, index.to({ device: features.device }));
-    sum = sum.add(koleo(view).div(G));
-  }
-  return sum;
 }

@@ -1,4 +1,4 @@
-import { cat, type Generator, type Tensor } from "@odis/torch";
+import { cat, empty, Generator, type Tensor } from "@odis/torch";
 import { flatRows } from "../model/attention.js";
 import type { TokenKind } from "../model/head.js";
 import type { Network, PerKind } from "../model/network.js";
@@ -37,13 +37,29 @@ export function teacherRead({ teacher, recipe }: TrainState, { global }: DeviceB
   return run(teacher, global, recipe.loss.objectFrom, { allPatches });
 }
 
+/** A part's views, and what draws the branches that the student drops in them. */
+export interface PartViews {
+  readonly views: DeviceBatch;
+  readonly dropPath: Generator | undefined;
+}
+
+/** Streams for the dropped branches of each part: several parts have their own, to be passed twice. */
+export function dropPaths(
+  { recipe, generator }: TrainState,
+  parts: number,
+): readonly (Generator | undefined)[] {
+  if (recipe.model.dropPath === 0) return Array.from({ length: parts }, () => undefined);
+  if (parts === 1) return [generator];
+  const seeds = empty([parts], { dtype: "float64" }).uniform_(0, 2 ** 53, generator);
+  return seeds.toNumbers().map((seed) => new Generator(Math.floor(seed)));
+}
+
 /** The student on all views: hidden patches in the global ones only. */
 export function studentOutputs(
-  { student, recipe, generator }: TrainState,
-  { global, local }: DeviceBatch,
+  { student, recipe }: TrainState,
+  { views: { global, local }, dropPath }: PartViews,
   tape: Tape | undefined,
 ): StudentOutputs {
-  const dropPath = recipe.model.dropPath > 0 ? generator : undefined;
   const { objectFrom, studentTemperature } = recipe.loss;
   const large = run(student, global, objectFrom, { hidden: global.hidden, dropPath, tape });
   const small = local && run(student, local, objectFrom, { dropPath, tape });
@@ -53,6 +69,18 @@ export function studentOutputs(
   });
   const logits = mapKinds(student.project(all), (rows) => rows.float().div(studentTemperature));
   return { logits, features: large.features };
+}
+
+/** Features of the global views ahead of `studentOutputs`, the dropped branches included. Call without gradient. */
+export function studentFeatures(
+  { student, recipe }: TrainState,
+  { views: { global }, dropPath }: PartViews,
+): PerKind<Tensor> {
+  const before = dropPath?.getState();
+  const options = { hidden: global.hidden, dropPath };
+  const { features } = run(student, global, recipe.loss.objectFrom, options);
+  if (dropPath && before) dropPath.setState(before);
+  return features;
 }
 
 function run(

@@ -6,9 +6,10 @@ import { Tape } from "../model/tape.js";
 import type { Knobs } from "./knobs.js";
 import { objective, pairsOf, type TermName, termNames } from "./objective.js";
 import { partsOf } from "./parts.js";
-import { studentOutputs } from "./passes.js";
+import { dropPaths, studentOutputs } from "./passes.js";
 import { inPrecision } from "./precision.js";
 import type { Similarities } from "./similarities.js";
+import { spreadOf } from "./spread.js";
 import { followedWeights, type TrainState } from "./state.js";
 import { type Targets, teacherTargets } from "./targets.js";
 import { Update } from "./update.js";
@@ -46,22 +47,27 @@ export function trainStep(state: TrainState, batch: Batch, knobs: Knobs): StepRe
   const { student, optimizer, centers, recipe, device } = state;
   const { layout, blocks } = student.backbone;
   const { memory } = recipe.optim;
-  const parts = partsOf(batch, recipe.optim.accumulate).map((part) => ({
+  const { accumulate } = recipe.optim;
+  const drops = dropPaths(state, accumulate);
+  const parts = partsOf(batch, accumulate).map((part, index) => ({
     part,
     views: upload(part.batch, layout, recipe, device),
+    dropPath: drops[index],
   }));
   const devices = parts.map(({ views }) => views);
   const targets = noGrad(() => teacherTargets(state, devices, batch, knobs));
   const pairs = pairsOf(state, batch);
+  const spreads = spreadOf(state, batch, parts);
   const terms = { total: 0, cls: 0, object: 0, patch: 0, koleo: 0 };
 
   optimizer.zeroGrad();
   const update = new Update(state, knobs, batch, terms);
-  for (const [index, { part, views }] of parts.entries()) {
+  for (const [index, { part, views, dropPath }] of parts.entries()) {
     using _part = tensorScope();
     const tape = memory === "keep" ? undefined : new Tape(scope);
-    const outputs = inPrecision(state, () => studentOutputs(state, views, tape));
-    const loss = objective(state, batch, part, views, pairs, targets.parts[index]!, outputs);
+    const outputs = inPrecision(state, () => studentOutputs(state, { views, dropPath }, tape));
+    const inputs = { part, views, targets: targets.parts[index]!, spread: spreads[index]! };
+    const loss = objective(state, batch, pairs, inputs, outputs);
     for (const name of [...termNames, "total"] as const) terms[name] += loss[name].item();
     if (!Number.isFinite(terms.total)) throw new NonFiniteLossError(knobs.step, terms, batch.keys);
     loss.total.backward();

@@ -183,8 +183,8 @@ describe("settings that exclude each other", () => {
       /^optim\.memory: got "stream" with accumulate 1 and clipScope "global"/,
     ],
     [
-      { optim: { accumulate: 4 }, loss: { koleoWeight: 0.1 } },
-      /^optim\.accumulate: got 4 with loss\.koleoWeight 0\.1/,
+      { loss: { clsWeight: 0, objectWeight: 0, koleoWeight: 0.1 } },
+      /^loss\.koleoWeight: got 0\.1, but clsWeight and objectWeight are 0/,
     ],
   ];
   for (const [values, message] of cases)
