@@ -54,6 +54,7 @@ export const aten = {
   mm: operator<[Tensor, Tensor]>("aten::mm"),
   addmm: operator<[Tensor, Tensor, Tensor, number?, number?]>("aten::addmm"),
   linear: operator<[Tensor, Tensor, Tensor?]>("aten::linear"),
+  solve: operator<[Tensor, Tensor]>("aten::linalg_solve"),
   einsum: operator<[string, Tensors]>("aten::einsum"),
   conv2d: operator<[Tensor, Tensor, Tensor | undefined, Axes, Axes, Axes, number]>("aten::conv2d"),
 

@@ -146,6 +146,10 @@ export class Tensor extends TensorCore {
   matmul(other: Tensor): Tensor {
     return aten.matmul(this, other);
   }
+  /** X with `this @ X = right`: [n, n] and [n, k] -> [n, k]; `this` must be invertible. */
+  solve(right: Tensor): Tensor {
+    return aten.solve(this, right);
+  }
   bmm(other: Tensor): Tensor {
     return aten.bmm(this, other);
   }

@@ -158,6 +158,20 @@ describe("products", () => {
     expectGradients((a, b) => einsum("ij,jk->k", a, b), [left, right]);
   });
 
+  it("solve undoes a product, and its gradient is that of the inverse", () => {
+    const square = matrix([
+      [2, 1],
+      [-1, 3],
+    ]);
+    const wanted = matrix([
+      [1, 0, 4],
+      [-2, 5, 0.5],
+    ]);
+    const S = tensor(square.data, square.shape);
+    expectValues(S.solve(S.matmul(tensor(wanted.data, wanted.shape))), [1, 0, 4, -2, 5, 0.5]);
+    expectGradients((a, b) => a.solve(b), [square, wanted]);
+  });
+
   it("addmm is beta C + alpha A B", () => {
     expectValues(
       ones([2, 2]).addmm(L(), R(), 10, 2),

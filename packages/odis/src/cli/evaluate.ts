@@ -31,8 +31,8 @@ export const evaluateCommand = command({
       placeholder: "KIND:PLACE",
     }),
     test: text({ help: "data set whose objects are classified", placeholder: "KIND:PLACE" }),
-    suite: choices(["knn", "linear", "dense"], {
-      help: "what is measured",
+    suite: choices(["knn", "linear", "dense", "attributes"], {
+      help: "what is measured: k-NN, linear classifiers, segmentation by patches, or what features tell of objects beside their class",
       default: ["knn"],
     }),
     mode: choices(["mask", "none", "crop", "blackout"], {

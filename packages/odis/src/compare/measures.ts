@@ -1,3 +1,4 @@
+import { attributes } from "../evaluate/attributes-suite.js";
 import { type InferenceMode, modeRules } from "../evaluate/modes.js";
 
 /** Ways to ask a trained network for one object (method: inference), the plainest first. */
@@ -17,6 +18,10 @@ export const groups = {
   },
   linear: { title: "linear probe, top-1 of objects, per cent", short: "linear probe" },
   dense: { title: "segmentation by patches, mIoU, per cent", short: "segmentation" },
+  attributes: {
+    title: "what features with mask tell of an object beside its class, R² in per cent",
+    short: "attributes",
+  },
   cost: { title: "cost of pretraining", short: "cost" },
 } as const;
 export type Group = keyof typeof groups;
@@ -69,6 +74,15 @@ export const measures: readonly Measure[] = [
       group: "dense",
       unit: "share",
       measurement: () => `dense/${judge}/miou`,
+    }),
+  ),
+  ...attributes.map(
+    (name): Measure => ({
+      key: name,
+      title: name,
+      group: "attributes",
+      unit: "share",
+      measurement: () => `object/mask/attributes/${name}`,
     }),
   ),
   { key: "rate", title: "images/s", group: "cost", unit: "images/s" },

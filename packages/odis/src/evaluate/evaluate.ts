@@ -3,6 +3,7 @@ import type { DataSource } from "../data/sample.js";
 import { DataError } from "../errors.js";
 import type { Network } from "../model/network.js";
 import { buildNetwork } from "../train/state.js";
+import { attributeFits } from "./attributes-suite.js";
 import { DenseEvaluation } from "./dense-suite.js";
 import { type Example, neighbourExamples } from "./examples.js";
 import type { Gathered, Omissions } from "./gather.js";
@@ -57,9 +58,8 @@ export interface PartSummary {
 }
 
 /**
- * Frozen features of objects and images, judged by suites (weighted k-NN,
- * linear classifiers, segmentation by patches): those
- * of raw pixels, of the untrained network of the same recipe and seed, and of the trained teacher.
+ * Frozen features of objects and images, judged by suites (weighted k-NN, linear classifiers,
+ * segmentation by patches, attributes beside the class): those of raw pixels, of the untrained network of the same recipe and seed, and of the trained teacher.
  *
  * @returns the figures, and for each of them what became of every test item
  * @throws DataError when a source has no labelled object to work with
@@ -143,6 +143,7 @@ async function judgeAll(
       add(linear.measured);
       probes.push(...linear.probes);
     }
+    add(attributesOf(subject, judge));
     if (dense) add(dense.measured().map(([measure, of]) => [`${name}/${measure}`, of]));
   }
   const evaluation = {
@@ -181,6 +182,20 @@ function* knnOf({ name, summary }: Subject, judge: Judge): Iterable<Measured> {
       for (const [measure, outcome] of knnShares(from!, of!, { k: settings.k, classes, device }))
         yield [`${name}/${level}/${mode}/${measure}`, outcome];
     }
+}
+
+function* attributesOf({ name, summary }: Subject, judge: Judge): Iterable<Measured> {
+  const { settings, bank, queries, device } = judge;
+  if (!bank.attributes || !queries.attributes) return;
+  const notes = { bank: bank.attributes, queries: queries.attributes };
+  for (const mode of settings.modes) {
+    const [from, of] = [bank, queries].map((part) =>
+      columnsOf(part.set(name, mode, "object"), summary(mode)),
+    );
+    const options = { seed: settings.seed, device };
+    for (const [measure, outcome] of attributeFits(from!, of!, notes, options))
+      yield [`${name}/object/${mode}/${measure}`, outcome];
+  }
 }
 
 async function linearOf(

@@ -12,7 +12,7 @@ import type { FeatureKind } from "./passes.js";
 import { defaultProbeSettings, type ProbeSettings } from "./probe.js";
 
 /** What can be measured on the same frozen features. */
-export const suites = ["knn", "linear", "dense"] as const;
+export const suites = ["knn", "linear", "dense", "attributes"] as const;
 export type Suite = (typeof suites)[number];
 
 /** The modes that linear classifiers are trained in: those that look at one framed image. */

@@ -19,7 +19,18 @@ export interface IouOutcome {
   readonly unions: Int32Array;
 }
 
-export type Outcome = ShareOutcome | IouOutcome;
+/** How far guesses of test items' numbers were off: what an R² was computed from. */
+export interface FitOutcome {
+  readonly kind: "fit";
+  /** [n] name of the image that an item belongs to */
+  readonly images: readonly string[];
+  /** [n] squared errors of the guesses */
+  readonly errors: Float64Array;
+  /** [n] squared errors of the bank's mean, the guess without any feature */
+  readonly deviations: Float64Array;
+}
+
+export type Outcome = ShareOutcome | IouOutcome | FitOutcome;
 
 /** A measurement before its interval. */
 export type Measured = readonly [name: string, outcome: Outcome];
@@ -31,20 +42,22 @@ export interface ImageCounts {
   readonly width: number;
   /** [images, width] */
   readonly sums: Float64Array;
-  /** observations: items of a share, images of an IoU */
+  /** observations: items of a share or a fit, images of an IoU */
   readonly n: number;
 }
 
 export function imageCounts(outcome: Outcome): ImageCounts {
   const { images } = outcome;
-  if (outcome.kind === "share") {
+  if (outcome.kind !== "iou") {
+    const [counted, of] =
+      outcome.kind === "share" ? [outcome.hits, undefined] : [outcome.errors, outcome.deviations];
     const rows = new Map<string, number>();
     for (const image of images) if (!rows.has(image)) rows.set(image, rows.size);
     const sums = new Float64Array(2 * rows.size);
     for (const [item, image] of images.entries()) {
       const at = 2 * rows.get(image)!;
-      sums[at]! += outcome.hits[item]!;
-      sums[at + 1]! += 1;
+      sums[at]! += counted[item]!;
+      sums[at + 1]! += of ? of[item]! : 1;
     }
     return { images: [...rows.keys()], width: 2, sums, n: images.length };
   }
@@ -58,11 +71,13 @@ export function imageCounts(outcome: Outcome): ImageCounts {
 }
 
 /**
- * The measure of summed counts, 0..1. Share: hits / items. IoU: the mean over the classes that
+ * The measure of summed counts, at most 1. Share: hits / items. Fit: R² = 1 - errors / deviations,
+ * below 0 where the bank's mean guesses better. IoU: the mean over the classes that
  * occur in truth or prediction of intersection / union (mmsegmentation, iBOT); NaN without any.
  */
 export function score(kind: Outcome["kind"], sums: Float64Array): number {
   if (kind === "share") return sums[0]! / sums[1]!;
+  if (kind === "fit") return 1 - sums[0]! / sums[1]!;
   const classes = sums.length / 2;
   let total = 0;
   let present = 0;

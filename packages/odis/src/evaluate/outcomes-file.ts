@@ -10,7 +10,8 @@ export type Outcomes = ReadonlyMap<string, Outcome>;
 
 /**
  * `outcomes.json`: names of images once, lists of items as indices into them, hits as bits. All
- * numbers are base64 of little-endian int32, except hits: bit i of byte b is item 8 b + i.
+ * numbers are base64 of little-endian int32, except hits (bit i of byte b is item 8 b + i) and the
+ * float64 of fits.
  */
 const fileSchema = z.strictObject({
   version: z.literal(1),
@@ -18,6 +19,12 @@ const fileSchema = z.strictObject({
   /** [n] indices into `images`; several measurements share a list */
   lists: z.array(z.base64()),
   shares: z.record(z.string(), z.strictObject({ list: z.int(), hits: z.base64() })),
+  fits: z
+    .record(
+      z.string(),
+      z.strictObject({ list: z.int(), errors: z.base64(), deviations: z.base64() }),
+    )
+    .default({}),
   ious: z.record(
     z.string(),
     z.strictObject({
@@ -70,9 +77,16 @@ function toFile(outcomes: Outcomes): OutcomesFile {
   };
   const shares: OutcomesFile["shares"] = {};
   const ious: OutcomesFile["ious"] = {};
+  const fits: OutcomesFile["fits"] = {};
   for (const [name, outcome] of outcomes) {
     const list = numbered(outcome.images);
     if (outcome.kind === "share") shares[name] = { list, hits: base64(packBits(outcome.hits)) };
+    else if (outcome.kind === "fit")
+      fits[name] = {
+        list,
+        errors: base64(outcome.errors),
+        deviations: base64(outcome.deviations),
+      };
     else {
       const { classes, intersections, unions } = outcome;
       ious[name] = {
@@ -83,7 +97,7 @@ function toFile(outcomes: Outcomes): OutcomesFile {
       };
     }
   }
-  return { version: 1, images: [...images.keys()], lists: [...lists.keys()], shares, ious };
+  return { version: 1, images: [...images.keys()], lists: [...lists.keys()], shares, fits, ious };
 }
 
 function fromFile(file: OutcomesFile): Outcomes {
@@ -97,7 +111,14 @@ function fromFile(file: OutcomesFile): Outcomes {
     const [intersections, unions] = [integers(counts.intersections), integers(counts.unions)];
     return [name, { kind: "iou", images: lists[list]!, classes, intersections, unions }] as const;
   });
-  return new Map<string, Outcome>([...shares, ...ious]);
+  const fits = Object.entries(file.fits).map(([name, { list, errors, deviations }]) => {
+    const images = lists[list]!;
+    return [
+      name,
+      { kind: "fit", images, errors: floats(errors), deviations: floats(deviations) },
+    ] as const;
+  });
+  return new Map<string, Outcome>([...shares, ...fits, ...ious]);
 }
 
 function packBits(bits: Uint8Array): Uint8Array {
@@ -110,12 +131,19 @@ function unpackBits(packed: Uint8Array, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, at) => (packed[at >> 3]! >> (at & 7)) & 1);
 }
 
-function base64(array: Uint8Array | Int32Array): string {
+function base64(array: Uint8Array | Int32Array | Float64Array): string {
   return Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString("base64");
 }
 
 /** Every machine that LibTorch runs on is little-endian. */
 function integers(text: string): Int32Array {
-  const bytes = Uint8Array.from(Buffer.from(text, "base64")); // a copy of its own is aligned
-  return new Int32Array(bytes.buffer);
+  return new Int32Array(aligned(text));
+}
+
+function floats(text: string): Float64Array {
+  return new Float64Array(aligned(text));
+}
+
+function aligned(text: string): ArrayBuffer {
+  return Uint8Array.from(Buffer.from(text, "base64")).buffer; // a copy of its own
 }

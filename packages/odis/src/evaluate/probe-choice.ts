@@ -15,7 +15,7 @@ const heldOutShare = 0.1;
 export function heldOutImages(images: readonly number[], seed: number): ReadonlySet<number> {
   if (images.length < 2)
     throw new DataError(
-      `evaluation: linear classifiers are chosen on images that they were not trained on, but the ` +
+      `evaluation: linear probes are chosen on images that they were not trained on, but the ` +
         `train data has ${images.length} image with a labelled object. Wanted 2 or more, or another ` +
         `suite.`,
     );

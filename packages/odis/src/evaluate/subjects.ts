@@ -1,4 +1,5 @@
 import type { Network } from "../model/network.js";
+import { AttributeNotes } from "./attributes-suite.js";
 import type { DenseEvaluation } from "./dense-suite.js";
 import type { FeatureSet } from "./features.js";
 import { largestPerImage, NetworkFeatures, pick } from "./features.js";
@@ -78,6 +79,8 @@ export function networkSubject(
 export interface PartFeatures extends Gathered {
   /** the features of a contender in a mode, all columns */
   readonly set: (contender: Contender, mode: InferenceMode, level: Level) => FeatureSet;
+  /** of every object; undefined when nobody asks for them */
+  readonly attributes: AttributeNotes["rows"] | undefined;
 }
 
 /** Reads a data set once for all subjects and modes. */
@@ -88,10 +91,14 @@ export async function readPart(
   subjects: readonly Subject[],
 ): Promise<PartFeatures> {
   const read = modes.filter(
-    (mode) => suites.includes("knn") || (suites.includes("linear") && probedModes.includes(mode)),
+    (mode) =>
+      suites.includes("knn") ||
+      suites.includes("attributes") ||
+      (suites.includes("linear") && probedModes.includes(mode)),
   );
   const extractors = new Map<string, Extractor>();
-  const others: Consumer[] = [];
+  const notes = suites.includes("attributes") ? new AttributeNotes() : undefined;
+  const others: Consumer[] = notes ? [notes] : [];
   for (const { name, extractor, dense, whole } of subjects) {
     const readers = dense?.readers(part) ?? [];
     for (const mode of read)
@@ -116,6 +123,7 @@ export async function readPart(
   const largest = largestPerImage(items);
   return {
     ...gathered,
+    attributes: notes?.rows,
     set(contender, mode, level) {
       const all = { ...extractors.get(`${contender}/${mode}`)!.rows(), items, labels };
       return level === "image" ? pick(all, largest) : all;

@@ -1,4 +1,5 @@
 import { createColors } from "picocolors";
+import { attributes } from "./attributes-suite.js";
 import type { Evaluation, Measurement } from "./evaluate.js";
 import { type InferenceMode, modeRules } from "./modes.js";
 import { type Contender, contenders, type Level, levels } from "./subjects.js";
@@ -51,6 +52,12 @@ export function tableSections(evaluation: Measured): TableSection[] {
         tableRow(evaluation, "linear", "dense/linear/miou"),
       ],
     },
+    ...settings.modes.map((mode) => ({
+      title: `what features tell of an object beside its class, ${modeRules[mode].name}, R² per cent`,
+      rows: attributes.map((name) =>
+        tableRow(evaluation, name, `object/${mode}/attributes/${name}`),
+      ),
+    })),
   ];
   return sections
     .map((section) => ({ ...section, rows: section.rows.filter(isMeasured) }))

@@ -74,6 +74,22 @@ describe("evaluate", () => {
     expect(liveTensors()).toBe(before);
   });
 
+  it("finds what features tell of objects beside their class", async () => {
+    const { evaluation } = await evaluate({ recipe, train, test, suites: ["attributes"] });
+    const of = (name: string): number | undefined =>
+      evaluation.measurements.find((m) => m.name === name)?.value;
+    // A cut-out picture has the light of its object, and a network that sees the patches their place.
+    expect(of("pixels/object/mask/attributes/light")).toBeGreaterThan(0.6);
+    expect(of("untrained/object/mask/attributes/place")).toBeGreaterThan(0.5);
+    // Without a mask, both objects of a picture have the same feature.
+    expect(of("untrained/object/none/attributes/place")).toBeLessThan(0.2);
+    // All objects are as wide as they are high: nothing to tell.
+    expect(of("pixels/object/mask/attributes/shape")).toBeUndefined();
+    expect(formatTable(evaluation, false)).toMatch(
+      /beside its class, with mask, R² per cent.*\n.*\nplace +/,
+    );
+  });
+
   it("says of every item what became of it", async () => {
     const { evaluation, outcomes } = await evaluate({ recipe, train, test, k: [1] });
     for (const { name, value, n } of evaluation.measurements) {
@@ -248,12 +264,19 @@ describe("a run", () => {
 
   it("keeps what became of every item beside it, and knows a foreign file", async () => {
     const run = savedRun("outcomes");
-    const options = { data: { train: trainSpec, test: testSpec }, k: [3] };
-    const { measurements } = await evaluateRun(run, options);
+    const data = { train: trainSpec, test: testSpec };
+    const { measurements } = await evaluateRun(run, {
+      data,
+      k: [3],
+      suites: ["knn", "attributes"],
+    });
     const outcomes = readRunOutcomes(run)!;
-    expect([...outcomes].map(([name, outcome]) => ({ name, ...estimate(outcome, 0) }))).toEqual(
-      measurements,
+    expect(new Set([...outcomes.values()].map(({ kind }) => kind))).toEqual(
+      new Set(["share", "fit"]),
     );
+    expect(outcomes.size).toBe(measurements.length);
+    for (const { name, ...found } of measurements)
+      expect(estimate(outcomes.get(name)!, 0)).toEqual(found);
     expect(pairedDifference(...twice(outcomes.get("trained/object/mask/knn3/top1")!))).toEqual({
       value: 0,
       low: 0,

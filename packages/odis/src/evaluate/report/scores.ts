@@ -39,6 +39,8 @@ const suiteMeanings: Readonly<Record<Suite, string>> = {
   knn: "k-NN: each test object takes the class that the most similar objects of the bank vote for.",
   linear:
     "Linear: a linear classifier is trained on the bank’s features; feature and learning rate are those that did best on a tenth of the bank’s images, which it was not trained on.",
+  attributes:
+    "Beside the class: what ridge regression, learned on the bank, reads off a feature about its object: place (centre), size (logarithm of the mask’s area), shape (of width over height of its box), light (mean inside the mask), surroundings (mean outside of it). R²: 100 is all of it, 0 no more than the bank’s mean tells. Features that know light and surroundings but no classes took a short cut.",
   dense:
     "Segmentation: each patch of a test image is told from patches of the bank, by the most similar ones or by a linear classifier, and the image is coloured in from its patches; mean over classes (background is one) of intersection over union. What is in front of something larger is what counts.",
 };
