@@ -53,7 +53,7 @@ export function tableSections(evaluation: Measured): TableSection[] {
       ],
     },
     ...settings.modes.map((mode) => ({
-      title: `what features tell of an object beside its class, ${modeRules[mode].name}, R² per cent`,
+      title: `beside the class, ${modeRules[mode].name}: R², per cent`,
       rows: attributes.map((name) =>
         tableRow(evaluation, name, `object/${mode}/attributes/${name}`),
       ),

@@ -86,7 +86,7 @@ describe("evaluate", () => {
     // All objects are as wide as they are high: nothing to tell.
     expect(of("pixels/object/mask/attributes/shape")).toBeUndefined();
     expect(formatTable(evaluation, false)).toMatch(
-      /beside its class, with mask, R² per cent.*\n.*\nplace +/,
+      /beside the class, with mask: R², per cent.*\n.*\nplace +/,
     );
   });
 
