@@ -90,10 +90,6 @@ async function link(plan: BuildPlan, objects: readonly string[], folder: string)
       ...objects.filter((file) => !isPreload(file)),
       ...search,
       ...libraries,
-      ...(plan.units.some(({ source }) => source.endsWith("process-group.cc")) &&
-      existsSync("/usr/include/gloo")
-        ? []
-        : []),
       "-ldl",
       "-o",
       join(folder, "odis_torch.node"),
