@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { settingPaths, settingsLayer } from "../config.js";
 import { parseDataSpec } from "../data/source.js";
 import { ConfigError, RunError } from "../errors.js";
-import { describeDifferences, differences } from "../run/differences.js";
+import { configDifferences, describeDifferences, differences } from "../run/differences.js";
 import { readRunConfig, runLayout } from "../run/folder.js";
 import { shellWord } from "../shell.js";
 import { type Recipe, resolveRecipe } from "../train/recipe.js";
@@ -189,8 +189,7 @@ function checkEqualCompute(plan: Plan, runs: readonly PlannedRun[]): void {
 /** A folder of an earlier comparison with other settings is found before hours were spent. */
 function checkFolder({ folder, recipe, name }: PlannedRun, train: string): void {
   if (!existsSync(runLayout(folder).config)) return;
-  const wanted: unknown = JSON.parse(JSON.stringify({ recipe, data: parseDataSpec(train) }));
-  const found = differences(readRunConfig(folder), wanted);
+  const found = configDifferences(readRunConfig(folder), { recipe, data: parseDataSpec(train) });
   if (found.length > 0)
     throw new RunError(
       `run ${name}: ${folder} holds a run with another config: ${describeDifferences(found)}. ` +

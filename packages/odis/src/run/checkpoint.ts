@@ -25,7 +25,7 @@ import {
 } from "@odis/torch";
 import { z } from "zod";
 import { RunError } from "../errors.js";
-import { describeDifferences, differences } from "./differences.js";
+import { configDifferences, describeDifferences } from "./differences.js";
 
 const version = 1;
 const tensorsName = "tensors.safetensors";
@@ -154,8 +154,7 @@ export function loadCheckpoint(path: string, config?: unknown): Checkpoint {
     );
   const content = readState(path);
   if (config !== undefined) {
-    const here: unknown = JSON.parse(JSON.stringify(config));
-    const found = differences(content.config, here);
+    const found = configDifferences(content.config, config);
     if (found.length > 0)
       throw new RunError(
         `checkpoint ${path}: made with another config: ${describeDifferences(found)}. ` +

@@ -1,3 +1,6 @@
+import { z } from "zod";
+import { recipeSchema } from "../train/recipe.js";
+
 /** A leaf that differs between two trees of JSON; undefined where one side lacks it. */
 export interface Difference {
   /** dotted; empty when the trees themselves are leaves */
@@ -15,6 +18,18 @@ export function differences(left: unknown, right: unknown, path = ""): readonly 
     );
   }
   return JSON.stringify(left) === JSON.stringify(right) ? [] : [{ path, left, right }];
+}
+
+const withRecipe = z.looseObject({ recipe: recipeSchema });
+
+/**
+ * Differences of a saved configuration from the one at hand. A setting that did not exist yet when it
+ * was saved has its default: what the code did before it could be set.
+ */
+export function configDifferences(saved: unknown, here: unknown): readonly Difference[] {
+  const whole = withRecipe.safeParse(saved);
+  const plain: unknown = JSON.parse(JSON.stringify(here)); // as it would be read back
+  return differences(whole.success ? whole.data : saved, plain);
 }
 
 /** `optim.lr is 0.0005 there and 0.001 here; seed is 0 there and 1 here; and 3 more` */

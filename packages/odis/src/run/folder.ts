@@ -10,7 +10,7 @@ import {
 import { join } from "node:path";
 import { replaceFile } from "@odis/torch";
 import { RunError } from "../errors.js";
-import { describeDifferences, differences } from "./differences.js";
+import { configDifferences, describeDifferences } from "./differences.js";
 import { lock } from "./lock.js";
 
 /** Where everything of a run lies. */
@@ -148,8 +148,7 @@ function claim(layout: RunLayout, config: unknown): void {
 }
 
 function checkSame(path: string, there: unknown, config: unknown): void {
-  const here: unknown = JSON.parse(JSON.stringify(config)); // as it would be read back
-  const found = differences(there, here);
+  const found = configDifferences(there, config);
   if (found.length > 0)
     throw new RunError(
       `run folder ${path}: already used by a run with another config: ${describeDifferences(found)}. ` +

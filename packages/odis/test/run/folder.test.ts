@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { RunError } from "../../src/errors.js";
 import { describeDifferences, differences } from "../../src/run/differences.js";
+import { recipeSchema } from "../../src/train/recipe.js";
 import { openRunFolder, readRunConfig } from "../../src/run/folder.js";
 import { scratchFolder } from "../scratch.js";
 
@@ -68,6 +69,25 @@ describe("openRunFolder", () => {
     );
     expect(existsSync(join(run(), "lock"))).toBe(false);
     expect(readRunConfig(run())).toEqual(config);
+  });
+
+  it("goes on with a run from before a setting existed, as long as that has its default", () => {
+    const recipe = recipeSchema.parse({ seed: 7 });
+    const { memory: _, ...optim } = recipe.optim;
+    openRunFolder(run(), { recipe: { ...recipe, optim } })[Symbol.dispose]();
+    openRunFolder(run(), { recipe })[Symbol.dispose]();
+    const other = { ...recipe, optim: { ...recipe.optim, memory: "recompute" } };
+    expect(refusal(() => openRunFolder(run(), { recipe: other }))).toContain(
+      'another config: recipe.optim.memory is "keep" there and "recompute" here.',
+    );
+    // A setting that no longer exists cannot be given again.
+    const { optim: without } = recipe;
+    openRunFolder(`${run()}-old`, { recipe: { ...recipe, optim: { ...without, gone: 1 } } })[
+      Symbol.dispose
+    ]();
+    expect(refusal(() => openRunFolder(`${run()}-old`, { recipe }))).toContain(
+      "recipe.optim.gone is 1 there and unset here",
+    );
   });
 
   it("refuses a file, somebody else's folder, and a damaged config", () => {
