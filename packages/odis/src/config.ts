@@ -105,13 +105,9 @@ export function loadConfigFile(path: string): ConfigLayer {
     values = JSON.parse(text);
   } catch (error) {
     const reason = reasonOf(error);
-    throw new ConfigError(
-      `config file ${path}: not JSON: ${reason}${place(text, reason)}`,
-      undefined,
-      {
-        cause: error,
-      },
-    );
+    throw new ConfigError(`config file ${path}: not JSON: ${placed(text, reason)}`, undefined, {
+      cause: error,
+    });
   }
   if (!isSettings(values))
     throw new ConfigError(
@@ -141,12 +137,13 @@ function settingValue(text: string, path: string): unknown {
 const reasonOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
 
-/** Node says "at position 12"; people count lines. */
-function place(text: string, reason: string): string {
-  const position = /position (\d+)/.exec(reason)?.[1];
-  if (position === undefined || reason.includes("line ")) return "";
+/** Node says "at position 12", and since 22 its line and column in words of its own; people count lines. */
+function placed(text: string, reason: string): string {
+  const [said, position] = / at position (\d+)/.exec(reason) ?? [];
+  if (said === undefined) return reason;
   const before = text.slice(0, Number(position)).split("\n");
-  return ` (line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1})`;
+  const place = `(line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1})`;
+  return `${reason.replace(/ \(line .*\)$/, "")} ${place}`;
 }
 
 function mergeSettings(below: Settings, above: Settings): Settings {
