@@ -17,27 +17,23 @@ const attributesOf: Readonly<
 };
 
 /** In the order of tables. */
-export const attributes = Object.keys(attributesOf) as readonly string[];
+export const attributes: readonly string[] = Object.keys(attributesOf);
+
+/** The numbers of each attribute of one object, in the order of `attributes`. */
+export type Note = readonly (readonly number[])[];
 
 /** Notes the attributes of every object, in the order in which features are made. */
 export class AttributeNotes implements Consumer {
-  private readonly notes: number[][] = [];
+  /** [n] */
+  readonly notes: Note[] = [];
 
   push(image: FramedImage): void {
     for (const object of image.objects)
-      this.notes.push(attributes.flatMap((name) => attributesOf[name]!(image, object)));
+      this.notes.push(Object.values(attributesOf).map((read) => read(image, object)));
   }
 
   finish(): void {}
-
-  /** of attributes that are several numbers, those stand side by side: [n, numbers] */
-  get rows(): readonly (readonly number[])[] {
-    return this.notes;
-  }
 }
-
-/** Numbers of each attribute; a place has two. */
-const widths: Readonly<Record<string, number>> = { place: 2 };
 
 /** Strengths of the ridge that are tried, as a share of the features' variance. */
 const penalties = [1e-4, 1e-3, 1e-2, 1e-1, 1];
@@ -49,13 +45,13 @@ const penalties = [1e-4, 1e-3, 1e-2, 1e-1, 1];
  * What a summary token knows beside classes says which short cuts self-distillation took: light and
  * surroundings tell objects apart without any notion of what they are.
  *
- * @param notes rows of `AttributeNotes` of the bank's and of the queries' objects
+ * @param notes of the bank's and of the queries' objects
  * @returns `attributes/place`, …; an attribute in which all objects are alike is left out
  */
 export function* attributeFits(
   bank: FeatureSet,
   queries: FeatureSet,
-  notes: { readonly bank: AttributeNotes["rows"]; readonly queries: AttributeNotes["rows"] },
+  notes: { readonly bank: readonly Note[]; readonly queries: readonly Note[] },
   { seed, device }: { readonly seed: number; readonly device: string },
 ): Iterable<Measured> {
   const held = heldOutImages([...new Set(bank.items.map(({ image }) => image))], seed);
@@ -63,39 +59,46 @@ export function* attributeFits(
   const [kept, chosenOn] = [0, 1].map((side) =>
     [...isHeld.keys()].filter((row) => isHeld[row] === side),
   );
+  const truth = {
+    bank: notes.bank.map((n) => n.flat()),
+    queries: notes.queries.map((n) => n.flat()),
+  };
   const predicted = noGrad(() =>
     tidy(() => {
       const [from, to] = [matrixOf(bank, device), matrixOf(queries, device)];
-      const targets = targetsOf(notes.bank, device);
+      const targets = fromBuffer(Float64Array.from(truth.bank.flat()), [
+        truth.bank.length,
+        truth.bank[0]!.length,
+      ]).to({ device });
       const take = (rows: readonly number[], of: Tensor): Tensor =>
         of.indexSelect(
           0,
           fromBuffer(BigInt64Array.from(rows, BigInt), [rows.length]).to({ device }),
         );
       const trials = new Ridge(take(kept!, from), take(kept!, targets));
-      const truth = take(chosenOn!, targets);
+      const wanted = take(chosenOn!, targets);
       const errors = penalties.map((penalty) => {
         const guess = trials.solve(penalty)(take(chosenOn!, from));
         // Each number counts by how far it varies, or areas would drown light.
-        return guess.sub(truth).pow(2).mean([0]).div(trials.variance).sum().item();
+        return guess.sub(wanted).pow(2).mean([0]).div(trials.variance).sum().item();
       });
       const best = penalties[errors.indexOf(Math.min(...errors))]!;
       return new Ridge(from, targets).solve(best)(to).toNumbers();
     }),
   );
   const images = queries.items.map(({ key }) => key);
-  const columns = notes.bank[0]!.length;
+  const columns = truth.bank[0]!.length;
   const means = Array.from(
     { length: columns },
-    (_, c) => sum(notes.bank.map((row) => row[c]!)) / notes.bank.length,
+    (_, c) => sum(truth.bank.map((row) => row[c]!)) / truth.bank.length,
   );
   let from = 0;
-  for (const name of attributes) {
-    const own = Array.from({ length: widths[name] ?? 1 }, (_, c) => from + c);
+  for (const [index, name] of attributes.entries()) {
+    const own = notes.bank[0]![index]!.map((_, c) => from + c);
     from += own.length;
     const squares = (guess: (row: number, column: number) => number): Float64Array =>
-      Float64Array.from(notes.queries, (truth, row) =>
-        sum(own.map((column) => (guess(row, column) - truth[column]!) ** 2)),
+      Float64Array.from(truth.queries, (object, row) =>
+        sum(own.map((column) => (guess(row, column) - object[column]!) ** 2)),
       );
     const errors = squares((row, column) => predicted[row * columns + column]!);
     const deviations = squares((_, column) => means[column]!);
@@ -144,10 +147,6 @@ function matrixOf({ features, width }: FeatureSet, device: string): Tensor {
   return fromBuffer(features, [features.length / width, width])
     .to({ dtype: "float64" })
     .to({ device });
-}
-
-function targetsOf(rows: AttributeNotes["rows"], device: string): Tensor {
-  return fromBuffer(Float64Array.from(rows.flat()), [rows.length, rows[0]!.length]).to({ device });
 }
 
 /** Column and row of the mask's centre, as shares of the sides. */

@@ -1,5 +1,5 @@
 import type { Network } from "../model/network.js";
-import { AttributeNotes } from "./attributes-suite.js";
+import { AttributeNotes, type Note } from "./attributes-suite.js";
 import type { DenseEvaluation } from "./dense-suite.js";
 import type { FeatureSet } from "./features.js";
 import { largestPerImage, NetworkFeatures, pick } from "./features.js";
@@ -80,7 +80,7 @@ export interface PartFeatures extends Gathered {
   /** the features of a contender in a mode, all columns */
   readonly set: (contender: Contender, mode: InferenceMode, level: Level) => FeatureSet;
   /** of every object; undefined when nobody asks for them */
-  readonly attributes: AttributeNotes["rows"] | undefined;
+  readonly attributes: readonly Note[] | undefined;
 }
 
 /** Reads a data set once for all subjects and modes. */
@@ -123,7 +123,7 @@ export async function readPart(
   const largest = largestPerImage(items);
   return {
     ...gathered,
-    attributes: notes?.rows,
+    attributes: notes?.notes,
     set(contender, mode, level) {
       const all = { ...extractors.get(`${contender}/${mode}`)!.rows(), items, labels };
       return level === "image" ? pick(all, largest) : all;

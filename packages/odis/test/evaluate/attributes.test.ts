@@ -1,6 +1,11 @@
 import { liveTensors } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import { attributeFits, AttributeNotes, attributes } from "../../src/evaluate/attributes-suite.js";
+import {
+  attributeFits,
+  AttributeNotes,
+  attributes,
+  type Note,
+} from "../../src/evaluate/attributes-suite.js";
 import type { FeatureSet } from "../../src/evaluate/features.js";
 import { estimate, pairedDifference } from "../../src/evaluate/interval.js";
 import { imageCounts, score } from "../../src/evaluate/outcome.js";
@@ -20,9 +25,9 @@ describe("attributes of an object", () => {
     const sample = { key: "a", width: 40, height: 40, rgb: new Uint8Array(), objects: [object] };
     notes.push({ index: 0, sample, pixels, objects: [framed] });
     expect(attributes).toEqual(["place", "size", "shape", "light", "surroundings"]);
-    const [row] = notes.rows;
+    const row = notes.notes[0]!.flat();
     const light = (255 + 102 + 0) / 3 / 255;
-    expectClose(row!, [1.5 / 4, 0.5 / 4, Math.log(4), Math.log(2), light, 51 / 255]);
+    expectClose(row, [1.5 / 4, 0.5 / 4, Math.log(4), Math.log(2), light, 51 / 255]);
   });
 });
 
@@ -31,15 +36,15 @@ function made(
   images: number,
   seed: string,
   featureOf: (row: readonly number[], rng: Rng) => readonly number[],
-): { readonly set: FeatureSet; readonly notes: readonly (readonly number[])[] } {
+): { readonly set: FeatureSet; readonly notes: readonly Note[] } {
   const rng = new Rng(seed);
   const n = 2 * images;
-  const notes = Array.from({ length: n }, () =>
+  const numbers = Array.from({ length: n }, () =>
     Array.from({ length: 6 }, () => rng.uniform(-1, 1)),
   );
-  const rows = notes.map((row) => featureOf(row, rng));
+  const rows = numbers.map((row) => featureOf(row, rng));
   return {
-    notes,
+    notes: numbers.map(([x, y, ...others]) => [[x!, y!], ...others.map((one) => [one])]),
     set: {
       features: Float32Array.from(rows.flat()),
       width: rows[0]!.length,
