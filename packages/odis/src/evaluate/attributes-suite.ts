@@ -5,13 +5,20 @@ import type { Consumer } from "./gather.js";
 import type { Measured } from "./outcome.js";
 import { heldOutImages } from "./probe-choice.js";
 
-/** What an object is like beside its class, in numbers, all of the framed image. */
+/**
+ * What an object is like beside its class, in numbers, as it stands in the framed image and as the
+ * network is told of it: where masks are degraded on purpose, these are the degraded mask's.
+ */
 const attributesOf: Readonly<
   Record<string, (image: FramedImage, object: FramedObject) => readonly number[]>
 > = {
+  /** column and row of the mask's centre, shares of the side, 0..1 */
   place: (_, { inside }) => centre(inside),
+  /** logarithm of the mask's pixels */
   size: (_, { inside }) => [Math.log(sum(inside))],
-  shape: (_, { object: { box } }) => [Math.log(box.width / box.height)],
+  /** logarithm of width over height of the box round the mask */
+  shape: (_, { inside }) => [logAspect(inside)],
+  /** mean of all channels inside the mask and outside of it, 0..1 */
   light: ({ pixels }, { inside }) => [meanLight(pixels, inside, 1)],
   surroundings: ({ pixels }, { inside }) => [meanLight(pixels, inside, 0)],
 };
@@ -160,6 +167,15 @@ function centre(inside: Uint8Array): readonly number[] {
     n += 1;
   }
   return [x / n / side, y / n / side];
+}
+
+function logAspect(inside: Uint8Array): number {
+  const side = Math.sqrt(inside.length);
+  const used = [...inside.keys()].filter((at) => inside[at]);
+  const extent = (values: readonly number[]): number => new Set(values).size;
+  return Math.log(
+    extent(used.map((at) => at % side)) / extent(used.map((at) => Math.floor(at / side))),
+  );
 }
 
 /** Mean of all channels where the mask is `side`, 0..1; 0 where nothing is. */

@@ -6,6 +6,7 @@ import { buildNetwork } from "../train/state.js";
 import { attributeFits } from "./attributes-suite.js";
 import { DenseEvaluation } from "./dense-suite.js";
 import { type Example, neighbourExamples } from "./examples.js";
+import type { FeatureSet } from "./features.js";
 import type { Gathered, Omissions } from "./gather.js";
 import { estimate, type Estimate } from "./interval.js";
 import { knnShares } from "./knn-suite.js";
@@ -17,12 +18,14 @@ import {
   type Settings,
   settingsOf,
 } from "./options.js";
+import type { InferenceMode } from "./modes.js";
 import type { Measured, Outcome } from "./outcome.js";
 import type { Outcomes } from "./outcomes-file.js";
 import { deviceOf } from "./passes.js";
 import {
   columnsOf,
   type Contender,
+  type Level,
   levels,
   networkSubject,
   type PartFeatures,
@@ -31,7 +34,10 @@ import {
   type Subject,
 } from "./subjects.js";
 
-/** One figure with its name, e.g. `trained/object/mask/knn20/top1`; 0..1 with a 95 % interval. */
+/**
+ * One figure with its name, e.g. `trained/object/mask/knn20/top1`, and its 95 % interval: 0..1, an R²
+ * at most 1.
+ */
 export interface Measurement extends Estimate {
   readonly name: string;
 }
@@ -59,7 +65,8 @@ export interface PartSummary {
 
 /**
  * Frozen features of objects and images, judged by suites (weighted k-NN, linear classifiers,
- * segmentation by patches, attributes beside the class): those of raw pixels, of the untrained network of the same recipe and seed, and of the trained teacher.
+ * segmentation by patches, attributes beside the class): those of raw pixels, of the untrained
+ * network of the same recipe and seed, and of the trained teacher.
  *
  * @returns the figures, and for each of them what became of every test item
  * @throws DataError when a source has no labelled object to work with
@@ -172,28 +179,38 @@ interface Judge {
   readonly signal: AbortSignal | undefined;
 }
 
-function* knnOf({ name, summary }: Subject, judge: Judge): Iterable<Measured> {
-  const { settings, bank, queries, classes, device } = judge;
+/** A subject's summaries of the bank's and of the queries' items. */
+function summaries(
+  { name, summary }: Subject,
+  { bank, queries }: Judge,
+  mode: InferenceMode,
+  level: Level,
+): readonly [bank: FeatureSet, queries: FeatureSet] {
+  const of = (part: PartFeatures): FeatureSet =>
+    columnsOf(part.set(name, mode, level), summary(mode));
+  return [of(bank), of(queries)];
+}
+
+function* knnOf(subject: Subject, judge: Judge): Iterable<Measured> {
+  const { name } = subject;
+  const { settings, classes, device } = judge;
   for (const level of levels)
     for (const mode of settings.modes) {
-      const [from, of] = [bank, queries].map((part) =>
-        columnsOf(part.set(name, mode, level), summary(mode)),
-      );
-      for (const [measure, outcome] of knnShares(from!, of!, { k: settings.k, classes, device }))
+      const [from, of] = summaries(subject, judge, mode, level);
+      for (const [measure, outcome] of knnShares(from, of, { k: settings.k, classes, device }))
         yield [`${name}/${level}/${mode}/${measure}`, outcome];
     }
 }
 
-function* attributesOf({ name, summary }: Subject, judge: Judge): Iterable<Measured> {
+function* attributesOf(subject: Subject, judge: Judge): Iterable<Measured> {
+  const { name } = subject;
   const { settings, bank, queries, device } = judge;
   if (!bank.attributes || !queries.attributes) return;
   const notes = { bank: bank.attributes, queries: queries.attributes };
   for (const mode of settings.modes) {
-    const [from, of] = [bank, queries].map((part) =>
-      columnsOf(part.set(name, mode, "object"), summary(mode)),
-    );
+    const [from, of] = summaries(subject, judge, mode, "object");
     const options = { seed: settings.seed, device };
-    for (const [measure, outcome] of attributeFits(from!, of!, notes, options))
+    for (const [measure, outcome] of attributeFits(from, of, notes, options))
       yield [`${name}/object/${mode}/${measure}`, outcome];
   }
 }

@@ -1,7 +1,7 @@
 import { Rng } from "../rng.js";
 import { imageCounts, type Outcome, score } from "./outcome.js";
 
-/** A share 0..1 (or another mean of shares) with its 95 % confidence interval. */
+/** A share 0..1, another mean of shares, or an R² of at most 1, with its 95 % confidence interval. */
 export interface Estimate {
   readonly value: number;
   readonly low: number;

@@ -93,9 +93,9 @@ function tableRow(
   };
 }
 
-/** Per cent with one digit: 0.7349 -> `73.5`. */
+/** Per cent with one digit: 0.7349 -> `73.5`, -0.012 -> `−1.2`. */
 export function percent(share: number): string {
-  return (100 * share).toFixed(1);
+  return (100 * share).toFixed(1).replace("-", "−");
 }
 
 /** Three contenders at `100.0 [100.0, 100.0]` still fit 80 columns. */

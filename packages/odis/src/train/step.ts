@@ -46,8 +46,7 @@ export function trainStep(state: TrainState, batch: Batch, knobs: Knobs): StepRe
   using scope = tensorScope();
   const { student, optimizer, centers, recipe, device } = state;
   const { layout, blocks } = student.backbone;
-  const { memory } = recipe.optim;
-  const { accumulate } = recipe.optim;
+  const { memory, accumulate } = recipe.optim;
   const drops = dropPaths(state, accumulate);
   const parts = partsOf(batch, accumulate).map((part, index) => ({
     part,

@@ -15,8 +15,8 @@ import { expectClose } from "../golden.js";
 describe("attributes of an object", () => {
   it("are those that can be counted by hand", () => {
     const notes = new AttributeNotes();
-    // 4 x 4, the object is the middle two columns of the upper two rows: 4 pixels.
-    const inside = Uint8Array.from([0, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    // 4 x 4, the object is three pixels of the upper row and one below the middle of them.
+    const inside = Uint8Array.from([0, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     const channel = (within: number): number[] => [...inside].map((bit) => (bit ? within : 51));
     const pixels = Uint8Array.from([...channel(255), ...channel(102), ...channel(0)]);
     const box = { x: 0, y: 0, width: 20, height: 10 };
@@ -27,7 +27,7 @@ describe("attributes of an object", () => {
     expect(attributes).toEqual(["place", "size", "shape", "light", "surroundings"]);
     const row = notes.notes[0]!.flat();
     const light = (255 + 102 + 0) / 3 / 255;
-    expectClose(row, [1.5 / 4, 0.5 / 4, Math.log(4), Math.log(2), light, 51 / 255]);
+    expectClose(row, [2 / 4, 0.25 / 4, Math.log(4), Math.log(3 / 2), light, 51 / 255]);
   });
 });
 
@@ -94,6 +94,22 @@ describe("what features tell of attributes", () => {
     expect(light).toBeGreaterThan(0.99);
     for (const [name, value] of Object.entries(others))
       expect(Math.abs(value), name).toBeLessThan(0.15);
+  });
+
+  it("leaves out an attribute in which all objects are alike", () => {
+    const alike = (seed: string) => {
+      const { set, notes } = made(20, seed, (row) => row);
+      return {
+        set,
+        notes: notes.map(([place, size, , light, around]) => [place!, size!, [0], light!, around!]),
+      };
+    };
+    const [bank, queries] = [alike("bank"), alike("query")];
+    const notes = { bank: bank.notes, queries: queries.notes };
+    const found = [...attributeFits(bank.set, queries.set, notes, { seed: 0, device: "cpu" })];
+    expect(found.map(([name]) => name)).toEqual(
+      ["place", "size", "light", "surroundings"].map((name) => `attributes/${name}`),
+    );
   });
 
   it("is an R² against the bank's mean: half of a place whose column alone is known", () => {
