@@ -53,9 +53,9 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
       views: source && (await exampleViews(run, source)),
       attention: teacher && (await attentionMaps(run, teacher, parts?.test ?? source)),
       neighbours:
-        evaluation &&
-        parts &&
-        (await neighbourStrips(evaluation.examples, evaluation.classes, parts.train, parts.test)),
+        evaluation && parts && evaluation.examples.length > 0
+          ? await neighbourStrips(evaluation.examples, evaluation.classes, parts.train, parts.test)
+          : undefined,
     };
     const { report } = runLayout(folder);
     const text = page(run, factsOf(run, data, source), pictures);
@@ -162,16 +162,17 @@ async function attentionMaps(
   return rows.length > 0 ? html`<div class="maps">${rows}</div>` : undefined;
 }
 
-/** The objects whose neighbours are shown; without an evaluation the largest ones of some images. */
+/** The objects whose neighbours are shown; where there are none, the largest ones of some images. */
 async function* shownObjects(
   { evaluation, recipe }: RunRecord,
   source: DataSource,
 ): AsyncGenerator<{ readonly sample: Sample; readonly object: number }> {
-  for (const { query } of evaluation?.examples ?? []) {
+  const examples = evaluation?.examples ?? [];
+  for (const { query } of examples) {
     const sample = await readable(source, query.image);
     if (sample?.key === query.key) yield { sample, object: query.object };
   }
-  if (evaluation) return;
+  if (examples.length > 0) return;
   for await (const { sample } of someSamples(source, recipe.seed)) {
     const areas = sample.objects.map(({ area }) => area);
     yield { sample, object: areas.indexOf(Math.max(...areas)) };

@@ -157,6 +157,28 @@ describe("the report of a run that was evaluated", () => {
   });
 });
 
+it("of an evaluation without k-NN shows attention all the same, and where neighbours come from", async () => {
+  const data = await tinyCoco(
+    join(folder, "attributes-data"),
+    Array.from({ length: 12 }, (_, i) => `p${i}.png`),
+    4,
+  );
+  const run = emptyRun(join(folder, "attributes"), recipe, data);
+  const config: unknown = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
+  const state = createState(recipe);
+  savePosition(join(run, "checkpoints"), config, state, { step: 40, seconds: 9 }, 2);
+  await evaluateRun(run, { data: { train: data }, suites: ["attributes"], modes: ["mask"] });
+  const { page } = await open(await writeReport(run), 1200);
+  expect(
+    await page.locator("caption", { hasText: "beside the class, with mask: R²" }).count(),
+  ).toBe(1);
+  expect(await page.locator(".maps svg.picture").count()).toBeGreaterThan(0);
+  expect(await page.locator("main").textContent()).toContain(
+    "No neighbours: they need an evaluation of the run by k-NN",
+  );
+  await page.close();
+});
+
 it("renders without metrics and without its data, and says why", async () => {
   const data = { kind: "coco", images: "/no/such", annotations: "/no/such.json" } as const;
   const missing: string[] = [];
