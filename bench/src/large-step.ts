@@ -1,6 +1,6 @@
 import { setThreads } from "@odis/torch";
-import { resolveRecipe } from "../../packages/odis/dist/train/recipe.js";
-import { type ModelSize, recipeLayers } from "../../packages/odis/dist/train/recipes.js";
+import { resolveRecipe } from "../../packages/odis/dist/recipe/schema.js";
+import { type ModelSize, recipeLayers } from "../../packages/odis/dist/recipe/methods.js";
 import { createState } from "../../packages/odis/dist/train/state.js";
 import { trainStep } from "../../packages/odis/dist/train/step.js";
 import { midRunKnobs, syntheticBatch } from "./workload.js";

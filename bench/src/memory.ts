@@ -1,5 +1,5 @@
 import { liveTensors, setThreads } from "@odis/torch";
-import { recipeSchema } from "../../packages/odis/dist/train/recipe.js";
+import { recipeSchema } from "../../packages/odis/dist/recipe/schema.js";
 import { createState } from "../../packages/odis/dist/train/state.js";
 import { trainStep } from "../../packages/odis/dist/train/step.js";
 import { megabytes, printTable } from "./table.js";

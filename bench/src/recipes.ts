@@ -1,11 +1,11 @@
 import { setThreads } from "@odis/torch";
-import type { Settings } from "../../packages/odis/dist/config.js";
-import { resolveRecipe } from "../../packages/odis/dist/train/recipe.js";
+import type { Settings } from "../../packages/odis/dist/core/schema.js";
+import { resolveRecipe } from "../../packages/odis/dist/recipe/schema.js";
 import {
   type RecipeName,
   recipeLayers,
   recipeNames,
-} from "../../packages/odis/dist/train/recipes.js";
+} from "../../packages/odis/dist/recipe/methods.js";
 import { createState } from "../../packages/odis/dist/train/state.js";
 import { trainStep } from "../../packages/odis/dist/train/step.js";
 import { median } from "./measure.js";

@@ -1,7 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { Argument, Command, Option } from "commander";
-import { exitCodes, OdisError } from "../errors.js";
-import { nearest } from "../nearest.js";
+import { exitCodes, nearest, OdisError } from "../core/index.js";
 
 /** A command line that cannot be understood. */
 export class UsageError extends OdisError {}

@@ -1,7 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { exitCodes } from "../errors.js";
-import { modelNames } from "../train/recipes.js";
+import { exitCodes } from "../core/index.js";
+import { modelNames } from "../recipe/index.js";
 import { choice, command, integer, list, path, positional, text } from "./command.js";
 
 export const compareCommand = command({
@@ -53,21 +53,17 @@ export const compareCommand = command({
     threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
   },
   async run({ plan: name, rows, set, out, device, threads, ...changes }, io) {
-    const [{ loadPlan }, { changePlan }, { settingPaths }] = await Promise.all([
-      import("../compare/plans.js"),
-      import("../compare/plan.js"),
-      import("../config.js"),
-    ]);
+    const [{ loadPlan, changePlan, compareRecipes, formatComparison }, { settingPaths }, { Stop }] =
+      await Promise.all([
+        import("../compare/index.js"),
+        import("../core/index.js"),
+        import("../run/index.js"),
+      ]);
     const plan = changePlan(loadPlan(name), {
       ...changes,
       rows: rows?.split(","),
       set: settingPaths(set),
     });
-    const [{ compareRecipes }, { formatComparison }, { Stop }] = await Promise.all([
-      import("../compare/compare.js"),
-      import("../compare/table.js"),
-      import("../run/stop.js"),
-    ]);
     let child: ChildProcess | undefined;
     using stop = new Stop((signal) => {
       io.stderr.write(

@@ -9,7 +9,7 @@ import {
   type Tensor,
   tidy,
 } from "@odis/torch";
-import { Block } from "../model/block.js";
+import { Block } from "../model/index.js";
 
 /** What a look at the machine found. */
 export interface Diagnosis {

@@ -1,4 +1,4 @@
-import { exitCodes } from "../errors.js";
+import { exitCodes } from "../core/index.js";
 import { command } from "./command.js";
 
 export const doctorCommand = command({

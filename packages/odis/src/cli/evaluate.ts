@@ -88,11 +88,10 @@ export const evaluateCommand = command({
     threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
   },
   async run({ run, train, test, k, threads, ...options }, io) {
-    const [{ parseDataSpec }, { dataOf }, { readRunConfig }, { ConfigError }] = await Promise.all([
-      import("../data/source.js"),
-      import("../evaluate/load.js"),
-      import("../run/folder.js"),
-      import("../errors.js"),
+    const [{ parseDataSpec }, { dataOf, readRunConfig }, { ConfigError }] = await Promise.all([
+      import("../data/index.js"),
+      import("../run/index.js"),
+      import("../core/index.js"),
     ]);
     const config = readRunConfig(run);
     const bank = train === undefined ? dataOf(config) : parseDataSpec(train);
@@ -100,13 +99,11 @@ export const evaluateCommand = command({
       throw new ConfigError(`${run}: its config.json names no data. Give it with --train.`);
     const data = { train: bank, test: test === undefined ? undefined : parseDataSpec(test) };
 
-    const [{ setThreads }, { defaultK }, { evaluateRun }, { writeReport }, { formatTable }] =
+    const [{ setThreads }, { defaultK, evaluateRun }, { writeReport, formatTable }] =
       await Promise.all([
         import("@odis/torch"),
-        import("../evaluate/options.js"),
-        import("../evaluate/run.js"),
-        import("../evaluate/report.js"),
-        import("../evaluate/table.js"),
+        import("../evaluate/index.js"),
+        import("../report/index.js"),
       ]);
     if (threads !== undefined) setThreads(threads);
     const evaluation = await evaluateRun(run, {
@@ -128,6 +125,25 @@ export const evaluateCommand = command({
       onMissing: (part, reason) => io.stderr.write(`report without ${part}: ${reason}\n`),
     });
     io.print(`report: ${report}`);
+    return undefined;
+  },
+});
+
+export const reportCommand = command({
+  name: "report",
+  summary: "Write a run's report: one HTML file with curves, scores and pictures.",
+  examples: [
+    ["odis report runs/first", "writes runs/first/report.html; also while the run goes on"],
+  ],
+  options: {
+    run: positional(path({ help: "run folder", exists: "folder", required: true })),
+  },
+  async run({ run }, io) {
+    const { writeReport } = await import("../report/index.js");
+    const report = await writeReport(run, {
+      onMissing: (part, reason) => io.stderr.write(`report without ${part}: ${reason}\n`),
+    });
+    io.print(report);
     return undefined;
   },
 });

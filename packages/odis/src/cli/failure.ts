@@ -1,5 +1,5 @@
 import { CommanderError } from "commander";
-import { exitCodes, OdisError } from "../errors.js";
+import { exitCodes, OdisError } from "../core/index.js";
 
 /** How a command line ends that did not go well. */
 export interface Failure {

@@ -1,19 +1,16 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { exitCodes } from "../errors.js";
-import { shellWord } from "../shell.js";
+import { exitCodes, shellWord } from "../core/index.js";
 import type { CliCommand, Io } from "./command.js";
 import { compareCommand } from "./compare.js";
 import { describeFailure } from "./failure.js";
-import { exportCommand } from "./export.js";
-import { importCommand } from "./import.js";
+import { exportCommand, importCommand } from "./weights.js";
 import { doctorCommand } from "./doctor.js";
-import { evaluateCommand } from "./evaluate.js";
+import { evaluateCommand, reportCommand } from "./evaluate.js";
 import { pretrainCommand } from "./pretrain.js";
 import { quickstartCommand } from "./quickstart.js";
 import { recipesCommand } from "./recipes.js";
-import { reportCommand } from "./report.js";
 import { scenesCommand } from "./scenes.js";
 
 /** In the order of the help. A command is one file and its line here. */

@@ -1,5 +1,5 @@
-import { exitCodes } from "../errors.js";
-import { modelNames, recipeLayers, recipeNames } from "../train/recipes.js";
+import { exitCodes } from "../core/index.js";
+import { modelNames, recipeLayers, recipeNames } from "../recipe/index.js";
 import { choice, command, integer, list, number, path, text } from "./command.js";
 
 export const pretrainCommand = command({
@@ -68,9 +68,9 @@ export const pretrainCommand = command({
   async run(values, io) {
     const [{ loadConfigFile, settingsLayer }, { resolveRecipe }, { parseDataSpec }] =
       await Promise.all([
-        import("../config.js"),
-        import("../train/recipe.js"),
-        import("../data/source.js"),
+        import("../core/index.js"),
+        import("../recipe/index.js"),
+        import("../data/index.js"),
       ]);
     const { model, batch, steps, epochs, seed } = values;
     const optim = given({ batch, steps, epochs });
@@ -82,11 +82,7 @@ export const pretrainCommand = command({
     ]);
     const data = parseDataSpec(values.data);
 
-    const [{ pretrain }, { Stop }, { duration }] = await Promise.all([
-      import("../run/pretrain.js"),
-      import("../run/stop.js"),
-      import("../run/progress.js"),
-    ]);
+    const { pretrain, Stop, duration } = await import("../run/index.js");
     const say = (line: string): unknown => io.stderr.write(`\n${line}\n`);
     using stop = new Stop((signal) =>
       say(`${signal}: saving a checkpoint after this step. Once more Ctrl-C ends at once.`),

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { exitCodes } from "../errors.js";
-import type { Recipe } from "../train/recipe.js";
+import { exitCodes } from "../core/index.js";
+import type { Recipe } from "../recipe/index.js";
 import { command, integer, type Io, number, path } from "./command.js";
 
 /** Share of the time that is kept for measuring speed, evaluating and the report. */
@@ -22,14 +22,11 @@ export const quickstartCommand = command({
   },
   async run({ minutes, data: folder, out, seed, threads }, io) {
     const began = performance.now();
-    const [{ setThreads }, { makeScenes }, { pretrain }, { Stop }, { duration }] =
-      await Promise.all([
-        import("@odis/torch"),
-        import("../data/scenes/make.js"),
-        import("../run/pretrain.js"),
-        import("../run/stop.js"),
-        import("../run/progress.js"),
-      ]);
+    const [{ setThreads }, { makeScenes }, { pretrain, Stop, duration }] = await Promise.all([
+      import("@odis/torch"),
+      import("../scenes/index.js"),
+      import("../run/index.js"),
+    ]);
     if (threads !== undefined) setThreads(threads);
     io.print(`1/4 scenes of product photographs in ${folder}`);
     const scenes = await makeScenes(folder, quickScenes, (made, all) =>
@@ -49,10 +46,9 @@ export const quickstartCommand = command({
     }
     io.print(`    trained in ${duration(run.seconds)}`);
 
-    const [{ evaluateRun }, { formatTable }, { writeReport }] = await Promise.all([
-      import("../evaluate/run.js"),
-      import("../evaluate/table.js"),
-      import("../evaluate/report.js"),
+    const [{ evaluateRun }, { formatTable, writeReport }] = await Promise.all([
+      import("../evaluate/index.js"),
+      import("../report/index.js"),
     ]);
     io.print("3/4 evaluating: which product is it? weighted k-NN on one feature an object");
     const evaluation = await evaluateRun(out, {
@@ -95,15 +91,15 @@ async function recipeFor({
   data: { kind: "coco"; images: string; annotations: string };
   io: Io;
 }): Promise<Recipe> {
-  const [{ existsSync }, { resolveRecipe }, { recipeLayers }, { measureSpeed }, { recipeOf }] =
-    await Promise.all([
-      import("node:fs"),
-      import("../train/recipe.js"),
-      import("../train/recipes.js"),
-      import("../run/calibrate.js"),
-      import("../evaluate/load.js"),
-    ]);
-  const { readRunConfig } = await import("../run/folder.js");
+  const [
+    { existsSync },
+    { resolveRecipe, recipeLayers },
+    { measureSpeed, readRunConfig, recipeOf },
+  ] = await Promise.all([
+    import("node:fs"),
+    import("../recipe/index.js"),
+    import("../run/index.js"),
+  ]);
   if (existsSync(join(out, "config.json"))) {
     io.print(
       `    goes on with the run in ${out}, with its own length and seed; --out begins another`,

@@ -1,5 +1,5 @@
-import { exitCodes } from "../errors.js";
-import { modelNames, recipeLayers, recipeNames, recipes } from "../train/recipes.js";
+import { exitCodes } from "../core/index.js";
+import { modelNames, recipeLayers, recipeNames, recipes } from "../recipe/index.js";
 import { choice, command, flag, list, path, positional, text } from "./command.js";
 
 const kinds = {
@@ -35,8 +35,8 @@ export const recipesCommand = command({
       return exitCodes.ok;
     }
     const [{ loadConfigFile, settingsLayer }, { explainRecipe }] = await Promise.all([
-      import("../config.js"),
-      import("../train/explain.js"),
+      import("../core/index.js"),
+      import("../recipe/index.js"),
     ]);
     const explained = explainRecipe([
       ...recipeLayers(recipe, model),

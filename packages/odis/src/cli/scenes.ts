@@ -42,10 +42,7 @@ export const scenesCommand = command({
     seed: integer({ help: "decides every scene", default: 0, min: 0 }),
   },
   async run({ folder, sprites: kind, ...given }, io) {
-    const [{ makeScenes }, { spriteFolders }] = await Promise.all([
-      import("../data/scenes/make.js"),
-      import("../data/scenes/options.js"),
-    ]);
+    const { makeScenes, spriteFolders } = await import("../scenes/index.js");
     const { train, test, canvas, seed, objects, scale, minVisible, tint, background } = given;
     const options = {
       sprites: { kind, folder: spriteFolders[kind] },

@@ -1,13 +1,18 @@
 import { existsSync } from "node:fs";
-import { networkText, readRun, viewsText } from "../evaluate/report/record.js";
-import { readRunOutcomes } from "../evaluate/run.js";
-import type { Contender } from "../evaluate/subjects.js";
-import { contenderNames } from "../evaluate/table.js";
-import { runLayout } from "../run/folder.js";
-import type { MetricsRow } from "../train/loop.js";
-import type { Recipe } from "../train/recipe.js";
-import { collapseOf } from "./collapse.js";
-import { inferences, type Measure, measures, shares } from "./measures.js";
+import { contenderNames, networkText, readRun, viewsText } from "../report/index.js";
+import { type Contender, readRunOutcomes } from "../evaluate/index.js";
+import { runLayout } from "../run/index.js";
+import { CollapseWatch, type MetricsRow } from "../train/index.js";
+import type { Recipe } from "../recipe/index.js";
+import {
+  inferences,
+  type Measure,
+  measures,
+  rateOf,
+  type RunScore,
+  shares,
+  sharesOf,
+} from "./measures.js";
 import { type Plan, referenceOf } from "./plan.js";
 import { readRecord, type RunRecord } from "./record.js";
 import type {
@@ -20,7 +25,6 @@ import type {
   RunResult,
 } from "./results.js";
 import { commandLine, type PlannedRun } from "./runs.js";
-import { rateOf, type RunScore, sharesOf } from "./scores.js";
 import { difference, differs, type SeedScore, type Spread, spread } from "./statistics.js";
 
 /** What was read of runs whose records have not changed since: resampling them takes a while. */
@@ -198,4 +202,16 @@ function linesOf(
         ? undefined
         : compare(scores, [row, inference], [first!.row, first!.inference])[0],
   }));
+}
+
+/**
+ * How a run has collapsed by its end, in the words of its log; undefined when it has not, or has
+ * recovered.
+ *
+ * @param rows of the whole run so far
+ */
+export function collapseOf(rows: readonly MetricsRow[], recipe: Recipe): string | undefined {
+  const watch = new CollapseWatch(recipe.head.prototypes, recipe.optim.steps ?? rows.length);
+  const said = rows.map((row) => watch.observe(row)).findLast((sentence) => sentence !== undefined);
+  return said?.startsWith("collapse: ") ? said : undefined;
 }

@@ -2,16 +2,16 @@ import type { ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "@odis/torch";
-import { lock } from "../run/lock.js";
-import type { ProgressStream } from "../run/progress.js";
+import { lock } from "../core/index.js";
+import type { ProgressStream } from "../run/index.js";
 import { executeRuns } from "./execute.js";
 import { Overview } from "./overview.js";
 import type { Plan } from "./plan.js";
-import { reportPage } from "./report/page.js";
+import { reportPage } from "./page.js";
 import { collect, type ReadRuns } from "./collect.js";
 import type { Collected, Comparison } from "./results.js";
 import { type Machine, planRuns } from "./runs.js";
-import { markdown } from "./table.js";
+import { markdown } from "./tables.js";
 
 export interface CompareOptions extends Machine {
   readonly plan: Plan;

@@ -1,5 +1,13 @@
-import { attributes } from "../evaluate/attributes-suite.js";
-import { type InferenceMode, modeRules } from "../evaluate/modes.js";
+import {
+  attributes,
+  type Contender,
+  type Outcomes,
+  type RunEvaluation,
+} from "../evaluate/index.js";
+import { type InferenceMode, modeRules } from "../features/index.js";
+import { medianRate } from "../report/index.js";
+import type { MetricsRow } from "../train/index.js";
+import { type PerImage, perImage } from "./statistics.js";
 
 /** Ways to ask a trained network for one object (method: inference), the plainest first. */
 export const inferences = [
@@ -90,3 +98,40 @@ export const measures: readonly Measure[] = [
 ];
 
 export const shares = measures.filter(({ unit }) => unit === "share");
+
+/** One figure of one run. */
+export interface RunScore {
+  readonly value: number;
+  readonly perImage?: PerImage | undefined;
+}
+
+/**
+ * The figures of an evaluation by the key of their column.
+ *
+ * @param contender whose features
+ */
+export function sharesOf(
+  { measurements, settings }: RunEvaluation,
+  outcomes: Outcomes,
+  contender: Contender,
+): ReadonlyMap<string, RunScore> {
+  const found = new Map(measurements.map(({ name, value }) => [name, value]));
+  return new Map(
+    measures.flatMap(({ key, measurement }) => {
+      const name = measurement && `${contender}/${measurement(settings.k[0] ?? 0)}`;
+      const value = name === undefined ? undefined : found.get(name);
+      if (name === undefined || value === undefined) return [];
+      const outcome = outcomes.get(name);
+      return [[key, { value, perImage: outcome && perImage(outcome) }] as const];
+    }),
+  );
+}
+
+/** First steps of a run, which set up threads and memory. */
+const warming = 10;
+
+/** Images a second of the middle step; undefined without steps. */
+export function rateOf(rows: readonly MetricsRow[]): number | undefined {
+  const settled = rows.slice(rows.length > 2 * warming ? warming : 0);
+  return settled.length === 0 ? undefined : medianRate(settled);
+}

@@ -1,6 +1,5 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
-import { runLayout } from "../run/folder.js";
-import { duration, type ProgressStream } from "../run/progress.js";
+import { duration, type ProgressStream, runLayout } from "../run/index.js";
 import { isDone, readRecord, type Stage, type StageName } from "./record.js";
 import type { PlannedRun } from "./runs.js";
 

@@ -1,10 +1,8 @@
 import { z } from "zod";
-import { type ConfigLayer, resolveConfig } from "../config.js";
-import { ConfigError } from "../errors.js";
-import { nearest } from "../nearest.js";
-import { modelNames, recipeNames } from "../train/recipes.js";
-import { modes } from "../evaluate/modes.js";
-import { suites } from "../evaluate/options.js";
+import { ConfigError, type ConfigLayer, nearest, resolveConfig } from "../core/index.js";
+import { modelNames, recipeNames } from "../recipe/index.js";
+import { modes } from "../features/index.js";
+import { suites } from "../evaluate/index.js";
 import { inferences } from "./measures.js";
 
 const count = z.int().min(1);

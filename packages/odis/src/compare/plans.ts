@@ -1,7 +1,5 @@
 import { existsSync } from "node:fs";
-import { loadConfigFile } from "../config.js";
-import { ConfigError } from "../errors.js";
-import { nearest } from "../nearest.js";
+import { ConfigError, loadConfigFile, nearest } from "../core/index.js";
 import { checkPlan, type Plan, type PlanInput } from "./plan.js";
 
 /** For CPUs: the smallest network, and how its training crops magnify what evaluation looks at. */

@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { replaceFile } from "@odis/torch";
 import { z } from "zod";
-import { RunError } from "../errors.js";
-import { evaluationFile } from "../evaluate/run.js";
-import { runLayout } from "../run/folder.js";
+import { RunError } from "../core/index.js";
+import { evaluationFile } from "../evaluate/index.js";
+import { runLayout } from "../run/index.js";
 import type { PlannedRun } from "./runs.js";
 
 const stageSchema = z.strictObject({

@@ -1,5 +1,5 @@
-import type { InferenceMode } from "../evaluate/modes.js";
-import type { MetricsRow } from "../train/loop.js";
+import type { InferenceMode } from "../features/index.js";
+import type { MetricsRow } from "../train/index.js";
 import type { Plan } from "./plan.js";
 import type { Spread } from "./statistics.js";
 

@@ -1,13 +1,15 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { settingPaths, settingsLayer } from "../config.js";
-import { parseDataSpec } from "../data/source.js";
-import { ConfigError, RunError } from "../errors.js";
-import { configDifferences, describeDifferences, differences } from "../run/differences.js";
-import { readRunConfig, runLayout } from "../run/folder.js";
-import { shellWord } from "../shell.js";
-import { type Recipe, resolveRecipe } from "../train/recipe.js";
-import { recipeLayers } from "../train/recipes.js";
+import { ConfigError, RunError, settingPaths, settingsLayer, shellWord } from "../core/index.js";
+import { parseDataSpec } from "../data/index.js";
+import {
+  configDifferences,
+  describeDifferences,
+  differences,
+  readRunConfig,
+  runLayout,
+} from "../run/index.js";
+import { type Recipe, recipeLayers, resolveRecipe } from "../recipe/index.js";
 import { type Plan, referenceOf } from "./plan.js";
 
 /** One training with its evaluation: a row of the plan with one seed. */

@@ -1,6 +1,12 @@
-import { imageDraws, limits, weightedSum } from "../evaluate/interval.js";
-import { imageCounts, type Outcome, score } from "../evaluate/outcome.js";
-import { Rng } from "../rng.js";
+import {
+  imageCounts,
+  imageDraws,
+  limits,
+  type Outcome,
+  score,
+  weightedSum,
+} from "../evaluate/index.js";
+import { Rng } from "../core/index.js";
 
 /** What one run was measured to be, as a function of the test images. */
 export interface SeedScore {

@@ -1,8 +1,6 @@
 import { readFile } from "node:fs/promises";
 import sharp from "sharp";
-import { BadImageError } from "../errors.js";
-import { codeOf, reasonOf } from "./checks.js";
-import type { Decoded } from "./decoded.js";
+import { BadImageError, codeOf, reasonOf } from "../core/index.js";
 import { decodeOwnPng } from "./png.js";
 
 // Parallelism comes from the loader's workers, and no picture is read twice in a row.
@@ -71,4 +69,12 @@ export async function decodeCutOut(path: string) {
 
 function sameSize(a: Omit<Decoded, "rgb">, b: Omit<Decoded, "rgb">): boolean {
   return a.width === b.width && a.height === b.height;
+}
+
+/** A picture in memory. */
+export interface Decoded {
+  readonly width: number;
+  readonly height: number;
+  /** height × width × 3, row-major */
+  readonly rgb: Uint8Array;
 }

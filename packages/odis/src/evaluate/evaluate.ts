@@ -1,16 +1,21 @@
 import { Generator } from "@odis/torch";
-import type { DataSource } from "../data/sample.js";
-import { DataError } from "../errors.js";
-import type { Network } from "../model/network.js";
-import { buildNetwork } from "../train/state.js";
-import { attributeFits } from "./attributes-suite.js";
-import { DenseEvaluation } from "./dense-suite.js";
+import type { DataSource } from "../data/index.js";
+import { DataError } from "../core/index.js";
+import type { Network } from "../model/index.js";
+import { buildNetwork } from "../train/index.js";
+import { attributeFits } from "./suites/attributes.js";
+import { DenseEvaluation } from "./suites/dense.js";
 import { type Example, neighbourExamples } from "./examples.js";
-import type { FeatureSet } from "./features.js";
-import type { Gathered, Omissions } from "./gather.js";
-import { estimate, type Estimate } from "./interval.js";
-import { knnShares } from "./knn-suite.js";
-import { type ChosenProbe, linearShares } from "./linear-suite.js";
+import {
+  deviceOf,
+  type FeatureSet,
+  type Gathered,
+  type InferenceMode,
+  type Omissions,
+} from "../features/index.js";
+import { estimate, type Estimate } from "./statistics.js";
+import { knnShares } from "./suites/knn.js";
+import { type ChosenProbe, linearShares } from "./suites/linear.js";
 import {
   type EvaluateOptions,
   type Part,
@@ -18,10 +23,7 @@ import {
   type Settings,
   settingsOf,
 } from "./options.js";
-import type { InferenceMode } from "./modes.js";
-import type { Measured, Outcome } from "./outcome.js";
-import type { Outcomes } from "./outcomes-file.js";
-import { deviceOf } from "./passes.js";
+import type { Measured, Outcome, Outcomes } from "./outcome.js";
 import {
   columnsOf,
   type Contender,

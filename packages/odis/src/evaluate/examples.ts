@@ -1,7 +1,6 @@
-import { Rng } from "../rng.js";
-import { type FeatureSet, pick } from "./features.js";
-import type { Item } from "./gather.js";
-import { nearest } from "./knn.js";
+import { Rng } from "../core/index.js";
+import { type FeatureSet, type Item, pick } from "../features/index.js";
+import { nearest } from "./suites/knn.js";
 
 /** An object with its class. */
 export interface LabelledItem extends Item {

@@ -1,15 +1,12 @@
 import { z } from "zod";
-import { resolveConfig } from "../config.js";
-import type { DataSource } from "../data/sample.js";
-import { ConfigError } from "../errors.js";
-import type { Network } from "../model/network.js";
-import type { Recipe } from "../train/recipe.js";
-import { type MaskConfig, maskConfig } from "../views/config.js";
-import { defaultDenseSettings, type DenseSettings } from "./dense-suite.js";
-import type { Frame } from "./frame.js";
-import type { InferenceMode } from "./modes.js";
-import type { FeatureKind } from "./passes.js";
-import { defaultProbeSettings, type ProbeSettings } from "./probe.js";
+import { ConfigError, resolveConfig } from "../core/index.js";
+import type { DataSource } from "../data/index.js";
+import type { Network } from "../model/index.js";
+import type { Recipe } from "../recipe/index.js";
+import { type MaskConfig, maskConfig } from "../views/index.js";
+import { defaultDenseSettings, type DenseSettings } from "./suites/dense.js";
+import type { FeatureKind, Frame, InferenceMode } from "../features/index.js";
+import { defaultProbeSettings, type ProbeSettings } from "./suites/probe.js";
 
 /** What can be measured on the same frozen features. */
 export const suites = ["knn", "linear", "dense", "attributes"] as const;

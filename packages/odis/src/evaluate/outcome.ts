@@ -1,3 +1,9 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { replaceFile } from "@odis/torch";
+import { z } from "zod";
+import { RunError } from "../core/index.js";
+
 /** What became of each test item: what a share was counted from. */
 export interface ShareOutcome {
   readonly kind: "share";
@@ -87,4 +93,147 @@ export function score(kind: Outcome["kind"], sums: Float64Array): number {
     present += 1;
   }
   return total / present;
+}
+
+/** What became of every test item, by the name of its measurement. */
+export type Outcomes = ReadonlyMap<string, Outcome>;
+
+/**
+ * `outcomes.json`: names of images once, lists of items as indices into them, hits as bits. All
+ * numbers are base64 of little-endian int32, except hits (bit i of byte b is item 8 b + i) and the
+ * float64 of fits.
+ */
+const fileSchema = z.strictObject({
+  version: z.literal(1),
+  images: z.array(z.string()),
+  /** [n] indices into `images`; several measurements share a list */
+  lists: z.array(z.base64()),
+  shares: z.record(z.string(), z.strictObject({ list: z.int(), hits: z.base64() })),
+  fits: z
+    .record(
+      z.string(),
+      z.strictObject({ list: z.int(), errors: z.base64(), deviations: z.base64() }),
+    )
+    .default({}),
+  ious: z.record(
+    z.string(),
+    z.strictObject({
+      list: z.int(),
+      classes: z.int(),
+      intersections: z.base64(),
+      unions: z.base64(),
+    }),
+  ),
+});
+type OutcomesFile = z.infer<typeof fileSchema>;
+
+/** @returns the file's SHA-256, hex, by which `evaluation.json` knows it */
+export function writeOutcomes(path: string, outcomes: Outcomes): string {
+  const text = `${JSON.stringify(toFile(outcomes))}\n`;
+  replaceFile(path, (descriptor) => writeFileSync(descriptor, text));
+  return sha256(text);
+}
+
+/**
+ * @param digest what {@link writeOutcomes} gave back
+ * @throws RunError when the file is missing, damaged, or another evaluation's
+ */
+export function readOutcomes(path: string, digest: string): Outcomes {
+  if (!existsSync(path))
+    throw new RunError(`${path}: does not exist, but evaluation.json needs it; evaluate again.`);
+  const text = readFileSync(path, "utf8");
+  if (sha256(text) !== digest)
+    throw new RunError(
+      `${path}: is not the file that was written with evaluation.json; evaluate again.`,
+    );
+  return fromFile(fileSchema.parse(JSON.parse(text)));
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+function toFile(outcomes: Outcomes): OutcomesFile {
+  const images = new Map<string, number>();
+  const lists = new Map<string, number>();
+  const numbered = (names: readonly string[]): number => {
+    const indices = Int32Array.from(names, (name) => {
+      if (!images.has(name)) images.set(name, images.size);
+      return images.get(name)!;
+    });
+    const list = base64(indices);
+    if (!lists.has(list)) lists.set(list, lists.size);
+    return lists.get(list)!;
+  };
+  const shares: OutcomesFile["shares"] = {};
+  const ious: OutcomesFile["ious"] = {};
+  const fits: OutcomesFile["fits"] = {};
+  for (const [name, outcome] of outcomes) {
+    const list = numbered(outcome.images);
+    if (outcome.kind === "share") shares[name] = { list, hits: base64(packBits(outcome.hits)) };
+    else if (outcome.kind === "fit")
+      fits[name] = {
+        list,
+        errors: base64(outcome.errors),
+        deviations: base64(outcome.deviations),
+      };
+    else {
+      const { classes, intersections, unions } = outcome;
+      ious[name] = {
+        list,
+        classes,
+        intersections: base64(intersections),
+        unions: base64(unions),
+      };
+    }
+  }
+  return { version: 1, images: [...images.keys()], lists: [...lists.keys()], shares, fits, ious };
+}
+
+function fromFile(file: OutcomesFile): Outcomes {
+  const lists = file.lists.map((list) => Array.from(integers(list), (at) => file.images[at]!));
+  const shares = Object.entries(file.shares).map(([name, { list, hits }]) => {
+    const images = lists[list]!;
+    const bits = Buffer.from(hits, "base64");
+    return [name, { kind: "share", images, hits: unpackBits(bits, images.length) }] as const;
+  });
+  const ious = Object.entries(file.ious).map(([name, { list, classes, ...counts }]) => {
+    const [intersections, unions] = [integers(counts.intersections), integers(counts.unions)];
+    return [name, { kind: "iou", images: lists[list]!, classes, intersections, unions }] as const;
+  });
+  const fits = Object.entries(file.fits).map(([name, { list, errors, deviations }]) => {
+    const images = lists[list]!;
+    return [
+      name,
+      { kind: "fit", images, errors: floats(errors), deviations: floats(deviations) },
+    ] as const;
+  });
+  return new Map<string, Outcome>([...shares, ...fits, ...ious]);
+}
+
+function packBits(bits: Uint8Array): Uint8Array {
+  const packed = new Uint8Array(Math.ceil(bits.length / 8));
+  for (const [at, bit] of bits.entries()) packed[at >> 3]! |= bit << (at & 7);
+  return packed;
+}
+
+function unpackBits(packed: Uint8Array, length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, at) => (packed[at >> 3]! >> (at & 7)) & 1);
+}
+
+function base64(array: Uint8Array | Int32Array | Float64Array): string {
+  return Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString("base64");
+}
+
+/** Every machine that LibTorch runs on is little-endian. */
+function integers(text: string): Int32Array {
+  return new Int32Array(aligned(text));
+}
+
+function floats(text: string): Float64Array {
+  return new Float64Array(aligned(text));
+}
+
+function aligned(text: string): ArrayBuffer {
+  return Uint8Array.from(Buffer.from(text, "base64")).buffer; // a copy of its own
 }

@@ -1,10 +1,13 @@
-import { resampleBicubic } from "../views/resample.js";
-import type { Decoded as Picture } from "../data/decoded.js";
-import type { Sample } from "../data/source.js";
-import type { SceneObject } from "../objects/object.js";
-import type { FramedImage, FramedObject } from "./frame.js";
-import type { Extractor, FeatureRows } from "./gather.js";
-import type { InferenceMode } from "./modes.js";
+import { resampleBicubic } from "../views/index.js";
+import type { Decoded as Picture, Sample } from "../data/index.js";
+import type { SceneObject } from "../objects/index.js";
+import type {
+  Extractor,
+  FeatureRows,
+  FramedImage,
+  FramedObject,
+  InferenceMode,
+} from "../features/index.js";
 
 /** Side of the square that a crop is resized to, pixels. */
 const side = 28;

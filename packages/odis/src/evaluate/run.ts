@@ -1,12 +1,12 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "@odis/torch";
-import { RunError } from "../errors.js";
+import { DataError, Rng, RunError } from "../core/index.js";
 import { evaluate, type Evaluation } from "./evaluate.js";
-import { loadTeacher } from "./load.js";
+import { loadTeacher } from "../run/index.js";
 import type { EvaluateOptions } from "./options.js";
-import { type Outcomes, readOutcomes, writeOutcomes } from "./outcomes-file.js";
-import { type EvaluationData, openParts } from "./split.js";
+import { type Outcomes, readOutcomes, writeOutcomes } from "./outcome.js";
+import { type DataSource, type DataSpec, openSource } from "../data/index.js";
 
 /** An evaluation with what it was made from: the contents of `evaluation.json`. */
 export interface RunEvaluation extends Evaluation {
@@ -85,4 +85,39 @@ export function evaluationFile(folder: string): string {
 
 function outcomesFile(folder: string): string {
   return join(folder, "outcomes.json");
+}
+
+/** What an evaluation compares; JSON. Without test data a fifth of the images is held out. */
+export interface EvaluationData {
+  readonly train: DataSpec;
+  readonly test?: DataSpec | undefined;
+}
+
+const heldOut = 0.2;
+
+/** Opens both parts. The images held out are the same at every call. */
+export async function openParts({
+  train,
+  test,
+}: EvaluationData): Promise<{ readonly train: DataSource; readonly test: DataSource }> {
+  const source = await openSource(train);
+  if (test) return { train: source, test: await openSource(test) };
+  if (source.size < 2)
+    throw new DataError(
+      `evaluation: the data set has ${source.size} image; wanted 2 or more, so that some can be ` +
+        `held out, or test data of its own.`,
+    );
+  const order = [...new Rng("held out").permutation(source.size)];
+  const size = Math.max(1, Math.round(heldOut * source.size));
+  return { train: subset(source, order.slice(size)), test: subset(source, order.slice(0, size)) };
+}
+
+/** Some images of a source, in the order given. */
+export function subset(source: DataSource, indices: readonly number[]): DataSource {
+  return {
+    size: indices.length,
+    classes: source.classes,
+    key: (index) => source.key(indices[index]!),
+    read: (index) => source.read(indices[index]!),
+  };
 }

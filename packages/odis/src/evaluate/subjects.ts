@@ -1,15 +1,23 @@
-import type { Network } from "../model/network.js";
-import { AttributeNotes, type Note } from "./attributes-suite.js";
-import type { DenseEvaluation } from "./dense-suite.js";
-import type { FeatureSet } from "./features.js";
-import { largestPerImage, NetworkFeatures, pick } from "./features.js";
-import { type Consumer, type Extractor, gather, type Gathered } from "./gather.js";
-import { probedBlocks, type ProbedFeature, probedFeatures } from "./linear-suite.js";
-import type { InferenceMode } from "./modes.js";
+import type { Network } from "../model/index.js";
+import { AttributeNotes, type Note } from "./suites/attributes.js";
+import type { DenseEvaluation } from "./suites/dense.js";
+import {
+  type Consumer,
+  type Extractor,
+  type FeatureSet,
+  gather,
+  type Gathered,
+  type InferenceMode,
+  largestPerImage,
+  NetworkFeatures,
+  Passes,
+  type PassReader,
+  pick,
+} from "../features/index.js";
+import { probedBlocks, type ProbedFeature, probedFeatures } from "./suites/linear.js";
 import { type EvaluateOptions, type Part, probedModes, type Settings } from "./options.js";
-import { Passes, type PassReader } from "./passes.js";
 import { PixelExtractor, pixelWidth } from "./pixels.js";
-import type { Columns } from "./probe.js";
+import type { Columns } from "./suites/probe.js";
 
 /** What is compared. */
 export const contenders = ["pixels", "untrained", "trained"] as const;

@@ -13,7 +13,7 @@ import {
 } from "@odis/torch";
 import type { Visibility } from "./attention.js";
 import { Block, type BlockConfig } from "./block.js";
-import type { Tape } from "./tape.js";
+import type { Tape } from "./checkpointing.js";
 import type { ObjectAttention, TokenLayout } from "./tokens.js";
 
 /** Shape of a Vision Transformer. `dim` is a multiple of `heads`. */

@@ -3,9 +3,9 @@ import {
   Gelu,
   type Generator,
   Linear,
+  linear,
   Module,
   type Tensor,
-  linear,
   truncNormal_,
   uninitialised,
 } from "@odis/torch";

@@ -1,6 +1,5 @@
-import type { Rng } from "../rng.js";
-import type { SceneObject } from "./object.js";
-import { overlapAbove } from "./overlap.js";
+import type { Rng } from "../core/index.js";
+import { overlapAbove, type SceneObject } from "./object.js";
 
 /** `area`: with probability proportional to area; `uniform`: equal chances; `largest`: no chance. */
 export type ChooseRule = "area" | "uniform" | "largest";

@@ -1,3 +1,7 @@
+import { DataError } from "../core/index.js";
+import { FARTHEST, polygonRle } from "./polygon.js";
+import type { Rle } from "./rle.js";
+
 /** A rectangle of whole pixels: columns x..x+width-1, rows y..y+height-1. */
 export interface Box {
   readonly x: number;
@@ -18,4 +22,65 @@ export interface SceneObject {
   readonly box: Box;
   /** The mask, row-major, height × width, 1 inside; a fresh array at each call. */
   pixels(): Uint8Array;
+}
+
+/**
+ * The filled mask of COCO's `[x, y, width, height]` (pixels, fractions allowed), for objects that
+ * come without a mask. Rounds as pycocotools rounds boxes: as a polygon of four corners.
+ *
+ * @throws DataError when it is not four numbers with a positive width and height
+ */
+export function boxRle(box: unknown, width: number, height: number): Rle {
+  const [x, y, w, h] = Array.isArray(box) && box.length === 4 ? box.map(pixelPosition) : [];
+  if (
+    x === undefined ||
+    y === undefined ||
+    w === undefined ||
+    h === undefined ||
+    w <= 0 ||
+    h <= 0
+  ) {
+    throw new DataError(
+      `box: got ${JSON.stringify(box)}; wanted [x, y, width, height] in pixels, ` +
+        `width and height above 0`,
+    );
+  }
+  return polygonRle([[x, y, x, y + h, x + w, y + h, x + w, y]], width, height);
+}
+
+function pixelPosition(value: unknown): number | undefined {
+  return typeof value === "number" && Math.abs(value) <= FARTHEST ? value : undefined;
+}
+
+/** Whether two boxes share a pixel. */
+export function boxesMeet(a: Box, b: Box): boolean {
+  return boxIntersection(a, b) > 0;
+}
+
+/** Pixels that two boxes share. */
+export function boxIntersection(a: Box, b: Box): number {
+  const width = Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x);
+  const height = Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y);
+  return Math.max(0, width) * Math.max(0, height);
+}
+
+/** Intersection over union of two boxes, 0..1; 0 when both are empty. */
+export function boxIou(a: Box, b: Box): number {
+  const shared = boxIntersection(a, b);
+  return shared === 0 ? 0 : shared / (a.width * a.height + b.width * b.height - shared);
+}
+
+/**
+ * Whether the intersection over union of two masks of one image is above a limit. Masks are drawn
+ * only where boxes and areas leave the answer open.
+ */
+export function overlapAbove(
+  a: Pick<SceneObject, "area" | "box" | "pixels">,
+  b: Pick<SceneObject, "area" | "box" | "pixels">,
+  limit: number,
+): boolean {
+  const above = (shared: number) => shared > limit * (a.area + b.area - shared);
+  if (!above(Math.min(boxIntersection(a.box, b.box), a.area, b.area))) return false;
+  const other = b.pixels();
+  return above(a.pixels().reduce((sum, bit, at) => sum + (bit & other[at]!), 0));
 }

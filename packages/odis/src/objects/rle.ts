@@ -1,4 +1,4 @@
-import { DataError } from "../errors.js";
+import { DataError } from "../core/index.js";
 import type { Box, SceneObject } from "./object.js";
 
 /**

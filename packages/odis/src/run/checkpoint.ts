@@ -19,13 +19,13 @@ import {
   replaceFile,
   type SafetensorsFile,
   syncFolder,
-  type TensorEntry,
   tensorBytes,
+  type TensorEntry,
   writeSafetensors,
 } from "@odis/torch";
 import { z } from "zod";
-import { RunError } from "../errors.js";
-import { configDifferences, describeDifferences } from "./differences.js";
+import { RunError } from "../core/index.js";
+import { configDifferences, describeDifferences, runLayout } from "./folder.js";
 
 const version = 1;
 const tensorsName = "tensors.safetensors";
@@ -273,4 +273,28 @@ function refusal(
         `in ${folder}; ${stands}. Make room, then resume.`
       : `cannot be written (${cause instanceof Error ? cause.message : "unknown"}); ${stands}.`;
   return new RunError(`checkpoint of step ${step}: ${reason}`, { cause: error });
+}
+
+/**
+ * The checkpoint that a path means: itself, or a run's newest whole one.
+ *
+ * @throws RunError when the path is neither a checkpoint nor a run folder with a whole one
+ */
+export function checkpointOf(path: string): string {
+  if (!existsSync(path) || !statSync(path).isDirectory())
+    throw new RunError(
+      `${path}: ${existsSync(path) ? "is a file" : "does not exist"}. Wanted a run folder, or one ` +
+        `of the folders in its checkpoints/.`,
+    );
+  if (!existsSync(runLayout(path).config)) return path; // loadCheckpoint says what is wrong with it
+  const torn: string[] = [];
+  const latest = latestCheckpoint(runLayout(path).checkpoints, (place, reason) =>
+    torn.push(`${place}: ${reason}`),
+  );
+  if (latest === undefined)
+    throw new RunError(
+      `${path}: no usable checkpoint (${torn.length > 0 ? torn.join("; ") : "none was written yet"}). ` +
+        `Go on with the run until it saves one, or give another run folder.`,
+    );
+  return latest;
 }

@@ -1,5 +1,5 @@
 import colors from "picocolors";
-import type { MetricsRow } from "../train/loop.js";
+import type { MetricsRow } from "../train/index.js";
 
 /** Where progress goes; `process.stderr` is one. */
 export interface ProgressStream {

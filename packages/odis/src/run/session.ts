@@ -1,7 +1,7 @@
-import { type Tensor, type TensorEntry, tensor } from "@odis/torch";
+import { type Tensor, tensor, type TensorEntry } from "@odis/torch";
 import { z } from "zod";
-import { RunError } from "../errors.js";
-import { restoreState, stateNumbers, stateTensors, type TrainState } from "../train/state.js";
+import { RunError } from "../core/index.js";
+import { restoreState, stateNumbers, stateTensors, type TrainState } from "../train/index.js";
 import {
   dropCheckpointsAfter,
   latestCheckpoint,

@@ -1,17 +1,28 @@
 import { existsSync, writeFileSync } from "node:fs";
-import { replaceFile } from "@odis/torch";
-import type { Network } from "../model/network.js";
-import { copyWeights, type TrainState } from "../train/state.js";
-import { collect, type Collected } from "../weights/collect.js";
-import type { WeightFile } from "../weights/file.js";
-import { describeOutcome, importWeights } from "../weights/import.js";
-import type { Side } from "../weights/names.js";
-import { openWeights } from "../weights/open.js";
-import { type ImportPlan, type Outcome, planImport } from "../weights/plan.js";
-import { parseWeights } from "../weights/spec.js";
-import { sha256 } from "./checkpoint.js";
-import { checkpointOf } from "./find-checkpoint.js";
-import { type RunLayout, runLayout } from "./folder.js";
+import { Generator, replaceFile } from "@odis/torch";
+import type { Network } from "../model/index.js";
+import { buildNetwork, copyWeights, type TrainState } from "../train/index.js";
+import {
+  collect,
+  type Collected,
+  describeOutcome,
+  type Geometry,
+  geometryOf,
+  type ImportPlan,
+  importWeights,
+  openWeights,
+  type Outcome,
+  parseWeights,
+  type PlainValue,
+  planImport,
+  recipeFor,
+  type Side,
+  type WeightFile,
+} from "../formats/index.js";
+import { checkpointOf, saveCheckpoint, sha256 } from "./checkpoint.js";
+import { openRunFolder, type RunLayout, runLayout } from "./folder.js";
+import { ConfigError } from "../core/index.js";
+import { resolveRecipe } from "../recipe/index.js";
 
 /** What a run's configuration keeps of the weights that it started from. */
 export interface StartRecord {
@@ -98,4 +109,71 @@ export function writeOutcome(path: string, outcome: Outcome, record: StartRecord
   replaceFile(path, (descriptor) =>
     writeFileSync(descriptor, `${JSON.stringify(said, null, 1)}\n`),
   );
+}
+
+/** What a file of weights holds. */
+export interface Inspection {
+  readonly collected: Collected;
+  readonly geometry: Geometry;
+  /** what else it says, by full name */
+  readonly plain: ReadonlyMap<string, PlainValue>;
+}
+
+/**
+ * Looks into weights without reading them.
+ *
+ * @param text `FILE[#teacher|#student][.backbone]`
+ * @throws WeightsError, SafetensorsError when there is no network that odis knows
+ */
+export async function inspectWeights(text: string): Promise<Inspection> {
+  const { path, side } = parseWeights(text);
+  using file = await openNamedWeights(path);
+  const collected = collect(file, side);
+  return { collected, geometry: geometryOf(collected, file.plain), plain: file.plain };
+}
+
+/**
+ * Makes other people's weights the teacher of a run at step 0, so that whatever reads runs
+ * (evaluate, export, `load`) reads them. The recipe is made to fit; nothing is resized.
+ *
+ * @param heads number of attention heads, where the file does not say
+ * @throws ConfigError when the heads are unknown; WeightsError when the weights are not usable
+ */
+export async function importRun(
+  text: string,
+  out: string,
+  { heads }: { readonly heads?: number | undefined } = {},
+): Promise<Outcome> {
+  const { path, side, parts } = parseWeights(text);
+  using file = await openNamedWeights(path);
+  const collected = collect(file, side);
+  const geometry = geometryOf(collected, file.plain);
+  if (heads === undefined && !geometry.heads)
+    throw new ConfigError(
+      `heads: the file does not say how many attention heads its network of width ${geometry.dim} has, ` +
+        `and published ones have 64 channels each; wanted their number (--heads)`,
+    );
+  const recipe = resolveRecipe(recipeFor(geometry, collected, heads));
+  const network = buildNetwork(recipe, "teacher")
+    .init(new Generator(recipe.seed))
+    .requiresGrad_(false);
+  try {
+    const plan = planImport(collected, file.plain, network, parts);
+    importWeights(file, plan, network);
+    const init = recordOf(path, file, collected, parts);
+    const config = { recipe, init };
+    using folder = openRunFolder(out, config);
+    const tensors = network.namedParameters().map(([name, weight]) => ({
+      name: `teacher.${name}`,
+      shape: weight.shape,
+      dtype: weight.dtype,
+      data: () => weight.toArray(),
+    }));
+    saveCheckpoint(folder.layout.checkpoints, { step: 0, config, state: {} }, tensors, 1);
+    writeOutcome(folder.layout.init, plan, init);
+    folder.log(`imported from ${text}`);
+    return plan;
+  } finally {
+    network.free();
+  }
 }

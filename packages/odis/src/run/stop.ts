@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { exitCodes } from "../errors.js";
+import { exitCodes } from "../core/index.js";
 
 export type StopSignal = "SIGINT" | "SIGTERM";
 

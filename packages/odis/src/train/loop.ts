@@ -1,5 +1,5 @@
-import type { Batch } from "../data/batch.js";
-import { type Knobs, knobsAt, type Length } from "./knobs.js";
+import type { Batch } from "../batches/index.js";
+import { type Knobs, knobsAt, type Length } from "../recipe/index.js";
 import type { TrainState } from "./state.js";
 import { trainStep } from "./step.js";
 

@@ -1,19 +1,14 @@
 import { follow_, noGrad, type Tensor, tensorScope } from "@odis/torch";
-import type { Batch } from "../data/batch.js";
-import { NonFiniteLossError } from "../errors.js";
-import type { TokenKind } from "../model/head.js";
-import { Tape } from "../model/tape.js";
-import type { Knobs } from "./knobs.js";
-import { objective, pairsOf, type TermName, termNames } from "./objective.js";
-import { partsOf } from "./parts.js";
-import { dropPaths, studentOutputs } from "./passes.js";
-import { inPrecision } from "./precision.js";
-import type { Similarities } from "./similarities.js";
-import { spreadOf } from "./spread.js";
+import type { Batch } from "../batches/index.js";
+import { NonFiniteLossError } from "../core/index.js";
+import { Tape, type TokenKind } from "../model/index.js";
+import type { Knobs } from "../recipe/index.js";
+import { objective, pairsOf, spreadOf, type TermName, termNames } from "./objective.js";
+import { partsOf, upload } from "./upload.js";
+import { dropPaths, inPrecision, studentOutputs, type Targets, teacherTargets } from "./forward.js";
+import type { Similarities } from "./watch.js";
 import { followedWeights, type TrainState } from "./state.js";
-import { type Targets, teacherTargets } from "./targets.js";
 import { Update } from "./update.js";
-import { upload } from "./upload.js";
 
 /** What one step did. */
 export interface StepReport {

@@ -1,6 +1,6 @@
 import { clipGradients, type Module, type Tensor, tidy } from "@odis/torch";
-import { NonFiniteLossError } from "../errors.js";
-import type { Knobs } from "./knobs.js";
+import { NonFiniteLossError } from "../core/index.js";
+import type { Knobs } from "../recipe/index.js";
 import type { TrainState } from "./state.js";
 
 /** Norms of gradients before clipping. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ConfigError } from "../errors.js";
+import { ConfigError } from "../core/index.js";
 
 /** A number with a sentence for people instead of the validator's. */
 function number(low: number, high: number, meaning: string) {

@@ -1,4 +1,4 @@
-import type { Rng } from "../rng.js";
+import type { Rng } from "../core/index.js";
 import type { HiddenConfig } from "./config.js";
 
 /** How often a place for one block is sought before the view stays as it is. */

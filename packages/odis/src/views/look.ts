@@ -1,8 +1,11 @@
-import type { Box, SceneObject } from "../objects/object.js";
-import { boxesMeet } from "../objects/overlap.js";
-import { visiblePatches, type VisibleRule } from "../objects/patches.js";
-import { countNearest, type Geometry, resampleNearest } from "./resample.js";
-import { Scratch } from "./scratch.js";
+import {
+  type Box,
+  boxesMeet,
+  type SceneObject,
+  visiblePatches,
+  type VisibleRule,
+} from "../objects/index.js";
+import { countNearest, type Geometry, resampleNearest, Scratch } from "./resample.js";
 
 const unread = new Scratch((length) => new Uint8Array(length));
 const viewMask = new Scratch((length) => new Uint8Array(length));

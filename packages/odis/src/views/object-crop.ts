@@ -1,10 +1,8 @@
-import type { Sample } from "../data/sample.js";
-import { chooseObject, chooseObjects } from "../objects/choose.js";
-import type { Box } from "../objects/object.js";
-import type { Rng } from "../rng.js";
+import { type Box, chooseObject, chooseObjects } from "../objects/index.js";
+import type { Rng } from "../core/index.js";
 import type { CropConfig, ViewConfig } from "./config.js";
-import { drawCropBox } from "./crop-box.js";
-import { ExactCrops } from "./exact-crop.js";
+import type { Sample } from "../data/index.js";
+import { drawCropBox, ExactCrops } from "./crop-box.js";
 import { Look } from "./look.js";
 import type { Geometry } from "./resample.js";
 

@@ -1,6 +1,23 @@
-import type { Sample } from "../data/sample.js";
-import type { Box } from "../objects/object.js";
-import { Scratch } from "./scratch.js";
+import type { Sample } from "../data/index.js";
+import type { Box } from "../objects/index.js";
+
+/**
+ * Working memory that is kept between calls: a worker makes thousands of views, and fresh
+ * buffers of this size would cost page faults each time. Contents are left over from before.
+ */
+export class Scratch<T extends Uint8Array | Int32Array> {
+  private buffer: T;
+
+  constructor(private readonly create: (length: number) => T) {
+    this.buffer = create(0);
+  }
+
+  /** At least `length` elements, valid until the next call. */
+  take(length: number): T {
+    if (this.buffer.length < length) this.buffer = this.create(length);
+    return this.buffer;
+  }
+}
 
 /** Where a view looks in its image, and whether it is mirrored left to right. */
 export interface Geometry {

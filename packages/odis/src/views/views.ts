@@ -1,11 +1,11 @@
-import type { Sample } from "../data/sample.js";
-import type { SceneObject } from "../objects/object.js";
-import type { Rng } from "../rng.js";
+import type { Sample } from "../data/index.js";
+import type { SceneObject } from "../objects/index.js";
+import type { Rng } from "../core/index.js";
 import type { ViewConfig } from "./config.js";
 import { hidePatches } from "./hidden.js";
-import { degradeObjects } from "./masks.js";
+import { degradeObjects } from "./degrade.js";
 import { drawCrops } from "./object-crop.js";
-import { changeColors } from "./photometric.js";
+import { changeColors } from "./color.js";
 import { type Geometry, resampleBicubic } from "./resample.js";
 
 /** Where a view goes. With n = (size / patch)² patches in rows, and O rows for objects: */

@@ -1,7 +1,7 @@
 import { EngineError, OperatorError, SafetensorsError } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import { describeFailure } from "../../src/cli/failure.js";
-import { ConfigError, DataError, RunError } from "../../src/errors.js";
+import { ConfigError, DataError, RunError } from "../../src/core/errors.js";
 
 describe("describeFailure", () => {
   it.each<[Error, number, string]>([

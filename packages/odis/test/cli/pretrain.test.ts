@@ -7,7 +7,7 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { listCheckpoints } from "../../src/run/checkpoint.js";
 import { readRunConfig } from "../../src/run/folder.js";
-import { Rng } from "../../src/rng.js";
+import { Rng } from "../../src/core/rng.js";
 import { canMount, shellOnSmallDisk } from "../small-disk.js";
 import { odis, odisProgram } from "./odis.js";
 

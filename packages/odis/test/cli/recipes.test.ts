@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { resolveRecipe } from "../../src/train/recipe.js";
-import { recipeLayers, recipeNames } from "../../src/train/recipes.js";
+import { resolveRecipe } from "../../src/recipe/schema.js";
+import { recipeLayers, recipeNames } from "../../src/recipe/methods.js";
 import { scratchFolder } from "../scratch.js";
 import { odis } from "./odis.js";
 

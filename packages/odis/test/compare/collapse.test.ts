@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { collapseOf } from "../../src/compare/collapse.js";
-import { resolveRecipe } from "../../src/train/recipe.js";
-import { recipeLayers } from "../../src/train/recipes.js";
+import { collapseOf } from "../../src/compare/collect.js";
+import { resolveRecipe } from "../../src/recipe/schema.js";
+import { recipeLayers } from "../../src/recipe/methods.js";
 import { metricsRows } from "../evaluate/fake-run.js";
 
 const steps = { source: "test", values: { optim: { steps: 1000 } } };

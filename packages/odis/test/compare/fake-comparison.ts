@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { type PlanInput, checkPlan, type Plan } from "../../src/compare/plan.js";
 import { type RunRecord, writeRecord } from "../../src/compare/record.js";
 import { type PlannedRun, planRuns } from "../../src/compare/runs.js";
-import { parseDataSpec } from "../../src/data/source.js";
+import { parseDataSpec } from "../../src/data/dataset.js";
 import type { Outcome } from "../../src/evaluate/outcome.js";
-import { writeOutcomes } from "../../src/evaluate/outcomes-file.js";
-import { Rng } from "../../src/rng.js";
+import { writeOutcomes } from "../../src/evaluate/outcome.js";
+import { Rng } from "../../src/core/rng.js";
 import { emptyRun, metricsRows, writeJsonLines } from "../evaluate/fake-run.js";
 
 /** What a fake run's features are worth: chance of a hit by the name of the measurement. */

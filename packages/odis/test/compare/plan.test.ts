@@ -4,9 +4,9 @@ import { describe, expect, it } from "vitest";
 import { changePlan, checkPlan, type PlanInput } from "../../src/compare/plan.js";
 import { loadPlan, plans } from "../../src/compare/plans.js";
 import { commandLine, type PlannedRun, planRuns } from "../../src/compare/runs.js";
-import { ConfigError, RunError } from "../../src/errors.js";
-import { resolveRecipe } from "../../src/train/recipe.js";
-import { recipeLayers } from "../../src/train/recipes.js";
+import { ConfigError, RunError } from "../../src/core/errors.js";
+import { resolveRecipe } from "../../src/recipe/schema.js";
+import { recipeLayers } from "../../src/recipe/methods.js";
 import { scratchFolder } from "../scratch.js";
 
 const scratch = scratchFolder();

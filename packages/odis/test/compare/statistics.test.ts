@@ -7,9 +7,9 @@ import {
   type SeedScore,
   spread,
 } from "../../src/compare/statistics.js";
-import { estimate, imageDraws, limits } from "../../src/evaluate/interval.js";
+import { estimate, imageDraws, limits } from "../../src/evaluate/statistics.js";
 import type { ShareOutcome } from "../../src/evaluate/outcome.js";
-import { Rng } from "../../src/rng.js";
+import { Rng } from "../../src/core/rng.js";
 
 function outcome(hits: readonly number[], images: readonly string[]): ShareOutcome {
   return { kind: "share", hits: Uint8Array.from(hits), images };

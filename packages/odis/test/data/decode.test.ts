@@ -3,7 +3,7 @@ import { join } from "node:path";
 import sharp, { type Sharp } from "sharp";
 import { describe, expect, test } from "vitest";
 import { decodeImage } from "../../src/data/decode.js";
-import { BadImageError } from "../../src/errors.js";
+import { BadImageError } from "../../src/core/errors.js";
 import { scratchFolder } from "../scratch.js";
 import { failure } from "./failure.js";
 

@@ -4,12 +4,18 @@ import { getPriority } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 // The built files: worker threads load them by their place on the disk.
-import { openSource, type OpenSource } from "../../dist/data/source.js";
-import { fromWire, toWire } from "../../dist/data/wire.js";
-import { BadImageError, ConfigError, DataError, OdisError, RunError } from "../../dist/errors.js";
-import { Rng } from "../../dist/rng.js";
+import { openSource, type OpenSource } from "../../dist/data/dataset.js";
+import { fromWire, toWire } from "../../dist/batches/wire.js";
+import {
+  BadImageError,
+  ConfigError,
+  DataError,
+  OdisError,
+  RunError,
+} from "../../dist/core/errors.js";
+import { Rng } from "../../dist/core/rng.js";
 import { viewConfig } from "../../dist/views/config.js";
-import { openViewLoader, type ViewLoaderOptions } from "../../dist/views/loader.js";
+import { openViewLoader, type ViewLoaderOptions } from "../../dist/batches/loader.js";
 import { makeViews, newViewSlots } from "../../dist/views/views.js";
 import { scratchFolder } from "../scratch.js";
 import { failure } from "./failure.js";

@@ -3,11 +3,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { beforeEach, describe, expect, test } from "vitest";
-import { openFashionMnist } from "../../src/data/scenes/fashion-mnist.js";
-import { makeScenes } from "../../src/data/scenes/make.js";
-import { silhouette } from "../../src/data/scenes/silhouette.js";
-import { openSource } from "../../src/data/source.js";
-import { ConfigError, DataError } from "../../src/errors.js";
+import { openFashionMnist } from "../../src/scenes/fashion-mnist.js";
+import { makeScenes } from "../../src/scenes/make.js";
+import { silhouette } from "../../src/scenes/sprite.js";
+import { openSource } from "../../src/data/dataset.js";
+import { ConfigError, DataError } from "../../src/core/errors.js";
 import { scratchFolder } from "../scratch.js";
 
 const scratch = scratchFolder();

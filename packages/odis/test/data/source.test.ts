@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { openSource, parseDataSpec } from "../../src/data/source.js";
-import { ConfigError, DataError } from "../../src/errors.js";
+import { openSource, parseDataSpec } from "../../src/data/dataset.js";
+import { ConfigError, DataError } from "../../src/core/errors.js";
 import { scratchFolder } from "../scratch.js";
 import { failure } from "./failure.js";
 

@@ -2,12 +2,12 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
-import { makeScenes } from "../../src/data/scenes/make.js";
-import { shrink } from "../../src/data/scenes/resize.js";
-import type { Sprite } from "../../src/data/scenes/sprite.js";
-import { openStamps, stampsFolder } from "../../src/data/scenes/stamps.js";
-import { openSource } from "../../src/data/source.js";
-import { DataError } from "../../src/errors.js";
+import { makeScenes } from "../../src/scenes/make.js";
+import { shrink } from "../../src/scenes/resize.js";
+import type { Sprite } from "../../src/scenes/sprite.js";
+import { openStamps, stampsFolder } from "../../src/scenes/stamps.js";
+import { openSource } from "../../src/data/dataset.js";
+import { DataError } from "../../src/core/errors.js";
 import { scratchFolder } from "../scratch.js";
 
 const scratch = scratchFolder();

@@ -5,11 +5,11 @@ import {
   AttributeNotes,
   attributes,
   type Note,
-} from "../../src/evaluate/attributes-suite.js";
-import type { FeatureSet } from "../../src/evaluate/features.js";
-import { estimate, pairedDifference } from "../../src/evaluate/interval.js";
+} from "../../src/evaluate/suites/attributes.js";
+import type { FeatureSet } from "../../src/features/object-features.js";
+import { estimate, pairedDifference } from "../../src/evaluate/statistics.js";
 import { imageCounts, score } from "../../src/evaluate/outcome.js";
-import { Rng } from "../../src/rng.js";
+import { Rng } from "../../src/core/rng.js";
 import { expectClose } from "../golden.js";
 
 describe("attributes of an object", () => {

@@ -1,9 +1,9 @@
 import { assert, double, property, string } from "fast-check";
 import { describe, expect, it } from "vitest";
-import { axis, place, tickText, valueText } from "../../src/evaluate/report/axis.js";
-import { Html, html } from "../../src/evaluate/report/html.js";
-import { lineChart } from "../../src/evaluate/report/line-chart.js";
-import { cells, outline } from "../../src/evaluate/report/pictures.js";
+import { axis, place, tickText, valueText } from "../../src/report/chart.js";
+import { Html, html } from "../../src/report/html.js";
+import { lineChart } from "../../src/report/chart.js";
+import { cells, outline } from "../../src/report/pictures.js";
 
 describe("html", () => {
   it("escapes all text from outside and keeps markup of its own", () => {

@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { DataSpec } from "../../src/data/source.js";
+import type { DataSpec } from "../../src/data/dataset.js";
 import type { MetricsRow } from "../../src/train/loop.js";
-import type { Recipe } from "../../src/train/recipe.js";
+import type { Recipe } from "../../src/recipe/schema.js";
 
 /** A run folder with a configuration and nothing else. */
 export function emptyRun(folder: string, recipe: Recipe, data: DataSpec): string {

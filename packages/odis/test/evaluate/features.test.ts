@@ -2,14 +2,19 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fromBuffer, Generator, liveTensors, noGrad, tidy } from "@odis/torch";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type DataSource, openSource } from "../../src/data/source.js";
-import { featureOf, largestPerImage, objectFeatures, pick } from "../../src/evaluate/features.js";
-import { frameObject, framePixels } from "../../src/evaluate/frame.js";
-import { modes } from "../../src/evaluate/modes.js";
-import { inferenceOptions, inputImages } from "../../src/evaluate/passes.js";
+import { type DataSource, openSource } from "../../src/data/dataset.js";
+import {
+  featureOf,
+  largestPerImage,
+  objectFeatures,
+  pick,
+} from "../../src/features/object-features.js";
+import { frameObject, framePixels } from "../../src/features/frame.js";
+import { modes } from "../../src/features/frame.js";
+import { inferenceOptions, inputImages } from "../../src/features/passes.js";
 import { cutOut } from "../../src/evaluate/pixels.js";
 import type { Network } from "../../src/model/network.js";
-import { recipeSchema } from "../../src/train/recipe.js";
+import { recipeSchema } from "../../src/recipe/schema.js";
 import { buildNetwork } from "../../src/train/state.js";
 import { type MaskConfig, maskConfig } from "../../src/views/config.js";
 import { expectClose } from "../golden.js";

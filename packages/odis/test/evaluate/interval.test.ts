@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { assert, array, integer, property, record } from "fast-check";
-import { estimate, pairedDifference } from "../../src/evaluate/interval.js";
+import { estimate, pairedDifference } from "../../src/evaluate/statistics.js";
 import type { IouOutcome, ShareOutcome } from "../../src/evaluate/outcome.js";
 
 const shareOf = (hits: readonly number[], groups: readonly number[]): ShareOutcome => ({

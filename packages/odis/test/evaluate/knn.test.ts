@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { classify, type Labelled, nearest, votes } from "../../src/evaluate/knn.js";
+import { classify, type Labelled, nearest, votes } from "../../src/evaluate/suites/knn.js";
 import { expectClose, golden } from "../golden.js";
 
 const reference = golden("knn");

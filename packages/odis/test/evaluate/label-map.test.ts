@@ -1,8 +1,8 @@
 import { array, assert, integer, property } from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import type { FramedImage } from "../../src/evaluate/frame.js";
-import { iouCounts, labelMap, patchShares } from "../../src/evaluate/label-map.js";
+import type { FramedImage } from "../../src/features/frame.js";
+import { iouCounts, labelMap, patchShares } from "../../src/evaluate/suites/patches.js";
 import { score } from "../../src/evaluate/outcome.js";
 import type { SceneObject } from "../../src/objects/object.js";
 import { golden } from "../golden.js";

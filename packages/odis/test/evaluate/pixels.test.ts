@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { FramedImage } from "../../src/evaluate/frame.js";
-import { frameBox, frameObject, framePixels } from "../../src/evaluate/frame.js";
-import { modes } from "../../src/evaluate/modes.js";
+import type { FramedImage } from "../../src/features/frame.js";
+import { frameBox, frameObject, framePixels } from "../../src/features/frame.js";
+import { modes } from "../../src/features/frame.js";
 import { cutOut, PixelExtractor } from "../../src/evaluate/pixels.js";
 
 /** 4 x 3 pixels, each with its own number in all channels; the object is an L of three pixels. */

@@ -1,19 +1,19 @@
 import { liveTensors, noGrad, tidy } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import type { FeatureSet } from "../../src/evaluate/features.js";
+import type { FeatureSet } from "../../src/features/object-features.js";
 import {
   linearShares,
   type ProbedFeature,
   probedFeatures,
-} from "../../src/evaluate/linear-suite.js";
+} from "../../src/evaluate/suites/linear.js";
 import {
   defaultProbeSettings,
   type Probes,
   type Samples,
   trainProbes,
-} from "../../src/evaluate/probe.js";
-import { chooseProbe } from "../../src/evaluate/probe-choice.js";
-import { Rng } from "../../src/rng.js";
+} from "../../src/evaluate/suites/probe.js";
+import { chooseProbe } from "../../src/evaluate/suites/probe.js";
+import { Rng } from "../../src/core/rng.js";
 import { expectClose } from "../golden.js";
 
 const rng = new Rng("probe test");

@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
-import type { CocoSpec } from "../../src/data/source.js";
-import { Rng } from "../../src/rng.js";
+import type { CocoSpec } from "../../src/data/readers/coco.js";
+import { Rng } from "../../src/core/rng.js";
 
 const size = { width: 64, height: 48 };
 

@@ -1,7 +1,7 @@
 import { fromBuffer, tensor, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import { crossViewLoss } from "../../src/loss/cross-entropy.js";
-import { pairWeights } from "../../src/loss/pairs.js";
+import { crossViewLoss } from "../../src/loss/cross-view.js";
+import { pairWeights } from "../../src/loss/cross-view.js";
 import { expectClose } from "../golden.js";
 
 describe("pair weights", () => {

@@ -1,9 +1,9 @@
 import { fromBuffer, full, stack, type Tensor, tensor, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import { Center, sinkhorn } from "../../src/loss/centering.js";
-import { crossViewLoss, rowLoss } from "../../src/loss/cross-entropy.js";
-import { koleo } from "../../src/loss/koleo.js";
-import { hiddenRows } from "../../src/loss/pairs.js";
+import { crossViewLoss, rowLoss } from "../../src/loss/cross-view.js";
+import { koleo } from "../../src/loss/centering.js";
+import { hiddenRows } from "../../src/loss/cross-view.js";
 import { expectClose, golden } from "../golden.js";
 
 const reference = golden("loss-dinov2");

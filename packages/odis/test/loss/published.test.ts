@@ -1,8 +1,8 @@
 import { cat, fromBuffer, type Tensor, tensor, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import { Center } from "../../src/loss/centering.js";
-import { crossViewLoss, rowLoss } from "../../src/loss/cross-entropy.js";
-import { hiddenRows, pairWeights } from "../../src/loss/pairs.js";
+import { crossViewLoss, rowLoss } from "../../src/loss/cross-view.js";
+import { hiddenRows, pairWeights } from "../../src/loss/cross-view.js";
 import { expectClose, type Golden, golden } from "../golden.js";
 
 interface Case {

@@ -1,6 +1,6 @@
 import { type Module, noGrad, type Tensor, tensor, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import { LayerScale, SwiGlu } from "../../src/model/ffn.js";
+import { LayerScale, SwiGlu } from "../../src/model/block.js";
 import { expectClose, golden } from "../golden.js";
 
 const reference = golden("layers-dinov2");

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { chooseObject, chooseObjects } from "../../src/objects/choose.js";
-import { boxRle } from "../../src/objects/box.js";
-import { overlapAbove } from "../../src/objects/overlap.js";
+import { boxRle } from "../../src/objects/object.js";
+import { overlapAbove } from "../../src/objects/object.js";
 import { visiblePatches } from "../../src/objects/patches.js";
 import { rleFromMask, rleObject } from "../../src/objects/rle.js";
-import { Rng } from "../../src/rng.js";
+import { Rng } from "../../src/core/rng.js";
 
 /** Share of draws per index. */
 function shares(areas: readonly number[], rule: "area" | "uniform" | "largest", minArea: number) {

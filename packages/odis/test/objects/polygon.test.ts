@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { DataError } from "../../src/errors.js";
-import { boxRle } from "../../src/objects/box.js";
+import { DataError } from "../../src/core/errors.js";
+import { boxRle } from "../../src/objects/object.js";
 import { parsePolygons, polygonRle } from "../../src/objects/polygon.js";
 import { firstDifference } from "../golden.js";
 import { rleArea, rleBox, rleToMask } from "../../src/objects/rle.js";

@@ -9,7 +9,7 @@ import {
   rleFromMask,
   rleToMask,
 } from "../../src/objects/rle.js";
-import { DataError } from "../../src/errors.js";
+import { DataError } from "../../src/core/errors.js";
 
 const masks = fc
   .record({ width: fc.integer({ min: 1, max: 12 }), height: fc.integer({ min: 1, max: 12 }) })

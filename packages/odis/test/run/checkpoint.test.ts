@@ -13,7 +13,7 @@ import {
 import { join } from "node:path";
 import type { TensorEntry } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import { RunError } from "../../src/errors.js";
+import { RunError } from "../../src/core/errors.js";
 import {
   dropCheckpointsAfter,
   latestCheckpoint,

@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { RunError } from "../../src/errors.js";
-import { describeDifferences, differences } from "../../src/run/differences.js";
-import { recipeSchema } from "../../src/train/recipe.js";
+import { RunError } from "../../src/core/errors.js";
+import { describeDifferences, differences } from "../../src/run/folder.js";
+import { recipeSchema } from "../../src/recipe/schema.js";
 import { openRunFolder, readRunConfig } from "../../src/run/folder.js";
 import { scratchFolder } from "../scratch.js";
 

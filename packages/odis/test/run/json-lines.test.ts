@@ -1,8 +1,8 @@
 import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { RunError } from "../../src/errors.js";
-import { JsonLines } from "../../src/run/json-lines.js";
+import { RunError } from "../../src/core/errors.js";
+import { JsonLines } from "../../src/core/json.js";
 import { scratchFolder } from "../scratch.js";
 
 const scratch = scratchFolder();

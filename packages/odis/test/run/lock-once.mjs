@@ -1,5 +1,5 @@
 // Claims the lock named by the first argument, says how it went, and keeps it until stdin ends.
-import { lock } from "../../dist/run/lock.js";
+import { lock } from "../../dist/core/lock.js";
 
 try {
   lock(process.argv[2], "the folder");

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { tensor, tensorScope } from "@odis/torch";
 import { pretrain, RunError } from "odis"; // compiled: data workers are files of their own
 import { describe, expect, it } from "vitest";
-import type { Settings } from "../../src/config.js";
-import { parseDataSpec } from "../../src/data/source.js";
-import { loadNetwork } from "../../src/evaluate/load.js";
-import { parseWeights } from "../../src/weights/spec.js";
+import type { Settings } from "../../src/core/schema.js";
+import { parseDataSpec } from "../../src/data/dataset.js";
+import { loadNetwork } from "../../src/run/load.js";
+import { parseWeights } from "../../src/formats/open.js";
 import { expectClose } from "../close.js";
 import { scratchFolder } from "../scratch.js";
 import { fixture } from "../weights/fixture.js";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CollapseWatch } from "../../src/train/collapse.js";
+import { CollapseWatch } from "../../src/train/watch.js";
 
 const K = 128;
 const most = Math.log(K);

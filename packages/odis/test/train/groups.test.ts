@@ -1,7 +1,7 @@
 import { ones, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import { parameterGroups } from "../../src/train/groups.js";
-import { recipeSchema } from "../../src/train/recipe.js";
+import { parameterGroups } from "../../src/train/state.js";
+import { recipeSchema } from "../../src/recipe/schema.js";
 import { createState } from "../../src/train/state.js";
 
 const tiny = {

@@ -1,7 +1,7 @@
 import { fromBuffer, tensor, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import { pool } from "../../src/train/passes.js";
-import { similarities } from "../../src/train/similarities.js";
+import { pool } from "../../src/train/forward.js";
+import { similarities } from "../../src/train/watch.js";
 import { expectClose } from "../close.js";
 
 describe("pooled object features", () => {

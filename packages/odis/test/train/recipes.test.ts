@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { ConfigError } from "../../src/errors.js";
-import { defaultOrigin, defaultOrigins, explainRecipe, leaves } from "../../src/train/explain.js";
-import { knobsAt } from "../../src/train/knobs.js";
-import { type Recipe, recipeSchema, resolveRecipe } from "../../src/train/recipe.js";
-import { modelNames, recipeLayers, recipeNames } from "../../src/train/recipes.js";
+import { ConfigError } from "../../src/core/errors.js";
+import { defaultOrigin, defaultOrigins, explainRecipe, leaves } from "../../src/recipe/explain.js";
+import { knobsAt } from "../../src/recipe/schedules.js";
+import { type Recipe, recipeSchema, resolveRecipe } from "../../src/recipe/schema.js";
+import { modelNames, recipeLayers, recipeNames } from "../../src/recipe/methods.js";
 
 const set = (values: object) => ({ source: "--set", values: { ...values } });
 const resolve = (name: (typeof recipeNames)[number], size: (typeof modelNames)[number]): Recipe =>

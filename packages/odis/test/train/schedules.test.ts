@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cosineAt, temperatureAt } from "../../src/train/schedules.js";
+import { cosineAt, temperatureAt } from "../../src/recipe/schedules.js";
 import { golden } from "../golden.js";
 
 interface Reference {

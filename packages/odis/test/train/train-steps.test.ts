@@ -1,8 +1,8 @@
 import { type Tensor, tensor, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import type { Batch } from "../../src/data/batch.js";
-import { knobsAt } from "../../src/train/knobs.js";
-import { recipeSchema } from "../../src/train/recipe.js";
+import type { Batch } from "../../src/batches/batch.js";
+import { knobsAt } from "../../src/recipe/schedules.js";
+import { recipeSchema } from "../../src/recipe/schema.js";
 import { createState, stateTensors } from "../../src/train/state.js";
 import { trainStep } from "../../src/train/step.js";
 import { expectClose, type Golden, golden } from "../golden.js";

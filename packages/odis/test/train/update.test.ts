@@ -1,7 +1,7 @@
 import { liveBytes, tensorScope, tidy } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import { knobsAt } from "../../src/train/knobs.js";
-import { recipeSchema } from "../../src/train/recipe.js";
+import { knobsAt } from "../../src/recipe/schedules.js";
+import { recipeSchema } from "../../src/recipe/schema.js";
 import { createState } from "../../src/train/state.js";
 import { Update } from "../../src/train/update.js";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ConfigError } from "../../src/errors.js";
+import { ConfigError } from "../../src/core/errors.js";
 import { checkViewSizes, viewConfig } from "../../src/views/config.js";
 
 /** The first complaint as `path: message`. */

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { Sample } from "../../src/data/sample.js";
+import type { Sample } from "../../src/data/dataset.js";
 import type { Box } from "../../src/objects/object.js";
 import { rleFromMask, rleObject } from "../../src/objects/rle.js";
-import { Rng } from "../../src/rng.js";
+import { Rng } from "../../src/core/rng.js";
 import { type ViewConfig, viewConfig } from "../../src/views/config.js";
 import { drawCropBox } from "../../src/views/crop-box.js";
 import { drawCrops } from "../../src/views/object-crop.js";

@@ -1,12 +1,12 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Sample } from "../../src/data/sample.js";
-import { jitterBox } from "../../src/objects/jitter.js";
-import { boxIou } from "../../src/objects/overlap.js";
+import type { Sample } from "../../src/data/dataset.js";
+import { jitterBox } from "../../src/views/degrade.js";
+import { boxIou } from "../../src/objects/object.js";
 import { rleFromMask, rleObject } from "../../src/objects/rle.js";
-import { Rng } from "../../src/rng.js";
+import { Rng } from "../../src/core/rng.js";
 import { maskConfig, viewConfig } from "../../src/views/config.js";
-import { degradeObjects } from "../../src/views/masks.js";
+import { degradeObjects } from "../../src/views/degrade.js";
 import { makeViews, newViewSlots } from "../../src/views/views.js";
 
 const [width, height] = [160, 120];

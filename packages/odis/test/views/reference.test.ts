@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { blur } from "../../src/views/blur.js";
+import { blur } from "../../src/views/color.js";
 import {
   brightness,
   contrast,

@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Sample } from "../../src/data/sample.js";
-import { boxRle } from "../../src/objects/box.js";
+import type { Sample } from "../../src/data/dataset.js";
+import { boxRle } from "../../src/objects/object.js";
 import { rleFromMask, rleObject } from "../../src/objects/rle.js";
-import { Rng } from "../../src/rng.js";
+import { Rng } from "../../src/core/rng.js";
 import { type ViewConfig, viewConfig } from "../../src/views/config.js";
 import { drawCropBox } from "../../src/views/crop-box.js";
 import { type Geometry, resampleBicubic, resampleNearest } from "../../src/views/resample.js";

@@ -1,12 +1,12 @@
 import { tensor, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import type { Network } from "../../src/model/network.js";
-import { collect } from "../../src/weights/collect.js";
-import type { WeightFile } from "../../src/weights/file.js";
-import { describeOutcome, importWeights } from "../../src/weights/import.js";
-import type { Side } from "../../src/weights/names.js";
-import { openWeights } from "../../src/weights/open.js";
-import { type ImportPlan, planImport } from "../../src/weights/plan.js";
+import { collect } from "../../src/formats/collect.js";
+import type { WeightFile } from "../../src/formats/open.js";
+import { describeOutcome, importWeights } from "../../src/formats/plan.js";
+import type { Side } from "../../src/formats/names.js";
+import { openWeights } from "../../src/formats/open.js";
+import { type ImportPlan, planImport } from "../../src/formats/plan.js";
 import { expectClose } from "../close.js";
 import { fixture } from "./fixture.js";
 import { gated, memoryFile, pythonTokens, smallRecipe, studentOf } from "./small.js";

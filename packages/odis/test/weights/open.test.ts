@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SafetensorsError, writeSafetensors } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import { openWeights } from "../../src/weights/open.js";
+import { openWeights } from "../../src/formats/open.js";
 import { scratchFolder } from "../scratch.js";
 import { fixture } from "./fixture.js";
 

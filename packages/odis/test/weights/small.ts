@@ -1,11 +1,11 @@
 import { Generator, readSafetensors, type TensorInfo, type TypedArray } from "@odis/torch";
-import type { Settings } from "../../src/config.js";
+import type { Settings } from "../../src/core/schema.js";
 import type { Network } from "../../src/model/network.js";
-import type { Recipe } from "../../src/train/recipe.js";
-import { resolveRecipe } from "../../src/train/recipe.js";
-import { type RecipeName, recipeLayers } from "../../src/train/recipes.js";
+import type { Recipe } from "../../src/recipe/schema.js";
+import { resolveRecipe } from "../../src/recipe/schema.js";
+import { type RecipeName, recipeLayers } from "../../src/recipe/methods.js";
 import { buildNetwork } from "../../src/train/state.js";
-import type { WeightFile } from "../../src/weights/file.js";
+import type { WeightFile } from "../../src/formats/open.js";
 import { fixture } from "./fixture.js";
 
 /** The sizes of the networks in `fixtures/weights`. */

@@ -2,8 +2,8 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { OdisError, WeightsError } from "../../src/errors.js";
-import { openTorchFile } from "../../src/weights/torch-file.js";
+import { OdisError, WeightsError } from "../../src/core/errors.js";
+import { openTorchFile } from "../../src/formats/torch-file.js";
 import { scratchFolder } from "../scratch.js";
 import { fixture } from "./fixture.js";
 

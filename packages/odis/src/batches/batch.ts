@@ -1,0 +1,208 @@
+/** Planar RGB: bytes 0..255 as the loader makes them, or floats that are normalised already. */
+export type Pixels = Uint8Array | Float32Array;
+
+/** A batch in host memory. Rows are view-major: index = view * B + image. */
+export interface Batch {
+  /** step of the run that this batch belongs to, from 0 */
+  readonly step: number;
+  /** B, images */
+  readonly size: number;
+  /** O, rows for objects that every image has; one with fewer leaves its last rows empty */
+  readonly objects: number;
+  /** names of the images, in batch order */
+  readonly keys: readonly string[];
+  readonly global: GlobalViews;
+  readonly local: LocalViews;
+  readonly stats: BatchStats;
+}
+
+/** Large views: teacher and student see them. */
+export interface GlobalViews {
+  /** G */
+  readonly views: number;
+  /** side S, pixels */
+  readonly size: number;
+  /** [G, B, 3, S, S] */
+  readonly pixels: Pixels;
+  /** [G, B, O, N], 1 = the patch belongs to the object: its [OBJ] may look at it */
+  readonly visible: Uint8Array;
+  /** [G, B, N], 1 = the student must guess the patch */
+  readonly hidden: Uint8Array;
+  /** [G, B, O], 1 = the object is in the view */
+  readonly present: Uint8Array;
+}
+
+/** Small views: students only. */
+export interface LocalViews {
+  /** L, may be 0 */
+  readonly views: number;
+  /** side s, pixels */
+  readonly size: number;
+  /** [L, B, 3, s, s] */
+  readonly pixels: Pixels;
+  /** [L, B, O, n], as in global views; undefined unless `views.locals.masked` */
+  readonly visible?: Uint8Array;
+  /**
+   * [L, B, O], 1 = counts as showing the object: every view for every object that there is, unless
+   * `views.locals` says `masked` or `aware`; then 1 = the object is in the view
+   */
+  readonly present: Uint8Array;
+}
+
+export interface BatchStats {
+  /** crops drawn per global view, mean over the batch: [G] */
+  readonly tries: readonly number[];
+  /**
+   * share of (global view, object) in which the object is not present, 0..1, over the objects that
+   * there are; an image without any counts as one that is never present
+   */
+  readonly absent: number;
+  /** images that could not be used; each was replaced by another */
+  readonly skipped: readonly { readonly key: string; readonly reason: string }[];
+}
+
+/** Sizes of everything in a batch. */
+export interface BatchShape {
+  /** B, images */
+  readonly images: number;
+  /** O, rows for the objects of an image */
+  readonly objects: number;
+  /** G views of S × S pixels in N = (S / patch)² patches */
+  readonly global: { readonly views: number; readonly size: number; readonly patches: number };
+  /** L views of s × s pixels in n patches; `patches` is 0 where nobody asks which are visible */
+  readonly local: { readonly views: number; readonly size: number; readonly patches: number };
+}
+
+/** The arrays of one batch, all on one SharedArrayBuffer; rows are view-major (view * B + image). */
+export interface Slot {
+  /** [G, B], crops drawn */
+  readonly tries: Uint16Array;
+  /** [B], objects that the views of the image are about */
+  readonly chosen: Uint8Array;
+  readonly global: {
+    /** [G, B, 3, S, S] */
+    readonly pixels: Uint8Array;
+    /** [G, B, O, N] */
+    readonly visible: Uint8Array;
+    /** [G, B, N] */
+    readonly hidden: Uint8Array;
+    /** [G, B, O] */
+    readonly present: Uint8Array;
+  };
+  readonly local: {
+    /** [L, B, 3, s, s] */
+    readonly pixels: Uint8Array;
+    /** [L, B, O, n], if asked for */
+    readonly visible?: Uint8Array;
+    /** [L, B, O] */
+    readonly present: Uint8Array;
+  };
+}
+
+/** Where a view of one image goes: its rows in the arrays of a slot. */
+export interface ViewRows {
+  readonly pixels: Uint8Array;
+  readonly present: Uint8Array;
+}
+
+/** Where the views of one image go. */
+export interface ImageViews {
+  readonly global: readonly (ViewRows & Readonly<Record<"visible" | "hidden", Uint8Array>>)[];
+  readonly local: readonly (ViewRows & { readonly visible?: Uint8Array })[];
+}
+
+/** Bytes of each array, in the order in which they lie in the buffer; `tries` first, for its alignment. */
+function lengths({ images, objects, global, local }: BatchShape) {
+  const [globals, locals] = [global.views * images, local.views * images];
+  return {
+    tries: 2 * globals,
+    chosen: images,
+    globalPixels: globals * 3 * global.size ** 2,
+    globalVisible: globals * objects * global.patches,
+    hidden: globals * global.patches,
+    globalPresent: globals * objects,
+    localPixels: locals * 3 * local.size ** 2,
+    localVisible: locals * objects * local.patches,
+    localPresent: locals * objects,
+  };
+}
+
+export function newSlotBuffer(shape: BatchShape): SharedArrayBuffer {
+  const bytes = Object.values(lengths(shape)).reduce((sum, length) => sum + length, 0);
+  return new SharedArrayBuffer(bytes);
+}
+
+export function slotOver(buffer: SharedArrayBuffer, shape: BatchShape): Slot {
+  const length = lengths(shape);
+  let offset = length.tries;
+  const take = (bytes: number) => {
+    offset += bytes;
+    return new Uint8Array(buffer, offset - bytes, bytes);
+  };
+  return {
+    tries: new Uint16Array(buffer, 0, length.tries / 2),
+    chosen: take(length.chosen),
+    global: {
+      pixels: take(length.globalPixels),
+      visible: take(length.globalVisible),
+      hidden: take(length.hidden),
+      present: take(length.globalPresent),
+    },
+    local: {
+      pixels: take(length.localPixels),
+      ...(shape.local.patches > 0 ? { visible: take(length.localVisible) } : {}),
+      present: take(length.localPresent),
+    },
+  };
+}
+
+/** The rows of one image in every array of a slot. */
+export function viewsOfImage(slot: Slot, shape: BatchShape, image: number): ImageViews {
+  const row = (array: Uint8Array, view: number, length: number) =>
+    array.subarray(
+      (view * shape.images + image) * length,
+      (view * shape.images + image + 1) * length,
+    );
+  const { objects, global, local } = shape;
+  return {
+    global: Array.from({ length: global.views }, (_, view) => ({
+      pixels: row(slot.global.pixels, view, 3 * global.size ** 2),
+      visible: row(slot.global.visible, view, objects * global.patches),
+      hidden: row(slot.global.hidden, view, global.patches),
+      present: row(slot.global.present, view, objects),
+    })),
+    local: Array.from({ length: local.views }, (_, view) => ({
+      pixels: row(slot.local.pixels, view, 3 * local.size ** 2),
+      ...(slot.local.visible
+        ? { visible: row(slot.local.visible, view, objects * local.patches) }
+        : {}),
+      present: row(slot.local.present, view, objects),
+    })),
+  };
+}
+
+/** A batch over a filled slot; nothing is copied. */
+export function batchOver(
+  slot: Slot,
+  shape: BatchShape,
+  step: number,
+  keys: readonly string[],
+  skipped: Batch["stats"]["skipped"],
+): Batch {
+  const { images, objects, global, local } = shape;
+  const tries = Array.from({ length: global.views }, (_, view) => {
+    const drawn = slot.tries.subarray(view * images, (view + 1) * images);
+    return drawn.reduce((sum, count) => sum + count, 0) / images;
+  });
+  const present = slot.global.present.reduce((sum, bit) => sum + bit, 0);
+  const wanted = slot.chosen.reduce((sum, count) => sum + Math.max(1, count), 0) * global.views;
+  return {
+    step,
+    size: images,
+    objects,
+    keys,
+    global: { views: global.views, size: global.size, ...slot.global },
+    local: { views: local.views, size: local.size, ...slot.local },
+    stats: { tries, absent: 1 - present / wanted, skipped },
+  };
+}

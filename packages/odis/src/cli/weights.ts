@@ -1,0 +1,122 @@
+import { shellWord } from "../core/index.js";
+import type { Inspection } from "../run/index.js";
+import { choice, command, integer, path, positional, text } from "./command.js";
+
+export const importCommand = command({
+  name: "import",
+  summary: "Look into other people's weights, or make them a run that can be evaluated.",
+  examples: [
+    ["odis import ibot_vits16.pth", "what is in it, and how to train on from it"],
+    ["odis import dinov2-small runs/dinov2-small", "a folder of Hugging Face's as a run at step 0"],
+    ["odis import checkpoint.pth#student runs/student", "the student's weights, not the teacher's"],
+  ],
+  options: {
+    weights: positional(
+      text({
+        help: ".pth, safetensors, a folder of Hugging Face's, or a run; #teacher, #student, #backbone",
+        placeholder: "FILE[#PART]",
+        required: true,
+      }),
+    ),
+    out: positional(path({ help: "new run folder; without it the file is only looked at" })),
+    heads: integer({ help: "attention heads, where the file does not say", min: 1 }),
+  },
+  async run({ weights, out, heads }, io) {
+    const { importRun, inspectWeights } = await import("../run/index.js");
+    if (out === undefined) {
+      for (const line of await describe(weights, await inspectWeights(weights))) io.print(line);
+      return undefined;
+    }
+    const [outcome, { describeOutcome }] = await Promise.all([
+      importRun(weights, out, { heads }),
+      import("../formats/index.js"),
+    ]);
+    for (const line of describeOutcome(outcome)) io.print(line);
+    io.print(`made ${out}: odis evaluate ${shellWord(out)} --train coco:FOLDER`);
+    return undefined;
+  },
+});
+
+async function describe(
+  weights: string,
+  { collected, geometry, plain }: Inspection,
+): Promise<readonly string[]> {
+  const { optionsFor, settingsFor, headSettings } = await import("../formats/index.js");
+  const { side, sides } = collected;
+  const { dim, depth, heads, mlpRatio, ffn, patch, grid, layerScale, cls, objects } = geometry;
+  const others = sides.filter((each) => each !== side);
+  const tokens = [...(cls ? ["[CLS]"] : []), ...(objects > 0 ? ["[OBJ]"] : [])];
+  const attention = {
+    file: `${heads?.count} heads`,
+    convention: `${heads?.count} heads (of 64 channels, as in all published networks)`,
+    unknown: "heads unknown (say model.heads, too)",
+  }[heads?.from ?? "unknown"];
+  const projection = headSettings(collected.heads);
+  const said = [...plain].filter(([name]) => toldNames.has(name));
+  const local = patch * Math.round(96 / patch); // the recipes' 96 pixels, where the patch divides them
+  const options = optionsFor(
+    new Map([...settingsFor(geometry), ["views.locals.size", local], ...projection]),
+  );
+  return [
+    ["whose", [side ?? "the file does not say", ...others.map((each) => `it has a ${each}, too`)]],
+    [
+      "network",
+      [
+        `width ${dim}`,
+        `${depth} blocks`,
+        attention,
+        `${ffn} of ratio ${mlpRatio}`,
+        layerScale ? "LayerScale" : "no LayerScale",
+      ],
+    ],
+    ["tokens", [tokens.join(" and "), `${grid} x ${grid} patches of ${patch} pixels`]],
+    ["head", projection.size === 0 ? ["none: it would begin anew"] : pairs(projection)],
+    ...(said.length > 0 ? [["says", pairs(said)] as const] : []),
+    [
+      "train on",
+      [`odis pretrain --init ${shellWord(weights)} ${options} --data KIND:PLACE --out FOLDER`],
+    ],
+  ].map(([name, parts]) => `${String(name).padEnd(10)}${(parts as readonly string[]).join(", ")}`);
+}
+
+/** What files say besides that tells a reader which they are. */
+const toldNames = new Set(["epoch", "args.arch", "config.model_type", "odis.step"]);
+
+function pairs(values: Iterable<readonly [string, unknown]>): readonly string[] {
+  return Array.from(values, ([name, value]) => `${name.replace(/^head\./, "")} ${String(value)}`);
+}
+
+export const exportCommand = command({
+  name: "export",
+  summary: "Write a run's network for other programs: timm, Hugging Face, or odis with its heads.",
+  examples: [
+    [
+      "odis export runs/first vit.safetensors --format timm",
+      "the teacher's backbone, timm's names",
+    ],
+    [
+      "odis export runs/first vit --format hf",
+      "a folder that AutoModel.from_pretrained reads: Dinov2 or ViT, as the network is",
+    ],
+    ["odis export runs/first all.safetensors --format odis --side student", "heads, too"],
+  ],
+  options: {
+    run: positional(
+      path({
+        help: "run folder (its newest checkpoint), or a checkpoint",
+        exists: "folder",
+        required: true,
+      }),
+    ),
+    out: positional(path({ help: "new file, for hf a new folder", required: true })),
+    format: choice(["timm", "hf", "odis"], { help: "whose names", required: true }),
+    side: choice(["teacher", "student"], { help: "which network", default: "teacher" }),
+  },
+  async run({ run, ...options }, io) {
+    const { exportRun } = await import("../run/index.js");
+    const { files, notes } = exportRun(run, options);
+    for (const note of notes) io.stderr.write(`${note}\n`);
+    for (const file of files) io.print(file);
+    return undefined;
+  },
+});

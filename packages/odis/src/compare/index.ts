@@ -1,0 +1,4 @@
+export { loadPlan } from "./plans.js";
+export { changePlan } from "./plan.js";
+export { compareRecipes } from "./compare.js";
+export { formatComparison } from "./tables.js";

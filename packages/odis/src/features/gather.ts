@@ -1,0 +1,176 @@
+import type { DataSource } from "../data/index.js";
+import { BadImageError } from "../core/index.js";
+import type { SceneObject } from "../objects/index.js";
+import { degradeObjects, type MaskConfig } from "../views/index.js";
+import {
+  type FramedImage,
+  type FramedObject,
+  frameObject,
+  type FrameOptions,
+  framePixels,
+  wholeFrame,
+} from "./frame.js";
+
+/** One labelled object and where it comes from. */
+export interface Item {
+  /** name of its image */
+  readonly key: string;
+  /** index of its image in the source */
+  readonly image: number;
+  /** its index in the image's objects */
+  readonly object: number;
+  /** pixels of its mask, of the original image */
+  readonly area: number;
+}
+
+/** Is shown every image that has an object to work with, once, in order. */
+export interface Consumer {
+  push(image: FramedImage): void;
+  /** after the last image */
+  finish(): void;
+}
+
+/** Turns images into feature rows, one per object, in the order in which they are pushed. */
+export interface Extractor extends Consumer {
+  /** when it has finished */
+  rows(): FeatureRows;
+}
+
+export interface FeatureRows {
+  /** [n, width], row-major */
+  readonly features: Float32Array;
+  readonly width: number;
+}
+
+/** What an evaluation left out, and why. */
+export interface Omissions {
+  /** images that could not be read */
+  readonly skipped: readonly { readonly key: string; readonly reason: string }[];
+  /** objects outside the frame */
+  readonly lost: number;
+  /** objects without a class */
+  readonly unlabelled: number;
+  /** objects under `minArea` */
+  readonly small: number;
+}
+
+export interface GatherOptions extends FrameOptions {
+  /** images to read at most; the first ones */
+  readonly limit?: number | undefined;
+  /** objects that cover less than this share of their image are left out, 0..1 */
+  readonly minArea?: number | undefined;
+  /** how good the masks are that the network is told; default: as annotated */
+  readonly masks?: MaskConfig | undefined;
+  readonly onProgress?: ((done: number, of: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The objects of a source, in the order in which consumers were shown them. */
+export interface Gathered {
+  readonly items: readonly Item[];
+  /** [n] classes */
+  readonly labels: Int32Array;
+  /** images that were read */
+  readonly images: number;
+  readonly omitted: Omissions;
+}
+
+/** Images being decoded while the engine works on earlier ones. */
+const readAhead = 8;
+
+/** Reads a source once and feeds every consumer; images that cannot be read are named and left out. */
+export async function gather(
+  source: DataSource,
+  options: GatherOptions,
+  consumers: readonly Consumer[],
+): Promise<Gathered> {
+  const items: Item[] = [];
+  const labels: number[] = [];
+  const skipped: { key: string; reason: string }[] = [];
+  const counts = { lost: 0, unlabelled: 0, small: 0 };
+  const of = Math.min(source.size, options.limit ?? source.size);
+  let images = 0;
+  for await (const { index, read } of readInOrder(source, of, options.signal)) {
+    if (read instanceof BadImageError) skipped.push({ key: read.key, reason: read.reason });
+    else {
+      images += 1;
+      const objects = frameObjects(read, options, counts);
+      if (objects.length > 0) {
+        const image = { index, sample: read, pixels: framePixels(read, options), objects };
+        for (const consumer of consumers) consumer.push(image);
+        for (const { index: object, object: found } of objects) {
+          items.push({ key: read.key, image: index, object, area: found.area });
+          labels.push(found.label);
+        }
+      }
+    }
+    options.onProgress?.(index + 1, of);
+  }
+  for (const consumer of consumers) consumer.finish();
+  return {
+    items,
+    labels: Int32Array.from(labels),
+    images,
+    omitted: { skipped, ...counts },
+  };
+}
+
+type Sample = Awaited<ReturnType<DataSource["read"]>>;
+
+async function* readInOrder(
+  source: DataSource,
+  of: number,
+  signal?: AbortSignal,
+): AsyncGenerator<{ readonly index: number; readonly read: Sample | BadImageError }> {
+  const open = (index: number): Promise<Sample | BadImageError> =>
+    source.read(index).catch((error: unknown) => {
+      if (error instanceof BadImageError) return error;
+      throw error;
+    });
+  const waiting: Promise<Sample | BadImageError>[] = [];
+  for (let index = 0; index < of; index += 1) {
+    signal?.throwIfAborted();
+    while (waiting.length < readAhead && index + waiting.length < of) {
+      const next = open(index + waiting.length);
+      next.catch(() => undefined); // reported when its turn comes
+      waiting.push(next);
+    }
+    yield { index, read: await waiting.shift()! };
+  }
+}
+
+function frameObjects(
+  sample: Sample,
+  options: GatherOptions,
+  counts: { lost: number; unlabelled: number; small: number },
+): FramedObject[] {
+  const least = (options.minArea ?? 0) * sample.width * sample.height;
+  const told = options.masks ? degradeObjects(sample, options.masks) : sample;
+  return sample.objects.flatMap((object, index) => {
+    if (object.label < 0) counts.unlabelled += 1;
+    else if (object.area < least) counts.small += 1;
+    else {
+      const framed = frameObject(sample, object, options);
+      if (framed && told === sample) return [{ index, object, seen: object, ...framed }];
+      if (framed) return [{ index, object, ...seenIn(told, object, options) }];
+      counts.lost += 1;
+    }
+    return [];
+  });
+}
+
+/**
+ * An object as degraded masks show it. One that was overlooked, or displaced out of the frame, is
+ * pointed at by nobody: the whole frame stands in for it, so that it stays an item.
+ */
+function seenIn(
+  told: Sample,
+  { id, label }: SceneObject,
+  options: GatherOptions,
+): Pick<FramedObject, "seen" | "inside" | "visible"> {
+  const seen = told.objects.find((object) => object.id === id);
+  const framed = seen && frameObject(told, seen, options);
+  if (framed) return { seen, ...framed };
+  const whole = { id, label, ...wholeFrame(told, options.frame) };
+  return { seen: whole, ...frameObject(told, whole, options)! };
+}

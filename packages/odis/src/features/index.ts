@@ -1,0 +1,35 @@
+export {
+  type Frame,
+  frameBox,
+  type FramedImage,
+  type FramedObject,
+  frameObject,
+  type FrameOptions,
+  framePixels,
+  type InferenceMode,
+  modeRules,
+  modes,
+} from "./frame.js";
+export {
+  type Consumer,
+  type Extractor,
+  type FeatureRows,
+  gather,
+  type Gathered,
+  type Item,
+  type Omissions,
+} from "./gather.js";
+export { type FeatureSet, largestPerImage, NetworkFeatures, pick } from "./object-features.js";
+export {
+  deviceOf,
+  type FeatureKind,
+  inferenceLayout,
+  inferenceOptions,
+  inputImages,
+  Passes,
+  type PassReader,
+  type PassRow,
+  type PassTokens,
+  summaryRow,
+} from "./passes.js";
+export { load, type LoadOptions, type Teacher } from "./teacher.js";

@@ -1,0 +1,81 @@
+import { noGrad, tidy } from "@odis/torch";
+import type { Sample } from "../data/index.js";
+import { ConfigError } from "../core/index.js";
+import type { SceneObject } from "../objects/index.js";
+import type { Recipe } from "../recipe/index.js";
+import { featureOf } from "./object-features.js";
+import { type Frame, frameObject, type FrameOptions, framePixels } from "./frame.js";
+import { loadTeacher } from "../run/index.js";
+import { forwardRows } from "./passes.js";
+
+/** A trained network, ready for pictures (method: inference). `free()` it, or bind it with `using`. */
+export interface Teacher extends Disposable {
+  readonly recipe: Recipe;
+  /** width of a feature */
+  readonly width: number;
+  /**
+   * The [OBJ] token after the final norm ([CLS] in a network without [OBJ]; the mean of patch tokens
+   * in one that was trained on it): [width].
+   *
+   * @param object only its patches are read; without it, everything
+   * @throws ConfigError when no pixel of the object is inside the frame
+   */
+  features(sample: Sample, object?: SceneObject): Float32Array;
+  /** The patch tokens after the final norm: [N, width], row by row of the patch grid. */
+  patchFeatures(sample: Sample): Float32Array;
+  free(): void;
+}
+
+export interface LoadOptions {
+  /** side of the network's input, pixels; default: the recipe's global views */
+  readonly size?: number;
+  /** what is seen of an image; default `whole`: all of it, squeezed to a square */
+  readonly frame?: Frame;
+  readonly device?: string;
+}
+
+/**
+ * Loads the teacher of a run.
+ *
+ * @param path run folder (its newest whole checkpoint is taken) or one checkpoint
+ * @throws RunError when there is none, or it is torn; ConfigError when the size does not fit
+ */
+export function load(path: string, { size, frame = "whole", device }: LoadOptions = {}): Teacher {
+  const { network, recipe } = loadTeacher(path, device);
+  const { dim: width, patch } = recipe.model;
+  const view: FrameOptions = { frame, patch, size: size ?? recipe.views.globals.size };
+  if (view.size % patch !== 0)
+    throw new ConfigError(`size: got ${view.size}; wanted a multiple of the patch size ${patch}`);
+  const visibleIn = (sample: Sample, object: SceneObject): Uint8Array => {
+    const framed = frameObject(sample, object, view);
+    if (framed) return framed.visible;
+    throw new ConfigError(
+      `${sample.key}: no pixel of object ${object.id} is inside the ${frame} frame`,
+    );
+  };
+  const free = (): void => network.free();
+  return {
+    recipe,
+    width,
+    features(sample, object) {
+      const visible = object && visibleIn(sample, object);
+      return featureOf(
+        network,
+        view.size,
+        framePixels(sample, view),
+        visible,
+        recipe.loss.objectFrom,
+      );
+    },
+    patchFeatures: (sample) =>
+      noGrad(() =>
+        tidy(() => {
+          const row = { pixels: framePixels(sample, view) };
+          const wanted = { blocks: 1, patches: true };
+          return forwardRows(network, view.size, [row], wanted).patches[0]!.toFloat32();
+        }),
+      ),
+    free,
+    [Symbol.dispose]: free,
+  };
+}

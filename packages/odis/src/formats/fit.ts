@@ -1,0 +1,110 @@
+import { type ConfigLayer, settingsLayer, WeightsError } from "../core/index.js";
+import type { BackboneConfig } from "../model/index.js";
+import {
+  modelNames,
+  type ModelSize,
+  type Recipe,
+  recipeLayers,
+  type RecipeName,
+  resolveRecipe,
+} from "../recipe/index.js";
+import type { Geometry } from "./geometry.js";
+import type { Collected } from "./collect.js";
+import { headSettings } from "./heads.js";
+
+/** What a recipe would have to say of its network to take such weights, by dotted path. */
+export function settingsFor(geometry: Geometry): ReadonlyMap<string, string | number> {
+  const { dim, depth, heads, mlpRatio, ffn, patch, layerScale } = geometry;
+  return new Map<string, string | number>([
+    ["model.dim", dim],
+    ["model.depth", depth],
+    ...(heads ? ([["model.heads", heads.count]] as const) : []),
+    ["model.mlpRatio", mlpRatio],
+    ["model.ffn", ffn],
+    ["model.patch", patch],
+    // Trained weights replace the initial value; it only says that there is LayerScale.
+    ["model.layerScale", layerScale ? 1e-5 : 0],
+  ]);
+}
+
+/** The size of our own whose width, depth and heads these are, if there is one. */
+export function sizeOf(settings: ReadonlyMap<string, unknown>): ModelSize | undefined {
+  return modelNames.find((name) => {
+    const { model } = resolveRecipe(recipeLayers("odis", name));
+    const agrees = (key: "dim" | "depth" | "heads"): boolean =>
+      (settings.get(`model.${key}`) ?? model[key]) === model[key];
+    return agrees("dim") && agrees("depth") && agrees("heads");
+  });
+}
+
+/** The shortest options of the command line for these settings: `--model` where a size has them. */
+export function optionsFor(settings: ReadonlyMap<string, string | number>): string {
+  const size = sizeOf(settings);
+  const recipe = resolveRecipe(recipeLayers("odis", size));
+  const rest = [...settings].filter(([path, value]) => at(recipe, path) !== value);
+  const set = rest.map(([path, value]) => `${path}=${value}`).join(" ");
+  return [size && `--model ${size}`, set && `--set ${set}`].filter(Boolean).join(" ");
+}
+
+function at(recipe: Recipe, path: string): unknown {
+  return path.split(".").reduce<unknown>((tree, key) => Reflect.get(Object(tree), key), recipe);
+}
+
+/**
+ * @throws WeightsError when a network of the recipe cannot take such weights: what differs, and the
+ *   options that would fit. Another grid of patches is no hindrance: positions are resized
+ */
+export function checkFit(file: string, geometry: Geometry, config: BackboneConfig): void {
+  const settings = settingsFor(geometry);
+  const differ = [...settings].flatMap(([path, value]) => {
+    const mine = Reflect.get(config, path.replace("model.", "")) as string | number;
+    const same =
+      path === "model.layerScale" ? Number(mine) > 0 === Number(value) > 0 : mine === value;
+    // A convention is no knowledge: the recipe may know better.
+    const open = path === "model.heads" && geometry.heads?.from !== "file";
+    return same || open ? [] : [`${path} is ${value} in the file and ${mine} in the recipe`];
+  });
+  if (differ.length === 0) return;
+  throw new WeightsError(
+    file,
+    `does not fit the recipe's network: ${differ.join("; ")}. Give ${optionsFor(settings)}, or other weights.`,
+  );
+}
+
+/** The recipe that a network of these tokens would have been trained with. */
+export function recipeNameFor({ cls, objects }: Geometry): RecipeName {
+  if (objects === 0) return "ibot";
+  return cls ? "odis-cls" : "odis";
+}
+
+/**
+ * Layers of a recipe that fits a file's network exactly: its shape, its grid of patches, its heads.
+ *
+ * @param heads number of attention heads, over what the file or a convention says
+ */
+export function recipeFor(
+  geometry: Geometry,
+  { file, heads: projection }: Collected,
+  heads: number | undefined,
+): readonly ConfigLayer[] {
+  const { patch, grid, objects } = geometry;
+  const shape = settingsFor(geometry);
+  const values = new Map<string, string | number>([
+    ...shape,
+    ...headSettings(projection),
+    ...(heads === undefined ? [] : [["model.heads", heads] as const]),
+    ["views.globals.size", patch * grid],
+    // About the share of a global view that local views have in the published recipes.
+    ["views.locals.size", patch * Math.max(1, Math.round((grid * 96) / 224))],
+    ...(objects > 1
+      ? ([
+          ["views.object.count", objects],
+          ["model.objectEmbedding", "each"],
+        ] as const)
+      : []),
+  ]);
+  return [
+    ...recipeLayers(recipeNameFor(geometry), sizeOf(shape)),
+    { ...settingsLayer([...values].map(([path, value]) => `${path}=${value}`)), source: file },
+  ];
+}

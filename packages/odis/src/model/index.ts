@@ -1,0 +1,12 @@
+export { flatRows } from "./attention.js";
+export {
+  Backbone,
+  type BackboneConfig,
+  type BackboneOptions,
+  resizePositions,
+} from "./backbone.js";
+export { Block, SwiGlu } from "./block.js";
+export { Tape } from "./checkpointing.js";
+export type { TokenKind } from "./head.js";
+export { imageNet, Network, normalise, type PerKind } from "./network.js";
+export { TokenLayout } from "./tokens.js";

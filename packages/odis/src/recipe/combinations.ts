@@ -1,0 +1,99 @@
+import { ConfigError } from "../core/index.js";
+import type { TokenKind } from "../model/index.js";
+import type { Recipe } from "./schema.js";
+
+/** The kinds of token that a recipe's losses read. */
+export function kindsRead({ loss }: Pick<Recipe, "loss">): TokenKind[] {
+  const weights = { cls: loss.clsWeight, object: loss.objectWeight, patch: loss.patchWeight };
+  return (Object.keys(weights) as TokenKind[]).filter((kind) => weights[kind] > 0);
+}
+
+interface Rule {
+  readonly broken: (recipe: Recipe) => boolean;
+  /** what, got, wanted */
+  readonly say: (recipe: Recipe) => string;
+}
+
+/** What the schema cannot know: settings that are possible alone, but not together. */
+const rules: readonly Rule[] = [
+  {
+    broken: ({ model }) => model.dim % model.heads !== 0,
+    say: ({ model: { dim, heads } }) =>
+      `model.dim: got ${dim}; wanted a multiple of model.heads (${heads}), e.g. ${Math.ceil(dim / heads) * heads}`,
+  },
+  {
+    broken: ({ loss }) => loss.clsWeight + loss.objectWeight + loss.patchWeight === 0,
+    say: () =>
+      "loss: clsWeight, objectWeight and patchWeight are all 0; wanted one above 0, or nothing is learned",
+  },
+  {
+    broken: ({ loss, model }) => loss.clsWeight > 0 && model.tokens === "obj",
+    say: ({ loss }) =>
+      `loss.clsWeight: got ${loss.clsWeight}, but model.tokens "obj" has no [CLS]; wanted 0, or model.tokens "cls" or "cls+obj"`,
+  },
+  {
+    broken: ({ loss, model }) =>
+      loss.objectWeight > 0 && loss.objectFrom === "token" && model.tokens === "cls",
+    say: ({ loss }) =>
+      `loss.objectWeight: got ${loss.objectWeight}, but model.tokens "cls" has no [OBJ]; wanted 0, loss.objectFrom "pooled", or model.tokens "obj" or "cls+obj"`,
+  },
+  {
+    broken: ({ model, views }) =>
+      model.tokens === "obj" && views.object.crop === "off" && model.objectAttention === "open",
+    say: () =>
+      'model.objectAttention: got "open" with views.object.crop "off": objects would change nothing; wanted another of the two, or recipe ibot',
+  },
+  {
+    broken: ({ head }) =>
+      head.share === "all" && (head.patchPrototypes ?? head.prototypes) !== head.prototypes,
+    say: ({ head }) =>
+      `head.patchPrototypes: got ${head.patchPrototypes} with head.share "all"; wanted head.prototypes (${head.prototypes}), or head.share "mlp" or "none"`,
+  },
+  {
+    broken: ({ head }) =>
+      head.share !== "none" && (head.patchBottleneck ?? head.bottleneck) !== head.bottleneck,
+    say: ({ head }) =>
+      `head.patchBottleneck: got ${head.patchBottleneck} with head.share "${head.share}"; wanted head.bottleneck (${head.bottleneck}), or head.share "none"`,
+  },
+  {
+    broken: ({ views, model, loss }) =>
+      views.object.count > 1 && model.tokens === "cls" && loss.objectFrom === "token",
+    say: ({ views }) =>
+      `views.object.count: got ${views.object.count}, but model.tokens "cls" has no [OBJ]; wanted 1, or model.tokens "obj" or "cls+obj"`,
+  },
+  {
+    broken: ({ views, loss }) =>
+      views.globals.count < 2 && views.locals.count === 0 && loss.clsWeight + loss.objectWeight > 0,
+    say: () =>
+      "views: got 1 global and no local view; wanted 2 or more views, so that there is a pair to compare",
+  },
+  {
+    broken: ({ views, loss }) =>
+      loss.patchWeight > 0 &&
+      Math.max(...views.hidden.ratio) + Math.max(...views.hidden.variance) === 0,
+    say: ({ loss }) =>
+      `loss.patchWeight: got ${loss.patchWeight}, but views.hidden.ratio hides no patch; wanted a ratio above 0, or loss.patchWeight 0`,
+  },
+  {
+    broken: ({ loss }) => loss.koleoWeight > 0 && loss.clsWeight + loss.objectWeight === 0,
+    say: ({ loss }) =>
+      `loss.koleoWeight: got ${loss.koleoWeight}, but clsWeight and objectWeight are 0 and KoLeo spreads [CLS] or [OBJ]; wanted 0, or a weight for one of them`,
+  },
+  {
+    broken: ({ optim }) => optim.batch % optim.accumulate !== 0,
+    say: ({ optim: { accumulate, batch } }) =>
+      `optim.accumulate: got ${accumulate}; wanted a divisor of optim.batch (${batch})`,
+  },
+  {
+    broken: ({ optim }) =>
+      optim.memory === "stream" && (optim.accumulate > 1 || optim.clipScope !== "each"),
+    say: ({ optim: { accumulate, clipScope } }) =>
+      `optim.memory: got "stream" with accumulate ${accumulate} and clipScope "${clipScope}"; blocks can be updated one by one only if nothing needs all gradients at once. Wanted accumulate 1 and clipScope "each", or memory "recompute"`,
+  },
+];
+
+/** @throws ConfigError naming the first settings that exclude each other, and what would do */
+export function checkCombinations(recipe: Recipe): void {
+  const rule = rules.find(({ broken }) => broken(recipe));
+  if (rule) throw new ConfigError(rule.say(recipe));
+}

@@ -1,0 +1,12 @@
+export { kindsRead } from "./combinations.js";
+export { type ExplainedValue, explainRecipe } from "./explain.js";
+export {
+  modelNames,
+  type ModelSize,
+  recipeLayers,
+  type RecipeName,
+  recipeNames,
+  recipes,
+} from "./methods.js";
+export { type Knobs, knobsAt, type Length, runLength } from "./schedules.js";
+export { type Recipe, recipeSchema, resolveRecipe } from "./schema.js";

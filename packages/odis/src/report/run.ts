@@ -1,0 +1,260 @@
+import { writeFileSync } from "node:fs";
+import { replaceFile } from "@odis/torch";
+import { type DataSource, type DataSpec, openSource, type Sample } from "../data/index.js";
+import { BadImageError, OdisError, Rng, shellWord } from "../core/index.js";
+import { dataOf, duration, type LoadedNetwork, loadTeacher, runLayout } from "../run/index.js";
+import { attentionRow, neighbourStrips, viewsRow } from "./sections.js";
+import { factList, type Html, html, htmlDocument, section } from "./html.js";
+import {
+  medianRate,
+  networkText,
+  readRun,
+  type RunRecord,
+  type SkippedImage,
+  viewsText,
+} from "./record.js";
+import { openParts, type RunEvaluation } from "../evaluate/index.js";
+import { basename } from "node:path";
+import { count } from "./table.js";
+import { valueText } from "./chart.js";
+import { curves } from "./curves.js";
+import { fullHeat } from "./pictures.js";
+import { scores } from "./scores.js";
+
+const viewRows = 4;
+const attentionRows = 4;
+
+export interface ReportOptions {
+  /** hears of parts that had to be left out, and why */
+  readonly onMissing?: (part: string, reason: string) => void;
+}
+
+/**
+ * Writes `report.html` into a run folder from what lies there: configuration, metrics, checkpoint,
+ * evaluation, and the data that the configuration names. A part whose source is missing is left
+ * out and the page says so.
+ *
+ * @returns the file's path
+ * @throws RunError when the folder is no run
+ */
+export async function writeReport(folder: string, options: ReportOptions = {}): Promise<string> {
+  const run = readRun(folder);
+  const data = dataOf(run.config);
+  const attempt = async <T>(part: string, make: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await make();
+    } catch (error) {
+      // Only what a user can mend may leave a hole in the page; our own mistakes must be seen.
+      if (!(error instanceof OdisError)) throw error;
+      options.onMissing?.(part, error.message);
+      return undefined;
+    }
+  };
+  const source = data && (await attempt("training data", () => openSource(data)));
+  const { evaluation } = run;
+  const parts = evaluation && (await attempt("evaluation data", () => openParts(evaluation.data)));
+  const teacher = await attempt("checkpoint", async () => loadTeacher(folder));
+  try {
+    const pictures: Pictures = {
+      views: source && (await exampleViews(run, source)),
+      attention: teacher && (await attentionMaps(run, teacher, parts?.test ?? source)),
+      neighbours:
+        evaluation && parts && evaluation.examples.length > 0
+          ? await neighbourStrips(evaluation.examples, evaluation.classes, parts.train, parts.test)
+          : undefined,
+    };
+    const { report } = runLayout(folder);
+    const text = page(run, factsOf(run, data, source), pictures);
+    replaceFile(report, (descriptor) => writeFileSync(descriptor, text));
+    return report;
+  } finally {
+    teacher?.network.free();
+  }
+}
+
+function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource): PageFacts {
+  const place = data && specText(data);
+  return {
+    images: source?.size,
+    data: place ?? "data that is not named",
+    commands: [
+      `node -p 'JSON.stringify(JSON.parse(fs.readFileSync(process.argv[1])).recipe)' ` +
+        `${shellWord(`${run.folder}/config.json`)} > recipe.json`,
+      `odis pretrain --data ${place === undefined ? "KIND:PLACE" : shellWord(place)} --config recipe.json --out NEW_FOLDER`,
+      `odis evaluate NEW_FOLDER${run.evaluation ? dataOptions(run.evaluation) : ""}`,
+    ],
+  };
+}
+
+function dataOptions({ data, settings }: RunEvaluation): string {
+  const { suites, modes, masks, feature } = settings;
+  const options = {
+    train: shellWord(specText(data.train)),
+    test: data.test && shellWord(specText(data.test)),
+    suite: suites.join(),
+    mode: modes.join(),
+    feature,
+    k: settings.k[0],
+    epochs: settings.probe.epochs,
+    size: settings.size,
+    frame: settings.frame,
+    "min-area": settings.minArea > 0 ? settings.minArea : undefined,
+    masks: masks.kind === "truth" ? undefined : masks.kind,
+    "mask-iou": masks.iou < 1 ? masks.iou : undefined,
+    "mask-missing": masks.missing > 0 ? masks.missing : undefined,
+    seed: settings.seed,
+  };
+  return Object.entries(options)
+    .map(([name, value]) => (value === undefined ? "" : ` --${name} ${value}`))
+    .join("");
+}
+
+/** A data set as the command line names it. */
+function specText(spec: DataSpec): string {
+  if (spec.kind === "coco") return `coco:${spec.images},${spec.annotations}`;
+  return spec.kind === "module" ? `module:${spec.path}` : spec.kind;
+}
+
+/** Images drawn by chance, in an order that follows from the run's seed; bad ones are passed over. */
+async function* someSamples(
+  source: DataSource,
+  seed: number,
+): AsyncGenerator<{ readonly index: number; readonly sample: Sample }> {
+  for (const index of new Rng("report images", seed).permutation(source.size)) {
+    const sample = await readable(source, index);
+    if (sample) yield { index, sample };
+  }
+}
+
+async function readable(source: DataSource, index: number): Promise<Sample | undefined> {
+  if (index >= source.size) return undefined; // the data set shrank since it was evaluated
+  try {
+    return await source.read(index);
+  } catch (error) {
+    if (error instanceof BadImageError) return undefined;
+    throw error;
+  }
+}
+
+async function exampleViews({ recipe }: RunRecord, source: DataSource): Promise<Html | undefined> {
+  const rows: Html[] = [];
+  for await (const { index, sample } of someSamples(source, recipe.seed)) {
+    if (rows.length === viewRows) break;
+    const row = await viewsRow(sample, recipe, index);
+    if (row) rows.push(row);
+  }
+  return rows.length > 0 ? html`${rows}` : undefined;
+}
+
+async function attentionMaps(
+  run: RunRecord,
+  { network }: LoadedNetwork,
+  source: DataSource | undefined,
+): Promise<Html | undefined> {
+  if (!source) return undefined;
+  const { evaluation, recipe } = run;
+  const options = {
+    size: evaluation?.settings.size ?? recipe.views.globals.size,
+    frame: evaluation?.settings.frame ?? "whole",
+    patch: recipe.model.patch,
+  };
+  const rows: Html[] = [];
+  for await (const { sample, object } of shownObjects(run, source)) {
+    if (rows.length === attentionRows) break;
+    const name = source.classes[sample.objects[object]?.label ?? -1] ?? "object";
+    const row = await attentionRow(network, sample, object, name, options);
+    if (row) rows.push(row);
+  }
+  return rows.length > 0 ? html`<div class="maps">${rows}</div>` : undefined;
+}
+
+/** The objects whose neighbours are shown; where there are none, the largest ones of some images. */
+async function* shownObjects(
+  { evaluation, recipe }: RunRecord,
+  source: DataSource,
+): AsyncGenerator<{ readonly sample: Sample; readonly object: number }> {
+  const examples = evaluation?.examples ?? [];
+  for (const { query } of examples) {
+    const sample = await readable(source, query.image);
+    if (sample?.key === query.key) yield { sample, object: query.object };
+  }
+  if (examples.length > 0) return;
+  for await (const { sample } of someSamples(source, recipe.seed)) {
+    const areas = sample.objects.map(({ area }) => area);
+    yield { sample, object: areas.indexOf(Math.max(...areas)) };
+  }
+}
+
+/** The parts of a report that need pictures; undefined where data or network were not at hand. */
+export interface Pictures {
+  readonly views: Html | undefined;
+  readonly attention: Html | undefined;
+  readonly neighbours: Html | undefined;
+}
+
+export interface PageFacts {
+  /** images of the training data */
+  readonly images: number | undefined;
+  /** the data set in words */
+  readonly data: string;
+  /** commands that make this run again */
+  readonly commands: readonly string[];
+}
+
+/** The whole report as one HTML file: no script, nothing loaded from elsewhere. */
+export function page(run: RunRecord, facts: PageFacts, pictures: Pictures): string {
+  const name = basename(run.folder);
+  const { rows, evaluation } = run;
+  return htmlDocument(
+    `${name} – odis report`,
+    html`<header><h1>${name}</h1><p class="lead">Object-level self-distillation, recipe <b>${run.recipe.name}</b>, on ${facts.data}</p>${summary(run, facts)}</header>
+${section("How good the features are", evaluation && scores(evaluation), `Not evaluated yet: odis evaluate ${run.folder}`)}
+${section("Nearest neighbours", pictures.neighbours && html`<p class="note">Test objects drawn by chance, one a class as far as possible, and the bank’s most similar objects by the teacher’s features with masks; ✓ marks the same class, ✗ another one. The number is the cosine similarity.</p>${pictures.neighbours}`, "No neighbours: they need an evaluation of the run by k-NN, and its data.")}
+${section("Where [OBJ] looks", pictures.attention && html`<p class="note">Attention of the teacher’s [OBJ] token in its last block, the mean over heads, brightest where it looks ${fullHeat} times as much as on the average patch, or more. With the mask it can only look at the object’s patches (outlined); without it, anywhere.</p>${pictures.attention}`, "No attention maps: they need a checkpoint and the data.")}
+${section("Example views", pictures.views && html`${viewsKey}${pictures.views}`, "No example views: the training data could not be read.")}
+${section("Curves", rows.length > 0 ? html`<p class="note">Neighbouring steps are averaged; the tint reaches from the lowest to the highest. Point at a curve for its numbers.</p>${curves(rows, run.recipe)}` : undefined, "No metrics yet.")}
+${section("Images left out", skippedList(run), "None: every image could be used.")}
+<section><h2>How to make this run again</h2><pre>${facts.commands.join("\n")}</pre>
+<details><summary>Resolved configuration</summary><pre>${JSON.stringify(run.config, null, 2)}</pre></details></section>`,
+  );
+}
+
+function summary({ recipe, rows }: RunRecord, { images }: PageFacts): Html {
+  const last = rows.at(-1);
+  return factList([
+    ["images", images === undefined ? undefined : count(images)],
+    ["steps", last && count(last.step + 1)],
+    ["batch", count(recipe.optim.batch)],
+    ["time", last && duration(last.time)],
+    ["images/s", rows.length > 0 ? valueText(medianRate(rows)) : undefined],
+    ["loss", last && valueText(last.loss)],
+    ["network", networkText(recipe)],
+    ["views", viewsText(recipe)],
+    ["seed", String(recipe.seed)],
+  ]);
+}
+
+const viewsKey = html`<p class="note">What training cuts from an image (an example, drawn with the run’s own settings).</p>
+<ul class="key"><li><svg viewBox="0 0 20 20" aria-hidden="true"><rect x="2" y="2" width="16" height="16" fill="#9aa" /><path class="edge-back" d="M2,2h16v16h-16z"/><path class="edge" d="M2,2h16v16h-16z"/></svg>visible: [OBJ] may look there</li>
+<li><svg viewBox="0 0 20 20" aria-hidden="true"><rect x="2" y="2" width="16" height="16" fill="#9aa"/><path class="lid" d="M2,2h16v16h-16z"/><path class="stroke" d="M2,18l16,-16"/></svg>hidden: the student must guess it</li>
+<li><svg viewBox="0 0 20 20" aria-hidden="true"><rect x="2" y="2" width="16" height="16" fill="#9aa"/><path class="shade" d="M2,2h16v16h-16z"/></svg>shaded: not the object</li>
+<li><svg viewBox="0 0 20 20" aria-hidden="true"><rect x="2" y="2" width="16" height="16" fill="#777"/><rect class="frame" x="3" y="3" width="14" height="14"/></svg>place of a global view</li></ul>`;
+
+/** Unreadable images of training and of evaluation, each once. */
+function skippedList({ skipped, evaluation }: RunRecord): Html | undefined {
+  const all = [
+    ...skipped,
+    ...(evaluation?.train.omitted.skipped ?? []),
+    ...(evaluation?.test.omitted.skipped ?? []),
+  ];
+  const once = [...new Map(all.map((image) => [image.key, image])).values()];
+  if (once.length === 0) return undefined;
+  const first = 20;
+  return html`<p>${count(once.length)} ${once.length === 1 ? "image" : "images"} could not be used:</p>
+<ul class="plain">${once.slice(0, first).map(skippedLine)}</ul>
+${once.length > first && html`<details><summary>${count(once.length - first)} more</summary><ul class="plain">${once.slice(first).map(skippedLine)}</ul></details>`}`;
+}
+
+function skippedLine({ key, reason }: SkippedImage): Html {
+  return html`<li>${key}: ${reason}</li>`;
+}

@@ -1,0 +1,14 @@
+export { type ExportFormat, type ExportOptions, exportRun } from "./export.js";
+export {
+  configDifferences,
+  describeDifferences,
+  differences,
+  readRunConfig,
+  runLayout,
+} from "./folder.js";
+export { dataOf, type LoadedNetwork, loadTeacher, recipeOf } from "./load.js";
+export { pretrain, type PretrainOptions, type PretrainResult } from "./pretrain.js";
+export { duration, type ProgressStream } from "./progress.js";
+export { importRun, type Inspection, inspectWeights } from "./start.js";
+export { Stop } from "./stop.js";
+export { measureSpeed } from "./forecast.js";

@@ -1,0 +1,1 @@
+export { spriteFolders, makeScenes, type SceneOptions } from "./make.js";

@@ -1,0 +1,10 @@
+export {
+  checkViewSizes,
+  type MaskConfig,
+  maskConfig,
+  type ViewConfig,
+  viewConfig,
+} from "./config.js";
+export { degradeObjects } from "./degrade.js";
+export { resampleBicubic, resampleNearest } from "./resample.js";
+export { type GlobalSlot, makeViews, newViewSlots, type ViewReport } from "./views.js";
