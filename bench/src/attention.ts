@@ -1,5 +1,5 @@
 import { call, noGrad, setThreads, type Tensor, tensorScope, zeros } from "@odis/torch";
-import { composedAttention } from "../../packages/odis/dist/model/attention.js";
+import { composedAttention } from "../../packages/odis/dist/model/index.js";
 import { interleaved, median } from "./measure.js";
 import { duration, printTable } from "./table.js";
 import { loadRecipe, workloads } from "./workload.js";

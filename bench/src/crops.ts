@@ -1,9 +1,8 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { openSource, type Sample } from "../../packages/odis/dist/data/dataset.js";
-import { Rng } from "../../packages/odis/dist/core/rng.js";
-import { type ViewConfig, viewConfig } from "../../packages/odis/dist/views/config.js";
-import { drawCrops } from "../../packages/odis/dist/views/object-crop.js";
+import { openSource, type Sample } from "../../packages/odis/dist/data/index.js";
+import { Rng } from "../../packages/odis/dist/core/index.js";
+import { type ViewConfig, viewConfig, drawCrops } from "../../packages/odis/dist/views/index.js";
 import { percent, printTable } from "./table.js";
 
 const photographs = fileURLToPath(

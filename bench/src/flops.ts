@@ -1,4 +1,4 @@
-import type { Recipe } from "../../packages/odis/dist/recipe/schema.js";
+import type { Recipe } from "../../packages/odis/dist/recipe/index.js";
 
 /** What a step runs its last block's row-wise half and its heads on. */
 export interface RowsRead {

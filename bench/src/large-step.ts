@@ -1,8 +1,10 @@
 import { setThreads } from "@odis/torch";
-import { resolveRecipe } from "../../packages/odis/dist/recipe/schema.js";
-import { type ModelSize, recipeLayers } from "../../packages/odis/dist/recipe/methods.js";
-import { createState } from "../../packages/odis/dist/train/state.js";
-import { trainStep } from "../../packages/odis/dist/train/step.js";
+import {
+  resolveRecipe,
+  type ModelSize,
+  recipeLayers,
+} from "../../packages/odis/dist/recipe/index.js";
+import { createState, trainStep } from "../../packages/odis/dist/train/index.js";
 import { midRunKnobs, syntheticBatch } from "./workload.js";
 
 /** What one process of the bench `large` prints. */

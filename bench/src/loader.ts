@@ -2,10 +2,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeScenes } from "../../packages/odis/dist/scenes/make.js";
-import { type DataSpec, openSource } from "../../packages/odis/dist/data/dataset.js";
-import type { Recipe } from "../../packages/odis/dist/recipe/schema.js";
-import { openViewLoader } from "../../packages/odis/dist/batches/loader.js";
+import { makeScenes } from "../../packages/odis/dist/scenes/index.js";
+import { type DataSpec, openSource } from "../../packages/odis/dist/data/index.js";
+import type { Recipe } from "../../packages/odis/dist/recipe/index.js";
+import { openViewLoader } from "../../packages/odis/dist/batches/index.js";
 import { printTable } from "./table.js";
 import { loadRecipe } from "./workload.js";
 

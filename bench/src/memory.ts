@@ -1,7 +1,6 @@
 import { liveTensors, setThreads } from "@odis/torch";
-import { recipeSchema } from "../../packages/odis/dist/recipe/schema.js";
-import { createState } from "../../packages/odis/dist/train/state.js";
-import { trainStep } from "../../packages/odis/dist/train/step.js";
+import { recipeSchema } from "../../packages/odis/dist/recipe/index.js";
+import { createState, trainStep } from "../../packages/odis/dist/train/index.js";
 import { megabytes, printTable } from "./table.js";
 import { midRunKnobs, syntheticBatch } from "./workload.js";
 

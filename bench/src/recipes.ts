@@ -1,13 +1,12 @@
 import { setThreads } from "@odis/torch";
-import type { Settings } from "../../packages/odis/dist/core/schema.js";
-import { resolveRecipe } from "../../packages/odis/dist/recipe/schema.js";
+import type { Settings } from "../../packages/odis/dist/core/index.js";
 import {
+  resolveRecipe,
   type RecipeName,
   recipeLayers,
   recipeNames,
-} from "../../packages/odis/dist/recipe/methods.js";
-import { createState } from "../../packages/odis/dist/train/state.js";
-import { trainStep } from "../../packages/odis/dist/train/step.js";
+} from "../../packages/odis/dist/recipe/index.js";
+import { createState, trainStep } from "../../packages/odis/dist/train/index.js";
 import { median } from "./measure.js";
 import { printTable } from "./table.js";
 import { midRunKnobs, syntheticBatch } from "./workload.js";

@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setThreads, threads } from "@odis/torch";
-import { createState } from "../../packages/odis/dist/train/state.js";
-import { trainStep } from "../../packages/odis/dist/train/step.js";
+import { createState, trainStep } from "../../packages/odis/dist/train/index.js";
 import type { BlockReport } from "./contestant.js";
 import { loadRecipe, midRunKnobs, syntheticBatch, type WorkloadName } from "./workload.js";
 

@@ -1,7 +1,11 @@
 import { readFileSync } from "node:fs";
-import type { Batch } from "../../packages/odis/dist/batches/batch.js";
-import { knobsAt, type Knobs } from "../../packages/odis/dist/recipe/schedules.js";
-import { type Recipe, recipeSchema } from "../../packages/odis/dist/recipe/schema.js";
+import type { Batch } from "../../packages/odis/dist/batches/index.js";
+import {
+  knobsAt,
+  type Knobs,
+  type Recipe,
+  recipeSchema,
+} from "../../packages/odis/dist/recipe/index.js";
 
 /** What is timed: files of `workloads/`, which the Python peer reads, too. */
 export const workloads = ["vit-s", "small"] as const;

@@ -1,6 +1,4 @@
-/** Planar RGB: bytes 0..255 as the loader makes them, or floats that are normalised already. */
-export type Pixels = Uint8Array | Float32Array;
-
+import type { Pixels } from "../views/index.js";
 /** A batch in host memory. Rows are view-major: index = view * B + image. */
 export interface Batch {
   /** step of the run that this batch belongs to, from 0 */

@@ -2,7 +2,7 @@ import { cat, fromBuffer, type Generator, Module, type Tensor, tensor } from "@o
 import { Backbone, type BackboneConfig, type BackboneOptions } from "./backbone.js";
 import { Head, type TokenKind, tokenKinds } from "./head.js";
 import type { TokenLayout } from "./tokens.js";
-import type { Pixels } from "../batches/index.js";
+import type { Pixels } from "../views/index.js";
 
 /** How the kinds of token share heads. */
 export interface HeadsConfig {

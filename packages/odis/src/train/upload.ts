@@ -1,5 +1,6 @@
 import { fromBuffer, type Tensor } from "@odis/torch";
-import type { Batch, Pixels } from "../batches/index.js";
+import type { Batch } from "../batches/index.js";
+import type { Pixels } from "../views/index.js";
 import { type HiddenRows, hiddenRows } from "../loss/index.js";
 import { normalise, type TokenKind, type TokenLayout } from "../model/index.js";
 import { kindsRead, type Recipe } from "../recipe/index.js";

@@ -8,6 +8,9 @@ import { drawCrops } from "./object-crop.js";
 import { changeColors } from "./color.js";
 import { type Geometry, resampleBicubic } from "./resample.js";
 
+/** Planar RGB: bytes 0..255 as the loader makes them, or floats that are normalised already. */
+export type Pixels = Uint8Array | Float32Array;
+
 /** Where a view goes. With n = (size / patch)² patches in rows, and O rows for objects: */
 interface PixelSlot {
   /** planar 3 × size × size bytes, not yet normalised */

@@ -7,8 +7,8 @@ import { importRun, inspectWeights } from "../../src/run/start.js";
 import { expectClose } from "../close.js";
 import { odis } from "../cli/odis.js";
 import { scratchFolder } from "../scratch.js";
-import { fixture } from "../weights/fixture.js";
-import { pythonTokens } from "../weights/small.js";
+import { fixture } from "../formats/fixture.js";
+import { pythonTokens } from "../formats/small.js";
 
 const scratch = scratchFolder();
 

@@ -9,8 +9,8 @@ import { loadNetwork } from "../../src/run/load.js";
 import { parseWeights } from "../../src/formats/open.js";
 import { expectClose } from "../close.js";
 import { scratchFolder } from "../scratch.js";
-import { fixture } from "../weights/fixture.js";
-import { pythonTokens, smallRecipe } from "../weights/small.js";
+import { fixture } from "../formats/fixture.js";
+import { pythonTokens, smallRecipe } from "../formats/small.js";
 
 const scratch = scratchFolder();
 const photographs = new URL("../fixtures/coco-6", import.meta.url).pathname;

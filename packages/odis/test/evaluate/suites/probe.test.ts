@@ -1,20 +1,20 @@
 import { liveTensors, noGrad, tidy } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import type { FeatureSet } from "../../src/features/object-features.js";
+import type { FeatureSet } from "../../../src/features/object-features.js";
 import {
   linearShares,
   type ProbedFeature,
   probedFeatures,
-} from "../../src/evaluate/suites/linear.js";
+} from "../../../src/evaluate/suites/linear.js";
 import {
   defaultProbeSettings,
   type Probes,
   type Samples,
   trainProbes,
-} from "../../src/evaluate/suites/probe.js";
-import { chooseProbe } from "../../src/evaluate/suites/probe.js";
-import { Rng } from "../../src/core/rng.js";
-import { expectClose } from "../golden.js";
+} from "../../../src/evaluate/suites/probe.js";
+import { chooseProbe } from "../../../src/evaluate/suites/probe.js";
+import { Rng } from "../../../src/core/rng.js";
+import { expectClose } from "../../golden.js";
 
 const rng = new Rng("probe test");
 const normals = (n: number): Float32Array => Float32Array.from({ length: n }, () => rng.normal());

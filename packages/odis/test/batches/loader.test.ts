@@ -18,7 +18,7 @@ import { viewConfig } from "../../dist/views/config.js";
 import { openViewLoader, type ViewLoaderOptions } from "../../dist/batches/loader.js";
 import { makeViews, newViewSlots } from "../../dist/views/views.js";
 import { scratchFolder } from "../scratch.js";
-import { failure } from "./failure.js";
+import { failure } from "../data/failure.js";
 
 type Loader = Awaited<ReturnType<typeof openViewLoader>>;
 type Batch = Awaited<ReturnType<Loader["next"]>>;

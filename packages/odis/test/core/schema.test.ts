@@ -3,10 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { loadConfigFile, parseSetting, resolveConfig, settingsLayer } from "../src/core/schema.js";
-import { ConfigError } from "../src/core/errors.js";
-import { nearest } from "../src/core/text.js";
-import { recordingProxy } from "./recording-proxy.js";
+import {
+  loadConfigFile,
+  parseSetting,
+  resolveConfig,
+  settingsLayer,
+} from "../../src/core/schema.js";
+import { ConfigError } from "../../src/core/errors.js";
+import { nearest } from "../../src/core/text.js";
+import { recordingProxy } from "../recording-proxy.js";
 
 const schema = z.strictObject({
   seed: z.int().min(0).default(0),

@@ -5,12 +5,12 @@ import {
   AttributeNotes,
   attributes,
   type Note,
-} from "../../src/evaluate/suites/attributes.js";
-import type { FeatureSet } from "../../src/features/object-features.js";
-import { estimate, pairedDifference } from "../../src/evaluate/statistics.js";
-import { imageCounts, score } from "../../src/evaluate/outcome.js";
-import { Rng } from "../../src/core/rng.js";
-import { expectClose } from "../golden.js";
+} from "../../../src/evaluate/suites/attributes.js";
+import type { FeatureSet } from "../../../src/features/object-features.js";
+import { estimate, pairedDifference } from "../../../src/evaluate/statistics.js";
+import { imageCounts, score } from "../../../src/evaluate/outcome.js";
+import { Rng } from "../../../src/core/rng.js";
+import { expectClose } from "../../golden.js";
 
 describe("attributes of an object", () => {
   it("are those that can be counted by hand", () => {

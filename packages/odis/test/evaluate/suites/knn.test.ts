@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { classify, type Labelled, nearest, votes } from "../../src/evaluate/suites/knn.js";
-import { expectClose, golden } from "../golden.js";
+import { classify, type Labelled, nearest, votes } from "../../../src/evaluate/suites/knn.js";
+import { expectClose, golden } from "../../golden.js";
 
 const reference = golden("knn");
 const percent = z.object({

@@ -17,8 +17,8 @@ import { openWeights } from "../../src/formats/open.js";
 import { planImport } from "../../src/formats/plan.js";
 import { expectClose } from "../close.js";
 import { scratchFolder } from "../scratch.js";
-import { fixture } from "../weights/fixture.js";
-import { pythonTokens, smallRecipe, studentOf } from "../weights/small.js";
+import { fixture } from "../formats/fixture.js";
+import { pythonTokens, smallRecipe, studentOf } from "../formats/small.js";
 
 const scratch = scratchFolder();
 const large = { model: { layerScale: 0.5 } };

@@ -2,22 +2,22 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fromBuffer, Generator, liveTensors, noGrad, tidy } from "@odis/torch";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type DataSource, openSource, type Sample } from "../../src/data/dataset.js";
-import { evaluate, type Evaluation } from "../../src/evaluate/evaluate.js";
-import { type FramedImage, frameObject, framePixels } from "../../src/features/frame.js";
-import { iouCounts, labelMap, patchShares } from "../../src/evaluate/suites/patches.js";
-import { score } from "../../src/evaluate/outcome.js";
-import type { Suite } from "../../src/evaluate/options.js";
-import { readOutcomes, writeOutcomes } from "../../src/evaluate/outcome.js";
-import { inputImages, Passes } from "../../src/features/passes.js";
-import { PatchSample } from "../../src/evaluate/suites/patches.js";
-import { PatchSearch } from "../../src/evaluate/suites/dense.js";
-import type { Network } from "../../src/model/network.js";
-import { Rng } from "../../src/core/rng.js";
-import { recipeSchema } from "../../src/recipe/schema.js";
-import { buildNetwork } from "../../src/train/state.js";
-import { expectClose } from "../golden.js";
-import { scratchFolder, tinyCoco } from "./tiny-coco.js";
+import { type DataSource, openSource, type Sample } from "../../../src/data/dataset.js";
+import { evaluate, type Evaluation } from "../../../src/evaluate/evaluate.js";
+import { type FramedImage, frameObject, framePixels } from "../../../src/features/frame.js";
+import { iouCounts, labelMap, patchShares } from "../../../src/evaluate/suites/patches.js";
+import { score } from "../../../src/evaluate/outcome.js";
+import type { Suite } from "../../../src/evaluate/options.js";
+import { readOutcomes, writeOutcomes } from "../../../src/evaluate/outcome.js";
+import { inputImages, Passes } from "../../../src/features/passes.js";
+import { PatchSample } from "../../../src/evaluate/suites/patches.js";
+import { PatchSearch } from "../../../src/evaluate/suites/dense.js";
+import type { Network } from "../../../src/model/network.js";
+import { Rng } from "../../../src/core/rng.js";
+import { recipeSchema } from "../../../src/recipe/schema.js";
+import { buildNetwork } from "../../../src/train/state.js";
+import { expectClose } from "../../golden.js";
+import { scratchFolder, tinyCoco } from "../tiny-coco.js";
 
 const recipe = recipeSchema.parse({
   model: { dim: 32, depth: 2, heads: 2, patch: 8 },

@@ -8,8 +8,8 @@ import { savePosition } from "../../src/run/session.js";
 import { recipeSchema } from "../../src/recipe/schema.js";
 import { createState } from "../../src/train/state.js";
 import { type Opened, useBrowser } from "../browser.js";
-import { emptyRun, metricsRows, writeJsonLines } from "./fake-run.js";
-import { scratchFolder, tinyCoco } from "./tiny-coco.js";
+import { emptyRun, metricsRows, writeJsonLines } from "../evaluate/fake-run.js";
+import { scratchFolder, tinyCoco } from "../evaluate/tiny-coco.js";
 
 const recipe = recipeSchema.parse({
   name: "tiny",

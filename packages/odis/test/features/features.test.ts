@@ -18,7 +18,7 @@ import { recipeSchema } from "../../src/recipe/schema.js";
 import { buildNetwork } from "../../src/train/state.js";
 import { type MaskConfig, maskConfig } from "../../src/views/config.js";
 import { expectClose } from "../golden.js";
-import { scratchFolder, tinyCoco } from "./tiny-coco.js";
+import { scratchFolder, tinyCoco } from "../evaluate/tiny-coco.js";
 
 const recipe = recipeSchema.parse({
   model: { dim: 32, depth: 2, heads: 2, patch: 8 },
