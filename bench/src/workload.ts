@@ -8,7 +8,7 @@ import {
 } from "../../packages/odis/dist/recipe/index.js";
 
 /** What is timed: files of `workloads/`, which the Python peer reads, too. */
-export const workloads = ["vit-s", "small"] as const;
+export const workloads = ["vit-s", "vit-b", "vit-l", "small"] as const;
 export type WorkloadName = (typeof workloads)[number];
 
 export function loadRecipe(name: WorkloadName): Recipe {
