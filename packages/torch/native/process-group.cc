@@ -2,12 +2,11 @@
 
 #include "bridge.h"
 
-#if __has_include(<torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>) && __has_include(<gloo/algorithm.h>)
+#if __has_include(<torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>)
 #define ODIS_GLOO 1
 #define USE_C10D_GLOO
 #endif
-#if __has_include(<torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>) && __has_include(<nccl.h>) && \
-    __has_include(<cuda_runtime.h>)
+#if defined(ODIS_NCCL_HEADERS) && __has_include(<torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>)
 #define ODIS_NCCL 1
 #define USE_C10D_NCCL
 #endif
@@ -17,6 +16,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #endif
 #ifdef ODIS_GLOO
+#include "gloo/declarations.h"
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #endif
 #ifdef ODIS_NCCL
@@ -111,6 +111,12 @@ std::unique_ptr<Collectives> join(const Membership& membership) {
 #endif
 #ifdef ODIS_NCCL
   if (membership.backend == "nccl") {
+    int loaded = 0;
+    if (ncclGetVersion(&loaded) != ncclSuccess || loaded / 100 != NCCL_VERSION_CODE / 100) {
+      throw Refusal(Fault::kEngine, "the bridge was built with the headers of NCCL " +
+                                        std::to_string(NCCL_VERSION_CODE) + ", but NCCL " +
+                                        std::to_string(loaded) + " is loaded; build it again");
+    }
     using Nccl = c10d::ProcessGroupNCCL;
     auto options = Nccl::Options::create();
     options->timeout = membership.patience;
@@ -122,9 +128,7 @@ std::unique_ptr<Collectives> join(const Membership& membership) {
 }
 #else
 std::unique_ptr<Collectives> join(const Membership&) {
-  throw Refusal(Fault::kEngine,
-                "this bridge was built without collectives: LibTorch's c10d or gloo headers were missing "
-                "(on Debian: sudo apt-get install libgloo-dev); install them and build it again");
+  throw Refusal(Fault::kEngine, "this LibTorch was built without collectives (c10d)");
 }
 #endif
 

@@ -53,7 +53,7 @@ function processor(): string {
  */
 export function planBuild(env: NodeJS.ProcessEnv = process.env): BuildPlan {
   const libtorch = findLibTorch(env);
-  const files = readdirSync(native).toSorted();
+  const files = readdirSync(native, { recursive: true, encoding: "utf8" }).toSorted();
   const read = (file: string): string => readFileSync(join(native, file), "utf8");
   /** A file and the headers of ours that it includes, so that a change recompiles no more than it must. */
   const withHeaders = (file: string, seen: Set<string> = new Set()): string => {
@@ -74,13 +74,22 @@ export function planBuild(env: NodeJS.ProcessEnv = process.env): BuildPlan {
     "-Wno-unused-parameter",
     "-isystem",
     nodeHeaders.include_dir,
+    "-isystem",
+    native, // for <gloo/…>, which LibTorch's headers want and do not bring
   ];
   const cxx = [
     // Newer LibTorch headers use the newer language.
     major > 2 || (major === 2 && minor >= 9) ? "-std=c++20" : "-std=c++17",
     `-D_GLIBCXX_USE_CXX11_ABI=${libtorch.cxx11Abi ? 1 : 0}`,
     "-fopenmp",
-    ...libtorch.include.flatMap((folder) => ["-isystem", folder]),
+    ...(libtorch.cuda ? ["-DODIS_CUDA"] : []),
+    ...(libtorch.cuda && !libtorch.cuda.ncclProblem ? ["-DODIS_NCCL_HEADERS"] : []),
+    ...[...libtorch.include, ...(libtorch.cuda?.include ?? [])].flatMap((folder) => [
+      "-isystem",
+      folder,
+    ]),
+    "-idirafter",
+    join(native, "cuda"),
   ];
   const unit = (file: string): Unit => {
     // Kernels of our own are worth the processor's full instruction set; glue is not.

@@ -71,7 +71,7 @@ async function link(plan: BuildPlan, objects: readonly string[], folder: string)
   const isPreload = (file: string): boolean => basename(file).startsWith("preload.c-");
   const { lib } = plan.libtorch;
   const search = [`-L${lib}`, `-Wl,-rpath,${lib}`];
-  const libraries = ["torch", "torch_cpu", "torch_cuda", "c10"]
+  const libraries = ["torch", "torch_cpu", "torch_cuda", "c10", "c10_cuda"]
     .filter((name) => existsSync(join(lib, `lib${name}.so`)))
     .map((name) => `-l${name}`);
   const shared = ["-shared", "-Wl,-z,nodelete"]; // a worker that ends must not unload LibTorch

@@ -1,6 +1,7 @@
 import { EngineError } from "./errors.js";
 import { native } from "./native.js";
 import { foreachDiv_ } from "./ops.js";
+import { runtimeInfo } from "./runtime.js";
 import { fromHandle, Tensor } from "./tensor.js";
 
 export interface JoinOptions {
@@ -83,8 +84,8 @@ export class ProcessGroup implements Disposable {
     const chosen = backend ?? (cuda && available.includes("nccl") ? "nccl" : "gloo");
     if (!available.includes(chosen)) {
       throw new EngineError(
-        `backend "${chosen}" is not in this bridge, which has ${available.join(", ") || "none"}; ` +
-          `on Debian install libgloo-dev and build it again`,
+        `backend "${chosen}" is not in this bridge, which has ${available.join(", ") || "none"}. ` +
+          runtimeInfo().lacks.join(" "),
       );
     }
     const { address, port, rank, size } = place;

@@ -19,6 +19,14 @@ export {
   zeros,
   zerosLike,
 } from "./creation.js";
+export {
+  checkDevice,
+  deviceInfo,
+  deviceMemory,
+  resetPeakMemory,
+  Stream,
+  synchronize,
+} from "./device.js";
 export { call, type OperatorResult, operatorNames, operatorsInUse } from "./dispatch.js";
 export { arrayOf, type DType, type TypedArray } from "./dtype.js";
 export {
@@ -36,6 +44,7 @@ export {
   UseAfterFreeError,
 } from "./errors.js";
 export { findLibTorch, type LibTorch } from "./libtorch.js";
+export { type DeviceInfo, type DeviceMemory } from "./native.js";
 export * from "./nn/index.js";
 export {
   cat,
