@@ -46,11 +46,15 @@ async function main(): Promise<number> {
   const device = checkDevice(values.device);
   if (values.tests) {
     const vitest = fileURLToPath(new URL("../../node_modules/vitest/vitest.mjs", import.meta.url));
-    const tests = ["packages/torch/test/device.test.ts", "packages/odis/test/device"];
-    const { status } = spawnSync(process.execPath, [vitest, "run", ...tests], {
-      stdio: "inherit",
-      env: { ...process.env, ODIS_TEST_DEVICE: device },
-    });
+    const tests = ["torch/test/device", "odis/test/model/vit-obj", "odis/test/train/train-steps"];
+    const { status } = spawnSync(
+      process.execPath,
+      [vitest, "run", ...tests.map((test) => `packages/${test}.test.ts`)],
+      {
+        stdio: "inherit",
+        env: { ...process.env, ODIS_TEST_DEVICE: device },
+      },
+    );
     if (status !== 0) return 1;
   }
   if (values.bench)

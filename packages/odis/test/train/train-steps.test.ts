@@ -5,6 +5,7 @@ import { knobsAt } from "../../src/recipe/schedules.js";
 import { recipeSchema } from "../../src/recipe/schema.js";
 import { createState, stateTensors } from "../../src/train/state.js";
 import { trainStep } from "../../src/train/step.js";
+import { device } from "../device.js";
 import { expectClose, type Golden, golden } from "../golden.js";
 
 interface Trajectory {
@@ -154,7 +155,7 @@ describe("four whole training steps against the published code", () => {
       const reference = golden(`train-steps-${method}-${clip}`);
       const trajectory = reference.info as Trajectory;
       const recipe = recipeOf(method, trajectory);
-      const state = createState(recipe);
+      const state = createState(recipe, device);
       const tensors = stateTensors(state);
       for (const parameter of trajectory.param_order) {
         const weights = reference.floats(`init/${parameter}`);
