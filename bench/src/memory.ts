@@ -1,6 +1,6 @@
 import { liveTensors, setThreads } from "@odis/torch";
 import { recipeSchema } from "../../packages/odis/dist/recipe/index.js";
-import { createState, trainStep } from "../../packages/odis/dist/train/index.js";
+import { createState, trainOn } from "../../packages/odis/dist/train/index.js";
 import { megabytes, printTable } from "./table.js";
 import { midRunKnobs, syntheticBatch } from "./workload.js";
 
@@ -23,7 +23,7 @@ export function benchMemory(): void {
 
   const samples: { step: number; rss: number; tensors: number }[] = [];
   for (let step = 1; step <= STEPS; step += 1) {
-    trainStep(state, batch, knobs);
+    trainOn(state, batch, knobs);
     if (step % EVERY === 0)
       samples.push({ step, rss: process.memoryUsage.rss(), tensors: liveTensors() });
   }

@@ -6,7 +6,7 @@ import {
   recipeLayers,
   recipeNames,
 } from "../../packages/odis/dist/recipe/index.js";
-import { createState, trainStep } from "../../packages/odis/dist/train/index.js";
+import { createState, trainOn } from "../../packages/odis/dist/train/index.js";
 import { median } from "./measure.js";
 import { printTable } from "./table.js";
 import { midRunKnobs, syntheticBatch } from "./workload.js";
@@ -37,7 +37,7 @@ function contestant(name: string, recipeName: RecipeName, more: Settings = {}): 
   const knobs = midRunKnobs(recipe);
   return {
     name,
-    step: () => trainStep(state, batch, knobs),
+    step: () => trainOn(state, batch, knobs),
     objects: recipe.views.object.count,
     seconds: [],
   };

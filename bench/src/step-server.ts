@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { deviceMemory, setThreads, synchronize, threads } from "@odis/torch";
-import { createState, trainStep } from "../../packages/odis/dist/train/index.js";
+import { createState, trainOn } from "../../packages/odis/dist/train/index.js";
 import type { BlockReport } from "./contestant.js";
 import { loadRecipe, midRunKnobs, syntheticBatch, type WorkloadName } from "./workload.js";
 
@@ -47,7 +47,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const block = performance.now();
   for (let step = 0; step < steps; step += 1) {
     const began = performance.now();
-    loss = trainStep(state, batch, knobs).terms.total;
+    loss = trainOn(state, batch, knobs).terms.total;
     seconds.push((performance.now() - began) / 1000);
   }
   synchronize(device);

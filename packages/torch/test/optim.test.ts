@@ -143,11 +143,12 @@ describe("AdamW, clipping and following together", () => {
       weights[1]!.grad = tensor([0.5]);
     };
     fill();
-    expect([...clipGradients(weights, 1, "each")]).toEqual([5, 0.5]);
+    const gradients = (): Tensor[] => weights.map(({ grad }) => grad!);
+    expect(clipGradients(gradients(), 1, "each").toNumbers()).toEqual([5, 0.5]);
     expect(weights[0]!.grad!.norm().item()).toBeCloseTo(1, 5);
     expect(weights[1]!.grad!.item()).toBe(0.5);
     fill();
-    clipGradients(weights, 1, "global");
+    clipGradients(gradients(), 1, "global");
     expect(Math.hypot(weights[0]!.grad!.norm().item(), weights[1]!.grad!.item())).toBeCloseTo(1, 5);
   });
 

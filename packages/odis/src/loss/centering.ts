@@ -1,4 +1,4 @@
-import { eye, noGrad, type Tensor, tidy, zeros } from "@odis/torch";
+import { eye, noGrad, type Tensor, tidy, where, zeros } from "@odis/torch";
 
 /**
  * Moving mean of teacher logits, subtracted before the teacher's softmax (DINO section 3.1).
@@ -21,11 +21,16 @@ export class Center {
     return logits.sub(this.value).div(temperature).softmax(-1);
   }
 
-  /** @param mean mean of this step's teacher logits, [K] */
-  update(mean: Tensor): void {
+  /**
+   * @param sum of this step's teacher logits over some rows, [K]
+   * @param rows their number, []; with none the centre stays
+   */
+  update(sum: Tensor, rows: Tensor): void {
     noGrad(() =>
       tidy(() => {
-        this.value.mul_(this.momentum).add_(mean.mul(1 - this.momentum));
+        const mean = sum.div(rows);
+        const moved = this.value.mul(this.momentum).add(mean.mul(1 - this.momentum));
+        this.value.copy_(where(rows.gt(0), moved, this.value));
       }),
     );
   }

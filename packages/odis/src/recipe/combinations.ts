@@ -8,6 +8,12 @@ export function kindsRead({ loss }: Pick<Recipe, "loss">): TokenKind[] {
   return (Object.keys(weights) as TokenKind[]).filter((kind) => weights[kind] > 0);
 }
 
+/** The kind of token that summarises an object, or else an image: what KoLeo spreads and statistics read. */
+export function summaryKind(recipe: Pick<Recipe, "loss">): "cls" | "object" | undefined {
+  const kinds = kindsRead(recipe);
+  return kinds.includes("object") ? "object" : kinds.includes("cls") ? "cls" : undefined;
+}
+
 interface Rule {
   readonly broken: (recipe: Recipe) => boolean;
   /** what, got, wanted */

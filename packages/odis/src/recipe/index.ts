@@ -1,4 +1,4 @@
-export { kindsRead } from "./combinations.js";
+export { kindsRead, summaryKind } from "./combinations.js";
 export { type ExplainedValue, explainRecipe } from "./explain.js";
 export {
   modelNames,

@@ -1,7 +1,8 @@
 import type { Batch } from "../batches/index.js";
 import { type Knobs, knobsAt, type Length } from "../recipe/index.js";
 import type { TrainState } from "./state.js";
-import { trainStep } from "./step.js";
+import { type StepReport, trainStep } from "./step.js";
+import { type DeviceBatch, upload } from "./upload.js";
 
 /** Where batches come from, in the order of steps. */
 export interface BatchStream {
@@ -52,6 +53,12 @@ export interface StepResult {
   readonly skipped: Batch["stats"]["skipped"];
 }
 
+/** Uploads a batch and trains on it. */
+export function trainOn(state: TrainState, batch: Batch, knobs: Knobs): StepReport {
+  using ready = upload(state, batch);
+  return trainStep(state, ready, knobs);
+}
+
 /**
  * Runs steps `from` to the end of the run, one at a time. Everything that happens only now and then
  * (checkpoints, logs, stopping) is the caller's, between two steps.
@@ -67,12 +74,13 @@ export async function* trainSteps(
 ): AsyncGenerator<StepResult> {
   const began = performance.now();
   let stepBegan = began;
+  using ahead = new Ahead(state, batches, length);
   for (let step = from; step < length.totalSteps; step += 1) {
-    const batch = await batches.next();
-    if (batch.step !== step) throw new Error(`internal: got batch ${batch.step} for step ${step}`);
+    const { batch, ready } = await ahead.take(step);
     const dataCame = performance.now();
     const knobs = knobsAt(state.recipe, length, step);
-    const report = trainStep(state, batch, knobs);
+    const report = trainStep(state, ready, knobs);
+    ready[Symbol.dispose]();
     const now = performance.now();
     const row = {
       step,
@@ -90,7 +98,44 @@ export async function* trainSteps(
   }
 }
 
-function termsOf({ terms, similarities, ...report }: ReturnType<typeof trainStep>) {
+interface Uploaded {
+  /** only its plain facts: the loader overwrites its arrays */
+  readonly batch: Pick<Batch, "size" | "stats">;
+  readonly ready: DeviceBatch;
+}
+
+/**
+ * The batches of a run on its device. A GPU is sent the next one before it is given work on this
+ * one, so that it copies and computes at once; the CPU would only hold two.
+ */
+class Ahead implements Disposable {
+  private next: Uploaded | undefined;
+
+  constructor(
+    private readonly state: TrainState,
+    private readonly batches: BatchStream,
+    private readonly length: Length,
+  ) {}
+
+  async take(step: number): Promise<Uploaded> {
+    const now = this.next ?? (await this.upload(step));
+    const more = this.state.device !== "cpu" && step + 1 < this.length.totalSteps;
+    this.next = more ? await this.upload(step + 1) : undefined;
+    return now;
+  }
+
+  private async upload(step: number): Promise<Uploaded> {
+    const batch = await this.batches.next();
+    if (batch.step !== step) throw new Error(`internal: got batch ${batch.step} for step ${step}`);
+    return { batch: { size: batch.size, stats: batch.stats }, ready: upload(this.state, batch) };
+  }
+
+  [Symbol.dispose](): void {
+    this.next?.ready[Symbol.dispose]();
+  }
+}
+
+function termsOf({ terms, similarities, ...report }: StepReport) {
   const { total: loss, cls, object, patch, koleo } = terms;
   const { teacherEntropy, marginalEntropy, kl, gradient: gradNorm } = report;
   const alike = {

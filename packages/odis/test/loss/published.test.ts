@@ -92,7 +92,8 @@ class Call {
       targets.map((one) => one.unsqueeze(1)),
       1,
     );
-    for (const [slot, one] of centers.entries()) one.update(teacher.select(1, slot).mean([0]));
+    for (const [slot, one] of centers.entries())
+      one.update(teacher.select(1, slot).sum([0]), tensor(G * B, []));
     this.expectCenters(center, centers);
     return crossViewLoss(
       rows.reshape([S, B * O, K]).div(0.1),
@@ -112,7 +113,7 @@ class Call {
     const teacher = this.read("teacher_patch").flatten(0, 1);
     const moving = this.center(center, 1);
     const targets = moving[0]!.sharpen(teacher.indexSelect(0, index), temperature);
-    moving[0]!.update(teacher.mean([0]));
+    moving[0]!.update(teacher.sum([0]), tensor(teacher.dims(2)[0], []));
     this.expectCenters(center, moving);
     return rowLoss(
       patches.flatten(0, 1).indexSelect(0, index).div(0.1),

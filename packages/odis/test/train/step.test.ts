@@ -1,14 +1,13 @@
 import { Generator, liveTensors, noGrad, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import type { Batch } from "../../src/batches/batch.js";
+import { type Batch, imagesOf } from "../../src/batches/batch.js";
 import { NonFiniteLossError } from "../../src/core/errors.js";
 import { type Length, knobsAt, runLength } from "../../src/recipe/schedules.js";
 import { type Recipe, resolveRecipe } from "../../src/recipe/schema.js";
 import { recipeLayers, recipeNames, recipes } from "../../src/recipe/methods.js";
-import { partsOf } from "../../src/train/upload.js";
 import { dropPaths, studentFeatures, studentOutputs } from "../../src/train/forward.js";
 import { createState, stateTensors, type TrainState } from "../../src/train/state.js";
-import { trainStep } from "../../src/train/step.js";
+import { trainOn } from "../../src/train/loop.js";
 import { upload } from "../../src/train/upload.js";
 import { checkViewSizes } from "../../src/views/config.js";
 import { recordingProxy } from "../recording-proxy.js";
@@ -63,7 +62,7 @@ describe("a training step", () => {
   it("reports terms that sum to what was optimised, and changes student, teacher and centres", () => {
     using state = createState(recipeOf());
     const before = bits(state);
-    const { terms, gradient } = trainStep(state, batch, knobsAt(state.recipe, length, 0));
+    const { terms, gradient } = trainOn(state, batch, knobsAt(state.recipe, length, 0));
     expect(terms.cls + terms.object + terms.patch + terms.koleo).toBeCloseTo(terms.total, 5);
     expect(gradient).toBeGreaterThan(0);
     expect(bits(state)).not.toBe(before);
@@ -72,7 +71,7 @@ describe("a training step", () => {
   it("gives the same bits twice", () => {
     const run = (): string => {
       using state = createState(recipeOf());
-      for (const step of [0, 1, 2]) trainStep(state, batch, knobsAt(state.recipe, length, step));
+      for (const step of [0, 1, 2]) trainOn(state, batch, knobsAt(state.recipe, length, step));
       return bits(state);
     };
     expect(run()).toBe(run());
@@ -82,7 +81,7 @@ describe("a training step", () => {
     using state = createState(recipeOf());
     noGrad(() => state.student.head.mlp[0]!.parameters()[0]!.fill_(Number.NaN));
     const before = bits(state);
-    const step = (): unknown => trainStep(state, batch, knobsAt(state.recipe, length, 4));
+    const step = (): unknown => trainOn(state, batch, knobsAt(state.recipe, length, 4));
     expect(step).toThrow(NonFiniteLossError);
     expect(step).toThrow(
       /^step 4: the loss or its gradient is not finite .*a\.jpg, b\.jpg, c\.jpg$/,
@@ -100,7 +99,7 @@ describe("a training step", () => {
       for (const weight of last!.parameters()) weight.fill_(0);
     });
     const before = bits(state);
-    const step = (): unknown => trainStep(state, batch, knobsAt(state.recipe, length, 0));
+    const step = (): unknown => trainOn(state, batch, knobsAt(state.recipe, length, 0));
     expect(step).toThrow(
       /the loss or its gradient is not finite \(total \d+\.\d+.*gradient (Infinity|NaN)\)/,
     );
@@ -131,7 +130,7 @@ describe("every recipe", () => {
       // Beside the schedule: a rate that moves a tiny network, and targets that stay.
       using state = createState({ ...recipe, loss: { ...recipe.loss, centerMomentum: 1 } });
       const knobs = { ...knobsAt(recipe, length, 4), lr: 0.01, teacherMomentum: 1 };
-      const losses = Array.from({ length: 12 }, () => trainStep(state, batch, knobs).terms.total);
+      const losses = Array.from({ length: 12 }, () => trainOn(state, batch, knobs).terms.total);
       expect(losses.every(Number.isFinite)).toBe(true);
       expect(losses.at(-1)).toBeLessThan(losses[0]!);
     });
@@ -140,7 +139,7 @@ describe("every recipe", () => {
 /** Student's gradients (AdamW's first mean) and the centres after one step. */
 function gradientsAfter(recipe: Recipe): Map<string, Float32Array> {
   using state = createState(recipe);
-  trainStep(state, batch, knobsAt(recipe, length, 2));
+  trainOn(state, batch, knobsAt(recipe, length, 2));
   const tensors = [...stateTensors(state)].filter(([name]) =>
     /^(optimizer.mean|centers)/.test(name),
   );
@@ -174,12 +173,12 @@ describe("a step in parts", () => {
     using _scope = tensorScope();
     const model = { ...settings.model, depth: 3, dropPath: 0.5 };
     const state = createState(recipeOf({ model }));
-    const views = upload(batch, state.student.backbone.layout, state.recipe, "cpu");
-    const part = { views, dropPath: new Generator(1) };
-    const ahead = noGrad(() => studentFeatures(state, part));
-    const { features } = noGrad(() => studentOutputs(state, part, undefined));
+    const micro = upload(state, batch).microBatches[0]!;
+    const drops = new Generator(1);
+    const ahead = noGrad(() => studentFeatures(state, micro, drops));
+    const { features } = noGrad(() => studentOutputs(state, micro, drops, undefined));
     expect(ahead.object!.toNumbers()).toEqual(features.object!.toNumbers());
-    const later = noGrad(() => studentFeatures(state, part)); // the stream has moved on
+    const later = noGrad(() => studentFeatures(state, micro, drops)); // the stream has moved on
     expect(later.object!.toNumbers()).not.toEqual(features.object!.toNumbers());
   });
 
@@ -207,9 +206,9 @@ describe("a step that keeps only the blocks' inputs", () => {
   it("leaves no tensor behind", () => {
     const recipe = recipeOf({ optim: { ...settings.optim, memory: "recompute" } });
     using state = createState(recipe);
-    trainStep(state, batch, knobsAt(recipe, length, 2));
+    trainOn(state, batch, knobsAt(recipe, length, 2));
     const live = liveTensors();
-    trainStep(state, batch, knobsAt(recipe, length, 3));
+    trainOn(state, batch, knobsAt(recipe, length, 3));
     expect(liveTensors()).toBe(live);
   });
 });
@@ -234,16 +233,16 @@ describe("absent objects", () => {
   it("claim no prototypes: Sinkhorn-Knopp gives the others the targets they have alone", () => {
     const entropies = (images: Batch): number => {
       using state = createState(recipe);
-      return trainStep(state, images, knobsAt(recipe, length, 4)).marginalEntropy;
+      return trainOn(state, images, knobsAt(recipe, length, 4)).marginalEntropy;
     };
-    const two = { ...partsOf({ ...batch, size: B }, B)[1]!.batch, size: 1 };
+    const two = imagesOf(batch, 1, 1);
     // One image left of three: its two views are balanced as if the others did not exist.
     expect(entropies(without([0, 2]))).toBeCloseTo(entropies(two), 4);
   });
 
   it("leave a step finite when no image of a batch has one", () => {
     using state = createState(recipe);
-    const { terms } = trainStep(state, without([0, 1, 2]), knobsAt(recipe, length, 4));
+    const { terms } = trainOn(state, without([0, 1, 2]), knobsAt(recipe, length, 4));
     expect(terms.object).toBeCloseTo(0, 6);
     expect(terms.koleo).toBe(0);
     expect(terms.patch).toBeGreaterThan(0);
@@ -254,7 +253,7 @@ describe("clipping", () => {
   it("limits backbone and heads each by its own norm under DINOv2's rule", () => {
     const moments = (clipScope: string): Map<string, Float32Array> => {
       using state = createState(recipeOf({ optim: { ...settings.optim, clip: 1e-3, clipScope } }));
-      trainStep(state, batch, knobsAt(state.recipe, length, 0));
+      trainOn(state, batch, knobsAt(state.recipe, length, 0));
       return new Map(
         [...state.optimizer.state()].map(([name, { mean }]) => [name, mean.toFloat32()]),
       );
@@ -273,7 +272,7 @@ describe("a step in bfloat16", () => {
   it("has the loss of full precision within what bfloat16 can tell", () => {
     const loss = (precision: string): number => {
       using state = createState(recipeOf({ optim: { ...settings.optim, precision } }));
-      return trainStep(state, batch, knobsAt(state.recipe, length, 2)).terms.total;
+      return trainOn(state, batch, knobsAt(state.recipe, length, 2)).terms.total;
     };
     const full = loss("float32");
     const half = loss("bfloat16");
@@ -287,7 +286,7 @@ describe("the recipe", () => {
     const read = (more: object): readonly string[] => {
       const { config, unread } = recordingProxy(recipeOf(more));
       using state = createState(config);
-      trainStep(state, batch, knobsAt(config, runLength(config, 6), 0));
+      trainOn(state, batch, knobsAt(config, runLength(config, 6), 0));
       checkViewSizes(config.views, config.model.patch);
       return unread();
     };

@@ -4,7 +4,7 @@ import type { Batch } from "../../src/batches/batch.js";
 import { knobsAt } from "../../src/recipe/schedules.js";
 import { recipeSchema } from "../../src/recipe/schema.js";
 import { createState, stateTensors } from "../../src/train/state.js";
-import { trainStep } from "../../src/train/step.js";
+import { trainOn } from "../../src/train/loop.js";
 import { device } from "../device.js";
 import { expectClose, type Golden, golden } from "../golden.js";
 
@@ -168,7 +168,7 @@ describe("four whole training steps against the published code", () => {
       const order = state.student.namedParameters().map(([path]) => path.replace("backbone.", ""));
       for (const [step, wanted] of trajectory.steps.entries()) {
         const knobs = knobsAt(recipe, { stepsPerEpoch: 2, totalSteps: 8 }, step);
-        const report = trainStep(state, batchOf(step), knobs);
+        const report = trainOn(state, batchOf(step), knobs);
         expect(knobs.lr).toBeCloseTo(wanted.lr, 12);
         expect(knobs.weightDecay).toBeCloseTo(wanted.weight_decay_group0, 12);
         expect(knobs.teacherMomentum).toBeCloseTo(wanted.momentum, 12);
