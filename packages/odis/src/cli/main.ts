@@ -34,7 +34,12 @@ function version(): string {
   return written;
 }
 
-function makeProgram(io: Io, done: (code: number) => void): Command {
+/** @param words of the command line: commands among them get their options */
+async function makeProgram(
+  io: Io,
+  words: readonly string[],
+  done: (code: number) => void,
+): Promise<Command> {
   const program = new Command("odis")
     .description("Pretrain Vision Transformers on images and the objects in them.")
     .version(version(), "-V, --version", "print the version")
@@ -44,7 +49,10 @@ function makeProgram(io: Io, done: (code: number) => void): Command {
     .exitOverride()
     // Said in one sentence by `failure.ts` instead.
     .configureOutput({ outputError: () => undefined });
-  for (const { attach } of commands) attach(program, io, done);
+  for (const { name, attach } of commands) {
+    const complete = attach(program, io, done);
+    if (words.includes(name)) await complete();
+  }
   for (const made of program.commands) made.copyInheritedSettings(program);
   return program.addHelpText(
     "after",
@@ -68,7 +76,7 @@ async function main(words: readonly string[]): Promise<number> {
     commandLine: ["odis", ...words].map(shellWord).join(" "),
   };
   let code: number = exitCodes.ok;
-  const program = makeProgram(io, (result) => {
+  const program = await makeProgram(io, words, (result) => {
     code = result;
   });
   const [first] = words;
