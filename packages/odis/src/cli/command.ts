@@ -210,7 +210,7 @@ export interface CommandSpec<O extends Options> {
   readonly summary: string;
   /** command lines to copy, each with what it does */
   readonly examples: readonly (readonly [line: string, meaning: string])[];
-  /** a function where they follow from a registry: only the command's own help loads it */
+  /** a function where they have to be loaded first; called for this command's own help and work only */
   readonly options: O | (() => Promise<O>);
   /** Loads what it needs by `import()`: help must not wait for it. @returns exit code, default 0 */
   readonly run: (values: Values<O>, io: Io) => Promise<number | undefined>;
@@ -219,51 +219,42 @@ export interface CommandSpec<O extends Options> {
 /** A command, ready to be put into the program. */
 export interface CliCommand {
   readonly name: string;
-  /**
-   * @param done gets the exit code
-   * @returns what puts in the rest, its options: to be called when this command is asked for
-   */
-  readonly attach: (program: Command, io: Io, done: (code: number) => void) => () => Promise<void>;
+  /** Puts only its name and summary into the program, for the list of commands. */
+  readonly mention: (program: Command) => void;
+  /** @param done gets the exit code */
+  readonly attach: (program: Command, io: Io, done: (code: number) => void) => Promise<void>;
 }
 
 export function command<O extends Options>(spec: CommandSpec<O>): CliCommand {
   return {
     name: spec.name,
-    attach(program, io, done) {
+    mention(program) {
+      program.command(spec.name).summary(spec.summary);
+    },
+    async attach(program, io, done) {
+      const options = typeof spec.options === "function" ? await spec.options() : spec.options;
       const made = program.command(spec.name).summary(spec.summary).description(spec.summary);
-      return async () => {
-        const options = typeof spec.options === "function" ? await spec.options() : spec.options;
-        complete(made, options, spec, io, done);
-      };
+      const named: string[] = [];
+      for (const [name, given] of Object.entries(options)) {
+        if (given.positional) {
+          made.addArgument(commanderArgument(name, given));
+          named.push(name);
+        } else made.addOption(commanderOption(name, given));
+      }
+      made.addHelpText("after", examplesText(spec.examples));
+      made.action(async () => {
+        const { processedArgs } = made;
+        for (const [index, name] of named.entries())
+          made.setOptionValue(name, processedArgs[index]);
+        for (const [name, { fallback, required, ...given }] of Object.entries(options)) {
+          if (made.getOptionValue(name) !== undefined) continue;
+          if (required) throw missing(spec.name, name, given);
+          made.setOptionValue(name, fallback);
+        }
+        done((await spec.run(made.opts<Values<O>>(), io)) ?? exitCodes.ok);
+      });
     },
   };
-}
-
-function complete<O extends Options>(
-  made: Command,
-  options: O,
-  spec: CommandSpec<O>,
-  io: Io,
-  done: (code: number) => void,
-): void {
-  const named: string[] = [];
-  for (const [name, given] of Object.entries(options)) {
-    if (given.positional) {
-      made.addArgument(commanderArgument(name, given));
-      named.push(name);
-    } else made.addOption(commanderOption(name, given));
-  }
-  made.addHelpText("after", examplesText(spec.examples));
-  made.action(async () => {
-    const { processedArgs } = made;
-    for (const [index, name] of named.entries()) made.setOptionValue(name, processedArgs[index]);
-    for (const [name, { fallback, required, ...given }] of Object.entries(options)) {
-      if (made.getOptionValue(name) !== undefined) continue;
-      if (required) throw missing(spec.name, name, given);
-      made.setOptionValue(name, fallback);
-    }
-    done((await spec.run(made.opts<Values<O>>(), io)) ?? exitCodes.ok);
-  });
 }
 
 function longName(name: string): string {

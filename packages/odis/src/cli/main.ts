@@ -34,10 +34,9 @@ function version(): string {
   return written;
 }
 
-/** @param words of the command line: commands among them get their options */
 async function makeProgram(
-  io: Io,
   words: readonly string[],
+  io: Io,
   done: (code: number) => void,
 ): Promise<Command> {
   const program = new Command("odis")
@@ -49,9 +48,9 @@ async function makeProgram(
     .exitOverride()
     // Said in one sentence by `failure.ts` instead.
     .configureOutput({ outputError: () => undefined });
-  for (const { name, attach } of commands) {
-    const complete = attach(program, io, done);
-    if (words.includes(name)) await complete();
+  for (const { name, attach, mention } of commands) {
+    if (words.includes(name)) await attach(program, io, done);
+    else mention(program);
   }
   for (const made of program.commands) made.copyInheritedSettings(program);
   return program.addHelpText(
@@ -76,7 +75,7 @@ async function main(words: readonly string[]): Promise<number> {
     commandLine: ["odis", ...words].map(shellWord).join(" "),
   };
   let code: number = exitCodes.ok;
-  const program = await makeProgram(io, words, (result) => {
+  const program = await makeProgram(words, io, (result) => {
     code = result;
   });
   const [first] = words;
