@@ -27,11 +27,11 @@ export const importCommand = command({
       for (const line of await describe(weights, await inspectWeights(weights))) io.print(line);
       return undefined;
     }
-    const [outcome, { describeOutcome }] = await Promise.all([
+    const [report, { describeImport }] = await Promise.all([
       importRun(weights, out, { heads }),
       import("../formats/index.js"),
     ]);
-    for (const line of describeOutcome(outcome)) io.print(line);
+    for (const line of describeImport(report)) io.print(line);
     io.print(`made ${out}: odis evaluate ${shellWord(out)} --train coco:FOLDER`);
     return undefined;
   },
@@ -39,11 +39,11 @@ export const importCommand = command({
 
 async function describe(
   weights: string,
-  { collected, geometry, plain }: Inspection,
+  { network, shape, plain }: Inspection,
 ): Promise<readonly string[]> {
   const { optionsFor, settingsFor, headSettings } = await import("../formats/index.js");
-  const { side, sides } = collected;
-  const { dim, depth, heads, mlpRatio, ffn, patch, grid, layerScale, cls, objects } = geometry;
+  const { side, sides } = network;
+  const { dim, depth, heads, mlpRatio, ffn, patch, grid, layerScale, cls, objects } = shape;
   const others = sides.filter((each) => each !== side);
   const tokens = [...(cls ? ["[CLS]"] : []), ...(objects > 0 ? ["[OBJ]"] : [])];
   const attention = {
@@ -51,11 +51,11 @@ async function describe(
     convention: `${heads?.count} heads (of 64 channels, as in all published networks)`,
     unknown: "heads unknown (say model.heads, too)",
   }[heads?.from ?? "unknown"];
-  const projection = headSettings(collected.heads);
+  const projection = headSettings(network.heads);
   const said = [...plain].filter(([name]) => toldNames.has(name));
   const local = patch * Math.round(96 / patch); // the recipes' 96 pixels, where the patch divides them
   const options = optionsFor(
-    new Map([...settingsFor(geometry), ["views.locals.size", local], ...projection]),
+    new Map([...settingsFor(shape), ["views.locals.size", local], ...projection]),
   );
   return [
     ["whose", [side ?? "the file does not say", ...others.map((each) => `it has a ${each}, too`)]],
@@ -70,7 +70,10 @@ async function describe(
       ],
     ],
     ["tokens", [tokens.join(" and "), `${grid} x ${grid} patches of ${patch} pixels`]],
-    ["head", projection.size === 0 ? ["none: it would begin anew"] : pairs(projection)],
+    [
+      "head",
+      projection.size === 0 ? ["none: it would be randomly initialised"] : pairs(projection),
+    ],
     ...(said.length > 0 ? [["says", pairs(said)] as const] : []),
     [
       "train on",
@@ -88,7 +91,7 @@ function pairs(values: Iterable<readonly [string, unknown]>): readonly string[] 
 
 export const exportCommand = command({
   name: "export",
-  summary: "Write a run's network for other programs: timm, Hugging Face, or odis with its heads.",
+  summary: "Write a run's network for other programs.",
   examples: [
     [
       "odis export runs/first vit.safetensors --format timm",
@@ -100,17 +103,26 @@ export const exportCommand = command({
     ],
     ["odis export runs/first all.safetensors --format odis --side student", "heads, too"],
   ],
-  options: {
-    run: positional(
-      path({
-        help: "run folder (its newest checkpoint), or a checkpoint",
-        exists: "folder",
-        required: true,
-      }),
-    ),
-    out: positional(path({ help: "new file, for hf a new folder", required: true })),
-    format: choice(["timm", "hf", "odis"], { help: "whose names", required: true }),
-    side: choice(["teacher", "student"], { help: "which network", default: "teacher" }),
+  options: async () => {
+    const { writableFormats } = await import("../formats/index.js");
+    const meanings = writableFormats.map(
+      ({ name, title, write: { makes } }) => `${name}, a ${makes} for ${title}`,
+    );
+    return {
+      run: positional(
+        path({
+          help: "run folder (its newest checkpoint), or a checkpoint",
+          exists: "folder",
+          required: true,
+        }),
+      ),
+      out: positional(path({ help: "new file or folder, as the format has it", required: true })),
+      format: choice(
+        writableFormats.map(({ name }) => name),
+        { help: `${meanings.join("; ")} (default: what the file's name means)` },
+      ),
+      side: choice(["teacher", "student"], { help: "which network", default: "teacher" }),
+    };
   },
   async run({ run, ...options }, io) {
     const { exportRun } = await import("../run/index.js");

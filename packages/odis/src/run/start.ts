@@ -3,15 +3,15 @@ import { Generator, replaceFile } from "@odis/torch";
 import type { Network } from "../model/index.js";
 import { buildNetwork, copyWeights, type TrainState } from "../train/index.js";
 import {
-  collect,
-  type Collected,
-  describeOutcome,
-  type Geometry,
-  geometryOf,
+  findNetwork,
+  type FileNetwork,
+  describeImport,
+  type NetworkShape,
+  shapeOf,
   type ImportPlan,
   importWeights,
   openWeights,
-  type Outcome,
+  type ImportReport,
   parseWeights,
   type PlainValue,
   planImport,
@@ -46,7 +46,7 @@ export function openNamedWeights(path: string): Promise<WeightFile> {
 export function recordOf(
   path: string,
   file: WeightFile,
-  { side }: Collected,
+  { side }: FileNetwork,
   parts: "all" | "backbone",
 ): StartRecord {
   return { file: path, side, parts, sha256: sha256(file.path) };
@@ -62,9 +62,9 @@ export async function openStart(text: string, student: Network): Promise<Start> 
   const { path, side, parts } = parseWeights(text);
   const file = await openNamedWeights(path);
   try {
-    const collected = collect(file, side);
-    const plan = planImport(collected, file.plain, student, parts);
-    return new Start(file, plan, recordOf(path, file, collected, parts));
+    const found = findNetwork(file, side);
+    const plan = planImport(found, file.plain, student, parts);
+    return new Start(file, plan, recordOf(path, file, found, parts));
   } catch (error) {
     file[Symbol.dispose]();
     throw error;
@@ -86,8 +86,8 @@ export class Start implements Disposable {
   begin({ student, teacher }: TrainState, { init }: RunLayout): readonly string[] {
     importWeights(this.file, this.plan, student);
     copyWeights(student, teacher);
-    writeOutcome(init, this.plan, this.record);
-    const [first, ...more] = describeOutcome(this.plan);
+    writeReport(init, this.plan, this.record);
+    const [first, ...more] = describeImport(this.plan);
     return [`starts from ${this.record.file}: ${first}`, ...more];
   }
 
@@ -97,8 +97,8 @@ export class Start implements Disposable {
 }
 
 /** Every weight and every tensor of the file by name, with what was done or why not. */
-export function writeOutcome(path: string, outcome: Outcome, record: StartRecord): void {
-  const { taken, fresh, unused, notes } = outcome;
+export function writeReport(path: string, report: ImportReport, record: StartRecord): void {
+  const { taken, fresh, unused, notes } = report;
   const said = {
     ...record,
     notes,
@@ -113,8 +113,8 @@ export function writeOutcome(path: string, outcome: Outcome, record: StartRecord
 
 /** What a file of weights holds. */
 export interface Inspection {
-  readonly collected: Collected;
-  readonly geometry: Geometry;
+  readonly network: FileNetwork;
+  readonly shape: NetworkShape;
   /** what else it says, by full name */
   readonly plain: ReadonlyMap<string, PlainValue>;
 }
@@ -128,8 +128,8 @@ export interface Inspection {
 export async function inspectWeights(text: string): Promise<Inspection> {
   const { path, side } = parseWeights(text);
   using file = await openNamedWeights(path);
-  const collected = collect(file, side);
-  return { collected, geometry: geometryOf(collected, file.plain), plain: file.plain };
+  const network = findNetwork(file, side);
+  return { network, shape: shapeOf(network, file.plain), plain: file.plain };
 }
 
 /**
@@ -143,24 +143,24 @@ export async function importRun(
   text: string,
   out: string,
   { heads }: { readonly heads?: number | undefined } = {},
-): Promise<Outcome> {
+): Promise<ImportReport> {
   const { path, side, parts } = parseWeights(text);
   using file = await openNamedWeights(path);
-  const collected = collect(file, side);
-  const geometry = geometryOf(collected, file.plain);
-  if (heads === undefined && !geometry.heads)
+  const found = findNetwork(file, side);
+  const shape = shapeOf(found, file.plain);
+  if (heads === undefined && !shape.heads)
     throw new ConfigError(
-      `heads: the file does not say how many attention heads its network of width ${geometry.dim} has, ` +
+      `heads: the file does not say how many attention heads its network of width ${shape.dim} has, ` +
         `and published ones have 64 channels each; wanted their number (--heads)`,
     );
-  const recipe = resolveRecipe(recipeFor(geometry, collected, heads));
+  const recipe = resolveRecipe(recipeFor(shape, found, heads));
   const network = buildNetwork(recipe, "teacher")
     .init(new Generator(recipe.seed))
     .requiresGrad_(false);
   try {
-    const plan = planImport(collected, file.plain, network, parts);
+    const plan = planImport(found, file.plain, network, parts);
     importWeights(file, plan, network);
-    const init = recordOf(path, file, collected, parts);
+    const init = recordOf(path, file, found, parts);
     const config = { recipe, init };
     using folder = openRunFolder(out, config);
     const tensors = network.namedParameters().map(([name, weight]) => ({
@@ -170,7 +170,7 @@ export async function importRun(
       data: () => weight.toArray(),
     }));
     saveCheckpoint(folder.layout.checkpoints, { step: 0, config, state: {} }, tensors, 1);
-    writeOutcome(folder.layout.init, plan, init);
+    writeReport(folder.layout.init, plan, init);
     folder.log(`imported from ${text}`);
     return plan;
   } finally {

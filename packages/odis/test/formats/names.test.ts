@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { meaningOf } from "../../src/formats/names.js";
+import { meaningOf } from "../../src/formats/meaning.js";
 
 const backbone = (name: string, side?: string) => ({ side, kind: "backbone", name });
 const head = (name: string, side?: string) => ({ side, kind: "head", name });

@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { OdisError, WeightsError } from "../../src/core/errors.js";
-import { openTorchFile } from "../../src/formats/torch-file.js";
+import { openTorchFile } from "../../src/formats/files/torch-file.js";
 import { scratchFolder } from "../scratch.js";
 import { fixture } from "./fixture.js";
 

@@ -11,10 +11,7 @@ import { savePosition } from "../../src/run/session.js";
 import type { Recipe } from "../../src/recipe/schema.js";
 import type { RecipeName } from "../../src/recipe/methods.js";
 import { createState } from "../../src/train/state.js";
-import { collect } from "../../src/formats/collect.js";
-import { importWeights } from "../../src/formats/plan.js";
-import { openWeights } from "../../src/formats/open.js";
-import { planImport } from "../../src/formats/plan.js";
+import { findNetwork, importWeights, openWeights, planImport } from "../../src/formats/index.js";
 import { expectClose } from "../close.js";
 import { scratchFolder } from "../scratch.js";
 import { fixture } from "../formats/fixture.js";
@@ -91,7 +88,7 @@ describe("export, then import", () => {
     exportRun(path, { out, format });
     using file = await openWeights(out);
     const network = studentOf(recipe, 5);
-    const plan = planImport(collect(file), file.plain, network);
+    const plan = planImport(findNetwork(file), file.plain, network);
     importWeights(file, plan, network);
     expect(plan.unused).toEqual([]);
     expect(
@@ -117,7 +114,7 @@ describe("export, then import", () => {
       const out = join(scratch(), format);
       exportRun(path, { out, format, side: "student" });
       using file = await openWeights(out);
-      const plan = planImport(collect(file), file.plain, network);
+      const plan = planImport(findNetwork(file), file.plain, network);
       const embed = plan.taken.filter(({ to }) => to === "backbone.masked_embed");
       expect(embed, format).toHaveLength(parts);
       const copy = studentOf(recipe, 3);

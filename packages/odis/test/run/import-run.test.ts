@@ -43,9 +43,9 @@ describe("other people's weights as a run", () => {
   });
 
   it("is looked into without being read", async () => {
-    const { collected, geometry, plain } = await inspectWeights(fixture("dinov2.pth"));
-    expect(collected).toMatchObject({ side: "teacher", sides: ["teacher"] });
-    expect(geometry).toEqual({
+    const { network, shape, plain } = await inspectWeights(fixture("dinov2.pth"));
+    expect(network).toMatchObject({ side: "teacher", sides: ["teacher"] });
+    expect(shape).toEqual({
       dim: 8,
       depth: 2,
       heads: undefined,

@@ -1,10 +1,11 @@
 import { WeightsError } from "../core/index.js";
 import { SwiGlu } from "../model/index.js";
-import type { Collected } from "./collect.js";
-import type { PlainValue } from "./open.js";
+import type { PlainValue } from "./files/index.js";
+import type { FileNetwork } from "./find.js";
+import { readers } from "./registry.js";
 
 /** Shape of a network, as far as its weights tell. */
-export interface Geometry {
+export interface NetworkShape {
   readonly dim: number;
   readonly depth: number;
   /** undefined when neither the file nor a convention tells */
@@ -32,10 +33,10 @@ const channelsPerHead = 64;
  * @param plain what the file says besides: Hugging Face's config.json knows the heads
  * @throws WeightsError naming what is missing or impossible
  */
-export function geometryOf(
-  { file, backbone }: Collected,
+export function shapeOf(
+  { file, backbone }: FileNetwork,
   plain: ReadonlyMap<string, PlainValue>,
-): Geometry {
+): NetworkShape {
   const shape = (name: string, rank: number): readonly number[] => {
     const found = backbone.get(name)?.shape;
     if (found?.length === rank) return found;
@@ -80,14 +81,11 @@ export function geometryOf(
   };
 }
 
-function headsOf(dim: number, plain: ReadonlyMap<string, PlainValue>): Geometry["heads"] {
-  // Hugging Face's config.json, a checkpoint of odis, a file that odis exported
-  const stated = ["config.num_attention_heads", "model.heads", "odis.heads"]
-    .map((name) => plain.get(name))
-    .map(Number)
-    .find(Number.isFinite);
-  if (stated !== undefined && Number.isSafeInteger(stated) && stated > 0)
-    return { count: stated, from: "file" };
+function headsOf(dim: number, plain: ReadonlyMap<string, PlainValue>): NetworkShape["heads"] {
+  const stated = readers
+    .map((reader) => reader.stated?.(plain).heads ?? 0)
+    .find((count) => Number.isSafeInteger(count) && count > 0);
+  if (stated !== undefined) return { count: stated, from: "file" };
   if (dim % channelsPerHead !== 0) return undefined;
   return { count: dim / channelsPerHead, from: "convention" };
 }

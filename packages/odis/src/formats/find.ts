@@ -1,31 +1,33 @@
 import type { TensorInfo } from "@odis/torch";
 import { WeightsError } from "../core/index.js";
-import type { WeightFile } from "./open.js";
-import { meaningOf, type Side } from "./names.js";
+import type { WeightFile } from "./files/index.js";
+import type { Renamed, Side } from "./format.js";
+import { type Meaning, meaningOf } from "./meaning.js";
+import { readers, readTitles } from "./registry.js";
 
-/** A weight of ours, and the tensors of the file that make it, joined along their rows. */
-export interface Found {
+/** A weight of ours in a file: the tensors that make it, joined along their rows. */
+export interface WeightSource {
   readonly from: readonly string[];
   readonly shape: readonly number[];
 }
 
 /** Something that was not taken or not found, with the reason. */
-export interface Left {
+export interface Leftover {
   readonly name: string;
   readonly reason: string;
 }
 
-/** The weights of one network of a file, under our names. */
-export interface Collected {
+/** One network of a file, its weights under our names. */
+export interface FileNetwork {
   readonly file: string;
   /** undefined when the file does not say whose they are */
   readonly side: Side | undefined;
   /** all networks that the file holds */
   readonly sides: readonly Side[];
-  readonly backbone: ReadonlyMap<string, Found>;
-  readonly heads: ReadonlyMap<string, Found>;
+  readonly backbone: ReadonlyMap<string, WeightSource>;
+  readonly heads: ReadonlyMap<string, WeightSource>;
   /** tensors of the file that are neither */
-  readonly unused: readonly Left[];
+  readonly unused: readonly Leftover[];
 }
 
 /**
@@ -34,7 +36,10 @@ export interface Collected {
  * @param side default: the teacher, or the only network that there is
  * @throws WeightsError when there is no such network, or it has parts that odis has not
  */
-export function collect(file: Pick<WeightFile, "path" | "names" | "info">, side?: Side): Collected {
+export function findNetwork(
+  file: Pick<WeightFile, "path" | "names" | "info">,
+  side?: Side,
+): FileNetwork {
   const meant = file.names.map((full) => ({ full, ...meaningOf(full) }));
   const networks = new Set(
     meant.filter(({ kind }) => kind === "backbone").map((tensor) => tensor.side),
@@ -43,25 +48,12 @@ export function collect(file: Pick<WeightFile, "path" | "names" | "info">, side?
   const mine = meant.filter((tensor) => tensor.side === chosen);
   for (const tensor of mine)
     if (tensor.kind === "foreign") throw unsupported(file.path, tensor.full, tensor.what);
-  const gather = (kind: "backbone" | "head", from: typeof meant) => {
-    const parts = new Map<string, { full: string; third: number; info: TensorInfo }[]>();
-    for (const tensor of from)
-      if (tensor.kind === kind) {
-        const { full, name } = tensor;
-        const third = ("third" in tensor ? tensor.third : undefined) ?? 0;
-        const found = { full, third, info: file.info(full) };
-        parts.set(name, [...(parts.get(name) ?? []), found]);
-      }
-    return new Map([...parts].map(([name, found]) => [name, join(file.path, name, found)]));
-  };
-  const backbone = withSwiGlu(gather("backbone", mine));
+  const backbone = settled(sourcesOf("backbone", mine, file));
   // Only a student can hide patches, so its embedding of hidden patches serves the teacher's weights.
-  const borrowed = gather(
-    "backbone",
-    meant.filter((tensor) => tensor.side === "student"),
-  ).get("masked_embed");
+  const students = meant.filter((tensor) => tensor.side === "student");
+  const borrowed = sourcesOf("backbone", students, file).get("masked_embed");
   if (borrowed && !backbone.has("masked_embed")) backbone.set("masked_embed", borrowed);
-  const heads = gather("head", mine);
+  const heads = sourcesOf("head", mine, file);
   const taken = new Set([...backbone.values(), ...heads.values()].flatMap(({ from }) => from));
   return {
     file: file.path,
@@ -75,6 +67,31 @@ export function collect(file: Pick<WeightFile, "path" | "names" | "info">, side?
   };
 }
 
+type MeantTensor = Meaning & { readonly full: string };
+
+/** Weights of one kind by our names, each from one tensor or from query, key and value. */
+function sourcesOf(
+  kind: Renamed["kind"],
+  tensors: readonly MeantTensor[],
+  file: Pick<WeightFile, "path" | "info">,
+): Map<string, WeightSource> {
+  const parts = new Map<string, SourcePart[]>();
+  for (const tensor of tensors) {
+    if (tensor.kind !== kind) continue;
+    const { full, name } = tensor;
+    const third = ("third" in tensor ? tensor.third : undefined) ?? 0;
+    const known = parts.get(name) ?? [];
+    known.push({ full, third, info: file.info(full) });
+    parts.set(name, known);
+  }
+  return new Map([...parts].map(([name, found]) => [name, join(file.path, name, found)]));
+}
+
+/** Gives every format the chance to tell names apart by their shapes. */
+function settled(backbone: ReadonlyMap<string, WeightSource>): Map<string, WeightSource> {
+  return new Map(readers.reduce((sources, { settle }) => settle?.(sources) ?? sources, backbone));
+}
+
 function choose(
   path: string,
   networks: ReadonlySet<Side | undefined>,
@@ -83,8 +100,7 @@ function choose(
   if (networks.size === 0)
     throw new WeightsError(
       path,
-      `no Vision Transformer that odis knows. Known are the names of DINO, iBOT, DINOv2, timm and ` +
-        `Hugging Face's ViTModel and Dinov2Model.`,
+      `no Vision Transformer that odis knows. Known are the names of ${readTitles.join("; ")}.`,
     );
   const sides = sidesOf(networks);
   if (asked !== undefined && !networks.has(asked))
@@ -110,11 +126,13 @@ function unsupported(path: string, name: string, what: string): WeightsError {
   );
 }
 
-function join(
-  path: string,
-  name: string,
-  parts: readonly { readonly full: string; readonly third: number; readonly info: TensorInfo }[],
-): Found {
+interface SourcePart {
+  readonly full: string;
+  readonly third: number;
+  readonly info: TensorInfo;
+}
+
+function join(path: string, name: string, parts: readonly SourcePart[]): WeightSource {
   const ordered = parts.toSorted((a, b) => a.third - b.third);
   const from = ordered.map(({ full }) => full);
   const [first] = ordered;
@@ -126,27 +144,14 @@ function join(
   if (!alike || !complete)
     throw new WeightsError(
       path,
-      `${name}: got ${from.join(", ")}; wanted one tensor, or query, key and value of one shape. ` +
+      `${name}: got ${from.slice(0, 4).join(", ")}; wanted one tensor, or query, key and value of one shape. ` +
         `The file holds two networks, or half of one.`,
     );
   if (parts.length === 1) return { from, shape: first!.info.shape };
   return { from, shape: [3 * rows, ...rest] };
 }
 
-/** timm's gated MLP has a plain one's names; its first layer is twice as wide as its second reads. */
-function withSwiGlu(backbone: Map<string, Found>): Map<string, Found> {
-  const [outputs] = backbone.get("blocks.0.mlp.fc1.weight")?.shape ?? [];
-  const [, inputs] = backbone.get("blocks.0.mlp.fc2.weight")?.shape ?? [];
-  if (outputs === undefined || inputs === undefined || outputs !== 2 * inputs) return backbone;
-  return new Map(
-    [...backbone].map(([name, found]) => [
-      name.replace(".mlp.fc1.", ".mlp.w12.").replace(".mlp.fc2.", ".mlp.w3."),
-      found,
-    ]),
-  );
-}
-
-function reasonOf(tensor: ReturnType<typeof meaningOf>, chosen: Side | undefined): string {
+function reasonOf(tensor: MeantTensor, chosen: Side | undefined): string {
   if (tensor.kind === "other") return tensor.reason;
   return tensor.side === chosen ? "unused" : `the ${tensor.side ?? "other network"}'s`;
 }

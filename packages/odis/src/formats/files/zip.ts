@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { crc32, inflateRawSync } from "node:zlib";
 import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from "yauzl";
-import { WeightsError } from "../core/index.js";
+import { WeightsError } from "../../core/index.js";
 
 // Pieces in which stored bytes are read and summed up.
 const pieceBytes = 1 << 22;

@@ -1,6 +1,6 @@
 import { arrayOf, type TensorInfo, type TypedArray } from "@odis/torch";
-import { WeightsError } from "../core/index.js";
-import type { PlainValue, WeightFile } from "./open.js";
+import { WeightsError } from "../../core/index.js";
+import type { PlainValue, WeightFile } from "./weight-file.js";
 import { PickleProblem, type PickleValue, readPickle, UnknownGlobal } from "./pickle.js";
 import { TorchTensor, torchWorld } from "./torch-tensor.js";
 import { ZipArchive } from "./zip.js";

@@ -1,0 +1,100 @@
+import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
+import { join } from "node:path";
+import {
+  openSafetensors,
+  type SafetensorsFile,
+  type TensorInfo,
+  type TypedArray,
+} from "@odis/torch";
+import { WeightsError } from "../../core/index.js";
+import { readers } from "../registry.js";
+import { leavesOf } from "./texts.js";
+import { openTorchFile } from "./torch-file.js";
+import type { PlainValue, WeightFile } from "./weight-file.js";
+
+/**
+ * Opens weights, told apart by their first bytes: a file of `torch.save`, a safetensors file, or a
+ * folder in the layout of one of the formats.
+ *
+ * @throws WeightsError, SafetensorsError saying what is wrong and what to do
+ */
+export async function openWeights(path: string): Promise<WeightFile> {
+  if (existsSync(path) && statSync(path).isDirectory()) return openFolder(path);
+  const start = firstBytes(path);
+  if (start.subarray(0, 2).toString("latin1") === "PK") return openTorchFile(path);
+  if (start[0] === 0x80) throw oldFormat(path, start);
+  return new SafetensorsWeights(openSafetensors(path), new Map());
+}
+
+function openFolder(path: string): WeightFile {
+  const layouts = readers.flatMap(({ folder }) => folder ?? []);
+  const found = layouts.filter(({ weights }) => existsSync(join(path, weights)));
+  const [first] = found;
+  if (!first)
+    throw new WeightsError(
+      path,
+      `a folder without ${[...new Set(layouts.map(({ weights }) => weights))].join(" or ")}. Give a file ` +
+        `of weights, a folder of Hugging Face's with its weights in one file, or a checkpoint of odis.`,
+    );
+  const texts = new Map(found.flatMap((layout) => Object.entries(layout.texts)));
+  const plain = [...texts].flatMap(([name, above]) => [...leavesOf(join(path, name), above)]);
+  return new SafetensorsWeights(openSafetensors(join(path, first.weights)), new Map(plain));
+}
+
+class SafetensorsWeights implements WeightFile {
+  readonly path: string;
+  readonly plain: ReadonlyMap<string, PlainValue>;
+
+  constructor(
+    private readonly file: SafetensorsFile,
+    plain: ReadonlyMap<string, PlainValue>,
+  ) {
+    this.path = file.path;
+    this.plain = new Map([...Object.entries(file.metadata), ...plain]);
+  }
+
+  get names(): readonly string[] {
+    return this.file.names;
+  }
+
+  has(name: string): boolean {
+    return this.file.has(name);
+  }
+
+  info(name: string): TensorInfo {
+    return this.file.info(name);
+  }
+
+  read(name: string): TypedArray {
+    return this.file.read(name);
+  }
+
+  [Symbol.dispose](): void {
+    this.file.close();
+  }
+}
+
+function firstBytes(path: string): Buffer {
+  const bytes = Buffer.alloc(16);
+  if (!existsSync(path)) return bytes; // whoever opens it says so
+  const descriptor = openSync(path, "r");
+  try {
+    return bytes.subarray(0, readSync(descriptor, bytes));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+// What PyTorch before 1.6 wrote first: a pickled number.
+const oldMagic = Buffer.from("80028a0a6cfc9c46f9206aa850192e", "hex");
+
+function oldFormat(path: string, start: Buffer): WeightsError {
+  const legacy = start.subarray(0, oldMagic.length).equals(oldMagic);
+  return new WeightsError(
+    path,
+    legacy
+      ? `in the format of PyTorch before 1.6, which is not read here. Convert it, in Python: ` +
+          `torch.save(torch.load(${JSON.stringify(path)}, map_location="cpu"), "weights.pth").`
+      : `a bare pickle without tensors of its own. Give a file that torch.save wrote.`,
+  );
+}

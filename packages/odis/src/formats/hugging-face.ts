@@ -1,0 +1,212 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ones, replaceFile, type TensorEntry, tidy, writeSafetensors } from "@odis/torch";
+import { type Backbone, imageNet, type Network } from "../model/index.js";
+import { checkOneToken, describeExport, tensorEntry, tokenNotes } from "./entries.js";
+import type { ExportedNetwork, Renamed, WritableFormat } from "./format.js";
+
+/**
+ * Folders of Hugging Face's: `Dinov2Model`, and `ViTModel` for networks with neither LayerScale nor
+ * gated layers. [OBJ] becomes their `cls_token`.
+ */
+export const huggingFace: WritableFormat<"hf"> = {
+  name: "hf",
+  title: "Hugging Face's ViTModel and Dinov2Model",
+  read: {
+    rename: fromHuggingFace,
+    folder: { weights: "model.safetensors", texts: { "config.json": "config" } },
+    stated: (plain) => ({ heads: Number(plain.get("config.num_attention_heads")) }),
+  },
+  write: {
+    makes: "folder",
+    write: writeFolder,
+    notes: ({ network }) => [
+      ...tokenNotes(network),
+      ...(familyOf(network.backbone) === "vit"
+        ? ["AutoModel adds a pooler of its own, untrained: read last_hidden_state"]
+        : []),
+      "heads are left out; --format odis keeps them",
+    ],
+  },
+};
+
+/** Our names and those of `ViTModel` and `Dinov2Model` in transformers; N is a block's number. */
+type NamePair = readonly [ours: string, theirs: string];
+
+const common: readonly NamePair[] = [
+  ["cls_token", "embeddings.cls_token"],
+  ["masked_embed", "embeddings.mask_token"],
+  ["pos_embed", "embeddings.position_embeddings"],
+  ["patch_embed.proj", "embeddings.patch_embeddings.projection"],
+  ["blocks.N.attn.proj", "encoder.layer.N.attention.output.dense"],
+  ["norm", "layernorm"],
+];
+
+type Family = "vit" | "dinov2";
+
+const pairs: Readonly<Record<Family, readonly NamePair[]>> = {
+  vit: [
+    ...common,
+    ["blocks.N.norm1", "encoder.layer.N.layernorm_before"],
+    ["blocks.N.norm2", "encoder.layer.N.layernorm_after"],
+    ["blocks.N.mlp.fc1", "encoder.layer.N.intermediate.dense"],
+    ["blocks.N.mlp.fc2", "encoder.layer.N.output.dense"],
+  ],
+  dinov2: [
+    ...common,
+    ["blocks.N.norm1", "encoder.layer.N.norm1"],
+    ["blocks.N.norm2", "encoder.layer.N.norm2"],
+    ["blocks.N.ls1.gamma", "encoder.layer.N.layer_scale1.lambda1"],
+    ["blocks.N.ls2.gamma", "encoder.layer.N.layer_scale2.lambda1"],
+    ["blocks.N.mlp.fc1", "encoder.layer.N.mlp.fc1"],
+    ["blocks.N.mlp.fc2", "encoder.layer.N.mlp.fc2"],
+    ["blocks.N.mlp.w12", "encoder.layer.N.mlp.weights_in"],
+    ["blocks.N.mlp.w3", "encoder.layer.N.mlp.weights_out"],
+  ],
+};
+
+/** Query, key and value are one matrix here and three there, in this order. */
+const thirds = ["query", "key", "value"] as const;
+const apart = /^encoder\.layer\.(\d+)\.attention\.attention\.(query|key|value)\.(weight|bias)$/;
+
+const theirsToOurs = [...pairs.vit, ...pairs.dinov2].map(
+  ([ours, theirs]) => [theirs, ours] as const,
+);
+
+/** A name of theirs in ours. */
+function fromHuggingFace(theirs: string): Renamed | undefined {
+  const separate = apart.exec(theirs);
+  if (separate) {
+    const [, block, part, leaf] = separate;
+    const third = thirds.findIndex((each) => each === part) as 0 | 1 | 2;
+    return { kind: "backbone", name: `blocks.${block}.attn.qkv.${leaf}`, third };
+  }
+  const name = respell(theirs, theirsToOurs);
+  return name === undefined ? undefined : { kind: "backbone", name };
+}
+
+/** Our name in theirs; three of them, in order, for what is one matrix here. */
+function toHuggingFace(ours: string, family: Family): readonly string[] {
+  const joined = /^blocks\.(\d+)\.attn\.qkv\.(weight|bias)$/.exec(ours);
+  if (joined)
+    return thirds.map(
+      (part) => `encoder.layer.${joined[1]}.attention.attention.${part}.${joined[2]}`,
+    );
+  const name = respell(ours === "obj_token" ? "cls_token" : ours, pairs[family]);
+  if (name === undefined) throw new Error(`internal: ${family} has no name for ${ours}`);
+  return [name];
+}
+
+function respell(name: string, table: readonly NamePair[]): string | undefined {
+  const [, stem = name, leaf = ""] = /^(.*?)(\.weight|\.bias)?$/.exec(name) ?? [];
+  const block = /\.(\d+)\./.exec(stem)?.[1] ?? "";
+  const to = table.find(([from]) => from.replace("N", block) === stem)?.[1];
+  return to && `${to.replace("N", block)}${leaf}`;
+}
+
+/** Which model of transformers has all parts of a network. */
+function familyOf({ config: { layerScale, ffn } }: Backbone): Family {
+  return layerScale > 0 || ffn === "swiglu" ? "dinov2" : "vit";
+}
+
+function writeFolder(out: string, exported: ExportedNetwork): readonly string[] {
+  const { network, recipe } = exported;
+  checkOneToken(network.backbone);
+  mkdirSync(out, { recursive: true });
+  const weights = join(out, "model.safetensors");
+  writeSafetensors(weights, entriesOf(network), describeExport(exported));
+  const texts = {
+    "config.json": configOf(network),
+    "preprocessor_config.json": processorOf(recipe.views.globals.size),
+  };
+  for (const [name, value] of Object.entries(texts))
+    replaceFile(join(out, name), (descriptor) =>
+      writeFileSync(descriptor, `${JSON.stringify(value, null, 2)}\n`),
+    );
+  return [weights, ...Object.keys(texts).map((name) => join(out, name))];
+}
+
+function entriesOf({ backbone }: Network): readonly TensorEntry[] {
+  const { config } = backbone;
+  const family = familyOf(backbone);
+  const entries = backbone.namedParameters().flatMap(([ours, weight]) => {
+    const names = toHuggingFace(ours, family);
+    const [rows = 0] = weight.shape;
+    if (names.length === 1)
+      return tensorEntry(names[0]!, weight, hiddenShape(ours, family, config.dim));
+    const shape = [rows / names.length, ...weight.shape.slice(1)];
+    return names.map((name, third) =>
+      tensorEntry(name, weight, shape, (all) => all.narrow(0, third * shape[0]!, shape[0]!)),
+    );
+  });
+  if (family === "vit" || config.layerScale > 0) return entries;
+  // Theirs has LayerScale in any case.
+  const scales = Array.from({ length: config.depth }, (_, block) =>
+    ["ls1", "ls2"].map((name) => `blocks.${block}.${name}.gamma`),
+  );
+  return [
+    ...entries,
+    ...scales.flat().map((ours) => ({
+      name: toHuggingFace(ours, family)[0]!,
+      dtype: "float32" as const,
+      shape: [config.dim],
+      data: () => tidy(() => ones([config.dim]).toFloat32()),
+    })),
+  ];
+}
+
+/** `ViTModel` keeps the embedding of hidden patches with an axis more. */
+function hiddenShape(ours: string, family: Family, dim: number): readonly number[] | undefined {
+  return ours === "masked_embed" && family === "vit" ? [1, 1, dim] : undefined;
+}
+
+/** Their `config.json`. */
+function configOf({ backbone }: Network): Readonly<Record<string, unknown>> {
+  const { dim, depth, heads, mlpRatio, ffn, patch, imageSize } = backbone.config;
+  const common = {
+    hidden_size: dim,
+    num_hidden_layers: depth,
+    num_attention_heads: heads,
+    image_size: imageSize,
+    patch_size: patch,
+    num_channels: 3,
+    qkv_bias: true,
+    hidden_act: "gelu",
+    layer_norm_eps: 1e-6,
+    hidden_dropout_prob: 0,
+    attention_probs_dropout_prob: 0,
+    torch_dtype: "float32",
+  };
+  return familyOf(backbone) === "vit"
+    ? {
+        architectures: ["ViTModel"],
+        model_type: "vit",
+        intermediate_size: Math.round(mlpRatio * dim),
+        ...common,
+      }
+    : {
+        architectures: ["Dinov2Model"],
+        model_type: "dinov2",
+        mlp_ratio: mlpRatio,
+        use_swiglu_ffn: ffn === "swiglu",
+        use_mask_token: backbone.maskedEmbed !== undefined,
+        layerscale_value: 1,
+        drop_path_rate: 0,
+        ...common,
+      };
+}
+
+/** Their `preprocessor_config.json`: what the network was trained to see. */
+export function processorOf(size: number): Readonly<Record<string, unknown>> {
+  return {
+    image_processor_type: "ViTImageProcessor",
+    do_resize: true,
+    size: { height: size, width: size },
+    resample: 3, // bicubic
+    do_rescale: true,
+    rescale_factor: 1 / 255,
+    do_normalize: true,
+    image_mean: imageNet.mean,
+    image_std: imageNet.std,
+  };
+}
