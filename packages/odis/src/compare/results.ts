@@ -1,5 +1,6 @@
 import type { InferenceMode } from "../features/index.js";
 import type { MetricsRow } from "../train/index.js";
+import type { ColumnGroup } from "./measures.js";
 import type { Plan } from "./plan.js";
 import type { Spread } from "./statistics.js";
 
@@ -28,7 +29,7 @@ export interface RunResult {
   readonly steps: number;
   /** seconds of training */
   readonly seconds: number;
-  /** by the keys of `measures`: shares 0..1, images a second, bytes */
+  /** by the keys of the columns: shares 0..1, images a second, bytes */
   readonly values: Readonly<Record<string, number>>;
 }
 
@@ -40,7 +41,7 @@ export interface RowResult {
   /** K of the summaries' head */
   readonly prototypes: number;
   readonly runs: readonly RunResult[];
-  /** by the keys of `measures`, over the runs that finished */
+  /** by the keys of the columns, over the runs that finished */
   readonly cells: Readonly<Record<string, Spread>>;
 }
 
@@ -72,11 +73,11 @@ export interface LineResult {
 
 /** Everything a comparison found: the contents of `compare.json`. Unknown numbers are null there. */
 export interface Comparison {
-  readonly version: 1;
+  readonly version: 2;
   readonly plan: Plan;
   readonly compute: ComputeSummary;
-  /** neighbours that vote in the k-NN columns */
-  readonly k: number | undefined;
+  /** all columns, in the order of the tables */
+  readonly groups: readonly ColumnGroup[];
   readonly rows: readonly RowResult[];
   readonly baselines: readonly BaselineResult[];
   readonly reference: string;

@@ -13,7 +13,7 @@ import {
   type SkippedImage,
   viewsText,
 } from "./record.js";
-import { openParts, type RunEvaluation } from "../evaluate/index.js";
+import { openSplits, optionsFor, optionWords, type RunEvaluation } from "../evaluate/index.js";
 import { basename } from "node:path";
 import { count } from "./table.js";
 import { valueText } from "./chart.js";
@@ -52,7 +52,7 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
   };
   const source = data && (await attempt("training data", () => openSource(data)));
   const { evaluation } = run;
-  const parts = evaluation && (await attempt("evaluation data", () => openParts(evaluation.data)));
+  const parts = evaluation && (await attempt("evaluation data", () => openSplits(evaluation.data)));
   const teacher = await attempt("checkpoint", async () => loadTeacher(folder));
   try {
     const pictures: Pictures = {
@@ -74,6 +74,7 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
 
 function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource): PageFacts {
   const place = data && specText(data);
+  const words = run.evaluation ? evaluateWords(run.evaluation) : [];
   return {
     images: source?.size,
     data: place ?? "data that is not named",
@@ -81,32 +82,18 @@ function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource
       `node -p 'JSON.stringify(JSON.parse(fs.readFileSync(process.argv[1])).recipe)' ` +
         `${shellWord(`${run.folder}/config.json`)} > recipe.json`,
       `odis pretrain --data ${place === undefined ? "KIND:PLACE" : shellWord(place)} --config recipe.json --out NEW_FOLDER`,
-      `odis evaluate NEW_FOLDER${run.evaluation ? dataOptions(run.evaluation) : ""}`,
+      ["odis evaluate NEW_FOLDER", ...words.map(shellWord)].join(" "),
     ],
   };
 }
 
-function dataOptions({ data, settings }: RunEvaluation): string {
-  const { suites, modes, masks, feature } = settings;
-  const options = {
-    train: shellWord(specText(data.train)),
-    test: data.test && shellWord(specText(data.test)),
-    suite: suites.join(),
-    mode: modes.join(),
-    feature,
-    k: settings.k[0],
-    epochs: settings.probe.epochs,
-    size: settings.size,
-    frame: settings.frame,
-    "min-area": settings.minArea > 0 ? settings.minArea : undefined,
-    masks: masks.kind === "truth" ? undefined : masks.kind,
-    "mask-iou": masks.iou < 1 ? masks.iou : undefined,
-    "mask-missing": masks.missing > 0 ? masks.missing : undefined,
-    seed: settings.seed,
-  };
-  return Object.entries(options)
-    .map(([name, value]) => (value === undefined ? "" : ` --${name} ${value}`))
-    .join("");
+/** The words of `odis evaluate` after the run folder. */
+function evaluateWords({ data, settings }: RunEvaluation): readonly string[] {
+  return optionWords({
+    train: specText(data.train),
+    test: data.test && specText(data.test),
+    ...optionsFor(settings),
+  });
 }
 
 /** A data set as the command line names it. */
