@@ -49,9 +49,9 @@ export const evaluateCommand = command({
         placeholder: "KIND:PLACE",
       }),
       test: text({ help: "data set whose objects are classified", placeholder: "KIND:PLACE" }),
+      ...(Object.fromEntries(settings) as Record<string, CliOption<OptionValue | undefined>>),
       device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
       threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
-      ...(Object.fromEntries(settings) as Record<string, CliOption<OptionValue | undefined>>),
     };
   },
   async run({ run, train, test, device, threads, ...options }, io) {
@@ -98,7 +98,8 @@ export const evaluateCommand = command({
 function settingOption(type: OptionType, help: string): CliOption<OptionValue | undefined> {
   if (type.kind === "number") return (type.whole ? integer : number)({ help, ...type });
   if (type.kind === "texts") return list({ help, placeholder: type.placeholder });
-  return type.many ? choices(type.of, { help, default: [] }) : choice(type.of, { help });
+  const made = type.many ? choices(type.of, { help, default: [] }) : choice(type.of, { help });
+  return type.told ? { ...made, choices: [] } : made;
 }
 
 export const reportCommand = command({

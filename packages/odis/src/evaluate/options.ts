@@ -8,8 +8,13 @@ export type OptionValue = number | string | readonly string[];
 
 export type OptionType =
   | { readonly kind: "number"; readonly whole?: true; readonly min?: number; readonly max?: number }
-  /** one of some words, or several of them */
-  | { readonly kind: "choice"; readonly many?: true; readonly of: readonly string[] }
+  /** one of some words, or several of them; `told`: the help says already which */
+  | {
+      readonly kind: "choice";
+      readonly many?: true;
+      readonly told?: true;
+      readonly of: readonly string[];
+    }
   /** any texts, one or more */
   | { readonly kind: "texts"; readonly placeholder: string };
 

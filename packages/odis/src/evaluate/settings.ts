@@ -58,7 +58,7 @@ type DeepPartial<T> = T extends readonly unknown[]
 export const evaluationOptions: EvaluationOptions = {
   suite: {
     help: `what is measured: ${suites.map(({ name, summary }) => `${name} (${summary})`).join(", ")}`,
-    type: { kind: "choice", many: true, of: suiteNames },
+    type: { kind: "choice", many: true, told: true, of: suiteNames },
     path: "suites",
   },
   ...firstOptions,
