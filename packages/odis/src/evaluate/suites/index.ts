@@ -1,4 +1,4 @@
+export { attributes } from "./attributes.js";
+export { dense } from "./dense.js";
 export { knn } from "./knn.js";
 export { linear } from "./linear.js";
-export { dense } from "./dense.js";
-export { attributes } from "./attributes.js";
