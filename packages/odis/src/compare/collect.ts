@@ -12,7 +12,7 @@ import { type Column, columnGroups, isShare, rateOf, type RunScore, sharesOf } f
 import { type Plan, referenceOf } from "./plan.js";
 import { readRecord, type RunRecord } from "./record.js";
 import type {
-  Collected,
+  ComparisonWithCurves,
   Comparison,
   ComputeSummary,
   DifferenceResult,
@@ -21,7 +21,7 @@ import type {
   RunResult,
 } from "./results.js";
 import { commandLine, type PlannedRun } from "./runs.js";
-import { difference, differs, type SeedScore, type Spread, spread } from "./statistics.js";
+import { difference, differs, type SeedScore, type SeedSummary, summarise } from "./statistics.js";
 
 /** What was read of runs whose records have not changed since: resampling them takes a while. */
 export type ReadRuns = Map<string, ReadRun>;
@@ -36,7 +36,7 @@ export function collect(
   runs: readonly PlannedRun[],
   out: string,
   known: ReadRuns = new Map(),
-): Collected {
+): ComparisonWithCurves {
   const read = new Map(runs.map((run) => [run.name, readOnce(run, out, known)]));
   const groups = columnGroups([...read.values()].find(({ settings }) => settings)?.settings);
   const columns = groups.flatMap((group) => group.columns);
@@ -173,17 +173,20 @@ function scoresOf(
   return new Map(columns.map(column).filter(([, seeds]) => seeds.length > 0));
 }
 
-function cellsOf(scores: Scores, columns: readonly Column[]): Readonly<Record<string, Spread>> {
+function cellsOf(
+  scores: Scores,
+  columns: readonly Column[],
+): Readonly<Record<string, SeedSummary>> {
   return Object.fromEntries(
     columns.flatMap((column) => {
       const seeds = scores.get(column.key);
-      return seeds ? [[column.key, within(column, spread(seeds))]] : [];
+      return seeds ? [[column.key, within(column, summarise(seeds))]] : [];
     }),
   );
 }
 
 /** What a figure can be, whatever Student's t says of it. */
-function within(column: Column, found: Spread): Spread {
+function within(column: Column, found: SeedSummary): SeedSummary {
   if (!isShare(column)) return found;
   return { ...found, low: Math.max(column.lowest, found.low), high: Math.min(1, found.high) };
 }
@@ -211,7 +214,7 @@ function linesOf(
     name,
     row,
     inference,
-    spread: rows.find((other) => other.name === row)?.cells[inference],
+    summary: rows.find((other) => other.name === row)?.cells[inference],
     difference:
       name === first!.name
         ? undefined

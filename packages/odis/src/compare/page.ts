@@ -15,7 +15,7 @@ import {
   valueText,
 } from "../report/index.js";
 import { duration } from "../run/index.js";
-import type { Collected, Comparison, DifferenceResult, RowResult } from "./results.js";
+import type { ComparisonWithCurves, Comparison, DifferenceResult, RowResult } from "./results.js";
 import {
   cellText,
   differenceText,
@@ -27,10 +27,10 @@ import {
   rowName,
 } from "./tables.js";
 import { type Column, type ColumnGroup, isShare } from "./measures.js";
-import type { Spread } from "./statistics.js";
+import type { SeedSummary } from "./statistics.js";
 
 /** The whole comparison as one HTML file: no script, nothing loaded from elsewhere. */
-export function reportPage(collected: Collected): string {
+export function reportPage(collected: ComparisonWithCurves): string {
   const { comparison } = collected;
   const { plan, lines, differences, inference } = comparison;
   const title = plan.title ?? plan.name;
@@ -41,7 +41,7 @@ export function reportPage(collected: Collected): string {
     `${title} – odis comparison`,
     html`<header><h1>${title}</h1><p class="lead">Recipes of one trainer at equal compute${plan.note !== undefined && `. ${plan.note}`}</p>${facts(comparison)}</header>
 ${section("Side by side", measured ? rowsTable(comparison) : undefined, none)}
-${lines.length > 0 && section("As the paper puts it", lines.some(({ spread }) => spread) ? linesTable(comparison) : undefined, none)}
+${lines.length > 0 && section("As the paper puts it", lines.some(({ summary }) => summary) ? linesTable(comparison) : undefined, none)}
 ${section(`Differences to ${comparison.reference}`, differences.length > 0 ? differencesToReference(comparison) : undefined, "Nothing to compare with yet: it takes a finished run of the reference and one of another row, with the same seed.")}
 ${section("What masks at inference change", inference.length > 0 ? whatMasksChange(comparison) : undefined, none)}
 ${section("What went wrong", said.length > 0 ? html`<ul class="plain">${said.map((remark) => html`<li>${remark}</li>`)}</ul>` : undefined, "Nothing: no run failed, and no run that trained this far has collapsed.")}
@@ -82,14 +82,17 @@ const charts = [
 ] as const satisfies readonly { key: NumberKey; title: string; note: string }[];
 
 /** Loss and entropies of every row, one line a seed; undefined before the first step. */
-export function curvesOfRows({ comparison, curves }: Collected): Html | undefined {
+export function curvesOfRows({ comparison, curves }: ComparisonWithCurves): Html | undefined {
   const shown = comparison.rows.filter(({ runs }) => runs.some((run) => run.steps > 0));
   if (shown.length === 0) return undefined;
   return html`<p class="note">One line a seed${comparison.rows.some(({ runs }) => runs.length > shownSeeds) && `, the first ${shownSeeds}`}. Neighbouring steps are averaged; the tint reaches from the lowest to the highest. Losses of different recipes have different terms: compare their course, not their height.</p>
 ${shown.map((row) => html`<h3>${row.name}</h3><div class="grid-cards">${chartsOfRow(row, curves)}</div>`)}`;
 }
 
-function chartsOfRow({ runs, prototypes }: RowResult, curves: Collected["curves"]): Html[] {
+function chartsOfRow(
+  { runs, prototypes }: RowResult,
+  curves: ComparisonWithCurves["curves"],
+): Html[] {
   const seeds = runs.filter(({ steps }) => steps > 0).slice(0, shownSeeds);
   const rows = seeds.map(({ seed, name }) => ({ seed, rows: curves.get(name) ?? [] }));
   const longest = rows.map((one) => one.rows).reduce((a, b) => (b.length > a.length ? b : a));
@@ -213,7 +216,7 @@ ${evaluate}</pre>`,
 export function rowsTable(comparison: Comparison): Html {
   const { rows, baselines, reference } = comparison;
   const groups = filledGroups(comparison);
-  const cells = (of: Readonly<Record<string, Spread>>): readonly Html[] =>
+  const cells = (of: Readonly<Record<string, SeedSummary>>): readonly Html[] =>
     groups.flatMap(({ columns }) => columns.map((column) => cell(of[column.key], column)));
   return html`<div class="card scroll"><table class="wide">
 ${columnHeads(groups)}
@@ -235,7 +238,7 @@ export function columnHeads(groups: readonly ColumnGroup[]): Html {
 <tr><th scope="col">row</th>${groups.flatMap(({ columns }) => columns.map(({ title }) => html`<th scope="col">${title}</th>`))}</tr></thead>`;
 }
 
-function cell(of: Spread | undefined, column: Pick<Column, "unit">): Html {
+function cell(of: SeedSummary | undefined, column: Pick<Column, "unit">): Html {
   const [value, ...rest] = cellText(of, column).split(" ");
   const unit = column.unit === "bytes" ? ` ${rest.join(" ")}` : "";
   return html`<td>${value}${unit}${unit === "" && rest.length > 0 && html` <small>${rest.join(" ")}</small>`}</td>`;
@@ -267,6 +270,6 @@ export function linesTable(comparison: Comparison): Html {
   const first = lines[0]!.name;
   return html`<div class="card scroll"><table>
 <thead><tr><th scope="col"></th><th scope="col">${linesTitle(comparison)}</th><th scope="col">difference to ${first}</th></tr></thead>
-<tbody>${lines.map(({ name, spread, difference }) => html`<tr><th scope="row">${name}</th>${cell(spread, { unit: "share" })}<td${difference?.differs === true && html` class="differs"`}>${difference && differenceText(difference)}</td></tr>`)}</tbody></table></div>
+<tbody>${lines.map(({ name, summary, difference }) => html`<tr><th scope="row">${name}</th>${cell(summary, { unit: "share" })}<td${difference?.differs === true && html` class="differs"`}>${difference && differenceText(difference)}</td></tr>`)}</tbody></table></div>
 <p class="note">“+ masks”: the same weights, asked with the object’s mask; one feature an object.</p>`;
 }

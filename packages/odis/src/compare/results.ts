@@ -2,7 +2,7 @@ import type { InferenceMode } from "../features/index.js";
 import type { MetricsRow } from "../train/index.js";
 import type { ColumnGroup } from "./measures.js";
 import type { Plan } from "./plan.js";
-import type { Spread } from "./statistics.js";
+import type { SeedSummary } from "./statistics.js";
 
 /** What every run costs alike; those of the first row where one is excused. */
 export interface ComputeSummary {
@@ -42,17 +42,17 @@ export interface RowResult {
   readonly prototypes: number;
   readonly runs: readonly RunResult[];
   /** by the keys of the columns, over the runs that finished */
-  readonly cells: Readonly<Record<string, Spread>>;
+  readonly cells: Readonly<Record<string, SeedSummary>>;
 }
 
 /** Features without training, measured along with the reference row. */
 export interface BaselineResult {
   readonly name: string;
-  readonly cells: Readonly<Record<string, Spread>>;
+  readonly cells: Readonly<Record<string, SeedSummary>>;
 }
 
 /** How much better `of` is than `to`, as a share. */
-export interface DifferenceResult extends Spread {
+export interface DifferenceResult extends SeedSummary {
   readonly of: string;
   readonly to: string;
   /** key of the column; for two ways of inference of one row that of `of` */
@@ -66,7 +66,7 @@ export interface LineResult {
   readonly name: string;
   readonly row: string;
   readonly inference: InferenceMode;
-  readonly spread: Spread | undefined;
+  readonly summary: SeedSummary | undefined;
   /** to the first line; undefined for itself */
   readonly difference: DifferenceResult | undefined;
 }
@@ -89,7 +89,7 @@ export interface Comparison {
 }
 
 /** A comparison with the curves of its runs, which are too many numbers for its file. */
-export interface Collected {
+export interface ComparisonWithCurves {
   readonly comparison: Comparison;
   readonly curves: ReadonlyMap<string, readonly MetricsRow[]>;
 }

@@ -1,7 +1,7 @@
 import { percent } from "../report/index.js";
 import { type Column, type ColumnGroup, isShare } from "./measures.js";
 import type { Comparison, DifferenceResult, RowResult } from "./results.js";
-import type { Spread } from "./statistics.js";
+import type { SeedSummary } from "./statistics.js";
 import { createColors } from "picocolors";
 
 /** A table before it is drawn: the first column names the lines. */
@@ -12,7 +12,7 @@ export interface TextTable {
 }
 
 /** `62.3 ±1.2`; with one seed `62.3 [60.1, 64.4]`; images/s and memory by their size. */
-export function cellText(cell: Spread | undefined, { unit }: Pick<Column, "unit">): string {
+export function cellText(cell: SeedSummary | undefined, { unit }: Pick<Column, "unit">): string {
   if (!cell) return "–";
   const { value, low, high, deviation } = cell;
   if (unit === "bytes") return `${(value / 1e6).toFixed(0)} MB`;
@@ -114,16 +114,16 @@ export function textTables(comparison: Comparison): readonly TextTable[] {
 
 function linesTable(comparison: Comparison): readonly TextTable[] {
   const { lines } = comparison;
-  const shown = lines.filter((line) => line.spread);
+  const shown = lines.filter((line) => line.summary);
   const title = linesTitle(comparison);
   if (title === undefined) return [];
   return [
     {
       title: `as the paper’s table: ${title}; difference to ${lines[0]?.name ?? ""}`,
       columns: ["top-1", "difference"],
-      lines: shown.map(({ name, spread, difference }) => ({
+      lines: shown.map(({ name, summary, difference }) => ({
         name,
-        cells: [cellText(spread, { unit: "share" }), difference ? differenceText(difference) : ""],
+        cells: [cellText(summary, { unit: "share" }), difference ? differenceText(difference) : ""],
       })),
     },
   ];
@@ -131,7 +131,7 @@ function linesTable(comparison: Comparison): readonly TextTable[] {
 
 /** What the lines of a comparison are figures of; undefined before there are any. */
 export function linesTitle({ lines, groups }: Comparison): string | undefined {
-  const shown = lines.find((line) => line.spread);
+  const shown = lines.find((line) => line.summary);
   return groups.find(({ columns }) => columns.some(({ key }) => key === shown?.inference))?.title;
 }
 

@@ -9,7 +9,7 @@ import {
   medianRate,
   networkText,
   readRun,
-  type RunRecord,
+  type RunContents,
   type SkippedImage,
   viewsText,
 } from "./record.js";
@@ -72,7 +72,7 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
   }
 }
 
-function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource): PageFacts {
+function factsOf(run: RunContents, data: DataSpec | undefined, source?: DataSource): PageFacts {
   const place = data && specText(data);
   const words = run.evaluation ? evaluateWords(run.evaluation) : [];
   return {
@@ -123,7 +123,10 @@ async function readable(source: DataSource, index: number): Promise<Sample | und
   }
 }
 
-async function exampleViews({ recipe }: RunRecord, source: DataSource): Promise<Html | undefined> {
+async function exampleViews(
+  { recipe }: RunContents,
+  source: DataSource,
+): Promise<Html | undefined> {
   const rows: Html[] = [];
   for await (const { index, sample } of someSamples(source, recipe.seed)) {
     if (rows.length === viewRows) break;
@@ -134,7 +137,7 @@ async function exampleViews({ recipe }: RunRecord, source: DataSource): Promise<
 }
 
 async function attentionMaps(
-  run: RunRecord,
+  run: RunContents,
   { network }: LoadedNetwork,
   source: DataSource | undefined,
 ): Promise<Html | undefined> {
@@ -157,7 +160,7 @@ async function attentionMaps(
 
 /** The objects whose neighbours are shown; where there are none, the largest ones of some images. */
 async function* shownObjects(
-  { evaluation, recipe }: RunRecord,
+  { evaluation, recipe }: RunContents,
   source: DataSource,
 ): AsyncGenerator<{ readonly sample: Sample; readonly object: number }> {
   const examples = evaluation?.examples ?? [];
@@ -189,7 +192,7 @@ export interface PageFacts {
 }
 
 /** The whole report as one HTML file: no script, nothing loaded from elsewhere. */
-export function page(run: RunRecord, facts: PageFacts, pictures: Pictures): string {
+export function page(run: RunContents, facts: PageFacts, pictures: Pictures): string {
   const name = basename(run.folder);
   const { rows, evaluation } = run;
   return htmlDocument(
@@ -206,7 +209,7 @@ ${section("Images left out", skippedList(run), "None: every image could be used.
   );
 }
 
-function summary({ recipe, rows }: RunRecord, { images }: PageFacts): Html {
+function summary({ recipe, rows }: RunContents, { images }: PageFacts): Html {
   const last = rows.at(-1);
   return factList([
     ["images", images === undefined ? undefined : count(images)],
@@ -228,7 +231,7 @@ const viewsKey = html`<p class="note">What training cuts from an image (an examp
 <li><svg viewBox="0 0 20 20" aria-hidden="true"><rect x="2" y="2" width="16" height="16" fill="#777"/><rect class="frame" x="3" y="3" width="14" height="14"/></svg>place of a global view</li></ul>`;
 
 /** Unreadable images of training and of evaluation, each once. */
-function skippedList({ skipped, evaluation }: RunRecord): Html | undefined {
+function skippedList({ skipped, evaluation }: RunContents): Html | undefined {
   const all = [
     ...skipped,
     ...(evaluation?.train.omitted.skipped ?? []),
