@@ -1,6 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { Argument, Command, Option } from "commander";
-import { exitCodes, nearest, OdisError } from "../core/index.js";
+import { exitCodes, nearest, OdisError, optionName } from "../core/index.js";
 
 /** A command line that cannot be understood. */
 export class UsageError extends OdisError {}
@@ -257,10 +257,6 @@ export function command<O extends Options>(spec: CommandSpec<O>): CliCommand {
   };
 }
 
-function longName(name: string): string {
-  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-}
-
 /** Checked here, after Commander found no unknown option: a slip is named, not what it led to. */
 function missing(
   command: string,
@@ -268,12 +264,12 @@ function missing(
   { placeholder, help: meaning }: Pick<CliOption<unknown>, "placeholder" | "help">,
 ): UsageError {
   return new UsageError(
-    `${longName(name)} is missing; wanted ${longName(name)} ${placeholder} (${meaning}). See odis ${command} --help.`,
+    `${optionName(name)} is missing; wanted ${optionName(name)} ${placeholder} (${meaning}). See odis ${command} --help.`,
   );
 }
 
 function commanderOption(name: string, given: CliOption<unknown>): Option {
-  const long = longName(name);
+  const long = optionName(name);
   const value =
     given.placeholder === "" ? "" : ` <${given.placeholder}${given.repeats ? "..." : ""}>`;
   const made = new Option(`${long}${value}`, help(given));

@@ -9,7 +9,7 @@ import { Overview } from "./overview.js";
 import type { Plan } from "./plan.js";
 import { reportPage } from "./page.js";
 import { collect, type ReadRuns } from "./collect.js";
-import type { Collected, Comparison } from "./results.js";
+import type { ComparisonWithCurves, Comparison } from "./results.js";
 import { type Machine, planRuns } from "./runs.js";
 import { markdown } from "./tables.js";
 
@@ -46,7 +46,7 @@ export async function compareRecipes(options: CompareOptions): Promise<CompareRe
   try {
     const overview = new Overview(runs, out, progress);
     const known: ReadRuns = new Map();
-    const write = (): Collected => {
+    const write = (): ComparisonWithCurves => {
       const collected = collect(plan, runs, out, known);
       writeResults(out, collected);
       return collected;
@@ -74,7 +74,7 @@ function resultFiles(out: string) {
   };
 }
 
-function writeResults(out: string, collected: Collected): void {
+function writeResults(out: string, collected: ComparisonWithCurves): void {
   const { json, table, report } = resultFiles(out);
   const { comparison } = collected;
   for (const [path, text] of [

@@ -19,4 +19,14 @@ export {
   type Settings,
   settingsLayer,
 } from "./schema.js";
-export { codeOf, isRecord, list, nearest, reasonOf, record, shellWord, show } from "./text.js";
+export {
+  codeOf,
+  isRecord,
+  list,
+  nearest,
+  optionName,
+  reasonOf,
+  record,
+  shellWord,
+  show,
+} from "./text.js";

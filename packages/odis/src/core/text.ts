@@ -35,6 +35,11 @@ export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
+/** An option as the command line spells it: `minArea` -> `--min-area`. */
+export function optionName(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
 /** @throws DataError if `value` is no JSON object */
 export function record(value: unknown, where: string): Readonly<Record<string, unknown>> {
   if (isRecord(value)) return value;

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "@odis/torch";
-import { DataError, Rng, RunError } from "../core/index.js";
-import { evaluate, type Evaluation } from "./evaluate.js";
+import { DataError, isRecord, Rng, RunError } from "../core/index.js";
+import { evaluate, type Evaluation, type EvaluateOptions } from "./evaluate.js";
 import { loadTeacher } from "../run/index.js";
-import type { EvaluateOptions } from "./options.js";
+import { savedSettings } from "./settings.js";
 import { type Outcomes, readOutcomes, writeOutcomes } from "./outcome.js";
 import { type DataSource, type DataSpec, openSource } from "../data/index.js";
 
@@ -34,7 +34,7 @@ export async function evaluateRun(
   folder: string,
   { data, device, ...options }: EvaluateRunOptions,
 ): Promise<RunEvaluation> {
-  const { train, test } = await openParts(data);
+  const { train, test } = await openSplits(data);
   const teacher = loadTeacher(folder, device);
   try {
     const { network: trained, recipe, step } = teacher;
@@ -60,9 +60,10 @@ export function readEvaluation(folder: string): RunEvaluation | undefined {
   } catch (error) {
     throw new RunError(`${file}: not JSON; delete it and evaluate again.`, { cause: error });
   }
-  if (!isEvaluation(value))
+  const settings = isEvaluation(value) ? savedSettings(value.settings) : undefined;
+  if (!isEvaluation(value) || !settings)
     throw new RunError(`${file}: not an evaluation of this release; delete it and evaluate again.`);
-  return value;
+  return { ...value, settings };
 }
 
 /**
@@ -76,7 +77,7 @@ export function readRunOutcomes(folder: string): Outcomes | undefined {
 }
 
 function isEvaluation(value: unknown): value is RunEvaluation {
-  return typeof value === "object" && value !== null && "version" in value && value.version === 2;
+  return isRecord(value) && value["version"] === 2;
 }
 
 export function evaluationFile(folder: string): string {
@@ -95,8 +96,8 @@ export interface EvaluationData {
 
 const heldOut = 0.2;
 
-/** Opens both parts. The images held out are the same at every call. */
-export async function openParts({
+/** Opens both splits. The images held out are the same at every call. */
+export async function openSplits({
   train,
   test,
 }: EvaluationData): Promise<{ readonly train: DataSource; readonly test: DataSource }> {

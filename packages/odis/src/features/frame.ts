@@ -8,7 +8,8 @@ import { resampleBicubic, resampleNearest } from "../views/index.js";
  * side. The published code resizes before it cuts; here the square is cut first, on whole pixels of
  * the image, so its edges differ from the published ones by less than a pixel of the image.
  */
-export type Frame = "whole" | "center";
+export const frames = ["whole", "center"] as const;
+export type Frame = (typeof frames)[number];
 
 /** How an image becomes network input; nothing is random. */
 export interface FrameOptions {

@@ -6,6 +6,7 @@ export {
   frameObject,
   type FrameOptions,
   framePixels,
+  frames,
   type InferenceMode,
   modeRules,
   modes,
@@ -16,6 +17,7 @@ export {
   type FeatureRows,
   gather,
   type Gathered,
+  type GatherOptions,
   type Item,
   type Omissions,
 } from "./gather.js";
@@ -23,6 +25,7 @@ export { type FeatureSet, largestPerImage, NetworkFeatures, pick } from "./objec
 export {
   deviceOf,
   type FeatureKind,
+  featureKinds,
   inferenceLayout,
   inferenceOptions,
   inputImages,

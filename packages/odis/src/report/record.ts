@@ -6,7 +6,7 @@ import type { Recipe } from "../recipe/index.js";
 import { readEvaluation, type RunEvaluation } from "../evaluate/index.js";
 
 /** What a run folder tells without its data and its network. */
-export interface RunRecord {
+export interface RunContents {
   readonly folder: string;
   /** the resolved configuration as it lies there */
   readonly config: unknown;
@@ -27,7 +27,7 @@ export interface SkippedImage {
  *
  * @throws RunError when it is no run folder, or its evaluation is damaged
  */
-export function readRun(folder: string): RunRecord {
+export function readRun(folder: string): RunContents {
   const config = readRunConfig(folder);
   const layout = runLayout(folder);
   const skipped = jsonLines(layout.skipped, isSkipped);

@@ -9,11 +9,11 @@ import {
   medianRate,
   networkText,
   readRun,
-  type RunRecord,
+  type RunContents,
   type SkippedImage,
   viewsText,
 } from "./record.js";
-import { openParts, type RunEvaluation } from "../evaluate/index.js";
+import { openSplits, optionsFor, optionWords, type RunEvaluation } from "../evaluate/index.js";
 import { basename } from "node:path";
 import { count } from "./table.js";
 import { valueText } from "./chart.js";
@@ -52,7 +52,7 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
   };
   const source = data && (await attempt("training data", () => openSource(data)));
   const { evaluation } = run;
-  const parts = evaluation && (await attempt("evaluation data", () => openParts(evaluation.data)));
+  const parts = evaluation && (await attempt("evaluation data", () => openSplits(evaluation.data)));
   const teacher = await attempt("checkpoint", async () => loadTeacher(folder));
   try {
     const pictures: Pictures = {
@@ -72,8 +72,9 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
   }
 }
 
-function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource): PageFacts {
+function factsOf(run: RunContents, data: DataSpec | undefined, source?: DataSource): PageFacts {
   const place = data && specText(data);
+  const words = run.evaluation ? evaluateWords(run.evaluation) : [];
   return {
     images: source?.size,
     data: place ?? "data that is not named",
@@ -81,32 +82,18 @@ function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource
       `node -p 'JSON.stringify(JSON.parse(fs.readFileSync(process.argv[1])).recipe)' ` +
         `${shellWord(`${run.folder}/config.json`)} > recipe.json`,
       `odis pretrain --data ${place === undefined ? "KIND:PLACE" : shellWord(place)} --config recipe.json --out NEW_FOLDER`,
-      `odis evaluate NEW_FOLDER${run.evaluation ? dataOptions(run.evaluation) : ""}`,
+      ["odis evaluate NEW_FOLDER", ...words.map(shellWord)].join(" "),
     ],
   };
 }
 
-function dataOptions({ data, settings }: RunEvaluation): string {
-  const { suites, modes, masks, feature } = settings;
-  const options = {
-    train: shellWord(specText(data.train)),
-    test: data.test && shellWord(specText(data.test)),
-    suite: suites.join(),
-    mode: modes.join(),
-    feature,
-    k: settings.k[0],
-    epochs: settings.probe.epochs,
-    size: settings.size,
-    frame: settings.frame,
-    "min-area": settings.minArea > 0 ? settings.minArea : undefined,
-    masks: masks.kind === "truth" ? undefined : masks.kind,
-    "mask-iou": masks.iou < 1 ? masks.iou : undefined,
-    "mask-missing": masks.missing > 0 ? masks.missing : undefined,
-    seed: settings.seed,
-  };
-  return Object.entries(options)
-    .map(([name, value]) => (value === undefined ? "" : ` --${name} ${value}`))
-    .join("");
+/** The words of `odis evaluate` after the run folder. */
+function evaluateWords({ data, settings }: RunEvaluation): readonly string[] {
+  return optionWords({
+    train: specText(data.train),
+    test: data.test && specText(data.test),
+    ...optionsFor(settings),
+  });
 }
 
 /** A data set as the command line names it. */
@@ -136,7 +123,10 @@ async function readable(source: DataSource, index: number): Promise<Sample | und
   }
 }
 
-async function exampleViews({ recipe }: RunRecord, source: DataSource): Promise<Html | undefined> {
+async function exampleViews(
+  { recipe }: RunContents,
+  source: DataSource,
+): Promise<Html | undefined> {
   const rows: Html[] = [];
   for await (const { index, sample } of someSamples(source, recipe.seed)) {
     if (rows.length === viewRows) break;
@@ -147,7 +137,7 @@ async function exampleViews({ recipe }: RunRecord, source: DataSource): Promise<
 }
 
 async function attentionMaps(
-  run: RunRecord,
+  run: RunContents,
   { network }: LoadedNetwork,
   source: DataSource | undefined,
 ): Promise<Html | undefined> {
@@ -170,7 +160,7 @@ async function attentionMaps(
 
 /** The objects whose neighbours are shown; where there are none, the largest ones of some images. */
 async function* shownObjects(
-  { evaluation, recipe }: RunRecord,
+  { evaluation, recipe }: RunContents,
   source: DataSource,
 ): AsyncGenerator<{ readonly sample: Sample; readonly object: number }> {
   const examples = evaluation?.examples ?? [];
@@ -202,7 +192,7 @@ export interface PageFacts {
 }
 
 /** The whole report as one HTML file: no script, nothing loaded from elsewhere. */
-export function page(run: RunRecord, facts: PageFacts, pictures: Pictures): string {
+export function page(run: RunContents, facts: PageFacts, pictures: Pictures): string {
   const name = basename(run.folder);
   const { rows, evaluation } = run;
   return htmlDocument(
@@ -219,7 +209,7 @@ ${section("Images left out", skippedList(run), "None: every image could be used.
   );
 }
 
-function summary({ recipe, rows }: RunRecord, { images }: PageFacts): Html {
+function summary({ recipe, rows }: RunContents, { images }: PageFacts): Html {
   const last = rows.at(-1);
   return factList([
     ["images", images === undefined ? undefined : count(images)],
@@ -241,7 +231,7 @@ const viewsKey = html`<p class="note">What training cuts from an image (an examp
 <li><svg viewBox="0 0 20 20" aria-hidden="true"><rect x="2" y="2" width="16" height="16" fill="#777"/><rect class="frame" x="3" y="3" width="14" height="14"/></svg>place of a global view</li></ul>`;
 
 /** Unreadable images of training and of evaluation, each once. */
-function skippedList({ skipped, evaluation }: RunRecord): Html | undefined {
+function skippedList({ skipped, evaluation }: RunContents): Html | undefined {
   const all = [
     ...skipped,
     ...(evaluation?.train.omitted.skipped ?? []),

@@ -9,7 +9,7 @@ import { estimate, pairedDifference } from "../../src/evaluate/statistics.js";
 import { loadTeacher } from "../../src/run/load.js";
 import { modes } from "../../src/features/frame.js";
 import { evaluateRun, readEvaluation, readRunOutcomes } from "../../src/evaluate/run.js";
-import { openParts, subset } from "../../src/evaluate/run.js";
+import { openSplits, subset } from "../../src/evaluate/run.js";
 import { formatTable } from "../../src/report/table.js";
 import { savePosition } from "../../src/run/session.js";
 import { recipeSchema } from "../../src/recipe/schema.js";
@@ -177,7 +177,7 @@ describe("evaluate", () => {
       "size 36 is not a multiple of the network's patch, 8. Wanted for example 40.",
     );
     await expect(evaluate({ recipe, train, test, modes: [] })).rejects.toThrow(
-      "evaluation: modes is empty; wanted at least one.",
+      "evaluation: modes: got [], wanted at least one mode",
     );
     await expect(
       evaluate({ recipe, train, test, suites: ["linear"], modes: ["crop"] }),
@@ -305,13 +305,13 @@ describe("a run", () => {
 const twice = <T>(value: T): [T, T] => [value, value];
 
 async function partKeys(): Promise<string[][]> {
-  const parts = await openParts({ train: trainSpec });
+  const parts = await openSplits({ train: trainSpec });
   return [parts.train, parts.test].map((part) =>
     Array.from({ length: part.size }, (_, i) => part.key(i)),
   );
 }
 
-describe("openParts", () => {
+describe("openSplits", () => {
   it("holds out the same fifth at every call and loses no image", async () => {
     const [bank, held] = await partKeys();
     expect(await partKeys()).toEqual([bank, held]);

@@ -1,4 +1,4 @@
-import { Rng } from "../../core/index.js";
+import { Rng } from "../core/index.js";
 import {
   frameBox,
   type FramedImage,
@@ -6,9 +6,9 @@ import {
   type PassReader,
   type PassRow,
   type PassTokens,
-} from "../../features/index.js";
+} from "../features/index.js";
 import type { Samples } from "./probe.js";
-import { resampleNearest } from "../../views/index.js";
+import { resampleNearest } from "../views/index.js";
 
 export interface PatchSampleOptions extends FrameOptions {
   /** with the background */

@@ -1,6 +1,9 @@
 import { setImmediate } from "node:timers/promises";
 import { fromBuffer, Generator, noGrad, type Tensor, tidy, zeros } from "@odis/torch";
-import { DataError, Rng } from "../../core/index.js";
+import { z } from "zod";
+import { DataError, Rng } from "../core/index.js";
+import type { FeatureKind, InferenceMode } from "../features/index.js";
+import type { EvaluationOptions } from "./options.js";
 
 /** Feature vectors with what they are. */
 export interface Samples {
@@ -18,23 +21,83 @@ export interface Columns {
   readonly width: number;
 }
 
-/** How linear classifiers are trained on frozen features. */
-export interface ProbeSettings {
-  /** passes over the samples */
-  readonly epochs: number;
-  /** samples in a step, at most as many as there are */
-  readonly batch: number;
-  /** each for a batch of 256, scaled linearly with the batch; all are tried */
-  readonly learningRates: readonly number[];
+/** A feature that linear classifiers are tried on: the summaries of the last blocks, side by side. */
+export interface ProbedFeature extends Columns {
+  /** how many blocks; 0 where there are none */
+  readonly blocks: number;
+  /** whether the mean of patch tokens stands beside them */
+  readonly average: boolean;
 }
 
-export const defaultProbeSettings: ProbeSettings = {
-  epochs: 100,
-  batch: 256,
-  // 1, 2, 5 in five decades: DINOv2's sweep, extended as the lineage does.
-  learningRates: [1e-5, 1e-4, 1e-3, 1e-2, 1e-1].flatMap((decade) =>
-    [1, 2, 5].map((times) => times * decade),
-  ),
+/** The probe that was best on validation images. */
+export interface ChosenProbe {
+  /** of the measurements that it made, without `/top1` */
+  readonly name: string;
+  readonly blocks: number;
+  readonly average: boolean;
+  /** for a batch of 256 */
+  readonly learningRate: number;
+  /** what it was chosen by, 0..1 */
+  readonly validation: number;
+}
+
+/** Blocks whose summaries are tried together (DINOv2: 1 and 4). */
+export const probedBlocks = 4;
+
+/**
+ * The features that DINOv2's grid tries, in rows as `NetworkFeatures` makes them: the last block
+ * or the last four, without and with the mean of the last block's patch tokens. `pooled` summaries
+ * are that mean already.
+ */
+export function probedFeatures(depth: number, dim: number, kind: FeatureKind): ProbedFeature[] {
+  const all = Math.min(probedBlocks, depth);
+  return [...new Set([1, all])].flatMap((blocks) =>
+    (kind === "pooled" ? [false] : [false, true]).map((average) => ({
+      from: (all - blocks) * dim,
+      width: (blocks + Number(average)) * dim,
+      blocks,
+      average,
+    })),
+  );
+}
+
+/** The modes that linear classifiers are trained in: those that look at one framed image. */
+export const probedModes: readonly InferenceMode[] = ["mask", "none"];
+
+/** How linear classifiers are trained on frozen features. */
+export const probeSettings = {
+  probe: z
+    .strictObject({
+      /** passes over the samples */
+      epochs: z.int().min(1).default(100),
+      /** samples in a step, at most as many as there are */
+      batch: z.int().min(1).default(256),
+      /**
+       * each for a batch of 256, scaled linearly with the batch; all are tried. 1, 2, 5 in five
+       * decades: DINOv2's sweep, extended as the lineage does
+       */
+      learningRates: z
+        .array(z.number().positive())
+        .min(1)
+        .default(
+          [1e-5, 1e-4, 1e-3, 1e-2, 1e-1].flatMap((decade) =>
+            [1, 2, 5].map((times) => times * decade),
+          ),
+        )
+        .readonly(),
+    })
+    .readonly()
+    .prefault({}),
+};
+export type ProbeSettings = z.output<typeof probeSettings.probe>;
+
+/** For every suite that trains probes. */
+export const probeOptions: EvaluationOptions = {
+  epochs: {
+    help: "passes over the features in which linear classifiers are trained",
+    type: { kind: "number", whole: true, min: 1 },
+    path: "probe.epochs",
+  },
 };
 
 const momentum = 0.9;

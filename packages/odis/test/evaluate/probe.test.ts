@@ -1,20 +1,18 @@
 import { liveTensors, noGrad, tidy } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import type { FeatureSet } from "../../../src/features/object-features.js";
+import type { FeatureSet } from "../../src/features/object-features.js";
+import { linearShares } from "../../src/evaluate/suites/linear.js";
 import {
-  linearShares,
+  chooseProbe,
   type ProbedFeature,
   probedFeatures,
-} from "../../../src/evaluate/suites/linear.js";
-import {
-  defaultProbeSettings,
   type Probes,
+  probeSettings,
   type Samples,
   trainProbes,
-} from "../../../src/evaluate/suites/probe.js";
-import { chooseProbe } from "../../../src/evaluate/suites/probe.js";
-import { Rng } from "../../../src/core/rng.js";
-import { expectClose } from "../../golden.js";
+} from "../../src/evaluate/probe.js";
+import { Rng } from "../../src/core/rng.js";
+import { expectClose } from "../golden.js";
 
 const rng = new Rng("probe test");
 const normals = (n: number): Float32Array => Float32Array.from({ length: n }, () => rng.normal());
@@ -159,7 +157,7 @@ describe("linear classification of objects", () => {
   const queries = objects(10, 100, 80);
   const telling: ProbedFeature = { from: 0, width: 1, blocks: 1, average: false };
   const memory: ProbedFeature = { from: 1, width: 80, blocks: 4, average: false };
-  const options = { classes: 2, settings: defaultProbeSettings, seed: 0, device: "cpu" };
+  const options = { classes: 2, settings: probeSettings.probe.parse({}), seed: 0, device: "cpu" };
 
   it("reaches 100 % where a line divides the classes, and says by which probe", async () => {
     const { measured, probe } = await linearShares(bank, queries, [telling], options);

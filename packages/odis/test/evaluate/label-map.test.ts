@@ -1,11 +1,11 @@
 import { array, assert, integer, property } from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import type { FramedImage } from "../../../src/features/frame.js";
-import { iouCounts, labelMap, patchShares } from "../../../src/evaluate/suites/patches.js";
-import { score } from "../../../src/evaluate/outcome.js";
-import type { SceneObject } from "../../../src/objects/object.js";
-import { golden } from "../../golden.js";
+import type { FramedImage } from "../../src/features/frame.js";
+import { iouCounts, labelMap, patchShares } from "../../src/evaluate/patches.js";
+import { score } from "../../src/evaluate/outcome.js";
+import type { SceneObject } from "../../src/objects/object.js";
+import { golden } from "../golden.js";
 
 describe("intersection over union, against mmsegmentation", () => {
   const reference = golden("metrics");
