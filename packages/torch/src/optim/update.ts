@@ -3,7 +3,6 @@ import { tidy } from "../scope.js";
 import { call } from "../dispatch.js";
 import { stack } from "../ops.js";
 import type { Tensor } from "../tensor.js";
-import { movingAverage_ } from "./lists.js";
 
 /**
  * Scales gradients in place and returns their norms before that, in the order of `parameters`
@@ -48,5 +47,5 @@ export function clipGradients(
 
 /** Moves `slow` towards `fast` in place: slow = momentum * slow + (1 - momentum) * fast. */
 export function follow_(slow: readonly Tensor[], fast: readonly Tensor[], momentum: number): void {
-  noGrad(() => movingAverage_(slow, fast, momentum));
+  noGrad(() => call("odis::follow_", slow, fast, momentum));
 }
