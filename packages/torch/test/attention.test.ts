@@ -43,12 +43,13 @@ const operator = (name: string, ...args: readonly unknown[]): Tensor => {
   throw new TypeError(`${name} gave no tensor`);
 };
 
-const fused = (qkv: Tensor, heads: number, allowed: Tensor | null = null, first = 0): Tensor =>
-  operator("odis::attention", qkv, heads, allowed, first);
-
+const attentionBy =
+  (name: string) =>
+  (qkv: Tensor, heads: number, allowed: Tensor | null = null, first = 0): Tensor =>
+    operator(name, qkv, heads, allowed, first);
+const fused = attentionBy("odis::attention");
 /** What GPUs and narrow dtypes get. */
-const composed: typeof fused = (qkv, heads, allowed = null, first = 0) =>
-  operator("odis::attention_composed", qkv, heads, allowed, first);
+const composed = attentionBy("odis::attention_composed");
 
 const normal = (shape: readonly number[], seed: number, dtype: DType): Tensor =>
   noGrad(() => operator("aten::normal_", zeros(shape, { dtype }), 0, 1, new Generator(seed)));
