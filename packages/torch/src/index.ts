@@ -30,11 +30,15 @@ export {
 export { call, type OperatorResult, operatorNames, operatorsInUse } from "./dispatch.js";
 export { arrayOf, type DType, type TypedArray } from "./dtype.js";
 export {
+  type BucketOptions,
   collectiveBackends,
+  GradientBuckets,
   type JoinOptions,
   type Place,
   placeFromEnvironment,
   ProcessGroup,
+  type Traffic,
+  type Transfer,
 } from "./distributed.js";
 export {
   EngineError,
