@@ -35,7 +35,8 @@ export function matrixRate(device: string, side = device === "cpu" ? 1024 : 8192
       const count = device === "cpu" ? 1 : 20;
       synchronize(device);
       const began = performance.now();
-      for (let i = 0; i < count; i += 1) tidy(() => void autocast(device, "bfloat16", () => x.matmul(y)));
+      for (let i = 0; i < count; i += 1)
+        tidy(() => void autocast(device, "bfloat16", () => x.matmul(y)));
       synchronize(device);
       return (performance.now() - began) / 1000 / count;
     });
@@ -110,7 +111,9 @@ async function measure(
   const base = loadRecipe(workload);
   const recipe = { ...base, optim: { ...base.optim, batch } };
   const flops = stepFlops(recipe, readTokens(recipe, syntheticBatch(recipe).global.hidden), true);
-  const times = contestants.map(({ seconds }) => (seconds.length > 0 ? median(seconds) : Number.NaN));
+  const times = contestants.map(({ seconds }) =>
+    seconds.length > 0 ? median(seconds) : Number.NaN,
+  );
   return contestants.map((contestant, at) => {
     if (ended.has(contestant)) return [base.name, `${batch}`, contestant.name, "did not run"];
     const time = times[at]!;

@@ -1,7 +1,7 @@
 // In-place updates of weights on the CPU, each in one pass over memory.
 //
 //   odis::adamw_(parameters, gradients, means, squares, lr, beta1, beta2, epsilon, decay, updates)
-//   odis::follow_(slow, fast, momentum)
+//   odis::ema_update_(slow, fast, momentum)
 //
 // Weights, gradients and moments of a ViT are larger than any cache, so an update costs what its
 // memory traffic costs: composed of PyTorch's own operators, AdamW moves 22 times the size of the
@@ -87,11 +87,11 @@ void adamw(at::TensorList parameters, at::TensorList gradients, at::TensorList m
 }
 
 /// slow = momentum * slow + (1 - momentum) * fast
-void follow(at::TensorList slow, at::TensorList fast, double momentum) {
+void emaUpdate(at::TensorList slow, at::TensorList fast, double momentum) {
   sameLength(fast.size(), slow.size(), "fast weights");
   for (size_t i = 0; i < slow.size(); i++) {
     auto iterator = together({slow[i], fast[i]}, 1);
-    AT_DISPATCH_FLOATING_TYPES(slow[i].scalar_type(), "odis::follow_", [&] {
+    AT_DISPATCH_FLOATING_TYPES(slow[i].scalar_type(), "odis::ema_update_", [&] {
       using F = scalar_t;
       const F old = F(momentum), fresh = F(1 - momentum);
       overElements<F, 2>(iterator, [=](F* const* at, int64_t n) {
@@ -109,9 +109,9 @@ TORCH_LIBRARY_FRAGMENT(odis, library) {
   library.def(
       "adamw_(Tensor(a!)[] parameters, Tensor[] gradients, Tensor(b!)[] means, Tensor(c!)[] squares, "
       "float lr, float beta1, float beta2, float epsilon, float decay, int updates) -> ()");
-  library.def("follow_(Tensor(a!)[] slow, Tensor[] fast, float momentum) -> ()");
+  library.def("ema_update_(Tensor(a!)[] slow, Tensor[] fast, float momentum) -> ()");
 }
 TORCH_LIBRARY_IMPL(odis, CPU, library) {
   library.impl("adamw_", adamw);
-  library.impl("follow_", follow);
+  library.impl("ema_update_", emaUpdate);
 }

@@ -1,10 +1,10 @@
-import { AdamW, clipGradients, follow_, noGrad, type Tensor, tensor, zeros } from "@odis/torch";
+import { AdamW, clipGradients, emaUpdate_, noGrad, type Tensor, tensor, zeros } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import {
   adamW_,
   composedAdamW_,
-  composedMovingAverage_,
-  movingAverage_,
+  composedEmaUpdate_,
+  emaUpdateLists_,
 } from "../dist/optim/lists.js";
 
 const numbers = { lr: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, decay: 0.1 };
@@ -85,8 +85,8 @@ describe.each([
 });
 
 describe.each([
-  ["fused", movingAverage_],
-  ["composed", composedMovingAverage_],
+  ["fused", emaUpdateLists_],
+  ["composed", composedEmaUpdate_],
 ])("%s moving average", (_, move) => {
   it("keeps the momentum's share of the slow weights", () => {
     for (const n of sizes) {
@@ -108,7 +108,7 @@ describe("lists that do not fit", () => {
     expect(() => adamW_(lists, { ...numbers, updates: 1 })).toThrow(
       /odis::adamw_.*got 0 gradients, wanted one for each of 1 weights/s,
     );
-    expect(() => movingAverage_([wave(2, 0)], [wave(3, 0)], 0.5)).toThrow(
+    expect(() => emaUpdateLists_([wave(2, 0)], [wave(3, 0)], 0.5)).toThrow(
       /tensor 1 of an update has shape \[3\], wanted \[2\]/,
     );
   });
@@ -154,7 +154,7 @@ describe("AdamW, clipping and following together", () => {
 
   it("move a teacher that records nothing", () => {
     const [slow, fast] = [wave(4, 0), wave(4, 1).requiresGrad_()];
-    follow_([slow], [fast], 0.75);
+    emaUpdate_([slow], [fast], 0.75);
     expect(slow.requiresGrad).toBe(false);
     noGrad(() => expect(slow.norm().item()).toBeGreaterThan(0));
   });

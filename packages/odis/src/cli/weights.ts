@@ -70,7 +70,10 @@ async function describe(
       ],
     ],
     ["tokens", [tokens.join(" and "), `${grid} x ${grid} patches of ${patch} pixels`]],
-    ["head", projection.size === 0 ? ["none: it would begin anew"] : pairs(projection)],
+    [
+      "head",
+      projection.size === 0 ? ["none: it would be randomly initialised"] : pairs(projection),
+    ],
     ...(said.length > 0 ? [["says", pairs(said)] as const] : []),
     [
       "train on",

@@ -151,7 +151,7 @@ export interface WeightsSpec {
   readonly path: string;
   /** default: the teacher, or the only network that there is */
   readonly side: Side | undefined;
-  /** `backbone`: heads begin anew */
+  /** `backbone`: heads are randomly initialised */
   readonly parts: "all" | "backbone";
 }
 

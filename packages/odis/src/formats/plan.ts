@@ -240,7 +240,7 @@ export function describeOutcome({ side, taken, fresh, unused, notes }: Outcome):
     `${taken.length} of ${taken.length + fresh.length} weights are the file's${whose}`,
     ...notes,
     ...byReason(changed.map(({ to, how }) => ({ name: to, reason: how! }))),
-    ...byReason(fresh).map((line) => `begins anew: ${line}`),
+    ...byReason(fresh).map((line) => `randomly initialised: ${line}`),
     ...byReason(unused).map((line) => `not used: ${line}`),
   ];
 }

@@ -16,7 +16,7 @@ export interface PretrainOptions extends LoadingOptions {
   readonly data: DataSpec;
   /**
    * weights that a new run starts from, `FILE[#teacher|#student][.backbone]`: other people's, or
-   * those of another run. What the file lacks begins anew
+   * those of another run. What the file lacks is randomly initialised
    */
   readonly init?: string;
   /** run folder; one that holds this very run is continued */

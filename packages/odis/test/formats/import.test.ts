@@ -24,7 +24,7 @@ function weight(network: Network, name: string): Float32Array {
 }
 
 /** Weights that keep their random start, by name. */
-const anew = ({ fresh }: ImportPlan): readonly string[] => fresh.map(({ name }) => name);
+const fresh = (plan: ImportPlan): readonly string[] => plan.fresh.map(({ name }) => name);
 
 describe("features of imported networks equal PyTorch's", () => {
   it.each([
@@ -86,11 +86,11 @@ describe("what is taken", () => {
     );
   });
 
-  it("a backbone alone: heads begin anew, and it is said", async () => {
+  it("a backbone alone: heads are randomly initialised, and it is said", async () => {
     using _scope = tensorScope();
     using file = await openWeights(fixture("dino-backbone.pth"));
     const plan = take(file, studentOf(smallRecipe("odis")));
-    expect(anew(plan)).toEqual([
+    expect(fresh(plan)).toEqual([
       "backbone.masked_embed",
       ...[0, 2, 4].flatMap((at) => [`head.mlp.${at}.weight`, `head.mlp.${at}.bias`]),
       "head.last_layer.weight_g",
@@ -100,8 +100,8 @@ describe("what is taken", () => {
       "30 of 39 weights are the file's",
       "the file does not say how many attention heads it has: 2 by the recipe; no convention tells it for this width",
       "[OBJ] starts as the file's [CLS], with its position: it takes its place",
-      "begins anew: backbone.masked_embed: the file has no embedding of hidden patches",
-      "begins anew: head.mlp.0.weight, head.mlp.0.bias, head.mlp.2.weight and 5 more: the file has no such head",
+      "randomly initialised: backbone.masked_embed: the file has no embedding of hidden patches",
+      "randomly initialised: head.mlp.0.weight, head.mlp.0.bias, head.mlp.2.weight and 5 more: the file has no such head",
     ]);
   });
 
@@ -111,7 +111,7 @@ describe("what is taken", () => {
     const heads = { head: { share: "none", patchPrototypes: 14 }, model: { tokens: "cls+obj" } };
     const network = studentOf(smallRecipe("odis-cls", gated, heads));
     const plan = take(file, network);
-    expect(anew(plan)).toEqual([]);
+    expect(fresh(plan)).toEqual([]);
     expect(weight(network, "head_patch.last_layer.weight_v")).toEqual(
       file.read("teacher.ibot_head.last_layer.weight_v"),
     );

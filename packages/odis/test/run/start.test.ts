@@ -52,7 +52,7 @@ describe("a run that starts from weights", () => {
       `starts from ${fixture("dino.pth")}: 38 of 39 weights are the file's of the teacher\n`,
     );
     expect(log).toContain(
-      "begins anew: backbone.masked_embed: the file has no embedding of hidden patches\n",
+      "randomly initialised: backbone.masked_embed: the file has no embedding of hidden patches\n",
     );
     const init = JSON.parse(readFileSync(join(out, "init.json"), "utf8")) as Record<
       string,
@@ -118,7 +118,7 @@ describe("a run that starts from weights", () => {
     const { masked_embed: _, ...student } = weights(loadNetwork(first, "student"));
     expect(weights(loadNetwork(third, "teacher"))).toEqual(student);
     expect(readFileSync(join(third, "log.txt"), "utf8")).toContain(
-      "begins anew: head.mlp.0.weight, head.mlp.0.bias, head.mlp.2.weight and 5 more: only the backbone was asked for",
+      "randomly initialised: head.mlp.0.weight, head.mlp.0.bias, head.mlp.2.weight and 5 more: only the backbone was asked for",
     );
   });
 

@@ -61,17 +61,17 @@ export function composedAdamW_(lists: AdamWLists, numbers: AdamWNumbers): void {
 }
 
 /** slow = momentum * slow + (1 - momentum) * fast, in place; call without gradient. */
-export function movingAverage_(
+export function emaUpdateLists_(
   slow: readonly Tensor[],
   fast: readonly Tensor[],
   momentum: number,
 ): void {
-  if (!allOnCpu(slow)) return composedMovingAverage_(slow, fast, momentum);
-  call("odis::follow_", slow, fast, momentum);
+  if (!allOnCpu(slow)) return composedEmaUpdate_(slow, fast, momentum);
+  call("odis::ema_update_", slow, fast, momentum);
 }
 
 /** The same from the engine's own operators: any device. */
-export function composedMovingAverage_(
+export function composedEmaUpdate_(
   slow: readonly Tensor[],
   fast: readonly Tensor[],
   momentum: number,

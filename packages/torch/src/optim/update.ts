@@ -4,7 +4,7 @@ import { call } from "../dispatch.js";
 import { stack } from "../ops.js";
 import { tidy } from "../scope.js";
 import type { Tensor } from "../tensor.js";
-import { movingAverage_ } from "./lists.js";
+import { emaUpdateLists_ } from "./lists.js";
 
 /**
  * Scales gradients in place and returns their norms before that, [n] on their device: nothing is
@@ -37,6 +37,10 @@ export function clipGradients(
 }
 
 /** Moves `slow` towards `fast` in place: slow = momentum * slow + (1 - momentum) * fast. */
-export function follow_(slow: readonly Tensor[], fast: readonly Tensor[], momentum: number): void {
-  noGrad(() => movingAverage_(slow, fast, momentum));
+export function emaUpdate_(
+  slow: readonly Tensor[],
+  fast: readonly Tensor[],
+  momentum: number,
+): void {
+  noGrad(() => emaUpdateLists_(slow, fast, momentum));
 }

@@ -31,7 +31,7 @@ export interface ProbeSettings {
 export const defaultProbeSettings: ProbeSettings = {
   epochs: 100,
   batch: 256,
-  // 1, 2, 5 in five decades: DINOv2's sweep, extended as the lineage does.
+  // 1, 2, 5 in five decades: DINOv2's sweep, extended as in the published follow-up's eval_linear_grid_search.py.
   learningRates: [1e-5, 1e-4, 1e-3, 1e-2, 1e-1].flatMap((decade) =>
     [1, 2, 5].map((times) => times * decade),
   ),
