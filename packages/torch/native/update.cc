@@ -2,8 +2,8 @@
 // own operators over lists, which `…composed_` also gives on the CPU.
 //
 //   odis::adamw_(parameters, gradients, means, squares, lr, beta1, beta2, epsilon, decay, updates)
-//   odis::follow_(slow, fast, momentum)
-//   odis::adamw_composed_, odis::follow_composed_
+//   odis::ema_update_(slow, fast, momentum)
+//   odis::adamw_composed_, odis::ema_update_composed_
 //
 // Weights, gradients and moments of a ViT are larger than any cache, so an update costs what its
 // memory traffic costs: composed of PyTorch's own operators, AdamW moves 22 times the size of the
@@ -89,11 +89,11 @@ void adamw(at::TensorList parameters, at::TensorList gradients, at::TensorList m
 }
 
 /// slow = momentum * slow + (1 - momentum) * fast
-void follow(at::TensorList slow, at::TensorList fast, double momentum) {
+void emaUpdate(at::TensorList slow, at::TensorList fast, double momentum) {
   sameLength(fast.size(), slow.size(), "fast weights");
   for (size_t i = 0; i < slow.size(); i++) {
     auto iterator = together({slow[i], fast[i]}, 1);
-    AT_DISPATCH_FLOATING_TYPES(slow[i].scalar_type(), "odis::follow_", [&] {
+    AT_DISPATCH_FLOATING_TYPES(slow[i].scalar_type(), "odis::ema_update_", [&] {
       using F = scalar_t;
       const F old = F(momentum), fresh = F(1 - momentum);
       overElements<F, 2>(iterator, [=](F* const* at, int64_t n) {
@@ -137,7 +137,7 @@ void composedAdamw(at::TensorList parameters, at::TensorList gradients, at::Tens
   at::_foreach_addcdiv_(parameters, means, scales, -lr / (1 - std::pow(beta1, updates)));
 }
 
-void composedFollow(at::TensorList slow, at::TensorList fast, double momentum) {
+void composedEmaUpdate(at::TensorList slow, at::TensorList fast, double momentum) {
   sameLength(fast.size(), slow.size(), "fast weights");
   if (slow.empty()) return;
   at::_foreach_mul_(slow, momentum);
@@ -150,19 +150,19 @@ TORCH_LIBRARY_FRAGMENT(odis, library) {
   const std::string adamw =
       "(Tensor(a!)[] parameters, Tensor[] gradients, Tensor(b!)[] means, Tensor(c!)[] squares, "
       "float lr, float beta1, float beta2, float epsilon, float decay, int updates) -> ()";
-  const std::string follow = "(Tensor(a!)[] slow, Tensor[] fast, float momentum) -> ()";
+  const std::string average = "(Tensor(a!)[] slow, Tensor[] fast, float momentum) -> ()";
   library.def(("adamw_" + adamw).c_str());
   library.def(("adamw_composed_" + adamw).c_str());
-  library.def(("follow_" + follow).c_str());
-  library.def(("follow_composed_" + follow).c_str());
+  library.def(("ema_update_" + average).c_str());
+  library.def(("ema_update_composed_" + average).c_str());
 }
 TORCH_LIBRARY_IMPL(odis, CPU, library) {
   library.impl("adamw_", adamw);
-  library.impl("follow_", follow);
+  library.impl("ema_update_", emaUpdate);
 }
 TORCH_LIBRARY_IMPL(odis, CompositeExplicitAutograd, library) {
   library.impl("adamw_", composedAdamw);
   library.impl("adamw_composed_", composedAdamw);
-  library.impl("follow_", composedFollow);
-  library.impl("follow_composed_", composedFollow);
+  library.impl("ema_update_", composedEmaUpdate);
+  library.impl("ema_update_composed_", composedEmaUpdate);
 }

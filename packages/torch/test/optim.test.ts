@@ -2,7 +2,7 @@ import {
   AdamW,
   call,
   clipGradients,
-  follow_,
+  emaUpdate_,
   noGrad,
   runtimeInfo,
   type Tensor,
@@ -112,7 +112,7 @@ describe.each(everywhere("adamw"))("%s on %s", (operator, device) => {
   });
 });
 
-describe.each(everywhere("follow"))("%s on %s", (operator, device) => {
+describe.each(everywhere("ema_update"))("%s on %s", (operator, device) => {
   it("keeps the momentum's share of the slow weights", () => {
     for (const n of sizes) {
       const [slow, fast] = [wave(n, 0).to({ device }), wave(n, 1).to({ device })];
@@ -135,10 +135,10 @@ describe("lists that do not fit", () => {
       expect(() => update(operator, lists, 1)).toThrow(
         /odis::adamw_.*got 0 gradients, wanted one for each of 1 weights/s,
       );
-    expect(() => call("odis::follow_", [wave(2, 0)], [wave(3, 0)], 0.5)).toThrow(
+    expect(() => call("odis::ema_update_", [wave(2, 0)], [wave(3, 0)], 0.5)).toThrow(
       /tensor 1 of an update has shape \[3\], wanted \[2\]/,
     );
-    expect(() => call("odis::follow_composed_", [wave(2, 0)], [], 0.5)).toThrow(
+    expect(() => call("odis::ema_update_composed_", [wave(2, 0)], [], 0.5)).toThrow(
       /got 0 fast weights, wanted one for each of 1 weights/,
     );
   });
@@ -184,7 +184,7 @@ describe("AdamW, clipping and following together", () => {
 
   it("move a teacher that records nothing", () => {
     const [slow, fast] = [wave(4, 0), wave(4, 1).requiresGrad_()];
-    follow_([slow], [fast], 0.75);
+    emaUpdate_([slow], [fast], 0.75);
     expect(slow.requiresGrad).toBe(false);
     noGrad(() => expect(slow.norm().item()).toBeGreaterThan(0));
   });

@@ -45,7 +45,7 @@ describe("patches are those of the published loader", () => {
       reference.uint8(`${name}/any`).reduce((sum, bit) => sum + bit, 0),
     );
     expect(visible).toEqual(reference.uint8(`${name}/any`));
-    visiblePatches(mask, 224, 224, 16, { ...rule, rule: "lineage" }, visible);
+    visiblePatches(mask, 224, 224, 16, { ...rule, rule: "boxes" }, visible);
     expect(visible).toEqual(reference.uint8(`${name}/boxes`));
 
     const coverage = reference.floats(`${name}/coverage`);

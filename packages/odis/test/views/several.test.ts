@@ -47,7 +47,7 @@ describe("with one object an image", () => {
   // Recorded from the code before it knew several objects.
   test.each([
     ["redraw", "77276a7912ba91b9"],
-    ["lineage", "1f6b8a3469f198a2"],
+    ["first-view", "1f6b8a3469f198a2"],
     ["off", "5e29767d597ccaad"],
   ])("%s gives the bytes that it always gave", (crop, wanted) => {
     const settings = config({ crop, minArea: 0 });
@@ -188,7 +188,7 @@ describe("local views", () => {
   });
 });
 
-test.each(["redraw", "exact", "lineage", "off"])("%s takes images without objects", (crop) => {
+test.each(["redraw", "exact", "first-view", "off"])("%s takes images without objects", (crop) => {
   const settings = config({ crop }, { masked: true, aware: true });
   const { global, local, report } = views(scene(50, 40, []), settings, 1);
   expect(report).toMatchObject({ objects: [] });

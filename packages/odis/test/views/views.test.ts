@@ -214,11 +214,11 @@ describe("the object in the global views", () => {
   });
 });
 
-describe("the lineage's crops", () => {
+describe("crops round an object of the first view", () => {
   test("first view: more than 4 % of one object within 10 tries; others: one pixel within 20", () => {
     fc.assert(
       fc.property(scenes, seeds, (sample, seed) => {
-        const { report, global } = views(sample, config({ object: { crop: "lineage" } }), seed);
+        const { report, global } = views(sample, config({ object: { crop: "first-view" } }), seed);
         const counts = report.global.map((geometry) =>
           report.object < 0
             ? 0
@@ -243,7 +243,7 @@ describe("the lineage's crops", () => {
       [0, 0, 30, 30],
       [60, 60, 30, 30],
     ]);
-    const settings = config({ object: { crop: "lineage", choose: "largest" } });
+    const settings = config({ object: { crop: "first-view", choose: "largest" } });
     for (let seed = 0; seed < 50; seed += 1) {
       const { report } = views(sample, settings, seed);
       if (report.object < 0) continue;
@@ -350,7 +350,7 @@ test("every leaf of the configuration is read by the code", () => {
       masks: { kind: "box", iou: 0.8, missing: 0.1, false: 1 },
       object: { count: 2 },
       color: { jitter: { p: 1 }, blur: { p: [1, 1, 1] } },
-      visible: { rule: "lineage" },
+      visible: { rule: "boxes" },
     }),
   );
   const leaves = (value: object, path: string): string[] =>

@@ -36,6 +36,10 @@ export function clipGradients(
 }
 
 /** Moves `slow` towards `fast` in place: slow = momentum * slow + (1 - momentum) * fast. */
-export function follow_(slow: readonly Tensor[], fast: readonly Tensor[], momentum: number): void {
-  noGrad(() => call("odis::follow_", slow, fast, momentum));
+export function emaUpdate_(
+  slow: readonly Tensor[],
+  fast: readonly Tensor[],
+  momentum: number,
+): void {
+  noGrad(() => call("odis::ema_update_", slow, fast, momentum));
 }
