@@ -26,7 +26,18 @@ export { writeReport } from "./report/index.js";
 export { evaluateRun, readEvaluation, readRunOutcomes } from "./evaluate/index.js";
 export { load, type LoadOptions, type Teacher } from "./features/index.js";
 export { exportRun, type ExportFormat, type ExportOptions } from "./run/index.js";
-export type { Box, SceneObject } from "./objects/index.js";
+export {
+  type Box,
+  type Frame,
+  type LabelMapOptions,
+  type ObjectFacts,
+  objectFromBox,
+  objectFromPixels,
+  objectFromPolygons,
+  objectFromRle,
+  objectsFromLabelMap,
+  type SceneObject,
+} from "./objects/index.js";
 export { importRun, type Inspection, inspectWeights } from "./run/index.js";
 export { pretrain, type PretrainOptions, type PretrainResult } from "./run/index.js";
 export { Stop } from "./run/index.js";

@@ -1,6 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { replaceFile } from "@odis/torch";
-import { type DataSource, type DataSpec, openSource, type Sample } from "../data/index.js";
+import {
+  type DataSource,
+  type DataSpec,
+  dataText,
+  openSource,
+  type Sample,
+} from "../data/index.js";
 import { BadImageError, OdisError, Rng, shellWord } from "../core/index.js";
 import { dataOf, duration, type LoadedNetwork, loadTeacher, runLayout } from "../run/index.js";
 import { attentionRow, neighbourStrips, viewsRow } from "./sections.js";
@@ -73,7 +79,7 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
 }
 
 function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource): PageFacts {
-  const place = data && specText(data);
+  const place = data && dataText(data);
   return {
     images: source?.size,
     data: place ?? "data that is not named",
@@ -89,8 +95,8 @@ function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource
 function dataOptions({ data, settings }: RunEvaluation): string {
   const { suites, modes, masks, feature } = settings;
   const options = {
-    train: shellWord(specText(data.train)),
-    test: data.test && shellWord(specText(data.test)),
+    train: shellWord(dataText(data.train)),
+    test: data.test && shellWord(dataText(data.test)),
     suite: suites.join(),
     mode: modes.join(),
     feature,
@@ -107,12 +113,6 @@ function dataOptions({ data, settings }: RunEvaluation): string {
   return Object.entries(options)
     .map(([name, value]) => (value === undefined ? "" : ` --${name} ${value}`))
     .join("");
-}
-
-/** A data set as the command line names it. */
-function specText(spec: DataSpec): string {
-  if (spec.kind === "coco") return `coco:${spec.images},${spec.annotations}`;
-  return spec.kind === "module" ? `module:${spec.path}` : spec.kind;
 }
 
 /** Images drawn by chance, in an order that follows from the run's seed; bad ones are passed over. */
