@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { patchCounts } from "../../src/objects/patches.js";
 import { boxRle } from "../../src/objects/object.js";
-import { rleObject } from "../../src/objects/rle.js";
+import { objectFromRuns } from "../../src/objects/mask.js";
 import type { Sample } from "../../src/data/dataset.js";
 import { Rng } from "../../src/core/rng.js";
 import { type ViewConfig, viewConfig } from "../../src/views/config.js";
@@ -18,7 +18,9 @@ function config(object: object = {}, locals: object = {}): ViewConfig {
 }
 
 function scene(width: number, height: number, boxes: readonly (readonly number[])[]): Sample {
-  const objects = boxes.map((box, id) => rleObject(id, 0, boxRle(box, width, height)));
+  const objects = boxes.map((box, id) =>
+    objectFromRuns(boxRle(box, width, height), { id, label: 0 }),
+  );
   const rgb = Uint8Array.from(
     { length: 3 * width * height },
     (_, i) => (i * (i % 17) + width) % 256,

@@ -2,7 +2,8 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Sample } from "../../src/data/dataset.js";
 import { boxRle } from "../../src/objects/object.js";
-import { rleFromMask, rleObject } from "../../src/objects/rle.js";
+import { objectFromRuns } from "../../src/objects/mask.js";
+import { rleFromMask } from "../../src/objects/rle.js";
 import { Rng } from "../../src/core/rng.js";
 import { type ViewConfig, viewConfig } from "../../src/views/config.js";
 import { drawCropBox } from "../../src/views/crop-box.js";
@@ -48,7 +49,9 @@ function views(sample: Sample, settings: ViewConfig, seed: number) {
 
 /** White objects on black, so that pixels tell where the mask should be. */
 function scene(width: number, height: number, boxes: readonly (readonly number[])[]): Sample {
-  const objects = boxes.map((box, id) => rleObject(id, 0, boxRle(box, width, height)));
+  const objects = boxes.map((box, id) =>
+    objectFromRuns(boxRle(box, width, height), { id, label: 0 }),
+  );
   const union = new Uint8Array(width * height);
   for (const object of objects) object.pixels().forEach((bit, i) => bit && (union[i] = 1));
   const rgb = Uint8Array.from(
@@ -320,7 +323,7 @@ describe("all views of an image", () => {
       width: 1,
       height: 1,
       rgb: Uint8Array.of(10, 20, 30),
-      objects: [rleObject(0, -1, rleFromMask(Uint8Array.of(1), 1, 1))],
+      objects: [objectFromRuns(rleFromMask(Uint8Array.of(1), 1, 1))],
     };
     const { report, global, local } = views(dot, config({ color: plainColors }), 1);
     expect(report).toMatchObject({ object: 0, present: [true, true], tries: [1, 1] });
