@@ -26,6 +26,11 @@ export interface DataSource {
   key(index: number): string;
   /** @throws BadImageError for a picture that cannot be used; the loader skips and names it */
   read(index: number): Promise<Sample>;
+  /**
+   * Tells whether two samples show one picture, files under two names included: equal texts, one
+   * picture. Reads the file, but does not decode it.
+   */
+  picture?(index: number): Promise<string>;
 }
 
 /** A data set of the user's own: an ES module that exports `open(options): Promise<DataSource>`. */
