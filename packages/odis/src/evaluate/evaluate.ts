@@ -1,7 +1,7 @@
 import { Generator } from "@odis/torch";
 import type { DataSource } from "../data/index.js";
 import { ConfigError, DataError } from "../core/index.js";
-import { deviceOf, type Gathered, type Omissions } from "../features/index.js";
+import { deviceOf, type Gathered, type Omissions, type Repetition } from "../features/index.js";
 import type { Network } from "../model/index.js";
 import type { Recipe } from "../recipe/index.js";
 import { buildNetwork } from "../train/index.js";
@@ -16,6 +16,7 @@ import {
   type GivenSettings,
   settingsOf,
 } from "./settings.js";
+import { relabelled } from "./splits.js";
 import { estimate, type Estimate } from "./statistics.js";
 import type { Finding, Job, Split, Watch } from "./suite.js";
 
@@ -50,6 +51,8 @@ export interface Evaluation {
   readonly measurements: readonly Measurement[];
   /** share of test objects that are of the bank's most frequent class: what no features reach */
   readonly majority: number;
+  /** classes that only the test data has; objects of them are left out, as without a class */
+  readonly unknownClasses: readonly string[];
   /** the linear classifiers that were tested */
   readonly probes: readonly ChosenProbe[];
   /** nearest neighbours of some test objects by the trained teacher in the first mode */
@@ -59,6 +62,8 @@ export interface Evaluation {
 export interface SplitSummary {
   readonly images: number;
   readonly objects: number;
+  /** images that show a picture once more */
+  readonly repeated: readonly Repetition[];
   readonly omitted: Omissions;
 }
 
@@ -84,7 +89,8 @@ export async function evaluate({
     throw new ConfigError(
       `evaluation: neither baselines nor a trained network; wanted at least one of them.`,
     );
-  const classes = sharedClasses(train, test);
+  const { classes } = train;
+  const { source: queries, unknown } = relabelled(test, classes);
   const device = trained ? deviceOf(trained) : "cpu";
   const untrained = settings.baselines
     ? buildNetwork(recipe, "teacher").init(new Generator(recipe.seed)).requiresGrad_(false)
@@ -96,11 +102,7 @@ export async function evaluate({
     ...(trained ? [networkTokens("trained", trained, settings)] : []),
   ];
   const { patch } = recipe.model;
-  const read = (
-    what: string,
-    source: DataSource,
-    options: Pick<ReadDataOptions, "needs" | "consumers" | "readers">,
-  ): Promise<ReadData> =>
+  const read = (what: string, source: DataSource, options: Reading): Promise<ReadData> =>
     readData(source, representations, {
       ...settings,
       patch,
@@ -112,7 +114,8 @@ export async function evaluate({
   try {
     return await measureAll({
       train,
-      test,
+      test: queries,
+      unknownClasses: unknown,
       read,
       job: { settings, representations, classes, images, patch, device, signal },
     });
@@ -121,19 +124,18 @@ export async function evaluate({
   }
 }
 
+type Reading = Pick<ReadDataOptions, "needs" | "consumers" | "readers" | "elsewhere">;
+
 interface Work {
   readonly train: DataSource;
   readonly test: DataSource;
-  readonly read: (
-    what: string,
-    source: DataSource,
-    options: Pick<ReadDataOptions, "needs" | "consumers" | "readers">,
-  ) => Promise<ReadData>;
+  readonly unknownClasses: readonly string[];
+  readonly read: (what: string, source: DataSource, options: Reading) => Promise<ReadData>;
   readonly job: Omit<Job<EvaluationSettings>, "read">;
 }
 
 /** Reads the bank, lets suites learn from it, reads the test images, and measures suite by suite. */
-async function measureAll({ read, job: parts, ...sources }: Work) {
+async function measureAll({ read, job: parts, unknownClasses, ...sources }: Work) {
   const { settings, classes } = parts;
   const chosen = chosenSuites(settings);
   const job = {
@@ -143,8 +145,9 @@ async function measureAll({ read, job: parts, ...sources }: Work) {
   };
   const begun = chosen.map(({ begin }) => begin(job));
   const watches: readonly Watch[] = begun.map(({ watch }) => watch);
-  const readSplit = async (split: Split): Promise<ReadData> => {
+  const readSplit = async (split: Split, other?: ReadData): Promise<ReadData> => {
     const found = await read(split, sources[split], {
+      elsewhere: other?.pictures,
       needs: chosen.map(({ needs }) => needs(settings)),
       consumers: watches.flatMap(({ consumer }) => (consumer ? [consumer(split)] : [])),
       readers: (by: Representation) => watches.flatMap(({ readers }) => readers?.(split, by) ?? []),
@@ -155,7 +158,7 @@ async function measureAll({ read, job: parts, ...sources }: Work) {
   try {
     const bank = await readSplit("train");
     for (const { learn } of watches) await learn?.();
-    const queries = await readSplit("test");
+    const queries = await readSplit("test", bank);
     const found = new Findings();
     for (const { measure } of begun)
       for await (const finding of measure({ ...job, bank, queries })) found.add(finding);
@@ -170,6 +173,7 @@ async function measureAll({ read, job: parts, ...sources }: Work) {
         ...estimate(outcome, settings.seed),
       })),
       majority: majority(bank.labels, queries.labels, classes.length),
+      unknownClasses,
       probes,
       examples,
     };
@@ -199,31 +203,17 @@ function majority(bank: Int32Array, queries: Int32Array, classes: number): numbe
   return queries.filter((label) => label === most).length / queries.length;
 }
 
-function summary({ images, items, omitted }: Gathered): SplitSummary {
-  return { images, objects: items.length, omitted };
-}
-
-/** Labels are indices, so both sources must mean the same by them. */
-function sharedClasses(train: DataSource, test: DataSource): readonly string[] {
-  const differs = train.classes.findIndex((name, index) => name !== test.classes[index]);
-  if (differs >= 0 || train.classes.length !== test.classes.length) {
-    const at = differs >= 0 ? differs : train.classes.length;
-    throw new DataError(
-      `evaluation: the classes of train and test data differ: class ${at} is ` +
-        `${JSON.stringify(train.classes[at] ?? "missing")} in train and ` +
-        `${JSON.stringify(test.classes[at] ?? "missing")} in test. Wanted the same list in the same order; ` +
-        `give both annotation files the same categories.`,
-    );
-  }
-  return train.classes;
+function summary({ images, items, repeated, omitted }: Gathered): SplitSummary {
+  return { images, objects: items.length, repeated, omitted };
 }
 
 function nothingToMeasure(split: string, { images, omitted }: Gathered): DataError {
-  const { skipped, lost, unlabelled, small } = omitted;
+  const { skipped, shared, lost, unlabelled, small } = omitted;
   return new DataError(
     `evaluation: the ${split} data has no object to work with: ${images} images read, ` +
-      `${skipped.length} unreadable, ${unlabelled} objects without a class, ${small} too small, ` +
-      `${lost} outside the frame. Wanted at least one labelled object; check the annotations, ` +
-      `or lower the least area.`,
+      `${skipped.length} unreadable, ${shared.length} that are in the train data, too, ${unlabelled} ` +
+      `objects without a class, ${small} below the least area, ${lost} too small to cover a pixel or ` +
+      `outside the frame. Wanted at least one labelled object; check the annotations, lower the least ` +
+      `area, or give other test data.`,
   );
 }

@@ -7,11 +7,10 @@ export { type RepresentationName, representationNames } from "./representations.
 export {
   evaluateRun,
   evaluationFile,
-  openSplits,
   readEvaluation,
   readRunOutcomes,
-  type RunEvaluation,
 } from "./run.js";
+export type { RunEvaluation } from "./saved.js";
 export {
   defaultValue,
   describeEvaluation,
@@ -20,6 +19,7 @@ export {
   optionsFor,
   optionWords,
 } from "./settings.js";
+export { openSplits } from "./splits.js";
 export {
   type Difference,
   type Estimate,

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { replaceFile } from "@odis/torch";
 import { z } from "zod";
 import { RunError } from "../core/index.js";
+import type { Item } from "../features/index.js";
 
 /** What became of each test item: what a share was counted from. */
 export interface ShareOutcome {
@@ -37,6 +38,18 @@ export interface FitOutcome {
 }
 
 export type Outcome = ShareOutcome | IouOutcome | FitOutcome;
+
+/**
+ * The image that each item belongs to, by name. Images that show the same picture have the name of
+ * the first: what happens in one happens in the other.
+ */
+export function imageNames(items: readonly Pick<Item, "key" | "picture">[]): readonly string[] {
+  const names = new Map<number, string>();
+  return items.map(({ key, picture }) => {
+    if (!names.has(picture)) names.set(picture, key);
+    return names.get(picture)!;
+  });
+}
 
 /** A measurement before its interval. */
 export type Measured = readonly [name: string, outcome: Outcome];

@@ -48,13 +48,13 @@ export class PatchSample implements PassReader {
         const begin = (row * N + n) * this.width;
         this.features.push(patches.slice(begin, begin + this.width));
         this.targets.push(shares.slice(n * classes, (n + 1) * classes));
-        this.origins.push(image.index);
+        this.origins.push(image.picture);
       }
     }
   }
 
-  /** All that was collected, or that of some images. */
-  samples(wanted: (image: number) => boolean = () => true): Samples {
+  /** All that was collected, or that of some pictures. */
+  samples(wanted: (picture: number) => boolean = () => true): Samples {
     const rows = [...this.origins.keys()].filter((row) => wanted(this.origins[row]!));
     const join = (parts: readonly Float32Array[], width: number): Float32Array => {
       const joined = new Float32Array(rows.length * width);
@@ -69,8 +69,8 @@ export class PatchSample implements PassReader {
     };
   }
 
-  /** Images that something was collected from, each once. */
-  get images(): readonly number[] {
+  /** Pictures that something was collected from, each once. */
+  get pictures(): readonly number[] {
     return [...new Set(this.origins)];
   }
 }
@@ -106,8 +106,8 @@ function drawn(weights: Float64Array, count: number, rng: Rng): number[] {
 /** In a label map: pixels that say nothing, because nobody knows what is there. */
 export const ignored = -1;
 
-/** Several readers look at one image while it is there. */
-const maps = new WeakMap<FramedImage, Int16Array>();
+/** Several readers look at one image while it is there; by what decides the map. */
+const maps = new WeakMap<FramedImage, Map<string, Int16Array>>();
 
 /**
  * What each pixel of a framed image shows: 0 = background, c + 1 = an object of class c, `ignored` =
@@ -118,8 +118,11 @@ const maps = new WeakMap<FramedImage, Int16Array>();
  * @returns [size, size]
  */
 export function labelMap(image: FramedImage, { frame, size }: FrameOptions): Int16Array {
-  const known = maps.get(image);
-  if (known) return known;
+  const known = maps.get(image) ?? new Map<string, Int16Array>();
+  maps.set(image, known);
+  const way = `${frame} ${size}`;
+  const before = known.get(way);
+  if (before) return before;
   const { sample } = image;
   const map = new Int16Array(size * size);
   const inside = new Uint8Array(size * size);
@@ -129,7 +132,7 @@ export function labelMap(image: FramedImage, { frame, size }: FrameOptions): Int
     const value = object.label < 0 ? ignored : object.label + 1;
     for (const [at, bit] of inside.entries()) if (bit) map[at] = value;
   }
-  maps.set(image, map);
+  known.set(way, map);
   return map;
 }
 

@@ -264,21 +264,22 @@ export async function trainProbes(
 const heldOutShare = 0.1;
 
 /**
- * Images to choose probes on. Whole ones are held out: what is in one image resembles each other.
+ * Pictures to choose probes on. Whole ones are held out, under all their names: what is in one picture
+ * resembles each other.
  *
- * @param images those of the bank, each once
+ * @param pictures those of the bank, each once
  * @throws DataError when there are less than two
  */
-export function heldOutImages(images: readonly number[], seed: number): ReadonlySet<number> {
-  if (images.length < 2)
+export function heldOutPictures(pictures: readonly number[], seed: number): ReadonlySet<number> {
+  if (pictures.length < 2)
     throw new DataError(
       `evaluation: linear probes are chosen on images that they were not trained on, but the ` +
-        `train data has ${images.length} image with a labelled object. Wanted 2 or more, or another ` +
+        `train data has ${pictures.length} image with a labelled object. Wanted 2 or more, or another ` +
         `suite.`,
     );
-  const order = [...new Rng("validation", seed).permutation(images.length)];
-  const held = order.slice(0, Math.max(1, Math.round(heldOutShare * images.length)));
-  return new Set(held.map((at) => images[at]!));
+  const order = [...new Rng("validation", seed).permutation(pictures.length)];
+  const held = order.slice(0, Math.max(1, Math.round(heldOutShare * pictures.length)));
+  return new Set(held.map((at) => pictures[at]!));
 }
 
 /**

@@ -127,13 +127,10 @@ export function settingsOf(given: GivenSettings, recipe: Recipe): EvaluationSett
 /**
  * Settings as an evaluation of this or an earlier release saved them: what did not exist yet has
  * its default.
- *
- * @returns undefined when they are none
  */
-export function savedSettings(value: unknown): EvaluationSettings | undefined {
-  const { success, data } = schema.strip().safeParse(value);
-  return success ? (data as EvaluationSettings) : undefined;
-}
+export const savedSettings: z.ZodType<EvaluationSettings> = schema
+  .strip()
+  .required({ feature: true, size: true });
 
 export function chosenSuites({ suites: names }: Pick<EvaluationSettings, "suites">) {
   return names.map((name) => suites.find((suite) => suite.name === name)!);

@@ -1,6 +1,6 @@
 import type { FeatureSet } from "../features/index.js";
 import { type Neighbours, nearestRows } from "./neighbours.js";
-import type { Measured } from "./outcome.js";
+import { imageNames, type Measured } from "./outcome.js";
 
 /** The vote of the k nearest neighbours, for one k. */
 export interface KnnResult {
@@ -88,7 +88,7 @@ export function* knnShares(
   options: { readonly k: readonly number[]; readonly classes: number; readonly device: string },
 ): Iterable<Measured> {
   const neighbours = nearestRows(bank, queries, Math.max(...options.k), options.device);
-  const images = queries.items.map(({ key }) => key);
+  const images = imageNames(queries.items);
   for (const k of options.k) {
     const result = classify(neighbours, bank.labels, queries.labels, options.classes, k);
     for (const top of ["top1", "top5"] as const)

@@ -20,6 +20,8 @@ export {
   type GatherOptions,
   type Item,
   type Omissions,
+  pictureOf,
+  type Repetition,
 } from "./gather.js";
 export { type FeatureSet, largestPerImage, NetworkFeatures, pick } from "./object-features.js";
 export {

@@ -58,7 +58,8 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
   };
   const source = data && (await attempt("training data", () => openSource(data)));
   const { evaluation } = run;
-  const parts = evaluation && (await attempt("evaluation data", () => openSplits(evaluation.data)));
+  const parts =
+    evaluation && (await attempt("evaluation data", () => openSplits(evaluation.data, evaluation)));
   const teacher = await attempt("checkpoint", async () => loadTeacher(folder));
   try {
     const pictures: Pictures = {

@@ -8,6 +8,7 @@ import {
   type RepresentationName,
   representationNames,
 } from "../evaluate/index.js";
+import type { Repetition } from "../features/index.js";
 
 export const representationTitles: Readonly<Record<RepresentationName, string>> = {
   pixels: "raw pixels",
@@ -108,19 +109,58 @@ export function maskLines({ settings }: Pick<Evaluation, "settings">): string[] 
 }
 
 /** What was left out, one sentence a part; empty when nothing was. */
-export function omissionLines({ train, test }: Pick<Evaluation, "train" | "test">): string[] {
+export function omissionLines({
+  train,
+  test,
+  settings,
+  unknownClasses,
+}: Pick<Evaluation, "train" | "test" | "settings" | "unknownClasses">): string[] {
+  const lostWhy =
+    settings.frame === "whole"
+      ? `too small to cover a pixel at ${settings.size} px`
+      : `too small to cover a pixel at ${settings.size} px, or outside the central square`;
+  const parts = [
+    { name: "train", ...train },
+    { name: "test", ...test },
+  ];
+  const lines = parts.flatMap(
+    ({ name, repeated, omitted: { skipped, shared, lost, small, unlabelled } }) => {
+      const left = [
+        skipped.length > 0 && some(skipped.length, "unreadable image"),
+        shared.length > 0 &&
+          `${some(shared.length, "image")} whose picture is in the other data, too (${pairs(shared)})`,
+        lost > 0 && `${some(lost, "object")} ${lostWhy}`,
+        small > 0 && `${some(small, "object")} below the least area`,
+        unlabelled > 0 && `${some(unlabelled, "object")} without a class`,
+      ].filter((part) => part !== false);
+      return [
+        ...(left.length > 0 ? [`left out of ${name}: ${left.join(", ")}`] : []),
+        ...(repeated.length > 0
+          ? [
+              `${name}: ${some(repeated.length, "image")} with the picture of another one (${pairs(repeated)}); kept, always on the same side`,
+            ]
+          : []),
+      ];
+    },
+  );
+  if (unknownClasses.length === 0) return lines;
+  const names = unknownClasses.slice(0, 5).map(shortened).join(", ");
   return [
-    { name: "train", omitted: train.omitted },
-    { name: "test", omitted: test.omitted },
-  ].flatMap(({ name, omitted: { skipped, lost, small, unlabelled } }) => {
-    const parts = [
-      skipped.length > 0 && some(skipped.length, "unreadable image"),
-      lost > 0 && `${some(lost, "object")} outside the frame`,
-      small > 0 && `${some(small, "object")} below the least area`,
-      unlabelled > 0 && `${some(unlabelled, "object")} without a class`,
-    ].filter((part) => part !== false);
-    return parts.length > 0 ? [`left out of ${name}: ${parts.join(", ")}`] : [];
-  });
+    ...lines,
+    `classes of test that train does not have: ${names}${unknownClasses.length > 5 ? ", …" : ""}; their objects are left out, as without a class`,
+  ];
+}
+
+/** The first of them by their names. */
+function pairs(all: readonly Repetition[]): string {
+  const first = all.slice(0, 3).map(({ key, as }) => `${shortened(key)} = ${shortened(as)}`);
+  return first.join(", ") + (all.length > 3 ? ", …" : "");
+}
+
+/** Names of files and classes are strangers' texts: one line, and not a long one. */
+export function shortened(text: string): string {
+  const plain = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\ufffd");
+  return plain.length > 60 ? `${plain.slice(0, 57)}…` : plain;
 }
 
 function some(n: number, thing: string): string {

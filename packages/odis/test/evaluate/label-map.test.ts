@@ -71,7 +71,7 @@ function columns(id: number, label: number, xs: readonly number[]): SceneObject 
 
 function framed(objects: readonly SceneObject[]): FramedImage {
   const sample = { key: "x", width: 4, height: 4, rgb: new Uint8Array(48), objects };
-  return { index: 0, sample, pixels: new Uint8Array(48), objects: [] };
+  return { index: 0, picture: 0, sample, pixels: new Uint8Array(48), objects: [] };
 }
 
 const view = { frame: "whole", size: 4, patch: 2 } as const;
@@ -85,6 +85,12 @@ describe("labelMap", () => {
       [cup, table],
     ])
       expect([...labelMap(framed(objects), view).subarray(0, 4)]).toEqual(row);
+  });
+
+  it("is another one for another frame of the same image", () => {
+    const image = framed([columns(1, 0, [0, 1]), columns(2, 1, [2])]);
+    expect([...labelMap(image, view)]).toHaveLength(16);
+    expect([...labelMap(image, { ...view, size: 2 })]).toEqual([1, 0, 1, 0]);
   });
 
   it("says nothing where the class is unknown, and background where nothing is", () => {

@@ -138,6 +138,7 @@ function objects(images: number, first: number, own: number): FeatureSet {
   const items = Array.from({ length: 2 * images }, (_, i) => ({
     key: `${first + (i >> 1)}.jpg`,
     image: first + (i >> 1),
+    picture: first + (i >> 1),
     object: i % 2,
     area: 1,
   }));

@@ -160,11 +160,40 @@ describe("settings", () => {
       seed: 0,
     };
     const file = join(run, "evaluation.json");
-    writeFileSync(file, JSON.stringify({ version: 2, settings }));
-    expect(readEvaluation(run)!.settings).toMatchObject(settings);
-    writeFileSync(file, JSON.stringify({ version: 2, settings: { ...settings, suites: ["nnk"] } }));
-    expect(() => readEvaluation(run)).toThrow(
-      "evaluation.json: not an evaluation of this release; delete it and evaluate again.",
+    const split = {
+      images: 2,
+      objects: 3,
+      omitted: { skipped: [], lost: 0, unlabelled: 0, small: 0 },
+    };
+    const query = { key: "a", image: 4, object: 0, area: 9, label: 0 };
+    const then = {
+      version: 2,
+      step: 7,
+      data: { train: { kind: "coco", images: "i", annotations: "a.json" } },
+      outcomes: "",
+      classes: ["a"],
+      settings,
+      train: split,
+      test: split,
+      measurements: [{ name: "pixels/x", value: null, low: null, high: null, n: 0 }],
+      majority: 0.5,
+      probes: [],
+      examples: [{ query, neighbours: [{ ...query, similarity: 1 }] }],
+    };
+    const read = (value: object) => {
+      writeFileSync(file, JSON.stringify(value));
+      return readEvaluation(run);
+    };
+    const today = read(then)!;
+    expect(today.settings).toMatchObject(settings);
+    expect(today.measurements[0]!.value).toBeNaN();
+    expect([today.moved, today.unknownClasses, today.test.repeated]).toEqual([[], [], []]);
+    expect(today.examples[0]!.query.picture).toBe(4);
+    expect(() => read({ ...then, settings: { ...settings, suites: ["nnk"] } })).toThrow(
+      /evaluation\.json: not an evaluation of this release \(settings\.suites\.0: .*\); delete it and evaluate again\.$/,
+    );
+    expect(() => read({ ...then, measurements: 1e300 })).toThrow(
+      /evaluation\.json: not an evaluation of this release \(measurements: .*\); delete it/,
     );
   });
 });

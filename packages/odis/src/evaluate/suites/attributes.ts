@@ -6,8 +6,8 @@ import {
   type FramedObject,
   modeRules,
 } from "../../features/index.js";
-import type { Measured } from "../outcome.js";
-import { heldOutImages } from "../probe.js";
+import { imageNames, type Measured } from "../outcome.js";
+import { heldOutPictures } from "../probe.js";
 import { type Finding, nameOf, type ReadJob, type Split, suite } from "../suite.js";
 
 /**
@@ -112,8 +112,8 @@ export function* attributeFits(
   notes: { readonly bank: readonly Note[]; readonly queries: readonly Note[] },
   { seed, device }: { readonly seed: number; readonly device: string },
 ): Iterable<Measured> {
-  const held = heldOutImages([...new Set(bank.items.map(({ image }) => image))], seed);
-  const isHeld = Uint8Array.from(bank.items, ({ image }) => Number(held.has(image)));
+  const held = heldOutPictures([...new Set(bank.items.map(({ picture }) => picture))], seed);
+  const isHeld = Uint8Array.from(bank.items, ({ picture }) => Number(held.has(picture)));
   const [kept, chosenOn] = [0, 1].map((side) =>
     [...isHeld.keys()].filter((row) => isHeld[row] === side),
   );
@@ -144,7 +144,7 @@ export function* attributeFits(
       return new Ridge(from, targets).solve(best)(to).toNumbers();
     }),
   );
-  const images = queries.items.map(({ key }) => key);
+  const images = imageNames(queries.items);
   const columns = truth.bank[0]!.length;
   const means = Array.from(
     { length: columns },

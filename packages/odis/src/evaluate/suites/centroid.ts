@@ -1,7 +1,7 @@
 import { fromBuffer, noGrad, tidy, zeros } from "@odis/torch";
 import { type FeatureSet, modeRules } from "../../features/index.js";
 import { unit } from "../neighbours.js";
-import type { Measured } from "../outcome.js";
+import { imageNames, type Measured } from "../outcome.js";
 import { type Finding, nameOf, type ReadJob, suite } from "../suite.js";
 import { classesAhead } from "../votes.js";
 
@@ -75,7 +75,7 @@ export function centroidShares(
     const known = mine.map((score, c) => (counts[c]! > 0 ? score : -Infinity));
     return counts[label] === 0 ? Infinity : classesAhead(known, label);
   });
-  const images = queries.items.map(({ key }) => key);
+  const images = imageNames(queries.items);
   return ([1, 5] as const).map((top) => [
     `centroid/top${top}`,
     { kind: "share", hits: Uint8Array.from(ahead, (n) => Number(n < top)), images },

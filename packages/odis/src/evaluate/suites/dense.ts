@@ -14,7 +14,7 @@ import { iouCounts, type IouCounts, labelMap, PatchSample } from "../patches.js"
 import {
   type ChosenProbe,
   chooseProbe,
-  heldOutImages,
+  heldOutPictures,
   probeOptions,
   type ProbeSettings,
   probeSettings,
@@ -147,14 +147,14 @@ class Segmentation implements Disposable {
   async learn(signal?: AbortSignal): Promise<Omit<ChosenProbe, "name">> {
     const { classes, dense, probe, seed } = this.options;
     const device = deviceOf(this.network);
-    const held = heldOutImages(this.training.images, seed);
+    const held = heldOutPictures(this.training.pictures, seed);
     const search = new PatchSearch(this.memory.samples(), dense, device);
     this.owned.push(search);
-    const samples = this.training.samples((image) => !held.has(image));
+    const samples = this.training.samples((picture) => !held.has(picture));
     const columns = [{ from: 0, width: samples.width }];
     const probes = await trainProbes(samples, columns, probe, { seed, device, signal });
     this.owned.push(probes);
-    const validation = this.training.samples((image) => held.has(image));
+    const validation = this.training.samples((picture) => held.has(picture));
     const choice = chooseProbe(probes, validation, (predicted, truth) => {
       const { intersections, unions } = iouCounts(predicted, truth, classes);
       return score("iou", Float64Array.of(...intersections, ...unions));

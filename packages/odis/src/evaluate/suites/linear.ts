@@ -1,11 +1,11 @@
 import { noGrad, tidy } from "@odis/torch";
 import { ConfigError } from "../../core/index.js";
 import { type FeatureSet, modeRules, type InferenceMode, pick } from "../../features/index.js";
-import type { Measured } from "../outcome.js";
+import { imageNames, type Measured } from "../outcome.js";
 import {
   type ChosenProbe,
   chooseProbe,
-  heldOutImages,
+  heldOutPictures,
   type ProbedFeature,
   probedModes,
   probeOptions,
@@ -98,10 +98,10 @@ export async function linearShares(
   },
 ): Promise<{ readonly measured: readonly Measured[]; readonly probe: Omit<ChosenProbe, "name"> }> {
   const { classes, settings, seed, device, signal } = options;
-  const held = heldOutImages([...new Set(bank.items.map(({ image }) => image))], seed);
+  const held = heldOutPictures([...new Set(bank.items.map(({ picture }) => picture))], seed);
   const part = (isHeld: boolean): Samples => {
     const rows = [...bank.items.keys()];
-    const mine = rows.filter((row) => held.has(bank.items[row]!.image) === isHeld);
+    const mine = rows.filter((row) => held.has(bank.items[row]!.picture) === isHeld);
     return samplesOf(pick(bank, mine), classes);
   };
   const training = part(false);
@@ -113,7 +113,7 @@ export async function linearShares(
   const ahead = Array.from(queries.labels, (label, row) =>
     classesAhead(scores.subarray(row * classes, (row + 1) * classes), label),
   );
-  const images = queries.items.map(({ key }) => key);
+  const images = imageNames(queries.items);
   const hits = (top: number): Uint8Array => Uint8Array.from(ahead, (n) => Number(n < top));
   const { blocks, average } = features[choice.at]!;
   return {

@@ -28,6 +28,12 @@ export function witnessSet(of: "bank" | "queries"): FeatureSet {
     features: Float32Array.from(features),
     width: witness.width,
     labels: Int32Array.from(labels),
-    items: labels.map((_, row) => ({ key: `${of} ${row}`, image: row, object: 0, area: 1 })),
+    items: labels.map((_, row) => ({
+      key: `${of} ${row}`,
+      image: row,
+      picture: row,
+      object: 0,
+      area: 1,
+    })),
   };
 }
