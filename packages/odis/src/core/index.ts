@@ -19,4 +19,15 @@ export {
   type Settings,
   settingsLayer,
 } from "./schema.js";
-export { codeOf, isRecord, list, nearest, reasonOf, record, shellWord, show } from "./text.js";
+export { FileProblem, kindOf, openRegular, readRange, readRegular } from "./regular-file.js";
+export {
+  codeOf,
+  isRecord,
+  list,
+  nearest,
+  plain,
+  reasonOf,
+  record,
+  shellWord,
+  show,
+} from "./text.js";

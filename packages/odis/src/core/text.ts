@@ -70,8 +70,51 @@ export function list(
   );
 }
 
-/** A value as JSON, cut short for messages. */
+/** Characters of a value that a message shows. */
+const SHOWN = 60;
+
+/** A value as JSON, cut short for messages: never more work or text than that, whatever it is. */
 export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? "missing";
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+  const text = jsonStart(value, SHOWN + 1) || "missing";
+  return escaped(text.length > SHOWN ? `${text.slice(0, SHOWN - 3)}...` : text);
+}
+
+/** JSON of a value, or at least the first `length` characters of it. */
+function jsonStart(value: unknown, length: number): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, length));
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "";
+  const isList = Array.isArray(value);
+  const keys = isList ? value.keys() : Object.keys(value).values();
+  let text = isList ? "[" : "{";
+  for (const key of keys) {
+    if (text.length >= length) return text;
+    if (text.length > 1) text += ",";
+    if (typeof key === "string") text += `${jsonStart(key, length)}:`;
+    text += jsonStart((value as Record<string, unknown>)[key], length - text.length) || "null";
+  }
+  return text + (isList ? "]" : "}");
+}
+
+/** Letters of a name from outside that a message shows. */
+const LONGEST_NAME = 120;
+
+/**
+ * A name from outside (a file's, a class's) for a message: what would steer a terminal or hide
+ * is spelled out, the middle of a long one is left out.
+ */
+export function plain(name: string): string {
+  if (name.length <= LONGEST_NAME) return escaped(name);
+  const half = LONGEST_NAME / 2;
+  return `${escaped(name.slice(0, half))}…${escaped(name.slice(1 - half))}`;
+}
+
+/** Control characters, changes of writing direction, line separators, halves of a character. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
+
+function escaped(text: string): string {
+  return text.replace(
+    UNSAFE,
+    (found) => `\\u${found.codePointAt(0)!.toString(16).padStart(4, "0")}`,
+  );
 }
