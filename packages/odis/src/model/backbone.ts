@@ -111,7 +111,7 @@ export class Backbone extends Module {
     hides: boolean,
   ) {
     super();
-    const { dim, depth, patch, imageSize } = config;
+    const { dim, depth, patch, imageSize, normEpsilon } = config;
     const grid = imageSize / patch;
     const entries = (of: "shared" | "each"): number =>
       of === "each" ? layout.objects : Math.min(1, layout.objects);
@@ -126,7 +126,7 @@ export class Backbone extends Module {
       { length: depth },
       (_, index) => new Block(config, dropRate(config, index)),
     );
-    this.norm = new LayerNorm(dim);
+    this.norm = new LayerNorm(dim, normEpsilon);
   }
 
   /** Truncated normals of .02, zero biases and mask embedding (iBOT `models/vision_transformer.py`). */
@@ -246,16 +246,23 @@ function entriesOf(entries: Tensor, objects: number): Tensor {
 
 /**
  * Position embeddings of a square of patches, [1, side * side, D], for a grid of h x w: [1, h * w, D].
+ * With `from` of another grid, [rows, columns]: [1, rows * columns, D].
  *
  * Resized exactly as iBOT's `interpolate_pos_encoding`: bicubic, with scale factors
  * (h + 0.1) / side. The sampling positions follow these factors, not the ratio of sizes, so the
  * 0.1 is part of the numbers and not only a guard against rounding.
  */
-export function resizePositions(patches: Tensor, h: number, w: number): Tensor {
+export function resizePositions(
+  patches: Tensor,
+  h: number,
+  w: number,
+  from?: readonly [rows: number, columns: number],
+): Tensor {
   const [, count, dim] = patches.dims(3);
   const side = Math.sqrt(count);
-  const grid = patches.reshape([1, side, side, dim]).permute([0, 3, 1, 2]);
-  const factors = [(h + 0.1) / side, (w + 0.1) / side] as const;
+  const [rows, columns] = from ?? [side, side];
+  const grid = patches.reshape([1, rows, columns, dim]).permute([0, 3, 1, 2]);
+  const factors = [(h + 0.1) / rows, (w + 0.1) / columns] as const;
   const resized = call("aten::upsample_bicubic2d", grid, [h, w], false, ...factors) as Tensor;
   return resized.permute([0, 2, 3, 1]).reshape([1, h * w, dim]);
 }

@@ -44,6 +44,8 @@ export const recipeSchema = z.strictObject({
       dropRule: z.enum(["sample", "subset"]).default("sample"),
       /** initial value of LayerScale; 0: none */
       layerScale: z.number().min(0).default(0),
+      /** added to the variance in layer norms */
+      normEpsilon: positive.max(1).default(1e-6),
       /** tokens before the patches; `views.object.count` says how many [OBJ] there are */
       tokens: z.enum(["cls", "obj", "cls+obj"]).default("obj"),
       /** who is restricted to the object's patches; `separate` hides objects from each other's patches, too */
