@@ -1,7 +1,7 @@
 export { autocast, gradEnabled, gradientsOf, noGrad } from "./autograd.js";
 export { type Axes, type Operand } from "./aten.js";
 export { blasKind, blasToPreload } from "./blas.js";
-export { type BuildResult, buildBridge } from "./build.js";
+export { type BuildResult, buildAddons } from "./build.js";
 export { buildCommand } from "./build-plan.js";
 export {
   arange,
