@@ -1,29 +1,4 @@
-import type { Sample } from "../data/index.js";
-import type { Box } from "../objects/index.js";
-
-/**
- * Working memory that is kept between calls: a worker makes thousands of views, and fresh
- * buffers of this size would cost page faults each time. Contents are left over from before.
- */
-export class Scratch<T extends Uint8Array | Int32Array> {
-  private buffer: T;
-
-  constructor(private readonly create: (length: number) => T) {
-    this.buffer = create(0);
-  }
-
-  /** At least `length` elements, valid until the next call. */
-  take(length: number): T {
-    if (this.buffer.length < length) this.buffer = this.create(length);
-    return this.buffer;
-  }
-}
-
-/** Where a view looks in its image, and whether it is mirrored left to right. */
-export interface Geometry {
-  readonly box: Box;
-  readonly flip: boolean;
-}
+import type { Cut, Picture } from "@odis/torch/images";
 
 /** Fractional bits of a filter weight; 255 × the sum of |weights| still fits 31 bits. */
 const BITS = 22;
@@ -37,8 +12,6 @@ interface Filter {
   readonly weights: Int32Array;
 }
 
-const interleaved = new Scratch((length) => new Uint8Array(length));
-
 /**
  * Cuts the box out, then resizes the cut-out to size × size (nothing from outside the box leaks
  * in), then mirrors it: bit for bit what the antialiased bicubic of Pillow 9.4 gives (13.0 differs
@@ -47,21 +20,21 @@ const interleaved = new Scratch((length) => new Uint8Array(length));
  * @param out planar, 3 × size × size, overwritten
  */
 export function resampleBicubic(
-  picture: Pick<Sample, "width" | "rgb">,
-  view: Geometry,
+  picture: Pick<Picture, "width" | "rgb">,
+  view: Cut,
   size: number,
   out: Uint8Array,
 ): void {
   const { width, height } = view.box;
-  const rows = interleaved.take(height * size * 3);
-  horizontalPass(picture, view, size, filter(width, size), rows);
-  verticalPass(rows, size, filter(height, size), out);
+  const rows = new Uint8Array(height * size * 3);
+  horizontalPass(picture, view, size, makeFilter(width, size), rows);
+  verticalPass(rows, size, makeFilter(height, size), out);
 }
 
 /** Image rows of the box -> rows [height, size, 3], mirrored on the way. */
 function horizontalPass(
-  { rgb, width: stride }: Pick<Sample, "width" | "rgb">,
-  { box, flip }: Geometry,
+  { rgb, width: stride }: Pick<Picture, "width" | "rgb">,
+  { box, flip }: Cut,
   size: number,
   { taps, first, weights }: Filter,
   rows: Uint8Array,
@@ -124,25 +97,6 @@ function clip(value: number): number {
   return value < 0 ? 0 : value > 255 ? 255 : value;
 }
 
-const filters = new Map<string, Filter>();
-let weightsKept = 0;
-/** 16 MiB of weights: every pair of sizes of small images, some hundreds of large ones. */
-const MOST_WEIGHTS_KEPT = 4 * 1024 * 1024;
-
-function filter(from: number, to: number): Filter {
-  const key = `${from}:${to}`;
-  const known = filters.get(key);
-  if (known) return known;
-  const made = makeFilter(from, to);
-  if (weightsKept + made.weights.length > MOST_WEIGHTS_KEPT) {
-    filters.clear();
-    weightsKept = 0;
-  }
-  weightsKept += made.weights.length;
-  filters.set(key, made);
-  return made;
-}
-
 /** Pillow's weights: windows of ±2 output pixels (±2 input pixels when enlarging), rounded. */
 function makeFilter(from: number, to: number): Filter {
   const scale = from / to;
@@ -187,9 +141,6 @@ function bicubic(x: number): number {
   return 0;
 }
 
-const columns = new Scratch((length) => new Int32Array(length));
-const lines = new Scratch((length) => new Int32Array(length));
-
 /**
  * A mask under the same cut, resize and mirroring, by nearest neighbour.
  *
@@ -200,13 +151,13 @@ const lines = new Scratch((length) => new Int32Array(length));
 export function resampleNearest(
   mask: Uint8Array,
   stride: number,
-  { box, flip }: Geometry,
+  { box, flip }: Cut,
   size: number,
   out: Uint8Array,
 ): number {
-  const xs = nearest(box.x, box.width, size, columns.take(size));
-  const ys = nearest(box.y, box.height, size, lines.take(size));
-  if (flip) xs.subarray(0, size).reverse();
+  const xs = nearest(box.x, box.width, size);
+  const ys = nearest(box.y, box.height, size);
+  if (flip) xs.reverse();
   let count = 0;
   for (let y = 0, to = 0; y < size; y += 1) {
     const row = ys[y]! * stride;
@@ -220,44 +171,11 @@ export function resampleNearest(
 }
 
 /**
- * The count that {@link resampleNearest} would return, without the view's mask: looks only where
- * crop and object meet.
- *
- * @param within holds every pixel of the mask
- */
-export function countNearest(
-  mask: Uint8Array,
-  stride: number,
-  box: Box,
-  size: number,
-  within: Box,
-): number {
-  const xs = nearest(box.x, box.width, size, columns.take(size));
-  const ys = nearest(box.y, box.height, size, lines.take(size));
-  const [left, right] = samplesIn(xs, size, within.x, within.width);
-  const [top, bottom] = samplesIn(ys, size, within.y, within.height);
-  let count = 0;
-  for (let y = top; y < bottom; y += 1) {
-    const row = ys[y]! * stride;
-    for (let x = left; x < right; x += 1) count += mask[row + xs[x]!]!;
-  }
-  return count;
-}
-
-/** The outputs whose inputs lie in an interval; inputs never fall. */
-function samplesIn(inputs: Int32Array, size: number, start: number, length: number) {
-  let first = 0;
-  while (first < size && inputs[first]! < start) first += 1;
-  let end = first;
-  while (end < size && inputs[end]! < start + length) end += 1;
-  return [first, end] as const;
-}
-
-/**
  * For each output the input that holds its middle. The position is summed up step by step, not
  * multiplied: where a middle lies on the border of two pixels, Pillow's rounding decides.
  */
-function nearest(start: number, from: number, to: number, indices: Int32Array): Int32Array {
+function nearest(start: number, from: number, to: number): Int32Array {
+  const indices = new Int32Array(to);
   const step = from / to;
   let position = step * 0.5;
   for (let i = 0; i < to; i += 1) {
