@@ -1,9 +1,11 @@
 import {
+  boxIou,
   boxRle,
   type Frame,
   objectFromRuns,
   polygonRle,
   type Rle,
+  rleBox,
   runsOfValues,
   type SceneObject,
 } from "../objects/index.js";
@@ -144,7 +146,7 @@ export function objectsOf(
 ): SceneObject[] {
   const { maps } = index;
   if (maps?.unlisted && files.map) return mappedObjects(maps, files.map);
-  const values = files.map && runsOfValues(files.map.values, files.map, new Set());
+  const values = files.map && runsOfValues(files.map.values, files.map, new Set(maps?.ignore));
   const [begin, end] = objectRange(index, image);
   const objects: SceneObject[] = [];
   for (let k = begin; k < end; k += 1) {
@@ -189,7 +191,8 @@ function draw(
     case "value": {
       const [value = 0, ...box] = first as number[];
       return (
-        values?.get(value) ?? (box.length > 0 ? boxRle(box, width, height) : empty(width, height))
+        maskOf(value, box, values) ??
+        (box.length > 0 ? boxRle(box, width, height) : empty(width, height))
       );
     }
     case "file":
@@ -197,6 +200,28 @@ function draw(
     default:
       throw new Error(`internal: no form ${String(form satisfies never)}`);
   }
+}
+
+/** Least overlap at which a box of the annotations and that of a mask mean one object. */
+const SAME = 0.5;
+
+/**
+ * The mask of an object that has a value of the label map and maybe a box. Where the two disagree
+ * the box is believed: not everybody numbers objects in the order in which they are listed.
+ */
+function maskOf(
+  value: number,
+  box: readonly number[],
+  values: ReadonlyMap<number, Rle> | undefined,
+): Rle | undefined {
+  const listed = values?.get(value);
+  const [x, y, width, height] = box;
+  if (!values || x === undefined || y === undefined || width === undefined || height === undefined)
+    return listed;
+  const overlap = (rle: Rle) => boxIou(rleBox(rle), { x, y, width, height });
+  if (listed && overlap(listed) >= SAME) return listed;
+  const [best] = [...values.values()].toSorted((a, b) => overlap(b) - overlap(a));
+  return best && overlap(best) >= SAME ? best : undefined;
 }
 
 /**

@@ -3,6 +3,7 @@ import type { DataSource, DataSpec } from "./dataset.js";
 import type { Look } from "./look.js";
 import { coco } from "./readers/coco.js";
 import { module } from "./readers/module.js";
+import { voc } from "./readers/voc.js";
 
 /**
  * One kind of data set. It is found by {@link Reader.detect}, named on the command line as
@@ -38,4 +39,4 @@ export interface Detected {
 }
 
 /** All kinds, in the order of help. A new one is a file and its line here. */
-export const readers: readonly Reader[] = [coco, module];
+export const readers: readonly Reader[] = [coco, voc, module];

@@ -1,6 +1,6 @@
 import { setThreads } from "@odis/torch";
 import { checkBatch, type LoadingOptions, openBatches } from "../batches/index.js";
-import { type DataSpec, openSource } from "../data/index.js";
+import { checkObjects, type DataSpec, openSource } from "../data/index.js";
 import { CollapseWatch, createState, type MetricsRow, trainSteps } from "../train/index.js";
 import { type Recipe, runLength } from "../recipe/index.js";
 import { openRunFolder, type RunFolder } from "./folder.js";
@@ -66,6 +66,9 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { recipe, data, out, keep = 2 } = options;
   const source = await openSource(data);
   checkBatch(recipe.optim.batch, source.size);
+  const { masks, object } = recipe.views;
+  const wantsObjects = recipe.loss.objectWeight > 0 && masks.kind !== "none" && masks.false === 0;
+  const remarks = wantsObjects ? checkObjects(source, object.minArea) : [];
   const length = runLength(recipe, source.size);
   if (options.threads !== undefined) setThreads(options.threads);
   using state = createState(recipe, options.device);
@@ -80,6 +83,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     folder.log(message);
     progress.note(message);
   };
+  for (const line of [source.summary, ...source.notes, ...remarks]) note(line);
   const { checkpoints } = folder.layout;
   const from = resumePosition(checkpoints, config, state, note);
   if (from.step > 0) note(`resumes after step ${from.step} of ${length.totalSteps}`);
