@@ -125,9 +125,9 @@ function compileTypeScript() {
 
 async function buildBridge() {
   const dist = join(root, "packages", "torch", "dist");
-  const { planBuild } = await import(pathToFileURL(join(dist, "build-plan.js")).href);
+  const { planAll } = await import(pathToFileURL(join(dist, "build-plan.js")).href);
   try {
-    if (existsSync(planBuild().addon)) return;
+    if (planAll().every(({ addon }) => existsSync(addon))) return;
   } catch (error) {
     stop(error.message, unusable);
   }

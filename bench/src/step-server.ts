@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { deviceMemory, setThreads, synchronize, threads } from "@odis/torch";
 import { createState, trainOn } from "../../packages/odis/dist/train/index.js";
 import type { BlockReport } from "./contestant.js";
-import { loadRecipe, midRunKnobs, syntheticBatch, type WorkloadName } from "./workload.js";
+import { loadRecipe, midRunValues, syntheticBatch, type WorkloadName } from "./workload.js";
 
 /** Files of BLAS libraries mapped into this process. */
 function liveBlas(): string[] {
@@ -37,7 +37,7 @@ const recipe = {
 };
 const state = createState(recipe, device);
 const batch = syntheticBatch(recipe);
-const knobs = midRunKnobs(recipe);
+const schedule = midRunValues(recipe);
 
 for await (const line of createInterface({ input: process.stdin })) {
   const steps = Number(line);
@@ -47,7 +47,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const block = performance.now();
   for (let step = 0; step < steps; step += 1) {
     const began = performance.now();
-    loss = trainOn(state, batch, knobs).terms.total;
+    loss = trainOn(state, batch, schedule).terms.total;
     seconds.push((performance.now() - began) / 1000);
   }
   synchronize(device);

@@ -27,7 +27,18 @@ export { evaluateRun, readEvaluation, readRunOutcomes } from "./evaluate/index.j
 export { load, type LoadOptions, type Teacher } from "./features/index.js";
 export type { ExportFormat, ImportReport } from "./formats/index.js";
 export { exportRun, type ExportOptions } from "./run/index.js";
-export type { Box, SceneObject } from "./objects/index.js";
+export {
+  type Box,
+  type Frame,
+  type LabelMapOptions,
+  type ObjectFacts,
+  objectFromBox,
+  objectFromPixels,
+  objectFromPolygons,
+  objectFromRle,
+  objectsFromLabelMap,
+  type SceneObject,
+} from "./objects/index.js";
 export { importRun, type Inspection, inspectWeights } from "./run/index.js";
 export { pretrain, type PretrainOptions, type PretrainResult } from "./run/index.js";
 export { Stop } from "./run/index.js";

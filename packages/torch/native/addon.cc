@@ -1,5 +1,5 @@
 #include "bridge.h"
-#include "process-group.h"
+#include "gradient-buckets.h"
 
 namespace odis {
 

@@ -47,6 +47,8 @@ struct Pending {};
 
 struct Operator;
 class Collectives;
+class GradientBuckets;
+class Transfer;
 
 /// What the bridge keeps for one JavaScript environment (the main thread, or one worker).
 struct Bridge {
@@ -60,7 +62,9 @@ struct Bridge {
   Table<at::Generator> generators;
   std::vector<c10::Stream> streams;
   std::vector<std::unique_ptr<Operator>> operators;
-  std::unique_ptr<Collectives> collectives;
+  std::shared_ptr<Collectives> collectives;
+  Table<std::unique_ptr<Transfer>> transfers;
+  Table<std::unique_ptr<GradientBuckets>> buckets;
 };
 
 /// One call from JavaScript: its arguments, and what an error message says about it.

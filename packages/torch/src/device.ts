@@ -29,7 +29,7 @@ export function deviceMemory(device: string): DeviceMemory | undefined {
   return native().deviceMemory(device) ?? undefined;
 }
 
-/** Lets `deviceMemory(device).peak` begin anew. */
+/** Lets `deviceMemory(device).peak` start again. */
 export function resetPeakMemory(device: string): void {
   native().resetPeakMemory(device);
 }

@@ -135,10 +135,20 @@ export interface Native {
     milliseconds: number,
   ): void;
   leaveProcesses(): void;
-  sumAcross(tensors: readonly Handled[]): void;
-  broadcast(tensors: readonly Handled[], source: number): void;
-  gather(tensor: Handled): Handle[];
+  startSum(tensors: readonly Handled[]): number;
+  startBroadcast(tensors: readonly Handled[], source: number): number;
+  startGather(wholeAndPart: readonly [Handled, Handled]): number;
+  startScatterSum(wholeAndPart: readonly [Handled, Handled]): number;
+  waitTransfer(transfer: number): void;
   barrier(): void;
+  traffic(): [messages: number, bytes: number];
+  makeBuckets(weights: readonly Handled[], bytes: number, mean: boolean): number;
+  beginBuckets(buckets: number, listen: boolean): void;
+  readyInBuckets(buckets: number, weights: readonly Handled[]): void;
+  endBuckets(buckets: number): void;
+  dropBuckets(buckets: number): void;
+  countBuckets(buckets: number): number;
+  freeBuckets(buckets: number): void;
 }
 
 let loaded: Native | undefined;

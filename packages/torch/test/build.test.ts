@@ -215,7 +215,9 @@ describe("without a usable LibTorch", () => {
 describe("building", () => {
   it("has nothing to do when the bridge is there", async () => {
     const ended = await run([join(dist, "build.js")]);
-    expect(ended.stdout).toMatch(/^the bridge to LibTorch [\d.]+ at \S+ is up to date\n$/);
+    expect(ended.stdout).toMatch(
+      /^the bridge to LibTorch [\d.]+ at \S+ is up to date\nthe image arithmetic is up to date\n$/,
+    );
   });
 
   it("two processes that build at once both end with a working bridge, and a change rebuilds", async () => {
@@ -224,7 +226,7 @@ describe("building", () => {
     cpSync(dist, join(copy, "dist"), { recursive: true });
     writeFileSync(join(copy, "package.json"), '{ "type": "module" }');
     symlinkSync(join(dist, "../../../node_modules"), join(copy, "node_modules"));
-    mkdirSync(join(copy, "native"));
+    mkdirSync(join(copy, "native/images"), { recursive: true });
     cpSync(join(dist, "../native/preload.c"), join(copy, "native/preload.c"));
     const source = join(copy, "native/answer.cc");
     const addon = (answer: number): string => `
@@ -235,17 +237,19 @@ describe("building", () => {
         return value;
       }`;
     const planned = `
-      import { planBuild } from "${join(copy, "dist/build-plan.js")}";
+      import { planAll } from "${join(copy, "dist/build-plan.js")}";
       import { createRequire } from "node:module";
-      console.log(createRequire(import.meta.url)(planBuild().addon));`;
+      const require = createRequire(import.meta.url);
+      console.log(planAll().map(({ addon }) => require(addon)).join());`;
     for (const answer of [41, 42]) {
       writeFileSync(source, addon(answer));
+      writeFileSync(join(copy, "native/images/answer.cc"), addon(-answer));
       const builds = [0, 1].map(() => run([join(copy, "dist/build.js")]));
       for (const { code, stdout } of await Promise.all(builds)) {
         expect(code).toBe(0);
         expect(stdout).toMatch(/^(built the|the) bridge to LibTorch/);
       }
-      expect((await runModule(planned)).stdout).toBe(`${answer}\n`);
+      expect((await runModule(planned)).stdout).toBe(`${answer},-${answer}\n`);
     }
   });
 

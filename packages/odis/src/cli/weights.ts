@@ -1,4 +1,4 @@
-import { shellWord } from "../core/index.js";
+import { plain, shellWord } from "../core/index.js";
 import type { Inspection } from "../run/index.js";
 import { choice, command, integer, path, positional, text } from "./command.js";
 
@@ -13,7 +13,7 @@ export const importCommand = command({
   options: {
     weights: positional(
       text({
-        help: ".pth, safetensors, a folder of Hugging Face's, or a run; #teacher, #student, #backbone",
+        help: ".pth, safetensors, a folder of Hugging Face's, or a run; #teacher, #student, #backbone, #grid=ROWSxCOLUMNS",
         placeholder: "FILE[#PART]",
         required: true,
       }),
@@ -39,11 +39,12 @@ export const importCommand = command({
 
 async function describe(
   weights: string,
-  { network, shape, plain }: Inspection,
+  { network, shape, plain: leaves }: Inspection,
 ): Promise<readonly string[]> {
   const { optionsFor, settingsFor, headSettings } = await import("../formats/index.js");
   const { side, sides } = network;
   const { dim, depth, heads, mlpRatio, ffn, patch, grid, layerScale, cls, objects } = shape;
+  const { rows, columns, from } = grid;
   const others = sides.filter((each) => each !== side);
   const tokens = [...(cls ? ["[CLS]"] : []), ...(objects > 0 ? ["[OBJ]"] : [])];
   const attention = {
@@ -52,7 +53,7 @@ async function describe(
     unknown: "heads unknown (say model.heads, too)",
   }[heads?.from ?? "unknown"];
   const projection = headSettings(network.heads);
-  const said = [...plain].filter(([name]) => toldNames.has(name));
+  const said = [...leaves].filter(([name]) => toldNames.has(name));
   const local = patch * Math.round(96 / patch); // the recipes' 96 pixels, where the patch divides them
   const options = optionsFor(
     new Map([...settingsFor(shape), ["views.locals.size", local], ...projection]),
@@ -69,7 +70,13 @@ async function describe(
         layerScale ? "LayerScale" : "no LayerScale",
       ],
     ],
-    ["tokens", [tokens.join(" and "), `${grid} x ${grid} patches of ${patch} pixels`]],
+    [
+      "tokens",
+      [
+        tokens.join(" and ") || "no class token",
+        `${rows} x ${columns} patches of ${patch} pixels${from === "square" ? " (by their number)" : ""}`,
+      ],
+    ],
     [
       "head",
       projection.size === 0 ? ["none: it would be randomly initialised"] : pairs(projection),
@@ -86,7 +93,10 @@ async function describe(
 const toldNames = new Set(["epoch", "args.arch", "config.model_type", "odis.step"]);
 
 function pairs(values: Iterable<readonly [string, unknown]>): readonly string[] {
-  return Array.from(values, ([name, value]) => `${name.replace(/^head\./, "")} ${String(value)}`);
+  return Array.from(
+    values,
+    ([name, value]) => `${name.replace(/^head\./, "")} ${plain(String(value))}`,
+  );
 }
 
 export const exportCommand = command({

@@ -1,3 +1,5 @@
+import { plain } from "./text.js";
+
 /** What a process ends with; scripts may rely on these numbers (documented in the README). */
 export const exitCodes = {
   ok: 0,
@@ -41,7 +43,7 @@ export class BadImageError extends DataError {
     readonly reason: string,
     options?: ErrorOptions,
   ) {
-    super(`image ${key}: ${reason}`, options);
+    super(`image ${plain(key)}: ${reason}`, options);
   }
 }
 

@@ -8,7 +8,9 @@ export {
   RunError,
   WeightsError,
 } from "./errors.js";
-export { JsonLines, readJson } from "./json.js";
+export { parseJson, readJson, record } from "./json.js";
+export { JsonLines } from "./json-lines.js";
+export { type JsonRest, type OnEntry, readJsonLists, WHOLE } from "./json-stream.js";
 export { lock } from "./lock.js";
 export { Rng } from "./rng.js";
 export {
@@ -19,14 +21,5 @@ export {
   type Settings,
   settingsLayer,
 } from "./schema.js";
-export {
-  codeOf,
-  isRecord,
-  list,
-  nearest,
-  optionName,
-  reasonOf,
-  record,
-  shellWord,
-  show,
-} from "./text.js";
+export { FileProblem, kindOf, openRegular, readRange, readRegular } from "./regular-file.js";
+export { codeOf, isRecord, nearest, optionName, plain, reasonOf, shellWord, show } from "./text.js";

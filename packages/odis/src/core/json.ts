@@ -1,46 +1,100 @@
-import { readFile } from "node:fs/promises";
-import { DataError, RunError } from "./errors.js";
-import { codeOf, reasonOf } from "./text.js";
-import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { DataError } from "./errors.js";
+import { FileProblem, readRegular } from "./regular-file.js";
+import { isRecord, plain, reasonOf, show } from "./text.js";
 
 /** V8 reads no longer text than this; larger files cannot become one string. */
 const LONGEST = 2 ** 29 - 24;
 
+/** Levels of lists and objects in one another. Nothing that we read needs ten. */
+export const DEEPEST = 100;
+
+/** Beyond this the exact place of a mistake would take too long to find. */
+const SEARCHED = 2 ** 24;
+
 /**
+ * A JSON file that fits into memory; for lists of any length see `readJsonLists`.
+ *
  * @param what e.g. "annotation file", for messages
- * @throws DataError if the file is missing, too large, or not JSON (with line and column)
+ * @param limit largest size, bytes
+ * @throws DataError if the file is missing, no regular file, too large, too deep, or not JSON (with
+ *   line and column)
  */
-export async function readJson(path: string, what: string): Promise<unknown> {
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    const reason =
-      codeOf(cause) === "ENOENT" ? "does not exist" : `cannot be read (${reasonOf(cause)})`;
-    throw new DataError(`${what} ${path} ${reason}`, { cause });
+export async function readJson(path: string, what: string, limit = LONGEST): Promise<unknown> {
+  const bytes = await readRegular(path, Math.min(limit, LONGEST)).catch((cause: unknown) => {
+    if (!(cause instanceof FileProblem)) throw cause;
+    throw new DataError(`${what} ${plain(path)} ${cause.message}`, { cause });
   });
-  if (bytes.length > LONGEST) {
-    throw new DataError(
-      `${what} ${path} has ${bytes.length} bytes; at most ${LONGEST} can be read. Split the data set`,
-    );
-  }
-  const text = bytes.toString("utf8");
+  return parseJson(bytes, `${what} ${plain(path)}`);
+}
+
+/**
+ * @param where names the text in messages: "annotation file a.json", "line 3 of b.jsonl"
+ * @throws DataError if it is not JSON (with line and column), or too deep
+ */
+export function parseJson(bytes: Buffer, where: string): unknown {
+  checkEncoding(bytes, where);
+  const text = bytes.toString("utf8", bytes.indexOf(BOM) === 0 ? BOM.length : 0);
+  const depth = deepest(bytes);
+  if (depth > DEEPEST) throw new DataError(`${where} ${tooDeep}`);
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new DataError(`${what} ${path} is not JSON: ${placeOfMistake(text)}`, { cause });
+    throw new DataError(`${where} is not JSON: ${mistakeIn(text)}`, { cause });
   }
 }
 
-/** Node 20 names the position of some mistakes only, so it is found by shortening the text. */
-function placeOfMistake(text: string): string {
-  let [good, bad] = [0, text.length + 1]; // lengths: the prefix can, and cannot, be continued to JSON
+export const tooDeep = `has lists or objects in one another more than ${DEEPEST} levels deep`;
+
+export const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
+
+/** @throws DataError for texts that Windows programs call "Unicode" */
+export function checkEncoding(start: Buffer, where: string): void {
+  const [first, second] = start;
+  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff))
+    throw new DataError(`${where} is UTF-16 text; wanted UTF-8. Save it anew with that encoding`);
+}
+
+/** How many lists and objects are open at once at most; strings are passed over. */
+function deepest(bytes: Buffer): number {
+  let [depth, most] = [0, 0];
+  for (let at = 0; at < bytes.length; at += 1) {
+    const byte = bytes[at]!;
+    if (byte === 0x22) {
+      for (at += 1; at < bytes.length && bytes[at] !== 0x22; at += 1)
+        if (bytes[at] === 0x5c) at += 1;
+    } else if (byte === 0x5b || byte === 0x7b) {
+      depth += 1;
+      if (depth > most) most = depth;
+      if (most > DEEPEST) return most;
+    } else if (byte === 0x5d || byte === 0x7d) depth -= 1;
+  }
+  return most;
+}
+
+function mistakeIn(text: string): string {
+  if (text.length > SEARCHED) return "somewhere in it a character is wrong";
+  const good = soundLength(text);
+  if (good === text.length) return `it ends too early, after ${good} characters`;
+  const lines = text.slice(0, good).split("\n");
+  return unexpected(text[good]!, lines.length, lines.at(-1)!.length + 1);
+}
+
+export function unexpected(found: string, line: number, column: number): string {
+  return `unexpected ${show(found)} at line ${line}, column ${column}`;
+}
+
+/**
+ * Length of the longest start of the text that can be continued to JSON. Node 20 names the
+ * position of some mistakes only, so it is found by shortening the text.
+ */
+export function soundLength(text: string): number {
+  let [good, bad] = [0, text.length + 1];
   while (bad - good > 1) {
     const middle = Math.floor((good + bad) / 2);
     if (couldGoOn(text, middle)) good = middle;
     else bad = middle;
   }
-  if (good === text.length) return `it ends too early, after ${text.length} characters`;
-  const line = text.slice(0, good).split("\n");
-  const column = line.at(-1)!.length + 1;
-  return `unexpected ${JSON.stringify(text[good])} at line ${line.length}, column ${column}`;
+  return good;
 }
 
 function couldGoOn(text: string, length: number): boolean {
@@ -54,79 +108,8 @@ function couldGoOn(text: string, length: number): boolean {
   }
 }
 
-/** A row belongs to a step; rows of a file are in order of their steps. */
-export interface StepRow {
-  readonly step: number;
-}
-
-/**
- * A file of one JSON object a line, only ever appended to: `metrics.jsonl`, `skipped.jsonl`.
- * What a crash left behind is mended when it is opened again: half a last line is cut off, and
- * with it every row of a step that will be done once more.
- */
-export class JsonLines<Row extends StepRow> implements Disposable {
-  private descriptor: number | undefined;
-
-  /**
-   * @param path file to continue; made when it is missing
-   * @param nextStep the first step that will be done; rows of this step and later ones are cut off
-   * @throws RunError when a line before the last is not such a row
-   */
-  constructor(
-    readonly path: string,
-    nextStep: number,
-  ) {
-    this.descriptor = openSync(path, "a+");
-    ftruncateSync(this.descriptor, keptBytes(path, readFileSync(path), nextStep));
-  }
-
-  /** Numbers that JSON has no word for (NaN, infinities) become null. */
-  append(row: Row): void {
-    if (this.descriptor === undefined) throw new Error(`internal: append to closed ${this.path}`);
-    writeSync(this.descriptor, `${JSON.stringify(row)}\n`);
-  }
-
-  /** Waits until every row is on the disk; before a checkpoint that counts on them. */
-  flush(): void {
-    if (this.descriptor !== undefined) fsyncSync(this.descriptor);
-  }
-
-  close(): void {
-    if (this.descriptor !== undefined) closeSync(this.descriptor);
-    this.descriptor = undefined;
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-}
-
-/** Length of the file's start that holds whole rows of steps before `nextStep`. */
-function keptBytes(path: string, bytes: Buffer, nextStep: number): number {
-  let start = 0;
-  for (let line = 1; start < bytes.length; line += 1) {
-    const end = bytes.indexOf("\n", start);
-    const step = end < 0 ? undefined : stepOf(bytes.toString("utf8", start, end));
-    if (step === undefined) {
-      if (end < 0 || end === bytes.length - 1) return start; // the crash happened in this line
-      throw new RunError(
-        `${path}: line ${line} is not a row of this file: ` +
-          `${JSON.stringify(bytes.toString("utf8", start, Math.min(end, start + 40)))}. ` +
-          `Rows follow it, so no crash explains this; mend or move the file, then resume.`,
-      );
-    }
-    if (step >= nextStep) return start;
-    start = end + 1;
-  }
-  return start;
-}
-
-function stepOf(text: string): number | undefined {
-  try {
-    const row: unknown = JSON.parse(text);
-    if (typeof row !== "object" || row === null || !("step" in row)) return undefined;
-    return typeof row.step === "number" ? row.step : undefined;
-  } catch {
-    return undefined;
-  }
+/** @throws DataError if `value` is no JSON object */
+export function record(value: unknown, where: string): Readonly<Record<string, unknown>> {
+  if (isRecord(value)) return value;
+  throw new DataError(`${where} is ${show(value)}; wanted an object with names and values`);
 }

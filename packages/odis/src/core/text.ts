@@ -1,5 +1,3 @@
-import { DataError } from "./errors.js";
-
 /** Insertions, deletions, replacements and swaps of neighbours that turn one word into the other. */
 function editDistance(a: string, b: string): number {
   // Row i holds the distances of a's first i letters to every start of b.
@@ -40,12 +38,6 @@ export function optionName(name: string): string {
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-/** @throws DataError if `value` is no JSON object */
-export function record(value: unknown, where: string): Readonly<Record<string, unknown>> {
-  if (isRecord(value)) return value;
-  throw new DataError(`${where} is ${show(value)}; wanted an object with names and values`);
-}
-
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -60,23 +52,51 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
-/** @throws DataError if a list that COCO's instances format wants is not there */
-export function list(
-  root: Readonly<Record<string, unknown>>,
-  key: string,
-  path: string,
-): readonly unknown[] {
-  const value = root[key];
-  if (Array.isArray(value)) return value as readonly unknown[];
-  const found = value === undefined ? "is missing" : `is ${show(value)}`;
-  throw new DataError(
-    `annotation file ${path} is not in COCO's instances format: "${key}" ${found}; wanted the lists ` +
-      `"images", "annotations" and "categories"`,
-  );
+/** Characters of a value that a message shows. */
+const SHOWN = 60;
+
+/** A value as JSON, cut short for messages: never more work or text than that, whatever it is. */
+export function show(value: unknown): string {
+  const text = jsonStart(value, SHOWN + 1) || "missing";
+  return escaped(text.length > SHOWN ? `${text.slice(0, SHOWN - 3)}...` : text);
 }
 
-/** A value as JSON, cut short for messages. */
-export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? "missing";
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+/** JSON of a value, or at least the first `length` characters of it. */
+function jsonStart(value: unknown, length: number): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, length));
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "";
+  const isList = Array.isArray(value);
+  const keys = isList ? value.keys() : Object.keys(value).values();
+  let text = isList ? "[" : "{";
+  for (const key of keys) {
+    if (text.length >= length) return text;
+    if (text.length > 1) text += ",";
+    if (typeof key === "string") text += `${jsonStart(key, length)}:`;
+    text += jsonStart((value as Record<string, unknown>)[key], length - text.length) || "null";
+  }
+  return text + (isList ? "]" : "}");
+}
+
+/** Letters of a name from outside that a message shows. */
+const LONGEST_NAME = 120;
+
+/**
+ * A name from outside (a file's, a class's) for a message: what would steer a terminal or hide
+ * is spelled out, the middle of a long one is left out.
+ */
+export function plain(name: string): string {
+  if (name.length <= LONGEST_NAME) return escaped(name);
+  const half = LONGEST_NAME / 2;
+  return `${escaped(name.slice(0, half))}…${escaped(name.slice(1 - half))}`;
+}
+
+/** Control characters, changes of writing direction, line separators, halves of a character. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
+
+function escaped(text: string): string {
+  return text.replace(
+    UNSAFE,
+    (found) => `\\u${found.codePointAt(0)!.toString(16).padStart(4, "0")}`,
+  );
 }

@@ -1,13 +1,17 @@
+import { existsSync } from "node:fs";
 import type { SceneObject } from "../objects/index.js";
-import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
-import { ConfigError, DataError, reasonOf } from "../core/index.js";
-import { cocoSource, type CocoSpec, indexCoco } from "./readers/coco.js";
-import type { CocoIndex } from "./packed-index.js";
+import { ConfigError, nearest, plain, shellWord, show } from "../core/index.js";
+import { describeSource } from "./describe.js";
+import { Look } from "./look.js";
+import type { PackedIndex } from "./packed-index.js";
+import { packedSource } from "./packed-source.js";
+import { openPicked, pickImages, type Picks } from "./pick.js";
+import { type Reader, readers } from "./registry.js";
+import { checkSettings, parseSettings, settingsText, splitSettings } from "./settings.js";
 
 /** One picture and the objects in it. Plain host memory: no tensor exists before batching. */
 export interface Sample {
-  /** Names the picture in errors, logs and reports; unique within its source. */
+  /** Names the picture in errors, logs and reports. */
   readonly key: string;
   readonly width: number;
   readonly height: number;
@@ -23,6 +27,7 @@ export interface DataSource {
   readonly size: number;
   /** Names of the labels, by `SceneObject.label`; empty where nothing is labelled. */
   readonly classes: readonly string[];
+  /** Names the picture; two samples of one key show one picture. */
   key(index: number): string;
   /** @throws BadImageError for a picture that cannot be used; the loader skips and names it */
   read(index: number): Promise<Sample>;
@@ -30,109 +35,162 @@ export interface DataSource {
    * Tells whether two samples show one picture, files under two names included: equal texts, one
    * picture. Reads the file, but does not decode it.
    */
-  picture?(index: number): Promise<string>;
+  readonly picture?: (index: number) => Promise<string>;
 }
 
-/** A data set of the user's own: an ES module that exports `open(options): Promise<DataSource>`. */
-export interface ModuleSpec {
-  readonly kind: "module";
-  readonly path: string;
-  /** Handed to `open`; must be JSON, since every worker thread opens the source again. */
-  readonly options?: unknown;
+/** A data set: a kind, and what its reader needs. Plain JSON, since it is saved with every run. */
+export interface DataSpec {
+  readonly kind: string;
+  readonly [setting: string]: unknown;
 }
-
-/** Where a data set is. A {@link CocoIndex} is one that was read already: threads pass it on. */
-export type DataSpec = CocoSpec | CocoIndex | ModuleSpec;
 
 /** A data set, and what another thread opens to get the same one. */
 export interface OpenSource extends DataSource {
   readonly spec: DataSpec;
+  /** what the place holds, for people: "VOC: 1,464 images, 3,507 objects, 20 classes" */
+  readonly summary: string;
+  /** what a person should know before training: what was left out and why, doubtful things */
+  readonly notes: readonly string[];
+  /** objects of all images; undefined where only reading an image tells */
+  readonly objectCount: number | undefined;
+  /** Labels of an image's objects, where they are known without reading it. */
+  readonly labelsOf?: (image: number) => Iterable<number>;
+  /** The order of an epoch, where it is not a plain permutation. */
+  readonly order?: (seed: number, epoch: number) => EpochOrder;
 }
 
-/** What a command line may say before the colon, and what the rest means. */
-const texts: Readonly<Record<string, (place: string) => DataSpec>> = {
-  coco: (place) => {
-    const [images, annotations, ...more] = place.split(",");
-    if (annotations === undefined) {
-      return {
-        kind: "coco",
-        images: join(place, "images"),
-        annotations: join(place, "instances.json"),
-      };
-    }
-    if (!images || !annotations || more.length > 0) {
-      throw new ConfigError(
-        `data "coco:${place}": wanted coco:FOLDER (with images/ and instances.json in it) or ` +
-          `coco:IMAGES,ANNOTATIONS.json`,
-      );
-    }
-    return { kind: "coco", images, annotations };
-  },
-  module: (path) => ({ kind: "module", path }),
-};
+/** Which image stands where in an epoch. */
+export interface EpochOrder {
+  at(position: number): number;
+}
 
 /**
- * Reads a data set's place as the command line writes it: `coco:FOLDER`,
- * `coco:IMAGES,ANNOTATIONS.json` or `module:FILE.js`.
+ * Reads a data set's place as the command line writes it: `KIND:PLACE`, or a place alone, which
+ * is looked at; either with settings behind it, `coco:photos#limit=100,crowd`.
  *
- * @throws ConfigError naming the kinds that there are
+ * @throws ConfigError naming the kinds that there are, or what the place could be
  */
 export function parseDataSpec(text: string): DataSpec {
-  const colon = text.indexOf(":");
-  const parse = colon < 0 ? undefined : texts[text.slice(0, colon)];
-  const place = text.slice(colon + 1);
-  if (!parse || place === "") {
-    throw new ConfigError(
-      `data ${JSON.stringify(text)}: wanted KIND:PLACE, with one of the kinds ` +
-        `${Object.keys(texts).join(", ")}; for example coco:photos reads photos/images and ` +
-        `photos/instances.json`,
-    );
+  const exact = existsSync(text);
+  const [named, settings] = exact ? [text, ""] : splitSettings(text);
+  const colon = named.indexOf(":");
+  const kind = named.slice(0, Math.max(0, colon));
+  const reader = readers.find((known) => known.kind === kind);
+  const place = named.slice(colon + 1);
+  if (reader && place !== "") return specOf(reader, place, settings);
+  if (named !== "" && existsSync(named)) {
+    const found = detect(named);
+    return specOf(found.reader, found.place, settings);
   }
-  return parse(place);
+  const close = reader ? undefined : nearest(kind, kinds());
+  throw new ConfigError(
+    `data ${plain(JSON.stringify(text))}: ${noSuchPlace(kind, colon, reader)}; wanted a folder or file ` +
+      `that exists, or KIND:PLACE with one of the kinds ${kinds().join(", ")}; for example coco:photos ` +
+      `reads photos/images and photos/instances.json${close ? `. Did you mean ${close}?` : ""}`,
+  );
 }
+
+function noSuchPlace(kind: string, colon: number, reader: Reader | undefined): string {
+  if (colon < 0) return "there is no such place";
+  return reader
+    ? `no place stands behind ${kind}:`
+    : `${plain(JSON.stringify(kind))} is no kind of data`;
+}
+
+const kinds = (): readonly string[] => readers.map(({ kind }) => kind);
+
+function specOf(reader: Reader, place: string, settings: string): DataSpec {
+  const given = parseSettings(settings, reader.kind, reader.settings ?? []);
+  return { ...reader.parse(place), ...given };
+}
+
+/** @throws ConfigError when no kind fits, or more than one */
+function detect(place: string): { reader: Reader; place: string } {
+  const look = new Look(place);
+  const found = readers.flatMap((reader) => {
+    const detected = reader.detect(look);
+    return detected ? [{ reader, ...detected }] : [];
+  });
+  // Annotations say more than pictures alone, which nearly every data set holds, too.
+  const telling = found.filter(({ reader }) => !reader.isFallback);
+  const candidates = telling.length > 0 ? telling : found;
+  if (candidates.length === 1) return candidates[0]!;
+  if (candidates.length === 0)
+    throw new ConfigError(
+      `data ${plain(place)}: nothing there is a data set that odis knows (${seen(look)}). Say what it ` +
+        `is: --data KIND:PLACE with one of the kinds ${kinds().join(", ")}; odis pretrain --help tells of each`,
+    );
+  const choices = candidates.map(
+    ({ reader, place: at, because }) =>
+      `\n  --data ${shellWord(`${reader.kind}:${at}`)}    ${plain(because)}`,
+  );
+  throw new ConfigError(
+    `data ${plain(place)}: this could be read in ${candidates.length} ways. Say which is meant:${choices.join("")}`,
+  );
+}
+
+function seen(look: Look): string {
+  if (look.isFile) return `a file that begins with ${show(look.start().slice(0, 20))}`;
+  const names = look.names();
+  if (names.length === 0) return "the folder is empty";
+  return `${names.slice(0, 5).map(plain).join(", ")}${names.length > 5 ? ", …" : ""}`;
+}
+
+/** A data set as the command line names it: the inverse of {@link parseDataSpec}. */
+export function dataText(spec: DataSpec): string {
+  const reader = readerOf(spec);
+  return `${spec.kind}:${reader.place(spec)}${settingsText(spec)}`;
+}
+
+function readerOf(spec: DataSpec): Reader {
+  const reader = readers.find(({ kind }) => kind === spec.kind);
+  if (reader) return reader;
+  throw new ConfigError(
+    `data of the kind ${show(spec.kind)} is not known; wanted one of ${kinds().join(", ")}`,
+  );
+}
+
+/** What threads pass on: an index that was read already, or a choice of images from another data set. */
+type Shared =
+  | { readonly kind: "packed"; readonly index: PackedIndex }
+  | { readonly kind: "picked"; readonly of: DataSpec; readonly picks: Picks };
+
+const isShared = (spec: DataSpec): spec is DataSpec & Shared =>
+  spec.kind === "packed" || spec.kind === "picked";
 
 /** @throws DataError saying what is wrong with the data set */
 export async function openSource(spec: DataSpec): Promise<OpenSource> {
-  if (spec.kind === "coco") return openIndex(await indexCoco(spec));
-  if (spec.kind === "coco-index") return openIndex(spec);
-  return openModule(spec);
+  if (isShared(spec)) return openShared(spec);
+  const reader = readerOf(spec);
+  checkSettings(spec, reader.settings ?? []);
+  const opened = await reader.open(spec);
+  const source = isPacked(opened) ? openIndex(ruled(opened, spec)) : describeSource(opened, spec);
+  const picks = await pickImages(source, spec);
+  return picks ? openPicked(source, picks) : source;
 }
 
-function openIndex(index: CocoIndex): OpenSource {
-  return { ...cocoSource(index), spec: index };
+async function openShared(spec: DataSpec & Shared): Promise<OpenSource> {
+  if (spec.kind === "packed") return openIndex(spec.index);
+  return openPicked(await openSource(spec.of), spec.picks);
 }
 
-async function openModule(spec: ModuleSpec): Promise<OpenSource> {
-  const path = resolve(spec.path);
-  const exports: unknown = await import(pathToFileURL(path).href).catch((cause: unknown) => {
-    throw new DataError(`data module ${path} cannot be loaded: ${reasonOf(cause)}`, { cause });
-  });
-  if (!canOpen(exports)) {
-    throw new DataError(`data module ${path} has no function "open"; wanted open(options)`);
-  }
-  const source = await exports.open(spec.options);
-  if (!Number.isInteger(source.size) || source.size < 1) {
-    throw new DataError(`data module ${path}: "size" is ${source.size}; wanted 1 or more samples`);
-  }
-  // The module may return an instance of a class, so its methods keep their `this`.
-  return {
-    size: source.size,
-    classes: source.classes,
-    key: (index) => source.key(index),
-    read: (index) => source.read(index),
-    spec: { ...spec, path },
+function openIndex(index: PackedIndex): OpenSource {
+  return describeSource(packedSource(index), { kind: "packed", index }, index);
+}
+
+const isPacked = (opened: PackedIndex | DataSource): opened is PackedIndex => "reader" in opened;
+
+/** The index with the settings about pictures. */
+function ruled(index: PackedIndex, { color, exif }: DataSpec): PackedIndex {
+  const pictures = {
+    ...index.pictures,
+    ...(color === "managed" ? { color: "managed" as const } : {}),
+    ...(exif === "stored" || exif === "turned" ? ({ exif } as const) : {}),
   };
+  return { ...index, pictures };
 }
 
-interface DataModule {
-  open(options: unknown): Promise<DataSource>;
-}
-
-function canOpen(exports: unknown): exports is DataModule {
-  return (
-    typeof exports === "object" &&
-    exports !== null &&
-    "open" in exports &&
-    typeof exports.open === "function"
-  );
+/** The kinds of data and their settings, for help. */
+export function dataHelp(): string {
+  return readers.map(({ kind, places, about }) => `  ${kind}:${places}\n      ${about}`).join("\n");
 }

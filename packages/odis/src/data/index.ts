@@ -1,11 +1,7 @@
-export {
-  type DataSource,
-  type DataSpec,
-  type OpenSource,
-  openSource,
-  parseDataSpec,
-  type Sample,
-} from "./dataset.js";
+export { dataHelp, dataText, openSource, parseDataSpec } from "./dataset.js";
 export { decodeCutOut, type Decoded } from "./decode.js";
+export { pictureGroups } from "./picture.js";
 export { encodePng } from "./png.js";
 export type { CocoSpec } from "./readers/coco.js";
+export type { CustomSample, CustomSource, ModuleSpec } from "./readers/module.js";
+export type { DataSource, DataSpec, EpochOrder, OpenSource, Sample } from "./dataset.js";

@@ -1,87 +1,101 @@
-import { boxRle, polygonRle, type Rle, rleObject, type SceneObject } from "../objects/index.js";
+import {
+  boxRle,
+  type Frame,
+  objectFromRuns,
+  polygonRle,
+  type Rle,
+  runsOfValues,
+  type SceneObject,
+} from "../objects/index.js";
+import type { Archives } from "./archive.js";
+import { type PackedDecimals, type PackedStrings, startOf } from "./packed.js";
 
 /**
- * Lists that worker threads share instead of copying: each lives on a SharedArrayBuffer, which
- * structured cloning passes by reference.
+ * A data set that was read and checked, in flat arrays that threads share: object k of image i lies
+ * between `objectEnds[i - 1]` and `objectEnds[i]`, its parts and their numbers likewise. Every
+ * reader fills one, so that reading pictures, subsets and converting know one shape of data.
  */
-
-/** Strings, one after the other; string i ends where i + 1 begins. */
-export interface PackedStrings {
-  readonly bytes: Uint8Array;
-  readonly ends: Int32Array;
-}
-
-export function packStrings(strings: readonly string[]): PackedStrings {
-  const parts = strings.map((text) => Buffer.from(text));
-  let end = 0;
-  const ends = packInts(parts.map((part) => (end += part.length)));
-  const bytes = new Uint8Array(new SharedArrayBuffer(end));
-  for (const [index, part] of parts.entries()) bytes.set(part, ends[index]! - part.length);
-  return { bytes, ends };
-}
-
-export function stringAt({ bytes, ends }: PackedStrings, index: number): string {
-  return Buffer.from(bytes.slice(startOf(ends, index), ends[index])).toString();
-}
-
-/** Where piece `index` begins, if `ends[i]` is where piece i ends and the first begins at 0. */
-export function startOf(ends: Int32Array, index: number): number {
-  return index === 0 ? 0 : ends[index - 1]!;
-}
-
-export function packInts(values: readonly number[]): Int32Array {
-  const packed = new Int32Array(new SharedArrayBuffer(4 * values.length));
-  packed.set(values);
-  return packed;
-}
-
-export function packDoubles(values: readonly number[]): Float64Array {
-  const packed = new Float64Array(new SharedArrayBuffer(8 * values.length));
-  packed.set(values);
-  return packed;
-}
-
-/** Numbers stored as `values[i] / unit`. */
-export interface PackedDecimals {
-  readonly values: Int32Array | Float64Array;
-  readonly unit: number;
-}
-
-/** Annotations mostly have two decimals: as whole hundredths they take half the room, exactly. */
-export function packDecimals(values: readonly number[]): PackedDecimals {
-  const hundredths = values.map((value) => Math.round(value * 100));
-  const exact = hundredths.every(
-    (whole, index) => whole / 100 === values[index] && Math.abs(whole) < 2 ** 31,
-  );
-  return exact
-    ? { values: packInts(hundredths), unit: 100 }
-    : { values: packDoubles(values), unit: 1 };
-}
-
-/**
- * A COCO annotation file, checked, in flat arrays that threads share: object k of image i lies
- * between `objectEnds[i - 1]` and `objectEnds[i]`, its parts and their numbers likewise.
- */
-export interface CocoIndex {
-  readonly kind: "coco-index";
-  /** folder of the images */
-  readonly images: string;
+export interface PackedIndex {
+  /** the reader that made it */
+  readonly reader: string;
+  /** folder that file names are relative to, absolute */
+  readonly root: string;
+  readonly size: number;
   readonly classes: readonly string[];
+  /** the pictures' files, relative to `root`; empty where `archives` hold them */
   readonly files: PackedStrings;
+  /** where pictures lie inside of tar files */
+  readonly archives: Archives | undefined;
+  /** as annotated, pixels; 0 where only the picture tells */
   readonly widths: Int32Array;
   readonly heights: Int32Array;
   readonly objectEnds: Int32Array;
   readonly ids: Float64Array;
   readonly labels: Int32Array;
+  /** of detectors, 0..1; empty where people annotated */
+  readonly scores: Float32Array;
   /** what the numbers of an object mean: an index into {@link forms} */
   readonly objectForms: Uint8Array;
   readonly partEnds: Int32Array;
   readonly numberEnds: Int32Array;
   readonly numbers: PackedDecimals;
+  /** pictures whose pixels say which object they belong to */
+  readonly maps: LabelMaps | undefined;
+  /** masks that are files of their own, relative to `root`; by the number in the form `file` */
+  readonly maskFiles: PackedStrings;
+  /** how colours and turned photographs are read */
+  readonly pictures: PictureRules;
+  /** annotations that became no object: what they were, and how many */
+  readonly leftOut: readonly (readonly [what: string, count: number])[];
+  /** names of pictures that stand in the list more than once, the first of them; and how many do */
+  readonly repeated: { readonly count: number; readonly names: readonly string[] };
+  /** doubtful things that the reader met, in sentences */
+  readonly remarks: readonly string[];
 }
 
-/** `polygons`: x, y pairs; `runs`: run lengths; `box`: x, y, width, height. */
-export const forms = ["polygons", "runs", "box"] as const;
+/** How pictures become pixels. */
+export interface PictureRules {
+  /** `stored`: the file's numbers, as published pipelines take them; `managed`: through its ICC profile */
+  readonly color: "stored" | "managed";
+  /**
+   * Photographs that EXIF turns: `stored` as the file has them, `turned` as they are shown;
+   * `annotated`: as the annotations' sizes say, and where those fit both ways as `otherwise`
+   */
+  readonly exif: "stored" | "turned" | "annotated";
+  readonly otherwise: "stored" | "turned";
+  /** one element, shared: what the annotations' sizes were found to say (see `turning.ts`) */
+  readonly found: Int8Array;
+}
+
+export interface LabelMaps {
+  /** relative to `root`, by image; empty where an image has none */
+  readonly files: PackedStrings;
+  /** whether objects are those of the map; otherwise they are listed, in the form `value` */
+  readonly unlisted: boolean;
+  /** values that are no object */
+  readonly ignore: readonly number[];
+  /** label of a value; missing ones have none */
+  readonly labels: ReadonlyMap<number, number>;
+}
+
+/**
+ * What the numbers of an object's mask mean.
+ *
+ * `polygons`: x, y pairs, pixels; `runs`: run lengths; `box`: x, y, width, height, pixels;
+ * `share polygons`, `share box`: the same as shares of the image's sides; `whole`: the image, no
+ * numbers; `value`: a value of the image's label map, and the box (pixels) that stands in for it;
+ * `file`: a number of `maskFiles`.
+ */
+export const forms = [
+  "polygons",
+  "runs",
+  "box",
+  "share polygons",
+  "share box",
+  "whole",
+  "value",
+  "file",
+] as const;
 export type Form = (typeof forms)[number];
 
 /** One object's mask as it was annotated. */
@@ -90,72 +104,112 @@ export interface Shape {
   readonly parts: readonly ArrayLike<number>[];
 }
 
-/** One image of an annotation file, with its objects. */
-export interface CocoImage {
-  readonly id: number | string;
-  readonly file: string;
-  readonly width: number;
-  readonly height: number;
-  readonly objects: { readonly id: number; readonly label: number; readonly shape: Shape }[];
+/** Values of a picture whose pixels say which object they belong to, row-major. */
+export interface LabelMap extends Frame {
+  readonly values: ArrayLike<number>;
 }
 
-export function packIndex(
-  entries: readonly CocoImage[],
-  classes: readonly string[],
-  images: string,
-): CocoIndex {
-  const [objectEnds, partEnds, numberEnds]: number[][] = [[], [], []];
-  const numbers: number[] = [];
-  const objects = entries.flatMap((entry) => entry.objects);
-  for (const entry of entries) objectEnds!.push((objectEnds!.at(-1) ?? 0) + entry.objects.length);
-  for (const { shape } of objects) {
-    partEnds!.push((partEnds!.at(-1) ?? 0) + shape.parts.length);
-    for (const part of shape.parts) {
-      for (let at = 0; at < part.length; at += 1) numbers.push(part[at]!);
-      numberEnds!.push(numbers.length);
-    }
-  }
-  const objectForms = new Uint8Array(new SharedArrayBuffer(objects.length));
-  objectForms.set(objects.map(({ shape }) => forms.indexOf(shape.form)));
-  return {
-    kind: "coco-index",
-    images,
-    classes,
-    files: packStrings(entries.map(({ file }) => file)),
-    widths: packInts(entries.map(({ width }) => width)),
-    heights: packInts(entries.map(({ height }) => height)),
-    objectEnds: packInts(objectEnds!),
-    ids: packDoubles(objects.map(({ id }) => id)),
-    labels: packInts(objects.map(({ label }) => label)),
-    objectForms,
-    partEnds: packInts(partEnds!),
-    numberEnds: packInts(numberEnds!),
-    numbers: packDecimals(numbers),
-  };
+/** The files beside a picture that its objects need. */
+export interface MaskFiles {
+  readonly map: LabelMap | undefined;
+  /** by the number in the form `file` */
+  readonly masks: ReadonlyMap<number, Rle>;
 }
 
-/** The objects of one image; masks are drawn when somebody asks for their pixels. */
-export function objectsOf(index: CocoIndex, image: number): SceneObject[] {
-  const objects: SceneObject[] = [];
-  const [width, height] = [index.widths[image]!, index.heights[image]!];
-  for (let k = startOf(index.objectEnds, image); k < index.objectEnds[image]!; k += 1) {
-    const rle = draw(forms[index.objectForms[k]!]!, partsOf(index, k), width, height);
-    objects.push(rleObject(index.ids[k]!, index.labels[k]!, rle));
-  }
-  return objects;
-}
-
-function partsOf({ partEnds, numberEnds, numbers }: CocoIndex, object: number): number[][] {
+/** The shape of object k. */
+export function shapeOf(index: PackedIndex, object: number): Shape {
+  const { partEnds, numberEnds, numbers } = index;
   const parts: number[][] = [];
   for (let part = startOf(partEnds, object); part < partEnds[object]!; part += 1) {
     const packed = numbers.values.subarray(startOf(numberEnds, part), numberEnds[part]);
     parts.push(Array.from(packed, (value) => value / numbers.unit));
   }
-  return parts;
+  return { form: forms[index.objectForms[object]!]!, parts };
 }
 
-function draw(form: Form, parts: readonly number[][], width: number, height: number): Rle {
-  if (form === "polygons") return polygonRle(parts, width, height);
-  if (form === "box") return boxRle(parts[0], width, height);
-  return { width, height, counts: Uint32Array.from(parts[0]!) };
+/** Numbers of the objects of an image. */
+export function objectRange(index: PackedIndex, image: number): readonly [number, number] {
+  return [startOf(index.objectEnds, image), index.objectEnds[image]!];
+}
+
+/**
+ * The objects of one image; masks are drawn when somebody asks for their pixels. A mask without
+ * a pixel is no object.
+ */
+export function objectsOf(
+  index: PackedIndex,
+  image: number,
+  frame: Frame,
+  files: MaskFiles,
+): SceneObject[] {
+  const { maps } = index;
+  if (maps?.unlisted && files.map) return mappedObjects(maps, files.map);
+  const values = files.map && runsOfValues(files.map.values, files.map, new Set());
+  const [begin, end] = objectRange(index, image);
+  const objects: SceneObject[] = [];
+  for (let k = begin; k < end; k += 1) {
+    const rle = draw(shapeOf(index, k), frame, values, files.masks);
+    const score = index.scores[k];
+    const object = objectFromRuns(rle, { id: index.ids[k], label: index.labels[k], score });
+    if (object.area > 0) objects.push(object);
+  }
+  return objects;
+}
+
+function mappedObjects({ ignore, labels }: LabelMaps, map: LabelMap): SceneObject[] {
+  return [...runsOfValues(map.values, map, new Set(ignore))]
+    .toSorted(([a], [b]) => a - b)
+    .map(([value, rle]) => objectFromRuns(rle, { id: value, label: labels.get(value) ?? -1 }));
+}
+
+function draw(
+  { form, parts }: Shape,
+  { width, height }: Frame,
+  values: ReadonlyMap<number, Rle> | undefined,
+  masks: ReadonlyMap<number, Rle>,
+): Rle {
+  const [first = []] = parts;
+  switch (form) {
+    case "polygons":
+      return polygonRle(parts as number[][], width, height);
+    case "runs":
+      return { width, height, counts: Uint32Array.from(first) };
+    case "box":
+      return boxRle(first, width, height);
+    case "share polygons":
+      return polygonRle(
+        parts.map((part) => scaled(part, width, height)),
+        width,
+        height,
+      );
+    case "share box":
+      return boxRle(scaled(first, width, height), width, height);
+    case "whole":
+      return boxRle([0, 0, width, height], width, height);
+    case "value": {
+      const [value = 0, ...box] = first as number[];
+      return (
+        values?.get(value) ?? (box.length > 0 ? boxRle(box, width, height) : empty(width, height))
+      );
+    }
+    case "file":
+      return masks.get(first[0]!) ?? empty(width, height);
+    default:
+      throw new Error(`internal: no form ${String(form satisfies never)}`);
+  }
+}
+
+/**
+ * Shares of the sides as pixels, to a millionth of one: a decimal number of pixels survives having
+ * been divided by the side.
+ */
+function scaled(numbers: ArrayLike<number>, width: number, height: number): number[] {
+  return Array.from(numbers, (share, at) => {
+    const pixels = share * (at % 2 === 0 ? width : height);
+    return Math.round(pixels * 1e6) / 1e6;
+  });
+}
+
+function empty(width: number, height: number): Rle {
+  return { width, height, counts: Uint32Array.of(width * height) };
 }

@@ -43,13 +43,14 @@ export function describeExport({
   step,
   side,
 }: ExportedNetwork): Record<string, string> {
-  const { heads, imageSize, patch } = network.backbone.config;
+  const { heads, imageSize, normEpsilon, patch } = network.backbone.config;
   return {
     format: "pt", // loaders of other programs ask for it
     "odis.side": side,
     "odis.step": String(step),
     "odis.tokens": recipe.model.tokens,
     "odis.heads": String(heads),
+    "odis.normEpsilon": String(normEpsilon),
     "odis.patch": String(patch),
     "odis.imageSize": String(imageSize),
     "odis.mean": imageNet.mean.join(" "),

@@ -1,5 +1,5 @@
 import type { TensorInfo } from "@odis/torch";
-import { WeightsError } from "../core/index.js";
+import { plain, WeightsError } from "../core/index.js";
 import type { WeightFile } from "./files/index.js";
 import type { Renamed, Side } from "./format.js";
 import { type Meaning, meaningOf } from "./meaning.js";
@@ -37,7 +37,7 @@ export interface FileNetwork {
  * @throws WeightsError when there is no such network, or it has parts that odis has not
  */
 export function findNetwork(
-  file: Pick<WeightFile, "path" | "names" | "info">,
+  file: Pick<WeightFile, "path" | "names" | "info" | "unreadable">,
   side?: Side,
 ): FileNetwork {
   const meant = file.names.map((full) => ({ full, ...meaningOf(full) }));
@@ -48,6 +48,7 @@ export function findNetwork(
   const mine = meant.filter((tensor) => tensor.side === chosen);
   for (const tensor of mine)
     if (tensor.kind === "foreign") throw unsupported(file.path, tensor.full, tensor.what);
+  checkReadable(file, chosen);
   const backbone = settled(sourcesOf("backbone", mine, file));
   // Only a student can hide patches, so its embedding of hidden patches serves the teacher's weights.
   const students = meant.filter((tensor) => tensor.side === "student");
@@ -61,10 +62,32 @@ export function findNetwork(
     sides: sidesOf(networks),
     backbone,
     heads,
-    unused: meant
-      .filter(({ full }) => !taken.has(full))
-      .map((tensor) => ({ name: tensor.full, reason: reasonOf(tensor, chosen) })),
+    unused: [
+      ...meant
+        .filter(({ full }) => !taken.has(full))
+        .map((tensor) => ({ name: tensor.full, reason: reasonOf(tensor, chosen) })),
+      ...[...file.unreadable].map(([name, what]) => ({
+        name,
+        reason: `${what}, which is not read`,
+      })),
+    ],
   };
+}
+
+/** A network with a weight that cannot be read would be half of one. */
+function checkReadable(
+  { path, unreadable }: Pick<WeightFile, "path" | "unreadable">,
+  chosen: Side | undefined,
+): void {
+  for (const [full, what] of unreadable) {
+    const { side, kind } = meaningOf(full);
+    if (side === chosen && (kind === "backbone" || kind === "head"))
+      throw new WeightsError(
+        path,
+        `tensor ${plain(full)}: ${what}, which is not read here. Convert it in Python, e.g. tensor.float() ` +
+          `for whole numbers, dequantize() for a quantised one.`,
+      );
+  }
 }
 
 type MeantTensor = Meaning & { readonly full: string };
@@ -121,7 +144,7 @@ function sidesOf(networks: ReadonlySet<Side | undefined>): readonly Side[] {
 function unsupported(path: string, name: string, what: string): WeightsError {
   return new WeightsError(
     path,
-    `tensor ${name}: ${what}, which odis has not; without it the features would be others. ` +
+    `tensor ${plain(name)}: ${what}, which odis has not; without it the features would be others. ` +
       `Use weights of a network without it.`,
   );
 }
@@ -144,7 +167,7 @@ function join(path: string, name: string, parts: readonly SourcePart[]): WeightS
   if (!alike || !complete)
     throw new WeightsError(
       path,
-      `${name}: got ${from.slice(0, 4).join(", ")}; wanted one tensor, or query, key and value of one shape. ` +
+      `${name}: got ${from.slice(0, 4).map(plain).join(", ")}; wanted one tensor, or query, key and value of one shape. ` +
         `The file holds two networks, or half of one.`,
     );
   if (parts.length === 1) return { from, shape: first!.info.shape };

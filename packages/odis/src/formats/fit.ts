@@ -14,7 +14,7 @@ import type { NetworkShape } from "./shape.js";
 
 /** What a recipe would have to say of its network to take such weights, by dotted path. */
 export function settingsFor(theirs: NetworkShape): ReadonlyMap<string, string | number> {
-  const { dim, depth, heads, mlpRatio, ffn, patch, layerScale } = theirs;
+  const { dim, depth, heads, mlpRatio, ffn, patch, layerScale, normEpsilon } = theirs;
   return new Map<string, string | number>([
     ["model.dim", dim],
     ["model.depth", depth],
@@ -24,6 +24,7 @@ export function settingsFor(theirs: NetworkShape): ReadonlyMap<string, string | 
     ["model.patch", patch],
     // Trained weights replace the initial value; it only says that there is LayerScale.
     ["model.layerScale", layerScale ? 1e-5 : 0],
+    ...(normEpsilon === undefined ? [] : ([["model.normEpsilon", normEpsilon]] as const)),
   ]);
 }
 
@@ -60,8 +61,9 @@ export function checkFit(file: string, theirs: NetworkShape, config: BackboneCon
     const mine = Reflect.get(config, path.replace("model.", "")) as string | number;
     const same =
       path === "model.layerScale" ? Number(mine) > 0 === Number(value) > 0 : mine === value;
-    // A convention is no knowledge: the recipe may know better.
-    const open = path === "model.heads" && theirs.heads?.from !== "file";
+    // A convention is no knowledge: the recipe may know better. Another epsilon is told in a note.
+    const open =
+      (path === "model.heads" && theirs.heads?.from !== "file") || path === "model.normEpsilon";
     return same || open ? [] : [`${path} is ${value} in the file and ${mine} in the recipe`];
   });
   if (differ.length === 0) return;
@@ -78,7 +80,8 @@ export function recipeNameFor({ cls, objects }: NetworkShape): RecipeName {
 }
 
 /**
- * Layers of a recipe that fits a file's network exactly: its shape, its grid of patches, its heads.
+ * Layers of a recipe that fits a file's network: its shape, its heads, and its grid of patches, or
+ * the square nearest to it.
  *
  * @param heads number of attention heads, over what the file or a convention says
  */
@@ -88,14 +91,15 @@ export function recipeFor(
   heads: number | undefined,
 ): readonly ConfigLayer[] {
   const { patch, grid, objects } = theirs;
+  const side = Math.max(1, Math.round(Math.sqrt(grid.rows * grid.columns)));
   const shape = settingsFor(theirs);
   const values = new Map<string, string | number>([
     ...shape,
     ...headSettings(projection),
     ...(heads === undefined ? [] : [["model.heads", heads] as const]),
-    ["views.globals.size", patch * grid],
+    ["views.globals.size", patch * side],
     // About the share of a global view that local views have in the published recipes.
-    ["views.locals.size", patch * Math.max(1, Math.round((grid * 96) / 224))],
+    ["views.locals.size", patch * Math.max(1, Math.round((side * 96) / 224))],
     ...(objects > 1
       ? ([
           ["views.object.count", objects],

@@ -22,8 +22,24 @@ export interface FolderLayout {
 
 /** What files say of a network beside its tensors, as far as they say it. */
 export interface StatedShape {
+  /** width of a token */
+  readonly dim?: number | undefined;
+  /** blocks */
+  readonly depth?: number | undefined;
   /** attention heads */
   readonly heads?: number | undefined;
+  /** side of a patch, pixels */
+  readonly patch?: number | undefined;
+  /** pixels that the positions are laid out for */
+  readonly image?: { readonly height: number; readonly width: number } | undefined;
+  /** patches that they are laid out for, over `image` */
+  readonly grid?: { readonly rows: number; readonly columns: number } | undefined;
+  /** whether [CLS] has a position; unknown: it has */
+  readonly specialPositions?: boolean | undefined;
+  /** added to the variance in layer norms */
+  readonly normEpsilon?: number | undefined;
+  /** of the feed-forward part, as Hugging Face calls it */
+  readonly activation?: string | undefined;
 }
 
 /** How the weights of a format become ours. */

@@ -4,6 +4,7 @@ import { ones, replaceFile, type TensorEntry, tidy, writeSafetensors } from "@od
 import { type Backbone, imageNet, type Network } from "../model/index.js";
 import { checkOneToken, describeExport, tensorEntry, tokenNotes } from "./entries.js";
 import type { ExportedNetwork, Renamed, WritableFormat } from "./format.js";
+import { imageIn, numberIn, sizeIn, textIn } from "./leaves.js";
 
 /**
  * Folders of Hugging Face's: `Dinov2Model`, and `ViTModel` for networks with neither LayerScale nor
@@ -15,7 +16,15 @@ export const huggingFace: WritableFormat<"hf"> = {
   read: {
     rename: fromHuggingFace,
     folder: { weights: "model.safetensors", texts: { "config.json": "config" } },
-    stated: (plain) => ({ heads: Number(plain.get("config.num_attention_heads")) }),
+    stated: (plain) => ({
+      dim: sizeIn(plain, "config.hidden_size"),
+      depth: sizeIn(plain, "config.num_hidden_layers"),
+      heads: sizeIn(plain, "config.num_attention_heads"),
+      patch: sizeIn(plain, "config.patch_size"),
+      image: imageIn(plain, "config.image_size"),
+      normEpsilon: numberIn(plain, "config.layer_norm_eps"),
+      activation: textIn(plain, "config.hidden_act"),
+    }),
   },
   write: {
     makes: "folder",
@@ -162,7 +171,7 @@ function hiddenShape(ours: string, family: Family, dim: number): readonly number
 
 /** Their `config.json`. */
 function configOf({ backbone }: Network): Readonly<Record<string, unknown>> {
-  const { dim, depth, heads, mlpRatio, ffn, patch, imageSize } = backbone.config;
+  const { dim, depth, heads, mlpRatio, ffn, patch, imageSize, normEpsilon } = backbone.config;
   const common = {
     hidden_size: dim,
     num_hidden_layers: depth,
@@ -172,7 +181,7 @@ function configOf({ backbone }: Network): Readonly<Record<string, unknown>> {
     num_channels: 3,
     qkv_bias: true,
     hidden_act: "gelu",
-    layer_norm_eps: 1e-6,
+    layer_norm_eps: normEpsilon,
     hidden_dropout_prob: 0,
     attention_probs_dropout_prob: 0,
     torch_dtype: "float32",

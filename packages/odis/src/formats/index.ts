@@ -1,4 +1,10 @@
-export { openWeights, parseWeights, type PlainValue, type WeightFile } from "./files/index.js";
+export {
+  openWeights,
+  parseWeights,
+  type PlainValue,
+  type WeightFile,
+  type WeightsSpec,
+} from "./files/index.js";
 export { type FileNetwork, findNetwork } from "./find.js";
 export { optionsFor, recipeFor, settingsFor } from "./fit.js";
 export type { ExportedNetwork, FormatWriter, Side } from "./format.js";

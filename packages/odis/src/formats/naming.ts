@@ -18,7 +18,7 @@ export function translator(table: NameTable): (name: string) => string | undefin
 }
 
 function compile(pattern: string): RegExp {
-  return new RegExp(`^(?:${pattern.replace(/(?<!\\)\.(?![*+])/g, "\\.")})$`);
+  return new RegExp(`^(?:${pattern.replace(/(?<!\\)\.(?![*+])/g, "\\.")})$`, "s"); // names of strangers may hold line breaks
 }
 
 /** What names mean by tables of a backbone's and of heads'. */

@@ -1,6 +1,7 @@
 import { writeSafetensors } from "@odis/torch";
 import { describeExport, tensorEntry } from "./entries.js";
 import type { WritableFormat } from "./format.js";
+import { numberIn, sizeIn } from "./leaves.js";
 import { linear, renamer } from "./naming.js";
 import { vitNames } from "./timm.js";
 
@@ -18,11 +19,16 @@ export const odis: WritableFormat<"odis"> = {
       [["(head|head_obj|head_patch).(mlp\\..+|last_layer(?:_obj|_patch)?\\..+)", "$1.$2"]],
     ),
     folder: { weights: "tensors.safetensors", texts: { "state.json": "state" } },
-    stated: (plain) => ({
-      heads: [plain.get("odis.heads"), plain.get("state.config.recipe.model.heads")]
-        .map(Number)
-        .find(Number.isFinite),
-    }),
+    stated(plain) {
+      const recipe = "state.config.recipe"; // of a checkpoint; exports have theirs as a text
+      const size = sizeIn(plain, `${recipe}.views.globals.size`) ?? sizeIn(plain, "odis.imageSize");
+      return {
+        heads: sizeIn(plain, `${recipe}.model.heads`) ?? sizeIn(plain, "odis.heads"),
+        image: size === undefined ? undefined : { height: size, width: size },
+        normEpsilon:
+          numberIn(plain, `${recipe}.model.normEpsilon`) ?? numberIn(plain, "odis.normEpsilon"),
+      };
+    },
   },
   write: {
     makes: "file",

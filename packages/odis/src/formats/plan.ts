@@ -1,6 +1,7 @@
 import { cat, fromBuffer, noGrad, type Tensor, tidy, zeros } from "@odis/torch";
+import { plain, WeightsError } from "../core/index.js";
 import { type Network, resizePositions } from "../model/index.js";
-import type { PlainValue, WeightFile } from "./files/index.js";
+import type { PlainValue, WeightFile, WeightsSpec } from "./files/index.js";
 import type { FileNetwork, Leftover, WeightSource } from "./find.js";
 import { checkFit } from "./fit.js";
 import { planHeads } from "./heads.js";
@@ -17,16 +18,17 @@ export interface ImportPlan extends ImportReport {
  * How a file's weights become a network's. Looks at shapes only.
  *
  * @param parts `backbone` leaves the file's heads alone
+ * @param grid rows and columns of patches, over what the file says
  * @throws WeightsError when they do not fit: what, got, wanted, and which settings would
  */
 export function planImport(
   found: FileNetwork,
-  plain: ReadonlyMap<string, PlainValue>,
+  leaves: ReadonlyMap<string, PlainValue>,
   network: Network,
-  parts: "all" | "backbone" = "all",
+  { parts = "all", grid }: Partial<Pick<WeightsSpec, "parts" | "grid">> = {},
 ): ImportPlan {
   const { file, side } = found;
-  const theirs = shapeOf(found, plain);
+  const theirs = shapeOf(found, leaves, grid);
   checkFit(file, theirs, network.backbone.config);
   const wanted = network.namedParameters().map(([name, { shape }]) => ({ name, shape }));
   const backbone = planBackbone(found, theirs, network);
@@ -47,7 +49,11 @@ export function planImport(
     taken,
     fresh: [...backbone.fresh, ...heads.fresh],
     unused: [...left, ...found.unused],
-    notes: [...headsNote(theirs, network), ...tokenNotes(theirs, tokenEntriesOf(network))],
+    notes: [
+      ...headsNote(theirs, network),
+      ...normNote(theirs, network),
+      ...tokenNotes(theirs, tokenEntriesOf(network)),
+    ],
   };
 }
 
@@ -64,9 +70,11 @@ function planBackbone(
   for (const [name, { shape }] of network.backbone.namedParameters()) {
     const weight = { name: prefix + name, shape };
     const found = backbone.get(name);
-    if (name === "cls_token") taken.push(tokens(weight, backbone, theirs, entries.cls));
-    else if (name === "obj_token") taken.push(tokens(weight, backbone, theirs, entries.objects));
-    else if (found && name === "pos_embed")
+    if (name === "cls_token" || name === "obj_token") {
+      const own = name === "cls_token" ? entries.cls : entries.objects;
+      if (theirs.cls || theirs.objects > 0) taken.push(tokens(weight, backbone, theirs, own));
+      else fresh.push({ name: weight.name, reason: "the file has no token of its kind" });
+    } else if (found && name === "pos_embed")
       taken.push(positions(weight, found, theirs, entries.positions));
     else if (found && fits(found, weight)) taken.push(copy(found, weight));
     else if (!found && name === "masked_embed")
@@ -104,8 +112,10 @@ function positions(
   theirs: NetworkShape,
   entries: readonly TokenEntry[],
 ): Transfer {
-  const grid = Math.sqrt(length - entries.length);
-  const { special, grid: side } = theirs;
+  const side = Math.sqrt(length - entries.length);
+  const { special, grid } = theirs;
+  const { rows, columns } = grid;
+  const same = rows === side && columns === side;
   const rowOf = (table: Tensor, entry: TokenEntry): Tensor => {
     const { row } = sourceOf(entry, theirs);
     return row === undefined ? zeros([1, 1, dim]) : table.narrow(1, row, 1);
@@ -113,11 +123,11 @@ function positions(
   return {
     to: name,
     from: found.from,
-    how: grid === side ? undefined : `resized from ${side} x ${side} to ${grid} x ${grid} patches`,
+    how: same ? undefined : `resized from ${rows} x ${columns} to ${side} x ${side} patches`,
     make(read) {
       const table = read(found);
-      const patches = table.narrow(1, special, side * side);
-      const fitting = grid === side ? patches : resizePositions(patches, grid, grid);
+      const patches = table.narrow(1, special, rows * columns);
+      const fitting = same ? patches : resizePositions(patches, side, side, [rows, columns]);
       return cat([...entries.map((entry) => rowOf(table, entry)), fitting], 1);
     },
   };
@@ -134,7 +144,21 @@ function headsNote({ heads }: NetworkShape, { backbone }: Network): readonly str
     : [`the file does not say how many attention heads it has: ${mine} by the recipe; ${rest}`];
 }
 
-/** Copies a file's weights into a network, one at a time, as planned. */
+/** Training goes on with the recipe's; the difference is told, since it changes features a little. */
+function normNote({ normEpsilon }: NetworkShape, { backbone }: Network): readonly string[] {
+  const mine = backbone.config.normEpsilon;
+  return normEpsilon === undefined || normEpsilon === mine
+    ? []
+    : [
+        `its layer norms add ${normEpsilon} to the variance, the recipe's ${mine} (model.normEpsilon)`,
+      ];
+}
+
+/**
+ * Copies a file's weights into a network, one at a time, as planned.
+ *
+ * @throws WeightsError at the first that holds NaN or infinity
+ */
 export function importWeights(file: WeightFile, { taken }: ImportPlan, network: Network): void {
   const weights = new Map(network.namedParameters());
   const read = (name: string): Tensor => {
@@ -142,11 +166,17 @@ export function importWeights(file: WeightFile, { taken }: ImportPlan, network: 
     return fromBuffer(file.read(name), shape, { dtype }).to({ dtype: "float32" });
   };
   noGrad(() => {
-    for (const { to, make } of taken)
+    for (const { to, from, make } of taken)
       tidy(() => {
-        const made = make(({ from }) =>
-          from.length === 1 ? read(from[0]!) : cat(from.map(read), 0),
+        const made = make((source) =>
+          source.from.length === 1 ? read(source.from[0]!) : cat(source.from.map(read), 0),
         );
+        if (!made.isfinite().all().item())
+          throw new WeightsError(
+            file.path,
+            `tensor ${from.map(plain).join(", ")}: holds NaN or infinite numbers. The training that made ` +
+              `it has diverged, or the file is damaged; use an earlier checkpoint.`,
+          );
         weights.get(to)!.copy_(made);
       });
   });

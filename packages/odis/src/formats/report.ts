@@ -1,3 +1,4 @@
+import { plain } from "../core/index.js";
 import type { Leftover } from "./find.js";
 import type { Side } from "./format.js";
 import type { TakenWeight } from "./transfer.js";
@@ -36,7 +37,7 @@ function byReason(left: readonly { readonly name: string; readonly reason: strin
   for (const { name, reason } of left) groups.set(reason, [...(groups.get(reason) ?? []), name]);
   return [...groups].map(([reason, names]) => {
     const more = names.length - shownNames;
-    const shown = names.slice(0, shownNames).join(", ");
+    const shown = names.slice(0, shownNames).map(plain).join(", ");
     return `${shown}${more > 0 ? ` and ${more} more` : ""}: ${reason}`;
   });
 }

@@ -1,10 +1,11 @@
 import { WeightsError } from "../core/index.js";
 import { SwiGlu } from "../model/index.js";
 import type { PlainValue } from "./files/index.js";
-import type { FileNetwork } from "./find.js";
-import { readers } from "./registry.js";
+import type { FileNetwork, WeightSource } from "./find.js";
+import { type Grid, gridOf } from "./grid.js";
+import { statedShape } from "./stated.js";
 
-/** Shape of a network, as far as its weights tell. */
+/** Shape of a network, as far as its file tells. */
 export interface NetworkShape {
   readonly dim: number;
   readonly depth: number;
@@ -14,9 +15,11 @@ export interface NetworkShape {
   readonly ffn: "mlp" | "swiglu";
   /** side of a patch, pixels */
   readonly patch: number;
-  /** patches along a side of the square that the positions are laid out for */
-  readonly grid: number;
+  /** patches that the positions are laid out for */
+  readonly grid: Grid;
   readonly layerScale: boolean;
+  /** of the layer norms; undefined when the file does not say */
+  readonly normEpsilon: number | undefined;
   readonly cls: boolean;
   /** vectors that [OBJ] tokens begin as, 0 without [OBJ] */
   readonly objects: number;
@@ -28,63 +31,125 @@ export interface NetworkShape {
 const channelsPerHead = 64;
 
 /**
- * Reads the shape of a network off its weights.
+ * Reads the shape of a network off its weights, and what they do not tell off the file's texts.
  *
- * @param plain what the file says besides: Hugging Face's config.json knows the heads
- * @throws WeightsError naming what is missing or impossible
+ * @param plain what the file says besides its tensors
+ * @param asked rows and columns of patches, over what the file says
+ * @throws WeightsError naming what is missing, impossible, or not told
  */
 export function shapeOf(
   { file, backbone }: FileNetwork,
   plain: ReadonlyMap<string, PlainValue>,
+  asked?: Pick<Grid, "rows" | "columns">,
 ): NetworkShape {
-  const shape = (name: string, rank: number): readonly number[] => {
-    const found = backbone.get(name)?.shape;
-    if (found?.length === rank) return found;
-    throw new WeightsError(
-      file,
-      `${name}: got ${found ? `shape [${found.join(", ")}]` : "nothing"}, wanted ${rank} axes. ` +
-        `This is no whole Vision Transformer.`,
-    );
-  };
-  const [dim = 0, channels, patch = 0, across] = shape("patch_embed.proj.weight", 4);
-  if (channels !== 3 || patch !== across)
-    throw new WeightsError(
-      file,
-      `patch_embed.proj.weight: got shape [${shape("patch_embed.proj.weight", 4).join(", ")}], ` +
-        `wanted square patches of 3 channels.`,
-    );
-  const activation = plain.get("config.hidden_act") ?? "gelu";
-  if (activation !== "gelu")
-    throw new WeightsError(
-      file,
-      `its config.json says hidden_act ${activation}; odis has gelu. Use weights of a network with gelu.`,
-    );
-  const blocks = [...backbone.keys()].map((name) =>
-    Number(/^blocks\.(\d+)\./.exec(name)?.[1] ?? -1),
-  );
-  const depth = Math.max(...blocks) + 1;
+  const weights = new Shapes(file, backbone);
+  const [dim, , patch] = weights.sides("patch_embed.proj.weight", [
+    undefined,
+    3,
+    undefined,
+    undefined,
+  ]);
+  weights.sides("patch_embed.proj.weight", [dim, 3, patch, patch]);
+  const depth = depthOf(file, backbone);
   const swiglu = backbone.has("blocks.0.mlp.w12.weight");
-  const [, width = 0] = shape(swiglu ? "blocks.0.mlp.w3.weight" : "blocks.0.mlp.fc2.weight", 2);
+  const [, width] = weights.sides(`blocks.0.mlp.${swiglu ? "w3" : "fc2"}.weight`, [dim, undefined]);
+  for (let block = 0; block < depth; block += 1) {
+    const at = `blocks.${block}`;
+    weights.sides(`${at}.attn.qkv.weight`, [3 * dim, dim]);
+    weights.sides(`${at}.mlp.${swiglu ? "w12" : "fc1"}.weight`, [swiglu ? 2 * width : width, dim]);
+  }
   const cls = backbone.has("cls_token");
-  const objects = backbone.has("obj_token") ? shape("obj_token", 3)[1]! : 0;
+  if (cls) weights.sides("cls_token", [1, 1, dim]);
+  const objects = backbone.has("obj_token")
+    ? weights.sides("obj_token", [1, undefined, dim])[1]
+    : 0;
+  const [, entries] = weights.sides("pos_embed", [1, undefined, dim]);
+  const stated = statedShape(plain);
+  checkStated(file, stated, { dim, depth, patch });
+  const tokens = { cls, objects };
   return {
     dim,
     depth,
-    heads: headsOf(dim, plain),
+    heads: headsOf(dim, stated.heads),
     mlpRatio: swiglu ? swigluRatio(dim, width) : width / dim,
     ffn: swiglu ? "swiglu" : "mlp",
     patch,
-    ...positionsOf(file, shape("pos_embed", 3)[1]!, cls, objects),
+    ...gridOf(file, entries, tokens, patch, { ...stated, ...(asked && { grid: asked }) }),
     layerScale: backbone.has("blocks.0.ls1.gamma"),
+    normEpsilon: stated.normEpsilon,
     cls,
     objects,
   };
 }
 
-function headsOf(dim: number, plain: ReadonlyMap<string, PlainValue>): NetworkShape["heads"] {
-  const stated = readers
-    .map((reader) => reader.stated?.(plain).heads ?? 0)
-    .find((count) => Number.isSafeInteger(count) && count > 0);
+/** Sides of tensors, each checked when it is asked for. */
+class Shapes {
+  constructor(
+    private readonly file: string,
+    private readonly backbone: ReadonlyMap<string, WeightSource>,
+  ) {}
+
+  /** @param wanted undefined: any length from 1 up */
+  sides<const W extends readonly (number | undefined)[]>(
+    name: string,
+    wanted: W,
+  ): { readonly [At in keyof W]: number } {
+    const got = this.backbone.get(name)?.shape;
+    const fits =
+      got?.length === wanted.length &&
+      wanted.every((side, axis) => (side === undefined ? got[axis]! > 0 : got[axis] === side));
+    if (fits) return got as { readonly [At in keyof W]: number };
+    throw new WeightsError(
+      this.file,
+      `${name}: got ${got ? `shape [${got.slice(0, 8).join(", ")}]` : "nothing"}, wanted ` +
+        `[${wanted.map((side) => side ?? "any").join(", ")}]. This is no whole Vision Transformer.`,
+    );
+  }
+}
+
+/** Blocks are numbered through; a number is no reason to believe in those before it. */
+function depthOf(file: string, backbone: ReadonlyMap<string, WeightSource>): number {
+  const found = new Set<number>();
+  for (const name of backbone.keys()) {
+    const number = /^blocks\.(\d+)\./.exec(name)?.[1];
+    if (number !== undefined) found.add(Number(number));
+  }
+  const numbers = [...found].toSorted((a, b) => a - b);
+  if (numbers.length > 0 && numbers.every((number, at) => number === at)) return numbers.length;
+  const shown = numbers.slice(0, 12).join(", ");
+  throw new WeightsError(
+    file,
+    `blocks: got ${numbers.length}${shown && `, numbered ${shown}`}${numbers.length > 12 ? ", …" : ""}; ` +
+      `wanted them numbered from 0 without a gap. Part of the network is missing: use its whole file.`,
+  );
+}
+
+/** Texts that speak of another network than the weights make everything else they say doubtful. */
+function checkStated(
+  file: string,
+  stated: ReturnType<typeof statedShape>,
+  found: Readonly<Record<"dim" | "depth" | "patch", number>>,
+): void {
+  const { activation } = stated;
+  if (activation !== undefined && activation !== "gelu")
+    throw new WeightsError(
+      file,
+      `its config.json says hidden_act ${activation}; odis has gelu. Use weights of a network with gelu.`,
+    );
+  for (const [what, value] of Object.entries(found)) {
+    const said = stated[what as keyof typeof found];
+    if (said !== undefined && said !== value)
+      throw new WeightsError(
+        file,
+        `${names[what as keyof typeof found]} ${value} by its weights and ${said} by what stands beside them. ` +
+          `They belong to different networks, or a part is missing: restore both from one place.`,
+      );
+  }
+}
+
+const names = { dim: "width", depth: "number of blocks", patch: "patch size" } as const;
+
+function headsOf(dim: number, stated: number | undefined): NetworkShape["heads"] {
   if (stated !== undefined) return { count: stated, from: "file" };
   if (dim % channelsPerHead !== 0) return undefined;
   return { count: dim / channelsPerHead, from: "convention" };
@@ -93,23 +158,4 @@ function headsOf(dim: number, plain: ReadonlyMap<string, PlainValue>): NetworkSh
 /** The ratio that gives such a gated width; 4 wherever it does. */
 function swigluRatio(dim: number, width: number): number {
   return SwiGlu.widthFor(4 * dim) === width ? 4 : (1.5 * width) / dim;
-}
-
-/** Entries are those of the special tokens (each, one for all [OBJ], or none), then a square of patches. */
-function positionsOf(
-  file: string,
-  length: number,
-  cls: boolean,
-  objects: number,
-): { special: number; grid: number } {
-  const first = cls ? 1 : 0;
-  for (const special of new Set([first + Math.min(1, objects), first + objects, 0])) {
-    const grid = Math.sqrt(length - special);
-    if (grid >= 1 && Number.isInteger(grid)) return { special, grid };
-  }
-  throw new WeightsError(
-    file,
-    `pos_embed: got ${length} entries, wanted a square of patches and one for each special token ` +
-      `(${first + objects}). Positions of other than square images are not read.`,
-  );
 }

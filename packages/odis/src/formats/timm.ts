@@ -2,6 +2,7 @@ import { writeSafetensors } from "@odis/torch";
 import { checkOneToken, describeExport, tensorEntry, tokenNotes } from "./entries.js";
 import type { WeightSource } from "./find.js";
 import type { WritableFormat } from "./format.js";
+import { imageIn, sizeIn } from "./leaves.js";
 import { linear, type NameTable, renamer } from "./naming.js";
 
 /** Names of `VisionTransformer`, which DINO's trainers and ours share. */
@@ -23,6 +24,21 @@ export const timm: WritableFormat<"timm"> = {
   read: {
     rename: renamer([...vitNames, ["blocks.(\\d+).gamma_([12])", "blocks.$1.ls$2.gamma"]]),
     settle: withSwiGlu,
+    folder: { weights: "model.safetensors", texts: { "config.json": "config" } },
+    stated(plain) {
+      const noEmbedClass = plain.get("config.model_args.no_embed_class");
+      return {
+        dim: sizeIn(plain, "config.model_args.embed_dim"),
+        depth: sizeIn(plain, "config.model_args.depth"),
+        heads: sizeIn(plain, "config.model_args.num_heads"),
+        patch: sizeIn(plain, "config.model_args.patch_size"),
+        // Height and width of what the weights were trained on; a channel stands before them.
+        image:
+          imageIn(plain, "config.model_args.img_size") ??
+          imageIn(plain, "config.pretrained_cfg.input_size", 1),
+        specialPositions: typeof noEmbedClass === "boolean" ? !noEmbedClass : undefined,
+      };
+    },
   },
   write: {
     makes: "file",

@@ -53,6 +53,8 @@ export function sourceOf(
 
 /** In which way tokens stand in for each other. */
 export function tokenNotes(theirs: NetworkShape, entries: TokenEntries): readonly string[] {
+  if (!theirs.cls && theirs.objects === 0)
+    return ["the file has no token before its patches: ours is new, with position 0"];
   const notes: string[] = [];
   const { objects } = entries;
   if (objects.length > 0 && theirs.objects === 0)

@@ -1,5 +1,5 @@
 import type { Tensor } from "@odis/torch";
-import { WeightsError } from "../core/index.js";
+import { plain, WeightsError } from "../core/index.js";
 import type { WeightSource } from "./find.js";
 
 /** Reads what the file holds for a weight: float32, in the shape of `WeightSource`. */
@@ -45,7 +45,9 @@ export function misfit(
   { name, shape }: NetworkWeight,
   remedy: string,
 ): WeightsError {
-  const got = found ? `shape [${found.shape.join(", ")}] (${found.from.join(", ")})` : "nothing";
+  const got = found
+    ? `shape [${found.shape.join(", ")}] (${found.from.map(plain).join(", ")})`
+    : "nothing";
   return new WeightsError(
     file,
     `weight ${name}: got ${got}, wanted shape [${shape.join(", ")}]. ${remedy}`,

@@ -6,7 +6,7 @@ export {
   resizePositions,
 } from "./backbone.js";
 export { Block, SwiGlu } from "./block.js";
-export { Tape } from "./checkpointing.js";
+export { ActivationCheckpointing } from "./checkpointing.js";
 export type { TokenKind } from "./head.js";
 export { imageNet, Network, normalise, type PerKind } from "./network.js";
 export { TokenLayout } from "./tokens.js";

@@ -1,4 +1,16 @@
 export { chooseObject, chooseObjects } from "./choose.js";
+export {
+  type Frame,
+  type LabelMapOptions,
+  type ObjectFacts,
+  objectFromBox,
+  objectFromPixels,
+  objectFromPolygons,
+  objectFromRle,
+  objectFromRuns,
+  objectsFromLabelMap,
+  runsOfValues,
+} from "./mask.js";
 export { type Box, boxesMeet, boxIou, boxRle, type SceneObject } from "./object.js";
 export { visiblePatches, type VisibleRule } from "./patches.js";
 export { parsePolygons, polygonRle } from "./polygon.js";
@@ -9,5 +21,4 @@ export {
   rleArea,
   rleBox,
   rleFromMask,
-  rleObject,
 } from "./rle.js";

@@ -1,4 +1,4 @@
-import { DataError } from "../core/index.js";
+import { DataError, show } from "../core/index.js";
 import { FARTHEST, polygonRle } from "./polygon.js";
 import type { Rle } from "./rle.js";
 
@@ -16,6 +16,8 @@ export interface SceneObject {
   readonly id: number;
   /** Index into the source's classes, or -1 where the class is unknown. */
   readonly label: number;
+  /** How sure the detector was that found it, 0..1; missing where people drew it. */
+  readonly score?: number;
   /** Number of mask pixels. */
   readonly area: number;
   /** The smallest box round the mask; all zero for an empty mask. */
@@ -41,7 +43,7 @@ export function boxRle(box: unknown, width: number, height: number): Rle {
     h <= 0
   ) {
     throw new DataError(
-      `box: got ${JSON.stringify(box)}; wanted [x, y, width, height] in pixels, ` +
+      `box: got ${show(box)}; wanted [x, y, width, height] in pixels, ` +
         `width and height above 0`,
     );
   }

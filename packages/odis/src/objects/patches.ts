@@ -2,12 +2,12 @@
 export interface VisibleRule {
   /**
    * `any`: one object pixel is enough; `coverage`: at least this share of its pixels;
-   * `lineage`: patches with any pixel, then the rectangle round each connected group of them.
+   * `boxes`: patches with any pixel, then the rectangle round each connected group of them.
    */
-  readonly rule: "any" | "coverage" | "lineage";
+  readonly rule: "any" | "coverage" | "boxes";
   /** Share of a patch's pixels, (0, 1]; read by `coverage`. */
   readonly coverage: number;
-  /** Patches added on each side of a rectangle; read by `lineage`. */
+  /** Patches added on each side of a rectangle; read by `boxes`. */
   readonly margin: number;
 }
 
@@ -55,7 +55,7 @@ export function visiblePatches(
   const counts = patchCounts(pixels, width, height, patch);
   const least = rule === "coverage" ? Math.max(1, coverage * patch * patch) : 1;
   for (const [index, count] of counts.entries()) out[index] = count >= least ? 1 : 0;
-  if (rule === "lineage") fillRectangles(out, width / patch, height / patch, margin);
+  if (rule === "boxes") fillRectangles(out, width / patch, height / patch, margin);
   return out.reduce((sum, bit) => sum + bit, 0);
 }
 

@@ -1,4 +1,4 @@
-import { DataError } from "../core/index.js";
+import { DataError, show } from "../core/index.js";
 import type { Rle } from "./rle.js";
 
 /** x0, y0, x1, y1, ... in pixels; pixel (i, j) covers i..i+1, j..j+1. The last joins the first. */
@@ -10,6 +10,12 @@ const FINE = 5;
 /** Beyond this no number is a pixel position, and the arithmetic below would lose its exactness. */
 export const FARTHEST = 1e8;
 
+/** An outline of more points than this was not drawn by anybody. */
+const MOST_POINTS = 100_000;
+
+/** Column crossings of one object; beyond this the outline is noise that covers a huge image. */
+const MOST_CROSSINGS = 1 << 24;
+
 /**
  * Checks COCO's list of polygons (the parts of one object).
  *
@@ -17,18 +23,20 @@ export const FARTHEST = 1e8;
  */
 export function parsePolygons(value: unknown): readonly Polygon[] {
   if (!Array.isArray(value) || value.length === 0) {
-    throw new DataError(
-      `polygons: got ${JSON.stringify(value)}; wanted a list of [x, y, x, y, ...]`,
-    );
+    throw new DataError(`polygons: got ${show(value)}; wanted a list of [x, y, x, y, ...]`);
   }
-  return value.map((part: unknown, index) =>
+  const parts = value.map((part: unknown, index) =>
     polygon(part, `polygon ${index + 1} of ${value.length}`),
   );
+  const points = parts.reduce((sum, part) => sum + part.length / 2, 0);
+  if (points > MOST_POINTS)
+    throw new DataError(`polygons: got ${points} points; wanted at most ${MOST_POINTS}`);
+  return parts;
 }
 
 function polygon(part: unknown, where: string): Polygon {
   if (!Array.isArray(part)) {
-    throw new DataError(`${where}: got ${JSON.stringify(part)}; wanted [x, y, x, y, ...]`);
+    throw new DataError(`${where}: got ${show(part)}; wanted [x, y, x, y, ...]`);
   }
   if (part.length % 2 !== 0) {
     throw new DataError(`${where}: got ${part.length} numbers; wanted an even count (x, y pairs)`);
@@ -38,9 +46,7 @@ function polygon(part: unknown, where: string): Polygon {
   }
   return part.map((number: unknown, at) => {
     if (typeof number !== "number" || !(Math.abs(number) <= FARTHEST)) {
-      throw new DataError(
-        `${where}: got ${JSON.stringify(number)} at index ${at}; wanted a pixel position`,
-      );
+      throw new DataError(`${where}: got ${show(number)} at index ${at}; wanted a pixel position`);
     }
     return number;
   });
@@ -97,6 +103,10 @@ function columnCrossings(part: Polygon, width: number, height: number): number[]
       const y = Math.min(Math.max((v + 0.5) / FINE - 0.5, 0), height);
       crossings.push(x * height + Math.ceil(y));
     }
+    if (crossings.length > MOST_CROSSINGS)
+      throw new DataError(
+        `polygons: the outline crosses ${MOST_CROSSINGS} columns; wanted a shape`,
+      );
   }
   return crossings;
 }

@@ -1,5 +1,5 @@
-import { DataError } from "../core/index.js";
-import type { Box, SceneObject } from "./object.js";
+import { DataError, show } from "../core/index.js";
+import type { Box } from "./object.js";
 
 /**
  * A binary mask as run lengths, COCO's way: the image is read column by column, the first run
@@ -20,18 +20,18 @@ export interface Rle {
  */
 export function parseRle(value: unknown, width: number, height: number): Rle {
   if (typeof value !== "object" || value === null || !("counts" in value)) {
-    throw new DataError(`RLE: got ${describe(value)}; wanted { size: [height, width], counts }`);
+    throw new DataError(`RLE: got ${show(value)}; wanted { size: [height, width], counts }`);
   }
   const size: unknown = "size" in value ? value.size : undefined;
   if (!Array.isArray(size) || size.length !== 2 || size[0] !== height || size[1] !== width) {
     throw new DataError(
-      `RLE size: got ${describe(size)}; wanted [${height}, ${width}], the image's height and width`,
+      `RLE size: got ${show(size)}; wanted [${height}, ${width}], the image's height and width`,
     );
   }
   const { counts } = value;
   if (typeof counts === "string") return checkedRle(parseCounts(counts), width, height);
   if (Array.isArray(counts)) return checkedRle(counts, width, height);
-  throw new DataError(`RLE counts: got ${describe(counts)}; wanted numbers or a compressed string`);
+  throw new DataError(`RLE counts: got ${show(counts)}; wanted numbers or a compressed string`);
 }
 
 /**
@@ -57,7 +57,7 @@ export function parseCounts(text: string): number[] {
       digit = text.charCodeAt(at) - 48;
       if (digit < 0 || digit > 63) {
         throw new DataError(
-          `RLE counts: got ${JSON.stringify(text[at])} at position ${at}; wanted characters "0" to "o"`,
+          `RLE counts: got ${show(text[at])} at position ${at}; wanted characters "0" to "o"`,
         );
       }
       value += (digit & 31) * weight;
@@ -155,18 +155,13 @@ export function rleBox({ height, counts }: Rle): Box {
   return { x: left, y: top, width: right - left + 1, height: bottom - top + 1 };
 }
 
-/** An object that keeps its runs and rasterises on demand: a data set's masks stay small. */
-export function rleObject(id: number, label: number, rle: Rle): SceneObject {
-  return { id, label, area: rleArea(rle), box: rleBox(rle), pixels: () => rleToMask(rle) };
-}
-
 function checkedRle(counts: readonly unknown[], width: number, height: number): Rle {
   let sum = 0;
   const checked = new Uint32Array(counts.length);
   for (const [index, count] of counts.entries()) {
     if (typeof count !== "number" || !Number.isInteger(count) || count < 0) {
       throw new DataError(
-        `RLE counts: got ${describe(count)} at index ${index}; wanted whole numbers, 0 or more`,
+        `RLE counts: got ${show(count)} at index ${index}; wanted whole numbers, 0 or more`,
       );
     }
     checked[index] = count; // one too large for 32 bits fails the sum below
@@ -179,9 +174,4 @@ function checkedRle(counts: readonly unknown[], width: number, height: number): 
     );
   }
   return { width, height, counts: checked };
-}
-
-function describe(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

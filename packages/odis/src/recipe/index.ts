@@ -8,5 +8,5 @@ export {
   recipeNames,
   recipes,
 } from "./methods.js";
-export { type Knobs, knobsAt, type Length, runLength } from "./schedules.js";
+export { type ScheduleValues, scheduleValuesAt, type Length, runLength } from "./schedules.js";
 export { type Recipe, recipeSchema, resolveRecipe } from "./schema.js";

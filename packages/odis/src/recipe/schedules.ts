@@ -50,8 +50,8 @@ export interface Length {
   readonly totalSteps: number;
 }
 
-/** Everything about one step that a schedule decides. */
-export interface Knobs {
+/** What schedules say of one step. */
+export interface ScheduleValues {
   readonly step: number;
   readonly epoch: number;
   readonly lr: number;
@@ -70,12 +70,12 @@ export function runLength({ optim }: Pick<Recipe, "optim">, images: number): Len
   return { stepsPerEpoch, totalSteps: optim.steps ?? Math.round(optim.epochs * stepsPerEpoch) };
 }
 
-/** The schedules' values at a step (counted from 0), as published: facts in `schedules.ts`. */
-export function knobsAt(
+/** The schedules' values at a step, counted from 0 (iBOT `main_ibot.py`, `utils.py`). */
+export function scheduleValuesAt(
   { optim, loss, teacher }: Pick<Recipe, "optim" | "loss" | "teacher">,
   { stepsPerEpoch, totalSteps }: Length,
   step: number,
-): Knobs {
+): ScheduleValues {
   const epoch = Math.floor(step / stepsPerEpoch);
   const warmupSteps = Math.min(totalSteps, Math.round(optim.warmupEpochs * stepsPerEpoch));
   const batches = optim.batch / optim.lrBatch;

@@ -19,7 +19,7 @@ const cosine = (value: z.ZodNumber) => z.strictObject({ start: value, end: value
 
 /**
  * Everything that decides the numbers of a run. Defaults are the `odis` recipe at the published
- * ViT-S/16 hyperparameters (method: paper section 4; values the paper does not state are iBOT's).
+ * ViT-S/16 hyperparameters (paper section 4; what it does not state is iBOT's).
  */
 export const recipeSchema = z.strictObject({
   name: z.string().default("odis"),
@@ -44,6 +44,8 @@ export const recipeSchema = z.strictObject({
       dropRule: z.enum(["sample", "subset"]).default("sample"),
       /** initial value of LayerScale; 0: none */
       layerScale: z.number().min(0).default(0),
+      /** added to the variance in layer norms */
+      normEpsilon: positive.max(1).default(1e-6),
       /** tokens before the patches; `views.object.count` says how many [OBJ] there are */
       tokens: z.enum(["cls", "obj", "cls+obj"]).default("obj"),
       /** who is restricted to the object's patches; `separate` hides objects from each other's patches, too */
@@ -88,7 +90,7 @@ export const recipeSchema = z.strictObject({
       sinkhornIterations: count.default(3),
       /** patches whose teacher logits move the patch centre; `all` is the published rule */
       patchCenter: z.enum(["hidden", "all"]).default("hidden"),
-      /** denominator of L[OBJ]: existing pairs, or the lineage's images x pairs */
+      /** denominator of L[OBJ]: existing pairs, or images x pairs as in the published follow-up code */
       pairMean: z.enum(["pairs", "images"]).default("pairs"),
     })
     .prefault({}),

@@ -1,6 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { replaceFile } from "@odis/torch";
-import { type DataSource, type DataSpec, openSource, type Sample } from "../data/index.js";
+import {
+  type DataSource,
+  type DataSpec,
+  dataText,
+  openSource,
+  type Sample,
+} from "../data/index.js";
 import { BadImageError, OdisError, Rng, shellWord } from "../core/index.js";
 import { dataOf, duration, type LoadedNetwork, loadTeacher, runLayout } from "../run/index.js";
 import { attentionRow, neighbourStrips, viewsRow } from "./sections.js";
@@ -74,7 +80,7 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
 }
 
 function factsOf(run: RunContents, data: DataSpec | undefined, source?: DataSource): PageFacts {
-  const place = data && specText(data);
+  const place = data && dataText(data);
   const words = run.evaluation ? evaluateWords(run.evaluation) : [];
   return {
     images: source?.size,
@@ -91,16 +97,10 @@ function factsOf(run: RunContents, data: DataSpec | undefined, source?: DataSour
 /** The words of `odis evaluate` after the run folder. */
 function evaluateWords({ data, settings }: RunEvaluation): readonly string[] {
   return optionWords({
-    train: specText(data.train),
-    test: data.test && specText(data.test),
+    train: dataText(data.train),
+    test: data.test && dataText(data.test),
     ...optionsFor(settings),
   });
-}
-
-/** A data set as the command line names it. */
-function specText(spec: DataSpec): string {
-  if (spec.kind === "coco") return `coco:${spec.images},${spec.annotations}`;
-  return spec.kind === "module" ? `module:${spec.path}` : spec.kind;
 }
 
 /** Images drawn by chance, in an order that follows from the run's seed; bad ones are passed over. */

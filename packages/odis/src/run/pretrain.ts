@@ -69,7 +69,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const length = runLength(recipe, source.size);
   if (options.threads !== undefined) setThreads(options.threads);
   using state = createState(recipe, options.device);
-  using start =
+  const start =
     options.init === undefined ? undefined : await openStart(options.init, state.student);
   // Last of the checks: a folder that was claimed by mistake would refuse the corrected settings.
   const config = { recipe, data, ...(start && { init: start.record }) };

@@ -18,10 +18,11 @@ import {
   recipeFor,
   type Side,
   type WeightFile,
+  type WeightsSpec,
 } from "../formats/index.js";
 import { checkpointOf, saveCheckpoint, sha256 } from "./checkpoint.js";
 import { openRunFolder, type RunLayout, runLayout } from "./folder.js";
-import { ConfigError } from "../core/index.js";
+import { ConfigError, shellWord, WeightsError } from "../core/index.js";
 import { resolveRecipe } from "../recipe/index.js";
 
 /** What a run's configuration keeps of the weights that it started from. */
@@ -30,6 +31,8 @@ export interface StartRecord {
   readonly file: string;
   readonly side?: Side | undefined;
   readonly parts: "all" | "backbone";
+  /** rows and columns of patches, where they were given */
+  readonly grid?: WeightsSpec["grid"];
   /** of the file: a changed one would be another run */
   readonly sha256: string;
 }
@@ -44,55 +47,46 @@ export function openNamedWeights(path: string): Promise<WeightFile> {
 }
 
 export function recordOf(
-  path: string,
+  { path, parts, grid }: WeightsSpec,
   file: WeightFile,
   { side }: FileNetwork,
-  parts: "all" | "backbone",
 ): StartRecord {
-  return { file: path, side, parts, sha256: sha256(file.path) };
+  return { file: path, side, parts, ...(grid && { grid }), sha256: sha256(file.path) };
 }
 
 /**
- * Weights that fit a run's network; nothing is copied before `begin`.
+ * Gives a run's student the weights of a file.
  *
- * @param text `FILE[#teacher|#student][.backbone]`
+ * @param text `FILE[#teacher|#student][.backbone][.grid=ROWSxCOLUMNS]`
  * @throws ConfigError, WeightsError, SafetensorsError saying what is wrong, before anything begins
  */
 export async function openStart(text: string, student: Network): Promise<Start> {
-  const { path, side, parts } = parseWeights(text);
-  const file = await openNamedWeights(path);
-  try {
-    const found = findNetwork(file, side);
-    const plan = planImport(found, file.plain, student, parts);
-    return new Start(file, plan, recordOf(path, file, found, parts));
-  } catch (error) {
-    file[Symbol.dispose]();
-    throw error;
-  }
+  const spec = parseWeights(text);
+  using file = await openNamedWeights(spec.path);
+  const found = findNetwork(file, spec.side);
+  const plan = planImport(found, file.plain, student, spec);
+  const record = recordOf(spec, file, found);
+  importWeights(file, plan, student);
+  return new Start(plan, record);
 }
 
-export class Start implements Disposable {
+/** What a run that does not go on begins with. */
+export class Start {
   constructor(
-    private readonly file: WeightFile,
     private readonly plan: ImportPlan,
     readonly record: StartRecord,
   ) {}
 
   /**
-   * Gives student and teacher the weights and notes in the run folder what became of each.
+   * Gives the teacher the student's weights and notes in the run folder what became of each.
    *
    * @returns the same in a few lines
    */
   begin({ student, teacher }: TrainState, { init }: RunLayout): readonly string[] {
-    importWeights(this.file, this.plan, student);
     copyWeights(student, teacher);
     writeReport(init, this.plan, this.record);
     const [first, ...more] = describeImport(this.plan);
     return [`starts from ${this.record.file}: ${first}`, ...more];
-  }
-
-  [Symbol.dispose](): void {
-    this.file[Symbol.dispose]();
   }
 }
 
@@ -126,15 +120,16 @@ export interface Inspection {
  * @throws WeightsError, SafetensorsError when there is no network that odis knows
  */
 export async function inspectWeights(text: string): Promise<Inspection> {
-  const { path, side } = parseWeights(text);
+  const { path, side, grid } = parseWeights(text);
   using file = await openNamedWeights(path);
   const network = findNetwork(file, side);
-  return { network, shape: shapeOf(network, file.plain), plain: file.plain };
+  return { network, shape: shapeOf(network, file.plain, grid), plain: file.plain };
 }
 
 /**
  * Makes other people's weights the teacher of a run at step 0, so that whatever reads runs
- * (evaluate, export, `load`) reads them. The recipe is made to fit; nothing is resized.
+ * (evaluate, export, `load`) reads them. The recipe is made to fit; only positions that are not laid
+ * out for a square are resized.
  *
  * @param heads number of attention heads, where the file does not say
  * @throws ConfigError when the heads are unknown; WeightsError when the weights are not usable
@@ -144,10 +139,16 @@ export async function importRun(
   out: string,
   { heads }: { readonly heads?: number | undefined } = {},
 ): Promise<ImportReport> {
-  const { path, side, parts } = parseWeights(text);
-  using file = await openNamedWeights(path);
-  const found = findNetwork(file, side);
-  const shape = shapeOf(found, file.plain);
+  const spec = parseWeights(text);
+  using file = await openNamedWeights(spec.path);
+  const found = findNetwork(file, spec.side);
+  const shape = shapeOf(found, file.plain, spec.grid);
+  if (!shape.cls && shape.objects === 0)
+    throw new WeightsError(
+      file.path,
+      `its network has no class token, and a run's has one, which its patches would attend to: their ` +
+        `features would be others. Train on from it, with a new token: odis pretrain --init ${shellWord(text)}.`,
+    );
   if (heads === undefined && !shape.heads)
     throw new ConfigError(
       `heads: the file does not say how many attention heads its network of width ${shape.dim} has, ` +
@@ -158,9 +159,9 @@ export async function importRun(
     .init(new Generator(recipe.seed))
     .requiresGrad_(false);
   try {
-    const plan = planImport(found, file.plain, network, parts);
+    const plan = planImport(found, file.plain, network, spec);
     importWeights(file, plan, network);
-    const init = recordOf(path, file, found, parts);
+    const init = recordOf(spec, file, found);
     const config = { recipe, init };
     using folder = openRunFolder(out, config);
     const tensors = network.namedParameters().map(([name, weight]) => ({

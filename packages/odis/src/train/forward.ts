@@ -1,7 +1,13 @@
 import { autocast, cat, empty, Generator, type Tensor, zeros } from "@odis/torch";
 import { sinkhorn } from "../loss/index.js";
-import { flatRows, type Network, type PerKind, type Tape, type TokenKind } from "../model/index.js";
-import type { Knobs } from "../recipe/index.js";
+import {
+  flatRows,
+  type Network,
+  type PerKind,
+  type ActivationCheckpointing,
+  type TokenKind,
+} from "../model/index.js";
+import type { ScheduleValues } from "../recipe/index.js";
 import type { TrainState } from "./state.js";
 import type { DeviceBatch, DeviceViews, MicroBatch, Presence } from "./upload.js";
 
@@ -24,7 +30,7 @@ export interface StudentOutputs {
 interface PassOptions {
   readonly hidden?: Tensor | undefined;
   readonly dropPath?: Generator | undefined;
-  readonly tape?: Tape | undefined;
+  readonly checkpointing?: ActivationCheckpointing | undefined;
   /** whether all patches are read */
   readonly allPatches?: boolean;
 }
@@ -45,11 +51,15 @@ export function studentOutputs(
   { student, recipe }: TrainState,
   { global, local }: MicroBatch,
   dropPath: Generator | undefined,
-  tape: Tape | undefined,
+  checkpointing: ActivationCheckpointing | undefined,
 ): StudentOutputs {
   const { objectFrom, studentTemperature } = recipe.loss;
-  const large = pass(student, global, objectFrom, { hidden: global.hidden, dropPath, tape });
-  const small = local && pass(student, local, objectFrom, { dropPath, tape });
+  const large = pass(student, global, objectFrom, {
+    hidden: global.hidden,
+    dropPath,
+    checkpointing,
+  });
+  const small = local && pass(student, local, objectFrom, { dropPath, checkpointing });
   const all = mapKinds(large.features, (features, kind) => {
     const more = small?.features[kind];
     return more ? cat([features, more], 0) : features;
@@ -75,11 +85,11 @@ function pass(
   network: Network,
   { images, visible, objects, rows }: DeviceViews,
   objectFrom: "token" | "pooled",
-  { hidden, dropPath, tape, allPatches = false }: PassOptions,
+  { hidden, dropPath, checkpointing, allPatches = false }: PassOptions,
 ): PassFeatures {
   const { layout } = network.backbone;
   const restricted = layout.objects > 0 ? visible : undefined;
-  const options = { visible: restricted, hidden, dropPath, tape };
+  const options = { visible: restricted, hidden, dropPath, checkpointing };
   if (objectFrom === "token" && !allPatches)
     return {
       features: byKind(network.forward(images, { ...options, rows: rows.index }), rows),
@@ -138,7 +148,11 @@ export interface Targets {
  * Runs the teacher on all micro-batches and turns its logits into targets: over the whole batch, so
  * that targets do not depend on how it was cut. Call without gradient.
  */
-export function teacherTargets(state: TrainState, batch: DeviceBatch, knobs: Knobs): Targets {
+export function teacherTargets(
+  state: TrainState,
+  batch: DeviceBatch,
+  values: ScheduleValues,
+): Targets {
   const { teacher, recipe } = state;
   const { objectFrom, patchCenter, patchWeight } = recipe.loss;
   // The published patch centre reads every patch; nobody else needs more than the rows of losses.
@@ -154,7 +168,7 @@ export function teacherTargets(state: TrainState, batch: DeviceBatch, knobs: Kno
   );
   const whole = joined(logits);
   const targets = mapKinds(whole, (rows, kind) =>
-    sharpened(state, rows, kind, kind === "object" ? batch.presence : undefined, knobs),
+    sharpened(state, rows, kind, kind === "object" ? batch.presence : undefined, values),
   );
   const { object, cls } = joined(
     passes.map(({ features }) =>
@@ -209,7 +223,7 @@ function sharpened(
   logits: Tensor,
   kind: TokenKind,
   presence: Presence | undefined,
-  { patchTemperature, teacherTemperature }: Knobs,
+  { patchTemperature, teacherTemperature }: ScheduleValues,
 ): Tensor {
   const temperature = kind === "patch" ? patchTemperature : teacherTemperature;
   if (loss.centering === "mean") return centers[kind]!.sharpen(logits, temperature);

@@ -1,5 +1,5 @@
 import type { Batch } from "../batches/index.js";
-import { type Knobs, knobsAt, type Length } from "../recipe/index.js";
+import { type ScheduleValues, scheduleValuesAt, type Length } from "../recipe/index.js";
 import type { TrainState } from "./state.js";
 import { type StepReport, trainStep } from "./step.js";
 import { type DeviceBatch, upload } from "./upload.js";
@@ -54,9 +54,9 @@ export interface StepResult {
 }
 
 /** Uploads a batch and trains on it. */
-export function trainOn(state: TrainState, batch: Batch, knobs: Knobs): StepReport {
+export function trainOn(state: TrainState, batch: Batch, values: ScheduleValues): StepReport {
   using ready = upload(state, batch);
-  return trainStep(state, ready, knobs);
+  return trainStep(state, ready, values);
 }
 
 /**
@@ -78,18 +78,18 @@ export async function* trainSteps(
   for (let step = from; step < length.totalSteps; step += 1) {
     const { batch, ready } = await ahead.take(step);
     const dataCame = performance.now();
-    const knobs = knobsAt(state.recipe, length, step);
-    const report = trainStep(state, ready, knobs);
+    const values = scheduleValuesAt(state.recipe, length, step);
+    const report = trainStep(state, ready, values);
     ready[Symbol.dispose]();
     const now = performance.now();
     const row = {
       step,
-      epoch: knobs.epoch,
+      epoch: values.epoch,
       time: secondsBefore + (now - began) / 1000,
       imagesPerSecond: (1000 * batch.size) / (now - stepBegan),
       dataWait: (dataCame - stepBegan) / (now - stepBegan),
       ...termsOf(report),
-      ...scheduled(knobs),
+      ...scheduled(values),
       absent: batch.stats.absent,
       tries: batch.stats.tries,
     };
@@ -163,6 +163,6 @@ function scheduled({
   teacherMomentum,
   teacherTemperature,
   patchTemperature,
-}: Knobs) {
+}: ScheduleValues) {
   return { lr, weightDecay, teacherMomentum, teacherTemperature, patchTemperature };
 }

@@ -87,7 +87,7 @@ export function copyWeights(from: Network, to: Network): void {
 }
 
 /** Pairs of teacher and student weights of the same name: what the moving average runs over. */
-export function followedWeights({ student, teacher }: TrainState): {
+export function averagedWeights({ student, teacher }: TrainState): {
   slow: Tensor[];
   fast: Tensor[];
 } {

@@ -1,7 +1,7 @@
 import { cat, noGrad, type Tensor, tensorScope, tidy } from "@odis/torch";
 import { NonFiniteLossError } from "../core/index.js";
-import { Tape } from "../model/index.js";
-import { type Knobs, summaryKind } from "../recipe/index.js";
+import { ActivationCheckpointing } from "../model/index.js";
+import { type ScheduleValues, summaryKind } from "../recipe/index.js";
 import { dropPaths, inPrecision, studentOutputs, teacherTargets } from "./forward.js";
 import {
   koleoShares,
@@ -41,29 +41,36 @@ export interface StepReport extends Statistics {
  * @throws NonFiniteLossError when the loss or a gradient is not finite, before anything was changed
  *   (with `optim.memory: "stream"` blocks were: discard the state)
  */
-export function trainStep(state: TrainState, batch: DeviceBatch, knobs: Knobs): StepReport {
+export function trainStep(
+  state: TrainState,
+  batch: DeviceBatch,
+  values: ScheduleValues,
+): StepReport {
   using scope = tensorScope();
   const { student, optimizer, recipe } = state;
   const { blocks } = student.backbone;
   const { memory } = recipe.optim;
   const whole = [student.backbone, ...student.heads];
   const drops = dropPaths(state, batch.microBatches.length);
-  const targets = noGrad(() => teacherTargets(state, batch, knobs));
+  const targets = noGrad(() => teacherTargets(state, batch, values));
   const koleo = koleoShares(state, batch, drops);
 
   optimizer.zeroGrad();
-  const update = new Update(state, knobs, scope);
+  const update = new Update(state, values, scope);
   const losses = batch.microBatches.map((micro, at) => {
     using _micro = tensorScope();
-    const tape = memory === "keep" ? undefined : new Tape(scope);
-    const outputs = inPrecision(state, () => studentOutputs(state, micro, drops[at], tape));
+    const checkpointing = memory === "keep" ? undefined : new ActivationCheckpointing(scope);
+    const outputs = inPrecision(state, () =>
+      studentOutputs(state, micro, drops[at], checkpointing),
+    );
     const loss = objective(state, micro, outputs, targets.micro[at]!, koleo[at]!);
     loss.total.backward();
     const done = (block: number): void => {
       update.clip([blocks[block]!]);
       update.apply([blocks[block]!]);
     };
-    if (tape) inPrecision(state, () => tape.unwind(memory === "stream" ? done : undefined));
+    if (checkpointing)
+      inPrecision(state, () => checkpointing.backward(memory === "stream" ? done : undefined));
     return scope.claim(loss.values);
   });
   update.clip(whole);
@@ -75,10 +82,10 @@ export function trainStep(state: TrainState, batch: DeviceBatch, knobs: Knobs): 
   });
   if (!Number.isFinite(report.gradient + report.terms.total)) {
     const terms = { ...report.terms, gradient: report.gradient };
-    throw new NonFiniteLossError(knobs.step, terms, batch.keys);
+    throw new NonFiniteLossError(values.step, terms, batch.keys);
   }
   update.apply(whole);
-  moveTeacher(state, batch, targets, knobs);
+  moveTeacher(state, batch, targets, values);
   return report;
 }
 

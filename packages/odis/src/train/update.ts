@@ -1,8 +1,8 @@
-import { cat, clipGradients, follow_, type Module, type Scope, Tensor, tidy } from "@odis/torch";
+import { cat, clipGradients, emaUpdate_, type Module, type Scope, Tensor, tidy } from "@odis/torch";
 import type { TokenKind } from "../model/index.js";
-import type { Knobs } from "../recipe/index.js";
+import type { ScheduleValues } from "../recipe/index.js";
 import type { Targets } from "./forward.js";
-import { followedWeights, type TrainState } from "./state.js";
+import { averagedWeights, type TrainState } from "./state.js";
 import type { DeviceBatch } from "./upload.js";
 
 /**
@@ -15,7 +15,7 @@ export class Update {
   /** @param scope owns the norms; it is open until they were read */
   constructor(
     private readonly state: TrainState,
-    private readonly knobs: Knobs,
+    private readonly values: ScheduleValues,
     private readonly scope: Scope,
   ) {}
 
@@ -47,11 +47,11 @@ export class Update {
   apply(modules: readonly Module[]): void {
     const { student, optimizer } = this.state;
     const weights = new Set(modules.flatMap((module) => module.parameters()));
-    if (this.knobs.freezeLastLayer)
+    if (this.values.freezeLastLayer)
       for (const { lastLayers } of student.heads)
         for (const weight of lastLayers.flatMap((layer) => layer.parameters()))
           if (weights.has(weight)) weight.grad = undefined;
-    tidy(() => optimizer.step(this.knobs, weights));
+    tidy(() => optimizer.step(this.values, weights));
     for (const weight of weights) weight.grad = undefined;
   }
 
@@ -76,10 +76,10 @@ export function moveTeacher(
   state: TrainState,
   { centerRows }: DeviceBatch,
   { centerSums }: Targets,
-  knobs: Knobs,
+  values: ScheduleValues,
 ): void {
   for (const [kind, sum] of Object.entries(centerSums) as [TokenKind, Tensor][])
     state.centers[kind]?.update(sum, centerRows[kind]!);
-  const { slow, fast } = followedWeights(state);
-  follow_(slow, fast, knobs.teacherMomentum);
+  const { slow, fast } = averagedWeights(state);
+  emaUpdate_(slow, fast, values.teacherMomentum);
 }

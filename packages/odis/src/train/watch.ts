@@ -10,7 +10,7 @@ type Signs = Pick<MetricsRow, "step" | "teacherEntropy" | "marginalEntropy" | "s
 /**
  * Watches for the ways in which self-distillation is known to fail: all targets uniform (teacher
  * too soft, or its centre too slow), one prototype for everything (no centre), or the same features
- * for every image (facts: DINO section 5.3, issues dino#43, dinov2#272).
+ * for every image (DINO section 5.3; issues 43 of facebookresearch/dino, 272 of dinov2).
  *
  * What it reads is the information that targets carry: the entropy of the mean target minus the
  * mean entropy of the targets, nats. Without any, all images are told apart by nothing.

@@ -1,5 +1,5 @@
 import type { Sample } from "../data/index.js";
-import { type Box, boxIou, boxRle, rleObject, type SceneObject } from "../objects/index.js";
+import { type Box, boxIou, boxRle, objectFromRuns, type SceneObject } from "../objects/index.js";
 import { Rng } from "../core/index.js";
 import type { MaskConfig } from "./config.js";
 import { drawCropBox } from "./crop-box.js";
@@ -23,7 +23,7 @@ export function degradeObjects(sample: Sample, masks: MaskConfig): Sample {
 
   const stream = (...what: (string | number)[]) => new Rng("masks", seed, sample.key, ...what);
   const filled = (id: number, label: number, { x, y, width, height }: Box): SceneObject =>
-    rleObject(id, label, boxRle([x, y, width, height], sample.width, sample.height));
+    objectFromRuns(boxRle([x, y, width, height], sample.width, sample.height), { id, label });
 
   const overlooked = stream("missing");
   const found = sample.objects.flatMap((object, index) => {

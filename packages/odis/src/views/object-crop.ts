@@ -28,7 +28,7 @@ export interface Crops {
   readonly local: readonly Crop[];
 }
 
-/** The lineage's rule: a region above this share of the first view, sought so often ... */
+/** The rule `first-view`: a region above this share of the first view, sought so often ... */
 const LINEAGE_SHARE = 0.04;
 const LINEAGE_FIRST_TRIES = 10;
 /** ... then one pixel of it in every other view, sought so often. */
@@ -43,7 +43,7 @@ const LINEAGE_OTHER_TRIES = 20;
  * - `exact`: what `redraw` would give with endless patience, drawn directly (see {@link ExactCrops});
  *   of several objects it is the first that must be present, the others are as they fall. Where no
  *   crop can show the object a plain one is taken, as when `redraw` gives up.
- * - `lineage`: the related published code, for one object. The first crop is drawn until any object
+ * - `first-view`: the published follow-up code, for one object. The first crop is drawn until any object
  *   covers enough of it, and the object is chosen from those; the others until they hold one pixel
  *   of it. After the last try a fresh crop is taken, without an object.
  * - `off`: the objects are chosen, crops are plain, presence is as it falls.
@@ -67,8 +67,8 @@ export function drawCrops(
   const drawing: Drawing = { sample, config, rng };
   const { crop } = config.object;
   const { objects, crops } =
-    crop === "lineage"
-      ? lineageCrops(drawing, looks, into.global)
+    crop === "first-view"
+      ? firstViewCrops(drawing, looks, into.global)
       : objectCrops(drawing, looks, crop, into.global);
   const chosen = objects.map((index) => looks[index]!);
   return { objects, global: crops, local: into.local.map(localCrops(drawing, chosen)) };
@@ -80,7 +80,7 @@ interface Drawing {
   readonly rng: Rng;
 }
 
-type CropRule = Exclude<ViewConfig["object"]["crop"], "lineage">;
+type CropRule = Exclude<ViewConfig["object"]["crop"], "first-view">;
 
 interface GlobalCrops {
   readonly objects: readonly number[];
@@ -101,7 +101,7 @@ function objectCrops(
   return { objects, crops };
 }
 
-function lineageCrops(
+function firstViewCrops(
   { sample, config, rng }: Drawing,
   looks: readonly Look[],
   into: readonly Sight[],

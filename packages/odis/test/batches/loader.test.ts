@@ -18,7 +18,7 @@ import { viewConfig } from "../../dist/views/config.js";
 import { openViewLoader, type ViewLoaderOptions } from "../../dist/batches/loader.js";
 import { makeViews, newViewSlots } from "../../dist/views/views.js";
 import { scratchFolder } from "../scratch.js";
-import { failure } from "../data/failure.js";
+import { failure } from "../failure.js";
 
 type Loader = Awaited<ReturnType<typeof openViewLoader>>;
 type Batch = Awaited<ReturnType<Loader["next"]>>;
@@ -281,10 +281,10 @@ describe("workers", () => {
     );
   });
 
-  test("a mistake in a source of the user's own is told with its class", async () => {
+  test("a mistake in a source of the user's own is told as its own", async () => {
     const loader = await loaderOf(await moduleSource("index.nothing.at();"));
-    expect(await failure(loader.next(), Error)).toMatch(
-      /^a data worker failed with TypeError: .*'at'/,
+    expect(await failure(loader.next(), DataError)).toMatch(
+      /^data module .*source\.mjs: read\(\d+\) failed: .*'at'/,
     );
   });
 

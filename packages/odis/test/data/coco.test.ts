@@ -7,7 +7,7 @@ import { DataError } from "../../src/core/errors.js";
 import { polygonRle } from "../../src/objects/polygon.js";
 import { rleToMask } from "../../src/objects/rle.js";
 import { scratchFolder } from "../scratch.js";
-import { failure } from "./failure.js";
+import { failure } from "../failure.js";
 
 const scratch = scratchFolder();
 const fixture = join(import.meta.dirname, "../fixtures/coco-6");
@@ -258,7 +258,7 @@ describe("a data set with a mistake is refused with a sentence", () => {
     ["{", "it ends too early, after 1 characters"],
     ['{"images": [\n  {"id": one}]}', 'unexpected "o" at line 2, column 10'],
     ['{"images": []}}', 'unexpected "}" at line 1, column 15'],
-    ['{"images": [1,]}', 'unexpected "]" at line 1, column 15'],
+    ['{"annotations": [1,]}', 'unexpected "]" at line 1, column 20'],
   ])("no JSON: %s", async (text, place) => {
     writeFileSync(spec().annotations, text);
     await expect(openSource(spec())).rejects.toThrow(
@@ -269,7 +269,8 @@ describe("a data set with a mistake is refused with a sentence", () => {
   test("a list instead of an object", async () => {
     writeFileSync(spec().annotations, "[1, 2]");
     await expect(openSource(spec())).rejects.toThrow(
-      `annotation file ${spec().annotations} is [1,2]; wanted an object with names and values`,
+      `annotation file ${spec().annotations} is a list, as detectors' results are; wanted COCO's ` +
+        'instances format, an object with the lists "images", "annotations" and "categories"',
     );
   });
 

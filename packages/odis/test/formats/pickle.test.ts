@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { PickleProblem, readPickle } from "../../src/formats/files/pickle.js";
-import { torchWorld } from "../../src/formats/files/torch-tensor.js";
+import { torchWorld } from "../../src/formats/files/torch-world.js";
 import { ZipArchive } from "../../src/formats/files/zip.js";
 import { fixture } from "./fixture.js";
 

@@ -46,6 +46,7 @@ export function memoryFile(
     path: "memory.pth",
     names,
     plain,
+    unreadable: new Map(),
     has: (name) => names.includes(name),
     info: (name) => tensors[name]!,
     read: (name) => tensors[name]!.data!,

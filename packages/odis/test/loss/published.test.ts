@@ -70,7 +70,7 @@ class Call {
       expectClose(leaf.grad!.toFloat32(), this.floats(`grad/${key}`));
   }
 
-  /** L[CLS] or L[OBJ] with the lineage's denominators, centres moved afterwards. */
+  /** L[CLS] or L[OBJ] with the follow-up's denominators, centres moved afterwards. */
   summaries(kind: "cls" | "obj", O: number, temperature: number, center: string): Tensor {
     const { S } = this;
     const globals = this.leaf(`student_${kind}`);

@@ -3,7 +3,8 @@ import { chooseObject, chooseObjects } from "../../src/objects/choose.js";
 import { boxRle } from "../../src/objects/object.js";
 import { overlapAbove } from "../../src/objects/object.js";
 import { visiblePatches } from "../../src/objects/patches.js";
-import { rleFromMask, rleObject } from "../../src/objects/rle.js";
+import { objectFromRuns } from "../../src/objects/mask.js";
+import { rleFromMask } from "../../src/objects/rle.js";
 import { Rng } from "../../src/core/rng.js";
 
 /** Share of draws per index. */
@@ -48,7 +49,7 @@ describe("choosing an object", () => {
 
 describe("choosing several objects", () => {
   const boxes = (...list: number[][]) =>
-    list.map((box, id) => rleObject(id, 0, boxRle(box, 60, 50)));
+    list.map((box, id) => objectFromRuns(boxRle(box, 60, 50), { id, label: 0 }));
   const all = { choose: "area", count: 9, overlap: 1 } as const;
 
   test("the first is chosen as one alone, the others by the same rule among the rest", () => {
@@ -93,21 +94,9 @@ describe("choosing several objects", () => {
         20,
         20,
       );
-    const lower = rleObject(
-      0,
-      0,
-      mask((x, y) => x < y),
-    ); // 190 pixels, box of 19 × 19
-    const upper = rleObject(
-      1,
-      0,
-      mask((x, y) => x > y),
-    );
-    const wide = rleObject(
-      2,
-      0,
-      mask((x, y) => x <= y),
-    ); // 210
+    const lower = objectFromRuns(mask((x, y) => x < y)); // 190 pixels, box of 19 × 19
+    const upper = objectFromRuns(mask((x, y) => x > y));
+    const wide = objectFromRuns(mask((x, y) => x <= y)); // 210
     expect(overlapAbove(lower, upper, 0)).toBe(false);
     expect(overlapAbove(lower, wide, 190 / 210 - 0.001)).toBe(true);
     expect(overlapAbove(lower, wide, 190 / 210 + 0.001)).toBe(false);
@@ -119,11 +108,11 @@ function rectangles(grid: readonly string[], margin: number): string[] {
   const [height, width] = [grid.length, grid[0]!.length];
   const pixels = Uint8Array.from(grid.join(""), Number);
   const out = new Uint8Array(pixels.length);
-  visiblePatches(pixels, width, height, 1, { rule: "lineage", coverage: 1, margin }, out);
+  visiblePatches(pixels, width, height, 1, { rule: "boxes", coverage: 1, margin }, out);
   return grid.map((_, y) => out.subarray(y * width, (y + 1) * width).join(""));
 }
 
-describe("the lineage's rectangles", () => {
+describe("rectangles round connected patches", () => {
   test("round each 8-connected group, grown by the margin, cut at the edge", () => {
     const grid = ["1000000", "0100000", "0000000", "0000000", "0000010"];
     expect(rectangles(grid, 0)).toEqual(["1100000", "1100000", "0000000", "0000000", "0000010"]);

@@ -116,7 +116,7 @@ describe("boxes", () => {
   ])("%j is refused", (value) => {
     expect(() => boxRle(value, 10, 10)).toThrow(
       new DataError(
-        `box: got ${JSON.stringify(value)}; wanted [x, y, width, height] in pixels, ` +
+        `box: got ${JSON.stringify(value).replace(",null", ",NaN")}; wanted [x, y, width, height] in pixels, ` +
           "width and height above 0",
       ),
     );

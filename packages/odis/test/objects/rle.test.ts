@@ -79,7 +79,7 @@ describe("malformed runs are refused", () => {
       { size: [3, 2], counts: [6] },
       "RLE size: got [3,2]; wanted [2, 3], the image's height and width",
     ],
-    [{ counts: [6] }, "RLE size: got undefined; wanted [2, 3], the image's height and width"],
+    [{ counts: [6] }, "RLE size: got missing; wanted [2, 3], the image's height and width"],
     [{ size, counts: 6 }, "RLE counts: got 6; wanted numbers or a compressed string"],
     [{ size, counts: [2, 3] }, "RLE counts: they add up to 5 pixels; wanted 6, the image's 3 × 2"],
     [{ size, counts: [7, -1] }, "RLE counts: got -1 at index 1; wanted whole numbers, 0 or more"],

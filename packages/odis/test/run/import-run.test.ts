@@ -52,7 +52,8 @@ describe("other people's weights as a run", () => {
       mlpRatio: 4,
       ffn: "swiglu",
       patch: 4,
-      grid: 3,
+      grid: { rows: 3, columns: 3, from: "square" },
+      normEpsilon: undefined,
       special: 1,
       layerScale: true,
       cls: true,
@@ -73,7 +74,7 @@ describe("odis import and odis export", () => {
       stderr: "",
       stdout: `whose     teacher, it has a student, too
 network   width 8, 2 blocks, heads unknown (say model.heads, too), mlp of ratio 4, no LayerScale
-tokens    [CLS], 3 x 3 patches of 4 pixels
+tokens    [CLS], 3 x 3 patches of 4 pixels (by their number)
 head      hidden 12, bottleneck 6, prototypes 10
 says      epoch 800, args.arch vit_small
 train on  odis pretrain --init ${file} --set model.dim=8 model.depth=2 model.patch=4 head.hidden=12 head.bottleneck=6 head.prototypes=10 --data KIND:PLACE --out FOLDER

@@ -139,15 +139,28 @@ describe("a run that starts from weights", () => {
 
 describe("naming weights", () => {
   it.each([
-    ["a.pth", { path: "a.pth", side: undefined, parts: "all" }],
-    ["a.pth#teacher", { path: "a.pth", side: "teacher", parts: "all" }],
-    ["a.pth#backbone", { path: "a.pth", side: undefined, parts: "backbone" }],
+    ["a.pth", { path: "a.pth" }],
+    ["a.pth#teacher", { path: "a.pth", side: "teacher" }],
+    ["a.pth#backbone", { path: "a.pth", parts: "backbone" }],
     ["a#b.pth#student.backbone", { path: "a#b.pth", side: "student", parts: "backbone" }],
-  ])("%s", (text, spec) => expect(parseWeights(text)).toEqual(spec));
+    ["a.pth#grid=4x6", { path: "a.pth", grid: { rows: 4, columns: 6 } }],
+    [
+      "a.pth#teacher.backbone.grid=14x14",
+      { path: "a.pth", side: "teacher", parts: "backbone", grid: { rows: 14, columns: 14 } },
+    ],
+  ])("%s", (text, spec) =>
+    expect(parseWeights(text)).toEqual({ side: undefined, parts: "all", grid: undefined, ...spec }),
+  );
+
+  it.each(["grid=4", "grid=0x4", "grid=4x4x4", "grid=1e9x1", "teacher.techer"])(
+    "refuses #%s",
+    (words) =>
+      expect(() => parseWeights(`a.pth#${words}`)).toThrow("after the file; wanted #teacher"),
+  );
 
   it("refuses other words, but not a file of that name", () => {
     const message =
-      'weights a.pth#techer: got "#techer" after the file; wanted #teacher, #student, #backbone, #teacher.backbone or #student.backbone';
+      'weights a.pth#techer: got "#techer" after the file; wanted #teacher, #student, #backbone, #grid=ROWSxCOLUMNS, or several with dots between';
     expect(() => parseWeights("a.pth#techer")).toThrow(message);
     expect(() => parseWeights("a.pth#")).toThrow('got "#" after the file');
     const odd = join(scratch(), "a#1.pth");

@@ -2,7 +2,7 @@ import { Generator, liveTensors, noGrad, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import { type Batch, imagesOf } from "../../src/batches/batch.js";
 import { NonFiniteLossError } from "../../src/core/errors.js";
-import { type Length, knobsAt, runLength } from "../../src/recipe/schedules.js";
+import { type Length, scheduleValuesAt, runLength } from "../../src/recipe/schedules.js";
 import { type Recipe, resolveRecipe } from "../../src/recipe/schema.js";
 import { recipeLayers, recipeNames, recipes } from "../../src/recipe/methods.js";
 import { dropPaths, studentFeatures, studentOutputs } from "../../src/train/forward.js";
@@ -62,7 +62,7 @@ describe("a training step", () => {
   it("reports terms that sum to what was optimised, and changes student, teacher and centres", () => {
     using state = createState(recipeOf());
     const before = bits(state);
-    const { terms, gradient } = trainOn(state, batch, knobsAt(state.recipe, length, 0));
+    const { terms, gradient } = trainOn(state, batch, scheduleValuesAt(state.recipe, length, 0));
     expect(terms.cls + terms.object + terms.patch + terms.koleo).toBeCloseTo(terms.total, 5);
     expect(gradient).toBeGreaterThan(0);
     expect(bits(state)).not.toBe(before);
@@ -71,7 +71,8 @@ describe("a training step", () => {
   it("gives the same bits twice", () => {
     const run = (): string => {
       using state = createState(recipeOf());
-      for (const step of [0, 1, 2]) trainOn(state, batch, knobsAt(state.recipe, length, step));
+      for (const step of [0, 1, 2])
+        trainOn(state, batch, scheduleValuesAt(state.recipe, length, step));
       return bits(state);
     };
     expect(run()).toBe(run());
@@ -81,7 +82,7 @@ describe("a training step", () => {
     using state = createState(recipeOf());
     noGrad(() => state.student.head.mlp[0]!.parameters()[0]!.fill_(Number.NaN));
     const before = bits(state);
-    const step = (): unknown => trainOn(state, batch, knobsAt(state.recipe, length, 4));
+    const step = (): unknown => trainOn(state, batch, scheduleValuesAt(state.recipe, length, 4));
     expect(step).toThrow(NonFiniteLossError);
     expect(step).toThrow(
       /^step 4: the loss or its gradient is not finite .*a\.jpg, b\.jpg, c\.jpg$/,
@@ -99,7 +100,7 @@ describe("a training step", () => {
       for (const weight of last!.parameters()) weight.fill_(0);
     });
     const before = bits(state);
-    const step = (): unknown => trainOn(state, batch, knobsAt(state.recipe, length, 0));
+    const step = (): unknown => trainOn(state, batch, scheduleValuesAt(state.recipe, length, 0));
     expect(step).toThrow(
       /the loss or its gradient is not finite \(total \d+\.\d+.*gradient (Infinity|NaN)\)/,
     );
@@ -129,8 +130,8 @@ describe("every recipe", () => {
     it(`${name}: lowers its loss on a batch that stays the same`, () => {
       // Beside the schedule: a rate that moves a tiny network, and targets that stay.
       using state = createState({ ...recipe, loss: { ...recipe.loss, centerMomentum: 1 } });
-      const knobs = { ...knobsAt(recipe, length, 4), lr: 0.01, teacherMomentum: 1 };
-      const losses = Array.from({ length: 12 }, () => trainOn(state, batch, knobs).terms.total);
+      const values = { ...scheduleValuesAt(recipe, length, 4), lr: 0.01, teacherMomentum: 1 };
+      const losses = Array.from({ length: 12 }, () => trainOn(state, batch, values).terms.total);
       expect(losses.every(Number.isFinite)).toBe(true);
       expect(losses.at(-1)).toBeLessThan(losses[0]!);
     });
@@ -139,7 +140,7 @@ describe("every recipe", () => {
 /** Student's gradients (AdamW's first mean) and the centres after one step. */
 function gradientsAfter(recipe: Recipe): Map<string, Float32Array> {
   using state = createState(recipe);
-  trainOn(state, batch, knobsAt(recipe, length, 2));
+  trainOn(state, batch, scheduleValuesAt(recipe, length, 2));
   const tensors = [...stateTensors(state)].filter(([name]) =>
     /^(optimizer.mean|centers)/.test(name),
   );
@@ -206,9 +207,9 @@ describe("a step that keeps only the blocks' inputs", () => {
   it("leaves no tensor behind", () => {
     const recipe = recipeOf({ optim: { ...settings.optim, memory: "recompute" } });
     using state = createState(recipe);
-    trainOn(state, batch, knobsAt(recipe, length, 2));
+    trainOn(state, batch, scheduleValuesAt(recipe, length, 2));
     const live = liveTensors();
-    trainOn(state, batch, knobsAt(recipe, length, 3));
+    trainOn(state, batch, scheduleValuesAt(recipe, length, 3));
     expect(liveTensors()).toBe(live);
   });
 });
@@ -233,7 +234,7 @@ describe("absent objects", () => {
   it("claim no prototypes: Sinkhorn-Knopp gives the others the targets they have alone", () => {
     const entropies = (images: Batch): number => {
       using state = createState(recipe);
-      return trainOn(state, images, knobsAt(recipe, length, 4)).marginalEntropy;
+      return trainOn(state, images, scheduleValuesAt(recipe, length, 4)).marginalEntropy;
     };
     const two = imagesOf(batch, 1, 1);
     // One image left of three: its two views are balanced as if the others did not exist.
@@ -242,7 +243,7 @@ describe("absent objects", () => {
 
   it("leave a step finite when no image of a batch has one", () => {
     using state = createState(recipe);
-    const { terms } = trainOn(state, without([0, 1, 2]), knobsAt(recipe, length, 4));
+    const { terms } = trainOn(state, without([0, 1, 2]), scheduleValuesAt(recipe, length, 4));
     expect(terms.object).toBeCloseTo(0, 6);
     expect(terms.koleo).toBe(0);
     expect(terms.patch).toBeGreaterThan(0);
@@ -253,7 +254,7 @@ describe("clipping", () => {
   it("limits backbone and heads each by its own norm under DINOv2's rule", () => {
     const moments = (clipScope: string): Map<string, Float32Array> => {
       using state = createState(recipeOf({ optim: { ...settings.optim, clip: 1e-3, clipScope } }));
-      trainOn(state, batch, knobsAt(state.recipe, length, 0));
+      trainOn(state, batch, scheduleValuesAt(state.recipe, length, 0));
       return new Map(
         [...state.optimizer.state()].map(([name, { mean }]) => [name, mean.toFloat32()]),
       );
@@ -272,7 +273,7 @@ describe("a step in bfloat16", () => {
   it("has the loss of full precision within what bfloat16 can tell", () => {
     const loss = (precision: string): number => {
       using state = createState(recipeOf({ optim: { ...settings.optim, precision } }));
-      return trainOn(state, batch, knobsAt(state.recipe, length, 2)).terms.total;
+      return trainOn(state, batch, scheduleValuesAt(state.recipe, length, 2)).terms.total;
     };
     const full = loss("float32");
     const half = loss("bfloat16");
@@ -286,7 +287,7 @@ describe("the recipe", () => {
     const read = (more: object): readonly string[] => {
       const { config, unread } = recordingProxy(recipeOf(more));
       using state = createState(config);
-      trainOn(state, batch, knobsAt(config, runLength(config, 6), 0));
+      trainOn(state, batch, scheduleValuesAt(config, runLength(config, 6), 0));
       checkViewSizes(config.views, config.model.patch);
       return unread();
     };

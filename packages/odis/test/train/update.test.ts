@@ -1,6 +1,6 @@
 import { liveBytes, type Tensor, tensorScope, tidy } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import { knobsAt } from "../../src/recipe/schedules.js";
+import { scheduleValuesAt } from "../../src/recipe/schedules.js";
 import { recipeSchema } from "../../src/recipe/schema.js";
 import { createState } from "../../src/train/state.js";
 import { Update } from "../../src/train/update.js";
@@ -25,7 +25,7 @@ describe("an update of some weights", () => {
     const before = others.map((weight) => weight.toFloat32());
     giveGradients([...first!.parameters(), ...others]);
     const all = liveBytes();
-    const update = new Update(state, knobsAt(recipe, length, 4), step);
+    const update = new Update(state, scheduleValuesAt(recipe, length, 4), step);
     update.clip([first!]);
     update.apply([first!]);
     // No handle of this scope holds a gradient any more, and no weight does; norms are what is new.
@@ -44,7 +44,7 @@ describe("an update of some weights", () => {
     const { weightV } = head.lastLayer;
     const before = weightV.toFloat32();
     giveGradients([...backbone.blocks[1]!.parameters(), weightV]);
-    const frozen = { ...knobsAt(recipe, length, 0), lr: 0.1 };
+    const frozen = { ...scheduleValuesAt(recipe, length, 0), lr: 0.1 };
     expect(frozen.freezeLastLayer).toBe(true);
     const update = new Update(state, frozen, step);
     for (const modules of [[backbone.blocks[1]!], [backbone, head]]) {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Sample } from "../../src/data/dataset.js";
 import type { Box } from "../../src/objects/object.js";
-import { rleFromMask, rleObject } from "../../src/objects/rle.js";
+import { objectFromRuns } from "../../src/objects/mask.js";
+import { rleFromMask } from "../../src/objects/rle.js";
 import { Rng } from "../../src/core/rng.js";
 import { type ViewConfig, viewConfig } from "../../src/views/config.js";
 import { drawCropBox } from "../../src/views/crop-box.js";
@@ -15,7 +16,7 @@ function picture(width: number, height: number, inside: (x: number, y: number) =
   const mask = Uint8Array.from({ length: width * height }, (_, i) =>
     Number(inside(i % width, Math.floor(i / width))),
   );
-  const objects = [rleObject(0, 0, rleFromMask(mask, width, height))];
+  const objects = [objectFromRuns(rleFromMask(mask, width, height), { label: 0 })];
   return { key: "exact", width, height, rgb: new Uint8Array(3 * width * height), objects };
 }
 

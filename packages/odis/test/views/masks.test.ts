@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import type { Sample } from "../../src/data/dataset.js";
 import { jitterBox } from "../../src/views/degrade.js";
 import { boxIou } from "../../src/objects/object.js";
-import { rleFromMask, rleObject } from "../../src/objects/rle.js";
+import { objectFromRuns } from "../../src/objects/mask.js";
+import { rleFromMask } from "../../src/objects/rle.js";
 import { Rng } from "../../src/core/rng.js";
 import { maskConfig, viewConfig } from "../../src/views/config.js";
 import { degradeObjects } from "../../src/views/degrade.js";
@@ -18,7 +19,7 @@ function picture(key: string, discs: readonly (readonly [number, number, number]
     const mask = Uint8Array.from({ length: width * height }, (_, i) =>
       Number(Math.hypot((i % width) - cx, Math.floor(i / width) - cy) < radius),
     );
-    return rleObject(id, id + 5, rleFromMask(mask, width, height));
+    return objectFromRuns(rleFromMask(mask, width, height), { id, label: id + 5 });
   });
   return { key, width, height, rgb, objects };
 }
@@ -179,7 +180,9 @@ describe("worse masks", () => {
   });
 
   test("an object without a pixel stays as it is", () => {
-    const empty = rleObject(0, 1, rleFromMask(new Uint8Array(width * height), width, height));
+    const empty = objectFromRuns(rleFromMask(new Uint8Array(width * height), width, height), {
+      label: 1,
+    });
     const { objects } = degradeObjects({ ...sample, objects: [empty] }, masks({ kind: "box" }));
     expect(objects).toEqual([empty]);
   });

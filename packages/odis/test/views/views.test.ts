@@ -2,7 +2,8 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Sample } from "../../src/data/dataset.js";
 import { boxRle } from "../../src/objects/object.js";
-import { rleFromMask, rleObject } from "../../src/objects/rle.js";
+import { objectFromRuns } from "../../src/objects/mask.js";
+import { rleFromMask } from "../../src/objects/rle.js";
 import { Rng } from "../../src/core/rng.js";
 import { type ViewConfig, viewConfig } from "../../src/views/config.js";
 import { drawCropBox } from "../../src/views/crop-box.js";
@@ -48,7 +49,9 @@ function views(sample: Sample, settings: ViewConfig, seed: number) {
 
 /** White objects on black, so that pixels tell where the mask should be. */
 function scene(width: number, height: number, boxes: readonly (readonly number[])[]): Sample {
-  const objects = boxes.map((box, id) => rleObject(id, 0, boxRle(box, width, height)));
+  const objects = boxes.map((box, id) =>
+    objectFromRuns(boxRle(box, width, height), { id, label: 0 }),
+  );
   const union = new Uint8Array(width * height);
   for (const object of objects) object.pixels().forEach((bit, i) => bit && (union[i] = 1));
   const rgb = Uint8Array.from(
@@ -214,11 +217,11 @@ describe("the object in the global views", () => {
   });
 });
 
-describe("the lineage's crops", () => {
+describe("crops round an object of the first view", () => {
   test("first view: more than 4 % of one object within 10 tries; others: one pixel within 20", () => {
     fc.assert(
       fc.property(scenes, seeds, (sample, seed) => {
-        const { report, global } = views(sample, config({ object: { crop: "lineage" } }), seed);
+        const { report, global } = views(sample, config({ object: { crop: "first-view" } }), seed);
         const counts = report.global.map((geometry) =>
           report.object < 0
             ? 0
@@ -243,7 +246,7 @@ describe("the lineage's crops", () => {
       [0, 0, 30, 30],
       [60, 60, 30, 30],
     ]);
-    const settings = config({ object: { crop: "lineage", choose: "largest" } });
+    const settings = config({ object: { crop: "first-view", choose: "largest" } });
     for (let seed = 0; seed < 50; seed += 1) {
       const { report } = views(sample, settings, seed);
       if (report.object < 0) continue;
@@ -320,7 +323,7 @@ describe("all views of an image", () => {
       width: 1,
       height: 1,
       rgb: Uint8Array.of(10, 20, 30),
-      objects: [rleObject(0, -1, rleFromMask(Uint8Array.of(1), 1, 1))],
+      objects: [objectFromRuns(rleFromMask(Uint8Array.of(1), 1, 1))],
     };
     const { report, global, local } = views(dot, config({ color: plainColors }), 1);
     expect(report).toMatchObject({ object: 0, present: [true, true], tries: [1, 1] });
@@ -350,7 +353,7 @@ test("every leaf of the configuration is read by the code", () => {
       masks: { kind: "box", iou: 0.8, missing: 0.1, false: 1 },
       object: { count: 2 },
       color: { jitter: { p: 1 }, blur: { p: [1, 1, 1] } },
-      visible: { rule: "lineage" },
+      visible: { rule: "boxes" },
     }),
   );
   const leaves = (value: object, path: string): string[] =>

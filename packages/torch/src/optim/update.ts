@@ -4,7 +4,6 @@ import { call } from "../dispatch.js";
 import { stack } from "../ops.js";
 import { tidy } from "../scope.js";
 import type { Tensor } from "../tensor.js";
-import { movingAverage_ } from "./lists.js";
 
 /**
  * Scales gradients in place and returns their norms before that, [n] on their device: nothing is
@@ -37,6 +36,10 @@ export function clipGradients(
 }
 
 /** Moves `slow` towards `fast` in place: slow = momentum * slow + (1 - momentum) * fast. */
-export function follow_(slow: readonly Tensor[], fast: readonly Tensor[], momentum: number): void {
-  noGrad(() => movingAverage_(slow, fast, momentum));
+export function emaUpdate_(
+  slow: readonly Tensor[],
+  fast: readonly Tensor[],
+  momentum: number,
+): void {
+  noGrad(() => call("odis::ema_update_", slow, fast, momentum));
 }

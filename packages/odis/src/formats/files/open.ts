@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import {
   openSafetensors,
@@ -6,7 +6,7 @@ import {
   type TensorInfo,
   type TypedArray,
 } from "@odis/torch";
-import { WeightsError } from "../../core/index.js";
+import { FileProblem, openRegular, plain, readRange, WeightsError } from "../../core/index.js";
 import { readers } from "../registry.js";
 import { leavesOf } from "./texts.js";
 import { openTorchFile } from "./torch-file.js";
@@ -20,13 +20,13 @@ import type { PlainValue, WeightFile } from "./weight-file.js";
  */
 export async function openWeights(path: string): Promise<WeightFile> {
   if (existsSync(path) && statSync(path).isDirectory()) return openFolder(path);
-  const start = firstBytes(path);
+  const start = await firstBytes(path);
   if (start.subarray(0, 2).toString("latin1") === "PK") return openTorchFile(path);
   if (start[0] === 0x80) throw oldFormat(path, start);
   return new SafetensorsWeights(openSafetensors(path), new Map());
 }
 
-function openFolder(path: string): WeightFile {
+async function openFolder(path: string): Promise<WeightFile> {
   const layouts = readers.flatMap(({ folder }) => folder ?? []);
   const found = layouts.filter(({ weights }) => existsSync(join(path, weights)));
   const [first] = found;
@@ -37,13 +37,15 @@ function openFolder(path: string): WeightFile {
         `of weights, a folder of Hugging Face's with its weights in one file, or a checkpoint of odis.`,
     );
   const texts = new Map(found.flatMap((layout) => Object.entries(layout.texts)));
-  const plain = [...texts].flatMap(([name, above]) => [...leavesOf(join(path, name), above)]);
-  return new SafetensorsWeights(openSafetensors(join(path, first.weights)), new Map(plain));
+  const leaves = [...texts].map(([name, above]) => leavesOf(join(path, name), above));
+  const plain = new Map((await Promise.all(leaves)).flatMap((each) => [...each]));
+  return new SafetensorsWeights(openSafetensors(join(path, first.weights)), plain);
 }
 
 class SafetensorsWeights implements WeightFile {
   readonly path: string;
   readonly plain: ReadonlyMap<string, PlainValue>;
+  readonly unreadable: ReadonlyMap<string, string> = new Map();
 
   constructor(
     private readonly file: SafetensorsFile,
@@ -74,14 +76,17 @@ class SafetensorsWeights implements WeightFile {
   }
 }
 
-function firstBytes(path: string): Buffer {
-  const bytes = Buffer.alloc(16);
-  if (!existsSync(path)) return bytes; // whoever opens it says so
-  const descriptor = openSync(path, "r");
+async function firstBytes(path: string): Promise<Buffer> {
   try {
-    return bytes.subarray(0, readSync(descriptor, bytes));
-  } finally {
-    closeSync(descriptor);
+    const { file, size } = await openRegular(path);
+    try {
+      return await readRange(file, 0, Math.min(16, size));
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    if (!(cause instanceof FileProblem)) throw cause;
+    throw new WeightsError(path, `${plain(cause.message)}.`, { cause });
   }
 }
 
@@ -94,7 +99,7 @@ function oldFormat(path: string, start: Buffer): WeightsError {
     path,
     legacy
       ? `in the format of PyTorch before 1.6, which is not read here. Convert it, in Python: ` +
-          `torch.save(torch.load(${JSON.stringify(path)}, map_location="cpu"), "weights.pth").`
+          `torch.save(torch.load(${JSON.stringify(path)}, map_location="cpu", weights_only=False), "weights.pth").`
       : `a bare pickle without tensors of its own. Give a file that torch.save wrote.`,
   );
 }

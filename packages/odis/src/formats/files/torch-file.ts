@@ -1,8 +1,10 @@
 import { arrayOf, type TensorInfo, type TypedArray } from "@odis/torch";
-import { WeightsError } from "../../core/index.js";
-import type { PlainValue, WeightFile } from "./weight-file.js";
+import { plain, shellWord, WeightsError } from "../../core/index.js";
+import { NumpyArray } from "./numpy.js";
 import { PickleProblem, type PickleValue, readPickle, UnknownGlobal } from "./pickle.js";
-import { TorchTensor, torchWorld } from "./torch-tensor.js";
+import { ForeignTensor, TorchTensor } from "./torch-tensor.js";
+import { torchWorld } from "./torch-world.js";
+import type { PlainValue, WeightFile } from "./weight-file.js";
 import { ZipArchive } from "./zip.js";
 
 // The program of a real checkpoint has some hundred kilobytes.
@@ -31,29 +33,33 @@ export async function openTorchFile(path: string): Promise<WeightFile> {
 
 interface Leaves {
   readonly tensors: ReadonlyMap<string, TorchTensor>;
+  readonly unreadable: ReadonlyMap<string, string>;
   readonly plain: ReadonlyMap<string, PlainValue>;
 }
 
 class TorchFile implements WeightFile {
   readonly path: string;
   readonly plain: ReadonlyMap<string, PlainValue>;
+  readonly unreadable: ReadonlyMap<string, string>;
   private readonly tensors: ReadonlyMap<string, TorchTensor>;
 
   constructor(
     private readonly zip: ZipArchive,
     private readonly root: string,
-    { tensors, plain }: Leaves,
+    leaves: Leaves,
   ) {
     this.path = zip.path;
-    this.tensors = tensors;
-    this.plain = plain;
-    for (const [name, { storage }] of tensors) {
+    this.tensors = leaves.tensors;
+    this.plain = leaves.plain;
+    this.unreadable = leaves.unreadable;
+    for (const [name, { storage }] of this.tensors) {
+      if (storage.bytes) continue;
       const got = zip.size(this.entry(storage.key));
       const wanted = storage.elements * arrayOf[storage.dtype].BYTES_PER_ELEMENT;
       if (got === undefined || got < wanted)
         throw new WeightsError(
           this.path,
-          `tensor ${name}: its storage ${storage.key} has ${got ?? "no"} bytes, wanted ${wanted}. ` +
+          `tensor ${plain(name)}: its storage ${plain(storage.key)} has ${got ?? "no"} bytes, wanted ${wanted}. ` +
             `The file is damaged; copy it again.`,
         );
     }
@@ -74,10 +80,12 @@ class TorchFile implements WeightFile {
 
   read(name: string): TypedArray {
     const tensor = this.tensor(name);
-    const { dtype, key } = tensor.storage;
+    const { dtype, key, bytes: own } = tensor.storage;
     const [begin, end] = tensor.range;
     const width = arrayOf[dtype].BYTES_PER_ELEMENT;
-    const bytes = this.zip.read(this.entry(key), begin * width, end * width);
+    const bytes = own
+      ? own.slice(begin * width, end * width)
+      : this.zip.read(this.entry(key), begin * width, end * width);
     return tensor.gather(new arrayOf[dtype](bytes.buffer as ArrayBuffer));
   }
 
@@ -128,7 +136,7 @@ function understand(zip: ZipArchive, name: string): PickleValue {
   if (size > largestProgram)
     throw new WeightsError(
       zip.path,
-      `its data.pkl has ${size} bytes; ${largestProgram} is the limit. A checkpoint's has far less.`,
+      `its data.pkl has ${size} bytes; ${largestProgram} is the limit. ${keepTensors(zip.path)}`,
     );
   try {
     return readPickle(zip.read(name, 0, size), torchWorld);
@@ -137,17 +145,26 @@ function understand(zip: ZipArchive, name: string): PickleValue {
       throw new WeightsError(
         zip.path,
         `${error.message}, which is neither a tensor nor a plain container; nothing of it was run. ` +
-          `If you trust the file, keep only its weights, in Python: ` +
-          `torch.save(torch.load(${JSON.stringify(zip.path)})["teacher"], "weights.pth").`,
+          keepTensors(zip.path),
         { cause: error },
       );
     if (!(error instanceof PickleProblem)) throw error;
     throw new WeightsError(
       zip.path,
-      `data.pkl cannot be understood: ${error.message}. The file is damaged, or no checkpoint.`,
+      `data.pkl cannot be understood: ${error.message}. The file is damaged, or holds more than a ` +
+        `checkpoint. ${keepTensors(zip.path)}`,
       { cause: error },
     );
   }
+}
+
+/** How Python makes a file of it that can be read here. Since PyTorch 2.6 it asks for the last word. */
+function keepTensors(path: string): string {
+  const program =
+    `import torch; ` +
+    `keep = lambda x: {k: keep(v) for k, v in x.items() if isinstance(v, (dict, torch.Tensor))} if isinstance(x, dict) else x; ` +
+    `torch.save(keep(torch.load(${JSON.stringify(path)}, map_location="cpu", weights_only=False)), "weights.pth")`;
+  return `If you trust the file, keep only its tensors: python3 -c ${shellWord(program)}`;
 }
 
 /** Tensors and plain leaves by their path of keys. */
@@ -155,25 +172,29 @@ function flatten(path: string, root: PickleValue): Leaves {
   if (!(root instanceof Map))
     throw new WeightsError(path, "holds no dict of tensors. Save a state_dict, or a dict of them.");
   const tensors = new Map<string, TorchTensor>();
-  const plain = new Map<string, PlainValue>();
+  const unreadable = new Map<string, string>();
+  const leaves = new Map<string, PlainValue>();
   let entries = 0;
-  const walk = (value: PickleValue, name: string, depth: number): void => {
+  const walk = (found: PickleValue, name: string, depth: number): void => {
+    const value = found instanceof NumpyArray ? found.tensor : found;
     entries += 1;
     if (depth > deepest || entries > mostEntries)
       throw new WeightsError(
         path,
-        `at ${name.slice(0, 80)}: containers within containers without end.`,
+        `at ${plain(name)}: containers within containers without end. ${keepTensors(path)}`,
       );
     if (value instanceof TorchTensor) {
-      if (tensors.has(name)) throw new WeightsError(path, `names the tensor ${name} twice.`);
+      if (tensors.has(name)) throw new WeightsError(path, `names the tensor ${plain(name)} twice.`);
       tensors.set(name, value);
+    } else if (value instanceof ForeignTensor) {
+      unreadable.set(name, value.kind);
     } else if (value instanceof Map || Array.isArray(value)) {
       for (const [key, inner] of value.entries() as Iterable<[PickleValue, PickleValue]>)
         if (typeof key === "string" || typeof key === "number")
           walk(inner, name === "" ? String(key) : `${name}.${key}`, depth + 1);
     } else if (typeof value === "string" || typeof value === "number" || typeof value === "boolean")
-      plain.set(name, value);
+      leaves.set(name, value);
   };
   walk(root, "", 0);
-  return { tensors, plain };
+  return { tensors, unreadable, plain: leaves };
 }

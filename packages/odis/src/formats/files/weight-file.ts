@@ -10,6 +10,8 @@ export interface WeightFile extends Disposable {
   readonly names: readonly string[];
   /** what else it says, by full name */
   readonly plain: ReadonlyMap<string, PlainValue>;
+  /** tensors that are there and cannot be read, with what they are, e.g. "a tensor of int8" */
+  readonly unreadable: ReadonlyMap<string, string>;
   has(name: string): boolean;
   info(name: string): TensorInfo;
   /** row-major elements, in memory of their own */

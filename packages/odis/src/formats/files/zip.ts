@@ -1,12 +1,14 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { crc32, inflateRawSync } from "node:zlib";
 import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from "yauzl";
-import { WeightsError } from "../../core/index.js";
+import { plain, reasonOf, WeightsError } from "../../core/index.js";
 
 // Pieces in which stored bytes are read and summed up.
 const pieceBytes = 1 << 22;
 // Packed entries are unpacked in memory; few bytes may claim to be many.
 const largestUnpacked = 1 << 30;
+// An optimiser's checkpoint of a very large network has some thousands.
+const mostEntries = 100_000;
 
 interface Stored {
   /** where its bytes start in the file */
@@ -18,6 +20,8 @@ interface Stored {
 export class ZipArchive implements Disposable {
   private descriptor: number | undefined;
   private readonly whole = new Set<string>();
+  /** entries that were packed, newest last, at most `largestUnpacked` bytes together */
+  private readonly unpacked = new Map<string, Uint8Array>();
 
   private constructor(
     readonly path: string,
@@ -40,7 +44,7 @@ export class ZipArchive implements Disposable {
       closeSync(descriptor);
       throw new WeightsError(
         path,
-        `not a whole zip archive (${error instanceof Error ? error.message : "unknown"}). ` +
+        `not a whole zip archive (${plain(reasonOf(error))}). ` +
           `It is torn, or no file of torch.save; copy it again.`,
         { cause: error },
       );
@@ -68,7 +72,7 @@ export class ZipArchive implements Disposable {
     const { entry, start } = stored;
     if (!entry.canDecodeFileData())
       throw this.damaged(name, `packed by method ${entry.compressionMethod}, or encrypted`);
-    if (entry.compressionMethod !== 0) return this.inflate(name, stored).slice(begin, end);
+    if (entry.compressionMethod !== 0) return this.inflated(name, stored).slice(begin, end);
     this.check(name, stored);
     const bytes = new Uint8Array(end - begin);
     this.fill(name, bytes, start + begin);
@@ -78,17 +82,34 @@ export class ZipArchive implements Disposable {
   close(): void {
     if (this.descriptor !== undefined) closeSync(this.descriptor);
     this.descriptor = undefined;
+    this.unpacked.clear();
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
 
+  /** Many tensors may look at one entry: it is unpacked once, as long as there is room. */
+  private inflated(name: string, stored: Stored): Uint8Array {
+    const known = this.unpacked.get(name);
+    if (known) return known;
+    const bytes = this.inflate(name, stored);
+    let total = bytes.length;
+    for (const { length } of this.unpacked.values()) total += length;
+    for (const [oldest, { length }] of this.unpacked) {
+      if (total <= largestUnpacked) break;
+      this.unpacked.delete(oldest);
+      total -= length;
+    }
+    this.unpacked.set(name, bytes);
+    return bytes;
+  }
+
   private inflate(name: string, { entry, start }: Stored): Uint8Array {
     if (entry.uncompressedSize > largestUnpacked)
       throw new WeightsError(
         this.path,
-        `entry ${name}: packed, and ${entry.uncompressedSize} bytes when unpacked; ${largestUnpacked} is ` +
+        `entry ${plain(name)}: packed, and ${entry.uncompressedSize} bytes when unpacked; ${largestUnpacked} is ` +
           `the limit. Save the file again without compression, as torch.save does.`,
       );
     const packed = new Uint8Array(entry.compressedSize);
@@ -128,7 +149,7 @@ export class ZipArchive implements Disposable {
   }
 
   private damaged(name: string, problem: string, cause?: unknown): WeightsError {
-    return new WeightsError(this.path, `entry ${name}: ${problem}. Copy the file again.`, {
+    return new WeightsError(this.path, `entry ${plain(name)}: ${problem}. Copy the file again.`, {
       cause,
     });
   }
@@ -137,7 +158,7 @@ export class ZipArchive implements Disposable {
 function openFile(path: string): number {
   let descriptor: number;
   try {
-    descriptor = openSync(path, "r");
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK); // a pipe would wait
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
     throw new WeightsError(
@@ -158,9 +179,11 @@ async function readDirectory(descriptor: number): Promise<ReadonlyMap<string, St
   const zip = await fromRandomAccessReaderPromise(new FileReader(descriptor, size), size, {
     autoClose: false,
   });
+  if (zip.entryCount > mostEntries)
+    throw new Error(`it has ${zip.entryCount} entries; ${mostEntries} is the limit`);
   const entries = new Map<string, Stored>();
   for await (const entry of zip.eachEntry()) {
-    if (entries.has(entry.fileName)) throw new Error(`${entry.fileName} is in it twice`);
+    if (entries.has(entry.fileName)) throw new Error(`${plain(entry.fileName)} is in it twice`);
     entries.set(entry.fileName, { entry, start: await dataStart(zip, entry) });
   }
   return entries;

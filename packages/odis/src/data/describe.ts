@@ -1,0 +1,69 @@
+import { plain } from "../core/index.js";
+import { objectRange, type PackedIndex } from "./packed-index.js";
+import type { DataSource, DataSpec, OpenSource } from "./dataset.js";
+
+const count = (value: number, one: string, many = `${one}s`): string =>
+  `${value.toLocaleString("en-US")} ${value === 1 ? one : many}`;
+
+/** A data set with what people should know of it before they train. */
+export function describeSource(
+  source: DataSource,
+  spec: DataSpec,
+  index?: PackedIndex,
+): OpenSource {
+  const images = count(source.size, "image");
+  const classes =
+    source.classes.length > 0 ? `, ${count(source.classes.length, "class", "classes")}` : "";
+  // A source may be an instance of a class, so its methods keep their `this`.
+  const { picture } = source;
+  const base = {
+    size: source.size,
+    classes: source.classes,
+    key: (image: number) => source.key(image),
+    read: (image: number) => source.read(image),
+    ...(picture ? { picture } : {}),
+    spec,
+  };
+  if (!index)
+    return {
+      ...base,
+      summary: `${spec.kind}: ${images}${classes}`,
+      notes: [],
+      objectCount: undefined,
+    };
+  const isListed = !index.maps?.unlisted && !index.archives;
+  const objects = isListed
+    ? count(index.ids.length, "object")
+    : `objects in ${index.maps ? "label maps" : "the archives"}`;
+  return {
+    ...base,
+    summary: `${index.reader}: ${images}, ${index.ids.length === 0 && isListed ? "no objects" : objects}${classes}`,
+    notes: isListed ? [...notesOf(index)] : index.remarks,
+    objectCount: isListed ? index.ids.length : undefined,
+    ...(isListed
+      ? { labelsOf: (image: number) => index.labels.subarray(...objectRange(index, image)) }
+      : {}),
+  };
+}
+
+function* notesOf(index: PackedIndex): Generator<string> {
+  const { size, leftOut, repeated, remarks, objectEnds } = index;
+  const total = leftOut.reduce((sum, [, times]) => sum + times, 0);
+  if (total > 0) {
+    const parts = leftOut.map(([what, times]) => `${times.toLocaleString("en-US")} ${what}`);
+    yield `left out: ${parts.join(", ")}`;
+  }
+  const bare = objectEnds.reduce(
+    (sum, end, image) => sum + Number(end === (image === 0 ? 0 : objectEnds[image - 1])),
+    0,
+  );
+  if (bare === size) yield `none of the ${count(size, "image")} has an object`;
+  else if (2 * bare > size)
+    yield `${bare.toLocaleString("en-US")} of ${count(size, "image")} have no object`;
+  if (repeated.count > 0) {
+    const some =
+      repeated.names.map(plain).join(", ") + (repeated.count > repeated.names.length ? ", …" : "");
+    yield `${count(repeated.count, "picture")} stand${repeated.count === 1 ? "s" : ""} in the list more than once (${some})`;
+  }
+  yield* remarks;
+}

@@ -1,0 +1,41 @@
+import type { PackedIndex } from "./packed-index.js";
+import type { DataSource, DataSpec } from "./dataset.js";
+import type { Look } from "./look.js";
+import { coco } from "./readers/coco.js";
+import { module } from "./readers/module.js";
+
+/**
+ * One kind of data set. It is found by {@link Reader.detect}, named on the command line as
+ * `KIND:PLACE`, saved with a run as a {@link DataSpec}, and fills the one packed index that
+ * everything else works with.
+ */
+export interface Reader {
+  /** before the colon, and in saved configurations */
+  readonly kind: string;
+  /** what may stand after the colon, for help */
+  readonly places: string;
+  /** one clause, for help: "a folder with images/ and instances.json" */
+  readonly about: string;
+  /** speaks for pictures only: other kinds at the same place win */
+  readonly isFallback?: true;
+  /** settings of its own that may follow the place: names of `settings.ts` */
+  readonly settings?: readonly string[];
+  /** What speaks for this kind at a place that nobody has named the kind of. */
+  detect(look: Look): Detected | undefined;
+  /** @throws ConfigError when it cannot be a place of this kind */
+  parse(place: string): DataSpec;
+  /** The inverse of `parse`. */
+  place(spec: DataSpec): string;
+  /** @throws DataError saying what is wrong with the data set */
+  open(spec: DataSpec): Promise<PackedIndex | DataSource>;
+}
+
+export interface Detected {
+  /** after the colon */
+  readonly place: string;
+  /** what was seen: "instances.json beside images/" */
+  readonly because: string;
+}
+
+/** All kinds, in the order of help. A new one is a file and its line here. */
+export const readers: readonly Reader[] = [coco, module];
