@@ -13,6 +13,8 @@ export interface Io {
   readonly stderr: NodeJS.WriteStream;
   /** the command line as it was typed, quoted for a shell */
   readonly commandLine: string;
+  /** facts for the process that started this one and listens (`odis compare`), for nobody else */
+  readonly tell: (fact: object) => void;
 }
 
 /** One option or argument. `T` is what `run` gets for it. */

@@ -73,6 +73,9 @@ async function main(words: readonly string[]): Promise<number> {
     print: (text) => console.log(text),
     stderr: process.stderr,
     commandLine: ["odis", ...words].map(shellWord).join(" "),
+    tell: (fact) => {
+      if (process.connected) process.send?.(fact);
+    },
   };
   let code: number = exitCodes.ok;
   const program = await makeProgram(words, io, (result) => {

@@ -230,6 +230,6 @@ function linesOf(
  */
 export function collapseOf(rows: readonly MetricsRow[], recipe: Recipe): string | undefined {
   const watch = new CollapseWatch(recipe.head.prototypes, recipe.optim.steps ?? rows.length);
-  const said = rows.map((row) => watch.observe(row)).findLast((sentence) => sentence !== undefined);
-  return said?.startsWith("collapse: ") ? said : undefined;
+  for (const row of rows) watch.observe(row);
+  return watch.collapse;
 }

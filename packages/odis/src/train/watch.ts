@@ -19,6 +19,7 @@ export class CollapseWatch {
   private readonly sums = { teacher: 0, marginal: 0, images: 0 };
   private seen = 0;
   private named: string | undefined;
+  private detail = "";
 
   /**
    * @param prototypes K of the summaries' head
@@ -44,9 +45,13 @@ export class CollapseWatch {
     if (found?.kind === this.named) return undefined;
     const before = this.named;
     this.named = found?.kind;
-    return found
-      ? `collapse: ${found.kind} ${found.detail}`
-      : `step ${step}: recovered; no more signs of: ${before}`;
+    this.detail = found?.detail ?? "";
+    return this.collapse ?? `step ${step}: recovered; no more signs of: ${before}`;
+  }
+
+  /** How the run has collapsed by now, a sentence; undefined where it has not, or has recovered. */
+  get collapse(): string | undefined {
+    return this.named === undefined ? undefined : `collapse: ${this.named} ${this.detail}`;
   }
 
   private verdict(): { readonly kind: string; readonly detail: string } | undefined {

@@ -18,8 +18,8 @@ const recipe = recipeSchema.parse({
 const folder = scratchFolder();
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const keysOf = ({ size, key }: DataSource): string[] =>
-  Array.from({ length: size }, (_, index) => key(index));
+const keysOf = (source: DataSource): string[] =>
+  Array.from({ length: source.size }, (_, index) => source.key(index));
 
 describe("openSplits", () => {
   let spec: DataSpec;
