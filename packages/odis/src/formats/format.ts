@@ -8,8 +8,8 @@ export type Renamed =
   | {
       readonly kind: "backbone";
       readonly name: string;
-      /** which third of the rows, where query, key and value are kept apart */
-      readonly third?: 0 | 1 | 2;
+      /** which part of the rows, where query, key and value, or gate and value, are kept apart */
+      readonly part?: { readonly at: number; readonly of: number };
     }
   | { readonly kind: "head"; readonly name: string };
 

@@ -1,10 +1,13 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ones, replaceFile, type TensorEntry, tidy, writeSafetensors } from "@odis/torch";
+import { ConfigError } from "../core/index.js";
 import { type Backbone, imageNet, type Network } from "../model/index.js";
+import { Float, pythonJson } from "./python-json.js";
 import { checkOneToken, describeExport, tensorEntry, tokenNotes } from "./entries.js";
 import type { ExportedNetwork, Renamed, WritableFormat } from "./format.js";
 import { imageIn, numberIn, sizeIn, textIn } from "./leaves.js";
+import { linear, translator } from "./naming.js";
 
 /**
  * Folders of Hugging Face's: `Dinov2Model`, and `ViTModel` for networks with neither LayerScale nor
@@ -76,21 +79,55 @@ const pairs: Readonly<Record<Family, readonly NamePair[]>> = {
 
 /** Query, key and value are one matrix here and three there, in this order. */
 const thirds = ["query", "key", "value"] as const;
-const apart = /^encoder\.layer\.(\d+)\.attention\.attention\.(query|key|value)\.(weight|bias)$/;
 
 const theirsToOurs = [...pairs.vit, ...pairs.dinov2].map(
   ([ours, theirs]) => [theirs, ours] as const,
 );
 
+/** What the models of transformers 5 call their weights in memory; its own files keep the older names. */
+const inMemory = translator([
+  [`(?:encoder.layer|layers).(\\d+).attention.o_proj.${linear}`, "blocks.$1.attn.proj.$2"],
+  [`layers.(\\d+).layernorm_before.${linear}`, "blocks.$1.norm1.$2"],
+  [`layers.(\\d+).layernorm_after.${linear}`, "blocks.$1.norm2.$2"],
+  [`layers.(\\d+).mlp.(fc1|fc2).${linear}`, "blocks.$1.mlp.$2.$3"],
+  [`(?:encoder.layer|layers).(\\d+).mlp.down_proj.${linear}`, "blocks.$1.mlp.w3.$2"],
+]);
+
+/** Names of parts: what they are part of, and which, in the order of our rows. */
+const partNames: readonly {
+  readonly pattern: RegExp;
+  readonly ours: string;
+  readonly order: readonly string[];
+}[] = [
+  {
+    pattern: /^encoder\.layer\.(\d+)\.attention\.attention\.(query|key|value)\.(weight|bias)$/,
+    ours: "attn.qkv",
+    order: thirds,
+  },
+  {
+    pattern: /^(?:encoder\.layer|layers)\.(\d+)\.attention\.(q|k|v)_proj\.(weight|bias)$/,
+    ours: "attn.qkv",
+    order: ["q", "k", "v"],
+  },
+  {
+    pattern: /^(?:encoder\.layer|layers)\.(\d+)\.mlp\.(gate|up)_proj\.(weight|bias)$/,
+    ours: "mlp.w12",
+    order: ["gate", "up"],
+  },
+];
+
 /** A name of theirs in ours. */
 function fromHuggingFace(theirs: string): Renamed | undefined {
-  const separate = apart.exec(theirs);
-  if (separate) {
-    const [, block, part, leaf] = separate;
-    const third = thirds.findIndex((each) => each === part) as 0 | 1 | 2;
-    return { kind: "backbone", name: `blocks.${block}.attn.qkv.${leaf}`, third };
+  for (const { pattern, ours, order } of partNames) {
+    const [, block, part, leaf] = pattern.exec(theirs) ?? [];
+    if (part === undefined) continue;
+    return {
+      kind: "backbone",
+      name: `blocks.${block}.${ours}.${leaf}`,
+      part: { at: order.indexOf(part), of: order.length },
+    };
   }
-  const name = respell(theirs, theirsToOurs);
+  const name = respell(theirs, theirsToOurs) ?? inMemory(theirs);
   return name === undefined ? undefined : { kind: "backbone", name };
 }
 
@@ -121,6 +158,7 @@ function familyOf({ config: { layerScale, ffn } }: Backbone): Family {
 function writeFolder(out: string, exported: ExportedNetwork): readonly string[] {
   const { network, recipe } = exported;
   checkOneToken(network.backbone);
+  checkRatio(network.backbone);
   mkdirSync(out, { recursive: true });
   const weights = join(out, "model.safetensors");
   writeSafetensors(weights, entriesOf(network), describeExport(exported));
@@ -129,10 +167,18 @@ function writeFolder(out: string, exported: ExportedNetwork): readonly string[] 
     "preprocessor_config.json": processorOf(recipe.views.globals.size),
   };
   for (const [name, value] of Object.entries(texts))
-    replaceFile(join(out, name), (descriptor) =>
-      writeFileSync(descriptor, `${JSON.stringify(value, null, 2)}\n`),
-    );
+    replaceFile(join(out, name), (descriptor) => writeFileSync(descriptor, pythonJson(value)));
   return [weights, ...Object.keys(texts).map((name) => join(out, name))];
+}
+
+/** `Dinov2Config` has whole ratios only; transformers 5 refuses others. */
+function checkRatio(backbone: Backbone): void {
+  const { mlpRatio } = backbone.config;
+  if (familyOf(backbone) === "vit" || Number.isInteger(mlpRatio)) return;
+  throw new ConfigError(
+    `export: the network's model.mlpRatio is ${mlpRatio}; wanted a whole number, as Hugging Face's Dinov2 ` +
+      `has (a network with LayerScale or gated layers is one). Give --format timm or odis.`,
+  );
 }
 
 function entriesOf({ backbone }: Network): readonly TensorEntry[] {
@@ -181,10 +227,10 @@ function configOf({ backbone }: Network): Readonly<Record<string, unknown>> {
     num_channels: 3,
     qkv_bias: true,
     hidden_act: "gelu",
-    layer_norm_eps: normEpsilon,
-    hidden_dropout_prob: 0,
-    attention_probs_dropout_prob: 0,
-    torch_dtype: "float32",
+    layer_norm_eps: new Float(normEpsilon),
+    hidden_dropout_prob: new Float(0),
+    attention_probs_dropout_prob: new Float(0),
+    dtype: "float32",
   };
   return familyOf(backbone) === "vit"
     ? {
@@ -199,8 +245,8 @@ function configOf({ backbone }: Network): Readonly<Record<string, unknown>> {
         mlp_ratio: mlpRatio,
         use_swiglu_ffn: ffn === "swiglu",
         use_mask_token: backbone.maskedEmbed !== undefined,
-        layerscale_value: 1,
-        drop_path_rate: 0,
+        layerscale_value: new Float(1),
+        drop_path_rate: new Float(0),
         ...common,
       };
 }

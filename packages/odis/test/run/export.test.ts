@@ -202,6 +202,23 @@ describe("what others find", () => {
     });
   });
 
+  it("Hugging Face: numbers that Python shall read as floats have a point", () => {
+    const out = join(scratch(), "vit");
+    exportRun(runOf("odis", gated).path, { out, format: "hf" });
+    const text = readFileSync(join(out, "config.json"), "utf8");
+    const floats = ["layerscale_value", "drop_path_rate", "hidden_dropout_prob", "layer_norm_eps"];
+    for (const name of floats) expect(text).toMatch(new RegExp(`"${name}": \\d+\\.\\d+,?\n`));
+    expect(text).toMatch(/"mlp_ratio": 4,\n/); // an integer in theirs
+  });
+
+  it("Hugging Face: a ratio that Dinov2 has no place for is refused", () => {
+    const run = runOf("odis", gated, { model: { mlpRatio: 2.5 } });
+    expect(() => exportRun(run.path, { out: join(scratch(), "vit"), format: "hf" })).toThrow(
+      "export: the network's model.mlpRatio is 2.5; wanted a whole number, as Hugging Face's Dinov2 has " +
+        "(a network with LayerScale or gated layers is one). Give --format timm or odis.",
+    );
+  });
+
   it("no file instead of half a network", () => {
     const out = join(scratch(), "out");
     for (const format of ["timm", "hf"] as const)
