@@ -1,7 +1,12 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { replaceFile } from "@odis/torch";
-import { DataError, Rng, RunError } from "../core/index.js";
+import {
+  checkReplaceable,
+  DataError,
+  readOwnText,
+  replaceText,
+  Rng,
+  RunError,
+} from "../core/index.js";
 import { evaluate, type Evaluation } from "./evaluate.js";
 import { loadTeacher } from "../run/index.js";
 import type { EvaluateOptions } from "./options.js";
@@ -34,6 +39,7 @@ export async function evaluateRun(
   folder: string,
   { data, device, ...options }: EvaluateRunOptions,
 ): Promise<RunEvaluation> {
+  for (const path of [evaluationFile(folder), outcomesFile(folder)]) checkReplaceable(path);
   const { train, test } = await openParts(data);
   const teacher = loadTeacher(folder, device);
   try {
@@ -41,9 +47,7 @@ export async function evaluateRun(
     const { evaluation, outcomes } = await evaluate({ ...options, recipe, trained, train, test });
     const written = writeOutcomes(outcomesFile(folder), outcomes);
     const result = { version: 2, step, data, outcomes: written, ...evaluation } as const;
-    replaceFile(evaluationFile(folder), (descriptor) =>
-      writeFileSync(descriptor, `${JSON.stringify(result, null, 1)}\n`),
-    );
+    replaceText(evaluationFile(folder), `${JSON.stringify(result, null, 1)}\n`);
     return result;
   } finally {
     teacher.network.free();
@@ -53,10 +57,11 @@ export async function evaluateRun(
 /** The run's evaluation, undefined when it has none. */
 export function readEvaluation(folder: string): RunEvaluation | undefined {
   const file = evaluationFile(folder);
-  if (!existsSync(file)) return undefined;
+  const text = readOwnText(file);
+  if (text === undefined) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(readFileSync(file, "utf8"));
+    value = JSON.parse(text);
   } catch (error) {
     throw new RunError(`${file}: not JSON; delete it and evaluate again.`, { cause: error });
   }

@@ -1,7 +1,13 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { replaceFile, type TensorEntry, writeSafetensors } from "@odis/torch";
-import { ConfigError } from "../core/index.js";
+import { type TensorEntry, writeSafetensors } from "@odis/torch";
+import {
+  checkReplaceable,
+  checkWritable,
+  ConfigError,
+  makeFolder,
+  replaceText,
+} from "../core/index.js";
 import { type LoadedNetwork, loadNetwork } from "./load.js";
 import { imageNet } from "../model/index.js";
 import {
@@ -44,13 +50,15 @@ export function exportRun(run: string, { out, format, side = "teacher" }: Export
     throw new ConfigError(
       `export: ${out} exists; wanted a new ${format === "hf" ? "folder" : "file"}`,
     );
+  if (format === "hf") checkWritable(out, "folder", "Choose another one.");
+  else checkReplaceable(out);
   const loaded = loadNetwork(run, side);
   try {
     const metadata = { format: "pt", ...describe(loaded, side) };
     const notes = notesOf(loaded, format);
     if (format === "hf") return { files: writeFolder(out, loaded, metadata), notes };
     const entries = format === "timm" ? timmEntries(loaded.network) : odisEntries(loaded.network);
-    mkdirSync(dirname(out), { recursive: true });
+    makeFolder(dirname(out));
     writeSafetensors(out, entries, metadata);
     return { files: [out], notes };
   } finally {
@@ -76,7 +84,7 @@ function writeFolder(
     image_mean: imageNet.mean,
     image_std: imageNet.std,
   };
-  mkdirSync(out, { recursive: true });
+  makeFolder(out);
   const weights = join(out, "model.safetensors");
   writeSafetensors(weights, entries, metadata);
   const texts = {
@@ -84,9 +92,7 @@ function writeFolder(
     "preprocessor_config.json": processor,
   };
   for (const [name, value] of Object.entries(texts))
-    replaceFile(join(out, name), (descriptor) =>
-      writeFileSync(descriptor, `${JSON.stringify(value, null, 2)}\n`),
-    );
+    replaceText(join(out, name), `${JSON.stringify(value, null, 2)}\n`);
   return [weights, ...Object.keys(texts).map((name) => join(out, name))];
 }
 

@@ -1,5 +1,5 @@
-import { existsSync, writeFileSync } from "node:fs";
-import { Generator, replaceFile } from "@odis/torch";
+import { existsSync } from "node:fs";
+import { Generator } from "@odis/torch";
 import type { Network } from "../model/index.js";
 import { buildNetwork, copyWeights, type TrainState } from "../train/index.js";
 import {
@@ -20,8 +20,8 @@ import {
   type WeightFile,
 } from "../formats/index.js";
 import { checkpointOf, saveCheckpoint, sha256 } from "./checkpoint.js";
-import { openRunFolder, type RunLayout, runLayout } from "./folder.js";
-import { ConfigError } from "../core/index.js";
+import { checkRunFolder, openRunFolder, type RunLayout, runLayout } from "./folder.js";
+import { ConfigError, replaceText } from "../core/index.js";
 import { resolveRecipe } from "../recipe/index.js";
 
 /** What a run's configuration keeps of the weights that it started from. */
@@ -106,9 +106,7 @@ export function writeOutcome(path: string, outcome: Outcome, record: StartRecord
     fresh,
     unused,
   };
-  replaceFile(path, (descriptor) =>
-    writeFileSync(descriptor, `${JSON.stringify(said, null, 1)}\n`),
-  );
+  replaceText(path, `${JSON.stringify(said, null, 1)}\n`);
 }
 
 /** What a file of weights holds. */
@@ -144,6 +142,7 @@ export async function importRun(
   out: string,
   { heads }: { readonly heads?: number | undefined } = {},
 ): Promise<Outcome> {
+  checkRunFolder(out);
   const { path, side, parts } = parseWeights(text);
   using file = await openNamedWeights(path);
   const collected = collect(file, side);

@@ -2,7 +2,7 @@ import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } f
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { RunError } from "../../src/core/errors.js";
-import { JsonLines } from "../../src/core/json.js";
+import { JsonLines } from "../../src/core/json-lines.js";
 import { scratchFolder } from "../scratch.js";
 
 const scratch = scratchFolder();

@@ -1,0 +1,105 @@
+import { constants, type FileHandle, open } from "node:fs/promises";
+import { systemReason } from "./system.js";
+import { codeOf, reasonOf } from "./text.js";
+
+/**
+ * Why a path cannot be read as a file. The message goes on where a sentence has named the path:
+ * "does not exist", "is a pipe; wanted a regular file".
+ */
+export class FileProblem extends Error {
+  constructor(
+    message: string,
+    /** the system's code, such as ENOENT; empty where the system had nothing against it */
+    readonly code = "",
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = "FileProblem";
+  }
+}
+
+/** Bytes of a file that are asked for at a time: between two pieces a signal is heard. */
+const PIECE = 1 << 24;
+
+/**
+ * Opens a regular file. A pipe would wait for its other end for ever, and a device has no end, so
+ * neither is touched.
+ *
+ * @throws FileProblem
+ */
+export async function openRegular(path: string): Promise<{ file: FileHandle; size: number }> {
+  let file: FileHandle | undefined;
+  try {
+    // Without O_NONBLOCK the opening of a pipe already waits.
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stat = await file.stat();
+    if (stat.isFile()) return { file, size: stat.size };
+    throw new FileProblem(`is ${kindOf(stat)}; wanted a regular file`);
+  } catch (cause) {
+    await file?.close();
+    throw cause instanceof FileProblem ? cause : problemOf(cause);
+  }
+}
+
+/**
+ * All bytes of a regular file.
+ *
+ * @param limit largest size that is read, bytes
+ * @throws FileProblem
+ */
+export async function readRegular(path: string, limit: number): Promise<Buffer> {
+  const { file, size } = await openRegular(path);
+  try {
+    if (size > limit)
+      throw new FileProblem(`has ${size} bytes; at most ${limit} can be read in one piece`);
+    return await readRange(file, 0, size);
+  } catch (cause) {
+    throw cause instanceof FileProblem ? cause : problemOf(cause);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Bytes `from` to `from + length` of an open file.
+ *
+ * @throws FileProblem when it ends before
+ */
+export async function readRange(file: FileHandle, from: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafeSlow(length);
+  for (let at = 0; at < length; ) {
+    const wanted = Math.min(PIECE, length - at);
+    const { bytesRead } = await file.read(bytes, at, wanted, from + at);
+    if (bytesRead === 0)
+      throw new FileProblem(`ends after ${from + at} bytes; wanted ${from + length}`);
+    at += bytesRead;
+  }
+  return bytes;
+}
+
+export function problemOf(cause: unknown): FileProblem {
+  const code = codeOf(cause);
+  const texts: Readonly<Record<string, string>> = {
+    ENOENT: "does not exist",
+    ENOTDIR: "does not exist: a part of its path is no folder",
+    EACCES: "cannot be read: permission denied",
+    ELOOP: "cannot be read: links lead round in a circle",
+    ENXIO: "is a socket; wanted a regular file",
+  };
+  return new FileProblem(
+    texts[code] ?? `cannot be read: ${systemReason(cause) ?? reasonOf(cause)}`,
+    code,
+    { cause },
+  );
+}
+
+/** What a path leads to, with its article. */
+export function kindOf(stat: {
+  isDirectory(): boolean;
+  isFIFO(): boolean;
+  isSocket(): boolean;
+}): string {
+  if (stat.isDirectory()) return "a folder";
+  if (stat.isFIFO()) return "a pipe";
+  return stat.isSocket() ? "a socket" : "a device";
+}
