@@ -91,7 +91,7 @@ export function checkReplaceable(path: string): void {
 
 /** In words where there are some; what the system says of folders that cannot be made misleads. */
 export function causeOf(error: unknown): string {
-  if (isSystemError(error) && /^mkd/.test(error.syscall)) {
+  if (isSystemError(error) && error.syscall.startsWith("mkd")) {
     if (error.code === "ENOENT") return "no folder can be made there";
     if (error.code === "ENOTDIR" || error.code === "EEXIST") return "a file is in the way";
   }

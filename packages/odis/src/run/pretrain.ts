@@ -3,7 +3,7 @@ import { checkBatch, type LoadingOptions, openBatches } from "../batches/index.j
 import { type DataSpec, openSource } from "../data/index.js";
 import { CollapseWatch, createState, trainSteps } from "../train/index.js";
 import { type Recipe, runLength } from "../recipe/index.js";
-import { listCheckpoints } from "./checkpoint.js";
+import { whatStands } from "./save.js";
 import { checkRunFolder, openRunFolder, type RunLayout } from "./folder.js";
 import { Journal } from "./journal.js";
 import { RunError, systemReason } from "../core/index.js";
@@ -142,10 +142,9 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
 function interrupted(error: unknown, { step }: Position, layout: RunLayout): unknown {
   const reason = systemReason(error);
   if (reason === undefined) return error;
-  const [last] = listCheckpoints(layout.checkpoints);
   return new RunError(
     `run folder ${layout.path}: cannot be written after step ${step}: ${reason}; ` +
-      `${last ? `${last.path} stands` : "there is no checkpoint yet"}. Mend that, then run the same line again.`,
+      `${whatStands(layout.checkpoints)}. Mend that, then run the same line again.`,
     { cause: error },
   );
 }

@@ -19,8 +19,9 @@ import {
   type Side,
   type WeightFile,
 } from "../formats/index.js";
-import { checkpointOf, saveCheckpoint, sha256 } from "./checkpoint.js";
+import { checkpointOf, sha256 } from "./checkpoint.js";
 import { checkRunFolder, openRunFolder, type RunLayout, runLayout } from "./folder.js";
+import { saveCheckpoint } from "./save.js";
 import { ConfigError, replaceText } from "../core/index.js";
 import { resolveRecipe } from "../recipe/index.js";
 
