@@ -1,7 +1,6 @@
-import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ones, replaceFile, type TensorEntry, tidy, writeSafetensors } from "@odis/torch";
-import { ConfigError } from "../core/index.js";
+import { ones, type TensorEntry, tidy, writeSafetensors } from "@odis/torch";
+import { ConfigError, makeFolder, replaceText } from "../core/index.js";
 import { type Backbone, imageNet, type Network } from "../model/index.js";
 import { Float, pythonJson } from "./python-json.js";
 import { checkOneToken, describeExport, tensorEntry, tokenNotes } from "./entries.js";
@@ -159,7 +158,7 @@ function writeFolder(out: string, exported: ExportedNetwork): readonly string[] 
   const { network, recipe } = exported;
   checkOneToken(network.backbone);
   checkRatio(network.backbone);
-  mkdirSync(out, { recursive: true });
+  makeFolder(out);
   const weights = join(out, "model.safetensors");
   writeSafetensors(weights, entriesOf(network), describeExport(exported));
   const texts = {
@@ -167,7 +166,7 @@ function writeFolder(out: string, exported: ExportedNetwork): readonly string[] 
     "preprocessor_config.json": processorOf(recipe.views.globals.size),
   };
   for (const [name, value] of Object.entries(texts))
-    replaceFile(join(out, name), (descriptor) => writeFileSync(descriptor, pythonJson(value)));
+    replaceText(join(out, name), pythonJson(value));
   return [weights, ...Object.keys(texts).map((name) => join(out, name))];
 }
 

@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readOwnText } from "../core/index.js";
 import { readRunConfig, recipeOf, runLayout } from "../run/index.js";
 import type { MetricsRow } from "../train/index.js";
 import type { Recipe } from "../recipe/index.js";
@@ -43,9 +43,7 @@ export function readRun(folder: string): RunContents {
 
 /** The rows of a file of JSON lines; a running or killed run may leave half a line at its end. */
 function jsonLines<Row>(path: string, isWhole: (value: unknown) => value is Row): Row[] {
-  if (!existsSync(path)) return [];
-  const lines = readFileSync(path, "utf8").split("\n");
-  return lines.flatMap((line) => {
+  return (readOwnText(path) ?? "").split("\n").flatMap((line) => {
     try {
       const value: unknown = JSON.parse(line);
       return isWhole(value) ? [value] : [];

@@ -1,5 +1,3 @@
-import { writeFileSync } from "node:fs";
-import { replaceFile } from "@odis/torch";
 import {
   type DataSource,
   type DataSpec,
@@ -7,7 +5,14 @@ import {
   openSource,
   type Sample,
 } from "../data/index.js";
-import { BadImageError, OdisError, Rng, shellWord } from "../core/index.js";
+import {
+  BadImageError,
+  checkReplaceable,
+  OdisError,
+  replaceText,
+  Rng,
+  shellWord,
+} from "../core/index.js";
 import { dataOf, duration, type LoadedNetwork, loadTeacher, runLayout } from "../run/index.js";
 import { attentionRow, neighbourStrips, viewsRow } from "./sections.js";
 import { factList, type Html, html, htmlDocument, section } from "./html.js";
@@ -45,6 +50,7 @@ export interface ReportOptions {
  */
 export async function writeReport(folder: string, options: ReportOptions = {}): Promise<string> {
   const run = readRun(folder);
+  checkReplaceable(runLayout(folder).report);
   const data = dataOf(run.config);
   const attempt = async <T>(part: string, make: () => Promise<T>): Promise<T | undefined> => {
     try {
@@ -72,7 +78,7 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
     };
     const { report } = runLayout(folder);
     const text = page(run, factsOf(run, data, source), pictures);
-    replaceFile(report, (descriptor) => writeFileSync(descriptor, text));
+    replaceText(report, text);
     return report;
   } finally {
     teacher?.network.free();

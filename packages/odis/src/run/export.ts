@@ -1,6 +1,12 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { ConfigError, nearest, reasonOf, RunError } from "../core/index.js";
+import {
+  checkReplaceable,
+  checkWritable,
+  ConfigError,
+  makeFolder,
+  nearest,
+} from "../core/index.js";
 import {
   type ExportFormat,
   type FormatWriter,
@@ -36,6 +42,8 @@ export interface Exported {
 export function exportRun(run: string, { out, format, side = "teacher" }: ExportOptions): Exported {
   const writer = chosenWriter(out, format);
   if (existsSync(out)) throw new ConfigError(`export: ${out} exists; wanted a new ${writer.makes}`);
+  if (writer.makes === "folder") checkWritable(out, "folder", "Choose another one.");
+  else checkReplaceable(out);
   const { network, recipe, step } = loadNetwork(run, side);
   try {
     makeFolder(dirname(out));
@@ -59,14 +67,4 @@ function chosenWriter(out: string, format: ExportFormat | undefined): FormatWrit
     `export: ${format === undefined ? `${out} does not tell the format` : `format: got ${format}`}; ` +
       `wanted --format ${names.join(", ")}${close === undefined ? "" : `. Did you mean ${close}?`}`,
   );
-}
-
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw new RunError(`export: folder ${folder} cannot be made (${reasonOf(error)}).`, {
-      cause: error,
-    });
-  }
 }
