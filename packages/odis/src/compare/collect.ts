@@ -3,7 +3,7 @@ import { contenderNames, networkText, readRun, viewsText } from "../report/index
 import { type Contender, readRunOutcomes } from "../evaluate/index.js";
 import { runLayout } from "../run/index.js";
 import { CollapseWatch, type MetricsRow } from "../train/index.js";
-import type { Recipe } from "../recipe/index.js";
+import { type Recipe, summaryPrototypes } from "../recipe/index.js";
 import {
   inferences,
   type Measure,
@@ -211,7 +211,7 @@ function linesOf(
  * @param rows of the whole run so far
  */
 export function collapseOf(rows: readonly MetricsRow[], recipe: Recipe): string | undefined {
-  const watch = new CollapseWatch(recipe.head.prototypes, recipe.optim.steps ?? rows.length);
+  const watch = new CollapseWatch(summaryPrototypes(recipe), recipe.optim.steps ?? rows.length);
   const said = rows.map((row) => watch.observe(row)).findLast((sentence) => sentence !== undefined);
   return said?.startsWith("collapse: ") ? said : undefined;
 }

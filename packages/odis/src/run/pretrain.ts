@@ -2,7 +2,7 @@ import { setThreads } from "@odis/torch";
 import { checkBatch, type LoadingOptions, openBatches } from "../batches/index.js";
 import { type DataSpec, openSource } from "../data/index.js";
 import { CollapseWatch, createState, type MetricsRow, trainSteps } from "../train/index.js";
-import { type Recipe, runLength } from "../recipe/index.js";
+import { type Recipe, runLength, summaryPrototypes } from "../recipe/index.js";
 import { openRunFolder, type RunFolder } from "./folder.js";
 import { JsonLines } from "../core/index.js";
 import { Progress, type ProgressStream } from "./progress.js";
@@ -90,7 +90,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     return savePosition(checkpoints, config, state, position, keep);
   };
 
-  const watch = new CollapseWatch(recipe.head.prototypes, length.totalSteps);
+  const watch = new CollapseWatch(summaryPrototypes(recipe), length.totalSteps);
   const loader = await openBatches(source, recipe, from.step, options);
   let at = from;
   let savedAt = from.seconds;
