@@ -57,9 +57,12 @@ export interface ScheduleValues {
   readonly lr: number;
   readonly weightDecay: number;
   readonly teacherMomentum: number;
-  /** of [CLS] and [OBJ] */
+  /** the teacher's: of [CLS], of [OBJ], of patches */
   readonly teacherTemperature: number;
+  readonly objectTemperature: number;
   readonly patchTemperature: number;
+  /** whether patches are hidden from the student in this step */
+  readonly hidePatches: boolean;
   /** whether the prototypes' gradients are dropped in this step */
   readonly freezeLastLayer: boolean;
 }
@@ -83,8 +86,11 @@ export function scheduleValuesAt(
   const lr = { base, final: optim.minLr, warmupSteps };
   const decay = { base: optim.weightDecay.start, final: optim.weightDecay.end };
   const momentum = { base: teacher.momentum.start, final: teacher.momentum.end };
-  const temperature = (of: Recipe["loss"]["teacherTemperature"]): number =>
-    temperatureAt({ start: of.start, end: of.end, warmup: of.warmupEpochs }, epoch);
+  const temperature = (of: Recipe["loss"]["teacherTemperature"], from = 0): number =>
+    temperatureAt(
+      { start: of.start, end: of.end, warmup: of.warmupEpochs },
+      Math.max(0, epoch - from),
+    );
   return {
     step,
     epoch,
@@ -92,7 +98,9 @@ export function scheduleValuesAt(
     weightDecay: cosineAt(decay, step, totalSteps),
     teacherMomentum: cosineAt(momentum, step, totalSteps),
     teacherTemperature: temperature(loss.teacherTemperature),
-    patchTemperature: temperature(loss.patchTemperature),
+    objectTemperature: temperature(loss.objectTemperature ?? loss.teacherTemperature),
+    patchTemperature: temperature(loss.patchTemperature, loss.patchFromEpoch),
+    hidePatches: epoch >= loss.patchFromEpoch,
     freezeLastLayer: epoch < optim.freezeLastLayerEpochs,
   };
 }

@@ -60,6 +60,8 @@ export const recipeSchema = z.strictObject({
       hidden: count.default(2048),
       bottleneck: count.default(256),
       prototypes: z.int().min(2).default(8192),
+      /** prototypes of [OBJ] where there is a [CLS] beside it; default: as many */
+      objectPrototypes: z.int().min(2).optional(),
       /** prototypes of patches; default: as many */
       patchPrototypes: z.int().min(2).optional(),
       /** bottleneck of the patches' own head; default: the same */
@@ -83,10 +85,20 @@ export const recipeSchema = z.strictObject({
       koleoWeight: z.number().min(0).default(0),
       studentTemperature: positive.default(0.1),
       teacherTemperature: temperature.default({ start: 0.04, end: 0.07, warmupEpochs: 30 }),
+      /** teacher temperature of [OBJ]; default: that of [CLS] */
+      objectTemperature: temperature.optional(),
       patchTemperature: temperature.default({ start: 0.04, end: 0.07, warmupEpochs: 30 }),
+      /** epoch, from 0, that begins to hide patches; the rise of their temperature begins with it */
+      patchFromEpoch: z.number().min(0).default(0),
       /** how targets are kept from collapsing: a moving mean, or Sinkhorn-Knopp */
       centering: z.enum(["mean", "sinkhorn"]).default("mean"),
       centerMomentum: share.default(0.9),
+      /** of the patch centre; default: that of the others */
+      patchCenterMomentum: share.optional(),
+      /** rows whose teacher logits move the [OBJ] centre: all as published, or those of objects that are in the view */
+      objectCenterRows: z.enum(["all", "present"]).default("all"),
+      /** whether an image's [OBJ] tokens share a centre or each has its own, as in the published follow-up code */
+      objectCenters: z.enum(["shared", "each"]).default("shared"),
       sinkhornIterations: count.default(3),
       /** patches whose teacher logits move the patch centre; `all` is the published rule */
       patchCenter: z.enum(["hidden", "all"]).default("hidden"),

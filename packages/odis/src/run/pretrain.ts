@@ -2,7 +2,7 @@ import { setThreads } from "@odis/torch";
 import { checkBatch, type LoadingOptions, openBatches } from "../batches/index.js";
 import { checkObjects, type DataSpec, openSource } from "../data/index.js";
 import { CollapseWatch, createState, trainSteps } from "../train/index.js";
-import { type Recipe, runLength } from "../recipe/index.js";
+import { type Recipe, runLength, summaryPrototypes } from "../recipe/index.js";
 import { whatStands } from "./save.js";
 import { checkRunFolder, openRunFolder, type RunLayout } from "./folder.js";
 import { Journal } from "./journal.js";
@@ -96,7 +96,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     return savePosition(checkpoints, config, state, position, keep);
   };
 
-  const watch = new CollapseWatch(recipe.head.prototypes, length.totalSteps);
+  const watch = new CollapseWatch(summaryPrototypes(recipe), length.totalSteps);
   const loader = await openBatches(source, recipe, from.step, options);
   let at = from;
   let savedAt = from.seconds;
