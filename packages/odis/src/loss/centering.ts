@@ -69,12 +69,19 @@ const EPSILON = 1e-8;
  * @param features [R, D], one row per present object of one global view; R >= 2
  */
 export function koleo(features: Tensor): Tensor {
-  const [R] = features.dims(2);
   const unit = features.div(features.norm(-1, 2, true).clampMin(EPSILON));
-  const nearest = noGrad(() => {
+  const distance = unit
+    .sub(unit.indexSelect(0, mostAlike(unit)))
+    .add(EPSILON)
+    .norm(-1);
+  return distance.clampMin(DUPLICATE).log().mean().neg();
+}
+
+/** For each of R unit vectors the number of the one most like it, itself left out: [R] int64, without gradient. */
+export function mostAlike(unit: Tensor): Tensor {
+  const [R] = unit.dims(2);
+  return noGrad(() => {
     const self = eye(R, { dtype: "bool", device: unit.device });
     return unit.matmul(unit.transpose(0, 1)).maskedFill(self, -2).argmax(-1);
   });
-  const distance = unit.sub(unit.indexSelect(0, nearest)).add(EPSILON).norm(-1);
-  return distance.clampMin(DUPLICATE).log().mean().neg();
 }

@@ -174,15 +174,15 @@ export class Backbone extends Module {
   }
 
   /**
-   * Attention of the special tokens in the last block: [B, H, S, T] with S special tokens, each row
-   * summing to 1 over the T keys.
+   * Attention in the last block of the first `rows` tokens, default: of the special ones:
+   * [B, H, rows, T], each row summing to 1 over the T keys.
    */
-  lastAttention(images: Tensor, options: BackboneOptions = {}): Tensor {
+  lastAttention(images: Tensor, options: BackboneOptions = {}, rows?: number): Tensor {
     const { layout, visibility } = this.pass(options);
     let tokens = this.embed(images, layout, options.hidden);
     for (const block of this.blocks.slice(0, -1)) tokens = block.forward(tokens, { visibility });
     const last = this.blocks.at(-1)!;
-    return last.attn.probabilities(last.norm1.forward(tokens), layout.special, visibility);
+    return last.attn.probabilities(last.norm1.forward(tokens), rows ?? layout.special, visibility);
   }
 
   /** The tokens of one pass, and who may look at whom in it. */

@@ -5,10 +5,10 @@ import type { FramedImage } from "../../src/features/frame.js";
 import { iouCounts, labelMap, patchShares } from "../../src/evaluate/patches.js";
 import { score } from "../../src/evaluate/outcome.js";
 import type { SceneObject } from "../../src/objects/object.js";
-import { golden } from "../golden.js";
+import { expectClose, golden } from "../golden.js";
 
 describe("intersection over union, against mmsegmentation", () => {
-  const reference = golden("metrics");
+  const reference = golden("metrics", "miou/");
   const { miou } = z
     .object({
       miou: z.object({
@@ -40,6 +40,22 @@ describe("intersection over union, against mmsegmentation", () => {
   it("counts the same pixels", () => {
     expect([...sums.subarray(0, classes)]).toEqual(reference.integers("miou/intersect"));
     expect([...sums.subarray(classes)]).toEqual(reference.integers("miou/union"));
+  });
+
+  it("has the same shares of each class, and of its true pixels", () => {
+    const areas = reference.integers("miou/label_area");
+    const shares = (of: (c: number) => number): number[] =>
+      Array.from({ length: classes }, (_, c) => of(c));
+    expectClose(
+      shares((c) => sums[c]! / sums[classes + c]!),
+      reference.floats("miou/iou"),
+    );
+    expectClose(
+      shares((c) => sums[c]! / areas[c]!),
+      reference.floats("miou/acc"),
+    );
+    const both = reference.integers("miou/pred_area").map((area, c) => area + areas[c]!);
+    expect(shares((c) => sums[c]! + sums[classes + c]!)).toEqual(both);
   });
 
   it("has the same mean, classes that are nowhere left out", () => {

@@ -1,21 +1,32 @@
 import { fromBuffer, full, stack, type Tensor, tensor, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import { Center, sinkhorn } from "../../src/loss/centering.js";
+import { Center, mostAlike, sinkhorn } from "../../src/loss/centering.js";
 import { crossViewLoss, rowLoss } from "../../src/loss/cross-view.js";
 import { koleo } from "../../src/loss/centering.js";
 import { hiddenRows } from "../../src/loss/cross-view.js";
 import { expectClose, golden } from "../golden.js";
 
-const reference = golden("loss-dinov2");
+const reference = golden<{
+  readonly config: {
+    readonly patches: number;
+    readonly masked_per_image: readonly number[];
+    readonly teacher_temp: number;
+    readonly student_temp: number;
+    readonly center_momentum: number;
+  };
+}>("loss-dinov2");
+const { teacher_temp, student_temp, center_momentum, ...sizes } = reference.info.config;
 const read = (name: string): Tensor => tensor(reference.floats(name), reference.shape(name));
 
 describe("Sinkhorn-Knopp against DINOv2", () => {
+  // The published number of masked patches only scales, and cancels: `iters3_count_plus5`.
   for (const kind of ["sk_dino", "sk_patch"])
-    for (const iterations of [1, 3])
-      it(`${kind}, ${iterations} iteration${iterations > 1 ? "s" : ""}`, () => {
+    for (const key of reference.names(`${kind}/iters`))
+      it(key, () => {
         using _scope = tensorScope();
-        const targets = sinkhorn(read(`${kind}/teacher_logits`), 0.06, iterations);
-        expectClose(targets.toFloat32(), reference.floats(`${kind}/iters${iterations}`));
+        const iterations = Number(/iters(\d+)/.exec(key)![1]);
+        const targets = sinkhorn(read(`${kind}/teacher_logits`), teacher_temp, iterations);
+        expectClose(targets.toFloat32(), reference.floats(key));
       });
 
   it("stays finite for logits whose exponential overflows", () => {
@@ -30,6 +41,9 @@ describe("KoLeo against DINOv2", () => {
   it("value and gradient", () => {
     using _scope = tensorScope();
     const input = read("koleo/input").requiresGrad_(true);
+    expect(mostAlike(input.div(input.norm(-1, 2, true))).toNumbers()).toEqual(
+      reference.integers("koleo/nearest"),
+    );
     const loss = koleo(input);
     expectClose([loss.item()], reference.floats("koleo/loss"));
     loss.backward();
@@ -49,20 +63,23 @@ describe("KoLeo against DINOv2", () => {
 describe("DINOv2's losses on our terms", () => {
   it("cross-view: the sum over all pairs of given students and teachers", () => {
     using _scope = tensorScope();
-    const [S, G, B] = [3, 2, 5];
-    const students = [0, 1, 2].map((view) => read(`dino/student${view}`).requiresGrad_());
-    const teachers = stack([0, 1].map((view) => read(`dino/teacher_probs${view}`)));
-    const weight = full([S, G, B], 1 / B);
-    const loss = crossViewLoss(stack(students).div(0.1), teachers, weight);
+    const views = (what: string): Tensor[] =>
+      reference.names(`dino/${what}`).map((_, view) => read(`dino/${what}${view}`));
+    const students = views("student").map((student) => student.requiresGrad_());
+    const teachers = stack(views("teacher_probs"));
+    const [G, B] = teachers.dims(3);
+    const weight = full([students.length, G, B], 1 / B);
+    const loss = crossViewLoss(stack(students).div(student_temp), teachers, weight);
     expectClose([loss.item()], reference.floats("dino/loss"));
     loss.backward();
     for (const [view, student] of students.entries())
       expectClose(student.grad!.toFloat32(), reference.floats(`dino/grad_student${view}`));
   });
 
-  const images = 4;
-  const masks = reference.uint8("patch/masks"); // [4, 16]
-  const rows = hiddenRows(masks, images, 16);
+  const images = sizes.masked_per_image.length;
+  const N = sizes.patches;
+  const masks = reference.uint8("patch/masks"); // [images, N]
+  const rows = hiddenRows(masks, images, N);
 
   it("patches: hidden ones of each image weigh as much as those of any other", () => {
     using _scope = tensorScope();
@@ -73,7 +90,11 @@ describe("DINOv2's losses on our terms", () => {
       rows.weight.map((weight) => weight * images),
       reference.floats("patch/auto/masks_weight"),
     );
-    const loss = rowLoss(some.div(0.1), teacher, fromBuffer(rows.weight, [rows.weight.length]));
+    const loss = rowLoss(
+      some.div(student_temp),
+      teacher,
+      fromBuffer(rows.weight, [rows.weight.length]),
+    );
     expectClose([loss.item()], reference.floats("patch/auto/loss"));
     loss.backward();
     expectClose(
@@ -90,7 +111,7 @@ describe("DINOv2's losses on our terms", () => {
     const weight = new Float32Array(padded);
     weight.set(custom.map((one) => one / images));
     const loss = rowLoss(
-      student.div(0.1),
+      student.div(student_temp),
       read("patch/teacher_probs_masked_padded"),
       fromBuffer(weight, [padded]),
     );
@@ -103,12 +124,12 @@ describe("DINOv2's losses on our terms", () => {
     using _scope = tensorScope();
     const student = read("patch_dense/student").requiresGrad_();
     const index = fromBuffer(
-      BigInt64Array.from(rows.view, (view, m) => BigInt(view * 16 + rows.patch[m]!)),
+      BigInt64Array.from(rows.view, (view, m) => BigInt(view * N + rows.patch[m]!)),
       [rows.weight.length],
     );
     const pick = (all: Tensor): Tensor => all.flatten(0, 1).indexSelect(0, index);
     const loss = rowLoss(
-      pick(student).div(0.1),
+      pick(student).div(student_temp),
       pick(read("patch_dense/teacher_probs")),
       fromBuffer(rows.weight, [rows.weight.length]),
     );
@@ -120,12 +141,16 @@ describe("DINOv2's losses on our terms", () => {
   for (const kind of ["cls", "patch"] as const)
     it(`moving centre of ${kind}: in force one step after it was measured`, () => {
       using _scope = tensorScope();
-      const center = new Center([64], 0.9, "cpu");
-      for (const step of [0, 1, 2]) {
+      const [K] = reference.shape(`center/step0/teacher_${kind}`).slice(-1) as [number];
+      const center = new Center([K], center_momentum, "cpu");
+      for (const step of reference
+        .names("center/")
+        .filter((name) => name.endsWith(`/teacher_${kind}`))
+        .keys()) {
         const at = `center/step${step}`;
         expectClose(center.value.toFloat32(), reference.floats(`${at}/center_used_${kind}`));
-        const teacher = read(`${at}/teacher_${kind}`).reshape([-1, 64]);
-        const targets = center.sharpen(teacher, 0.06);
+        const teacher = read(`${at}/teacher_${kind}`).reshape([-1, K]);
+        const targets = center.sharpen(teacher, teacher_temp);
         expectClose(targets.toFloat32(), reference.floats(`${at}/probs_${kind}`));
         center.update(teacher.sum([0]), tensor(teacher.dims(2)[0], []));
       }

@@ -9,8 +9,13 @@ interface Case {
   readonly outputs: Readonly<Record<string, readonly number[]>>;
 }
 
-const reference = golden("head");
-const { cases } = reference.info as { cases: Readonly<Record<string, Case>> };
+const reference = golden<{
+  readonly config: Readonly<
+    Record<"in_dim" | "hidden_dim" | "bottleneck_dim" | "out_dim" | "patch_out_dim", number>
+  >;
+  readonly cases: Readonly<Record<string, Case>>;
+}>("head");
+const { config, cases } = reference.info;
 
 /** iBOT calls the prototypes of patches `last_layer2`; we call them as the published follow-up does. */
 const published = (name: string, path: string): string =>
@@ -20,11 +25,11 @@ describe("head against the published iBOTHead and the follow-up's three-way head
   for (const [name, { shared_head, norm_last_layer, outputs }] of Object.entries(cases)) {
     it(`${name}: logits and gradients of weights and inputs`, () => {
       using _scope = tensorScope();
-      const own = shared_head ? undefined : 80;
-      const head = new Head(48, {
-        hidden: 56,
-        bottleneck: 20,
-        prototypes: 64,
+      const own = shared_head ? undefined : config.patch_out_dim;
+      const head = new Head(config.in_dim, {
+        hidden: config.hidden_dim,
+        bottleneck: config.bottleneck_dim,
+        prototypes: config.out_dim,
         objectPrototypes: "out_obj" in outputs ? own : undefined,
         patchPrototypes: own,
       });
@@ -41,7 +46,7 @@ describe("head against the published iBOTHead and the follow-up's three-way head
 
       const read = (key: string): Tensor =>
         tensor(reference.floats(`${name}/${key}`), reference.shape(`${name}/${key}`));
-      const tokens = read("in_3d").requiresGrad_(true); // [B, T, 48]: summaries and patches
+      const tokens = read("in_3d").requiresGrad_(true); // [B, T, D]: summaries and patches
       const rows = read("in_2d").requiresGrad_(true);
       const [B, T] = tokens.dims(3);
       const objects = outputs["out_obj"]?.[1] ?? 0;
@@ -61,6 +66,7 @@ describe("head against the published iBOTHead and the follow-up's three-way head
         expectClose(output.toFloat32(), reference.floats(`${name}/${key}`));
         loss = loss.add(output.mul(read(`proj_${key}`)).sum());
       }
+      expectClose([loss.item()], reference.floats(`${name}/loss`));
       loss.backward();
       expectClose(tokens.grad!.toFloat32(), reference.floats(`${name}/grad_in_3d`));
       expectClose(rows.grad!.toFloat32(), reference.floats(`${name}/grad_in_2d`));

@@ -3,14 +3,17 @@ import { describe, expect, it } from "vitest";
 import { LayerScale, SwiGlu } from "../../src/model/block.js";
 import { expectClose, golden } from "../golden.js";
 
-const reference = golden("layers-dinov2");
-const { fused_hidden } = reference.info as { fused_hidden: { requested: number; used: number } };
+const reference = golden<{
+  readonly config: { readonly dim: number; readonly hidden: number };
+  readonly fused_hidden: { readonly requested: number; readonly used: number };
+}>("layers-dinov2");
+const { config, fused_hidden } = reference.info;
 
 describe("layers against DINOv2's", () => {
   const layers: Record<string, () => Module & { forward(x: Tensor): Tensor }> = {
-    swiglu: () => new SwiGlu(24, 40),
-    swiglu_fused: () => new SwiGlu(24, SwiGlu.widthFor(fused_hidden.requested)),
-    layer_scale: () => new LayerScale(24),
+    swiglu: () => new SwiGlu(config.dim, config.hidden),
+    swiglu_fused: () => new SwiGlu(config.dim, SwiGlu.widthFor(fused_hidden.requested)),
+    layer_scale: () => new LayerScale(config.dim),
   };
   for (const [name, make] of Object.entries(layers))
     it(`${name}: values and gradients`, () => {

@@ -2,7 +2,7 @@ import { fromBuffer, noGrad, type Tensor, tensor, tensorScope } from "@odis/torc
 import { describe, expect, it } from "vitest";
 import { Backbone } from "../../src/model/backbone.js";
 import { TokenLayout } from "../../src/model/tokens.js";
-import { plainBackbone } from "./shape.js";
+import { type PublishedViT, shapeOf } from "./shape.js";
 import { device } from "../device.js";
 import { expectClose, golden } from "../golden.js";
 
@@ -13,12 +13,13 @@ interface Case {
   readonly gradients: string | readonly string[] | null;
 }
 
-const reference = golden("vit-obj");
-const { cases, param_order } = reference.info as {
-  cases: Record<string, Case>;
-  param_order: string[];
-};
-const config = { ...plainBackbone, dim: 48, depth: 3, heads: 3, patch: 8, imageSize: 32 };
+const reference = golden<{
+  readonly config: PublishedViT;
+  readonly cases: Readonly<Record<string, Case>>;
+  readonly param_order: readonly string[];
+}>("vit-obj");
+const { cases, param_order } = reference.info;
+const config = shapeOf(reference.info.config);
 
 function load(): Backbone {
   const backbone = new Backbone(config, new TokenLayout(false, 1), true);
@@ -59,7 +60,9 @@ describe("backbone against the published ViT with an object mask in row 0", () =
 
       if (!gradients) return;
       const proj = tensor(reference.floats(`${at}/proj`), tokens.shape).to({ device });
-      tokens.mul(proj).sum().backward();
+      const loss = tokens.mul(proj).sum();
+      if (reference.has(`${at}/loss`)) expectClose([loss.item()], reference.floats(`${at}/loss`));
+      loss.backward();
       const got = new Map<string, Tensor>([...backbone.namedParameters(), ["image", images]]);
       for (const key of reference.names(`${at}/grad`)) {
         const weight = key.endsWith("grad_image") ? "image" : key.replace(`${at}/grad/`, "");

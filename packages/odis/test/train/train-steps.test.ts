@@ -1,200 +1,138 @@
-import { type Tensor, tensor, tensorScope } from "@odis/torch";
+import { noGrad, type Tensor, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import type { Batch } from "../../src/batches/batch.js";
-import { scheduleValuesAt } from "../../src/recipe/schedules.js";
-import { recipeSchema } from "../../src/recipe/schema.js";
-import { createState, stateTensors } from "../../src/train/state.js";
+import type { Network } from "../../src/model/network.js";
+import { type Length, scheduleValuesAt } from "../../src/recipe/schedules.js";
 import { trainOn } from "../../src/train/loop.js";
+import { createState, stateTensors } from "../../src/train/state.js";
+import { type DeviceViews, upload } from "../../src/train/upload.js";
 import { device } from "../device.js";
-import { expectClose, type Golden, golden } from "../golden.js";
+import { expectClose, golden, goldenGroups } from "../golden.js";
+import {
+  batchOf,
+  comparable,
+  contents,
+  expectStep,
+  initialWeights,
+  type Inputs,
+  recipeOf,
+  startFrom,
+  studentName,
+  type Trajectory,
+} from "./trajectory.js";
 
-interface Trajectory {
-  readonly config: {
-    readonly head: { readonly norm_last_layer: boolean };
-    readonly optimizer: { clip_grad: number; warmup_epochs: number; momentum_teacher: number };
-  };
-  readonly param_order: readonly string[];
-  readonly adam_step: Record<string, number>;
-  readonly steps: readonly {
-    readonly lr: number;
-    readonly weight_decay_group0: number;
-    readonly momentum: number;
-    readonly losses: Readonly<Partial<Record<"cls" | "patch" | "obj" | "loss", number>>>;
-  }[];
-}
+const inputs = new Map(
+  goldenGroups("train-steps-")
+    .filter((group) => group.includes("inputs"))
+    .map((group) => [`${group}.safetensors`, golden<Inputs>(group)]),
+);
 
-const inputs = golden("train-steps-inputs");
-const [B, G, L] = [3, 2, 4];
-const flat = (names: readonly string[]): Float32Array =>
-  Float32Array.from(names.flatMap((name) => [...inputs.floats(name)]));
+for (const group of goldenGroups("train-steps-").filter((name) => !name.includes("inputs"))) {
+  describe(`whole training steps against the published code: ${group}`, () => {
+    const reference = golden<Trajectory>(group);
+    const { info } = reference;
+    const views = inputs.get(info.inputs)!;
+    const recipe = recipeOf(info, views.info);
+    const { epochs, niter_per_epoch: stepsPerEpoch } = info.config.optimizer;
+    const length: Length = { stepsPerEpoch, totalSteps: epochs * stepsPerEpoch };
+    const weights = initialWeights(reference);
 
-function batchOf(step: number): Batch {
-  const labels = inputs.floats(`step${step}/obj_labels`); // [V, B]
-  const present = Uint8Array.from(labels, (label) => Number(label > 0));
-  const views = (kind: string, count: number): string[] =>
-    Array.from({ length: count }, (_, view) => `step${step}/${kind}${view}`);
-  return {
-    step,
-    size: B,
-    objects: 1,
-    keys: ["a", "b", "c"],
-    global: {
-      views: G,
-      size: 32,
-      pixels: flat(views("global", G)),
-      visible: inputs.uint8(`step${step}/obj_masks`),
-      hidden: inputs.uint8(`step${step}/mim_masks`),
-      present: present.subarray(0, G * B),
-    },
-    local: {
-      views: L,
-      size: 16,
-      pixels: flat(views("local", L)),
-      present: present.subarray(G * B),
-    },
-    stats: { tries: [1, 1], absent: 0, skipped: [] },
-  };
-}
-
-/** The key third of qkv.bias has a true gradient of 0: what Adam makes of its rounding noise is chance. */
-function comparable(name: string, values: Float32Array): Float32Array {
-  if (!name.endsWith("attn.qkv.bias")) return values;
-  const third = values.length / 3;
-  return Float32Array.from([...values.subarray(0, third), ...values.subarray(2 * third)]);
-}
-
-function expectWeight(name: string, actual: Tensor, expected: Float32Array): void {
-  const got = comparable(name, actual.toFloat32());
-  const wanted = comparable(name, expected);
-  for (const [i, value] of wanted.entries())
-    if (!(Math.abs(got[i]! - value) <= 2e-5 + 1e-5 * Math.abs(value)))
-      expect.fail(`${name}[${i}]: got ${got[i]}, wanted ${value}`);
-}
-
-const relative = (actual: number, expected: number): void =>
-  expect(Math.abs(actual - expected)).toBeLessThanOrEqual(3e-5 * Math.abs(expected));
-
-/** What each published method is in our settings, by the name of its trajectories. */
-const methods = {
-  odis: {},
-  "odis-cls": { model: { tokens: "cls+obj" }, loss: { clsWeight: 1 } },
-  ibot: { model: { tokens: "cls" }, loss: { clsWeight: 1, objectWeight: 0 } },
-  dino: { model: { tokens: "cls" }, loss: { clsWeight: 1, objectWeight: 0, patchWeight: 0 } },
-} as const;
-type Method = keyof typeof methods;
-
-/** Names of the centres in the golden data -> ours. */
-const centers = {
-  odis: { center_obj: "object", center_patch: "patch" },
-  "odis-cls": { center_cls: "cls", center_obj: "object", center_patch: "patch" },
-  ibot: { center: "cls", center2: "patch" },
-  dino: { center: "cls" },
-} as const satisfies Record<Method, Readonly<Record<string, string>>>;
-
-function recipeOf(method: Method, { config }: Trajectory) {
-  const { optimizer, head } = config;
-  const own: { readonly model?: object; readonly loss?: object } = methods[method];
-  return recipeSchema.parse({
-    model: { ...own.model, dim: 18, depth: 2, heads: 3, mlpRatio: 2, patch: 8, dropPath: 0 },
-    head: { hidden: 32, bottleneck: 16, prototypes: 64, normLastLayer: head.norm_last_layer },
-    views: { globals: { count: G, size: 32 }, locals: { count: L, size: 16 } },
-    loss: {
-      ...own.loss,
-      teacherTemperature: { start: 0.04, end: 0.07, warmupEpochs: 3 },
-      patchTemperature: { start: 0.045, end: 0.065, warmupEpochs: 3 },
-      patchCenter: "all",
-      pairMean: "images",
-    },
-    optim: {
-      batch: B,
-      epochs: 4,
-      lr: 0.16,
-      minLr: 1e-5,
-      warmupEpochs: optimizer.warmup_epochs,
-      clip: optimizer.clip_grad,
-      freezeLastLayerEpochs: 1,
-    },
-    teacher: { momentum: { start: optimizer.momentum_teacher, end: 1 } },
-  });
-}
-
-const student = (name: string): string =>
-  `student.${name.startsWith("head.") ? name : `backbone.${name}`}`;
-
-function compareStep(
-  method: Method,
-  reference: Golden,
-  at: string,
-  tensors: ReadonlyMap<string, Tensor>,
-): void {
-  for (const side of ["student", "teacher"] as const)
-    for (const key of reference.names(`${at}/${side}/`)) {
-      const name = key.slice(`${at}/${side}/`.length);
-      expectWeight(
-        key,
-        tensors.get(student(name).replace("student", side))!,
-        reference.floats(key),
-      );
-    }
-  for (const [key, kind] of Object.entries(centers[method]))
-    expectClose(tensors.get(`centers.${kind}`)!.toFloat32(), reference.floats(`${at}/${key}`));
-}
-
-describe("four whole training steps against the published code", () => {
-  for (const [method, clip] of [
-    ["odis", "clip3"],
-    ["odis", "clip03"],
-    ["odis-cls", "clip3"],
-    ["ibot", "clip3"],
-    ["ibot", "clip03"],
-    ["dino", "clip3"],
-    ["dino", "clip03"],
-  ] as const)
-    it(`${method} ${clip}: losses, gradient norms, weights, teacher, centres, moments`, () => {
+    it("losses, gradient norms, weights, teacher, centres, moments", () => {
       using _scope = tensorScope();
-      const reference = golden(`train-steps-${method}-${clip}`);
-      const trajectory = reference.info as Trajectory;
-      const recipe = recipeOf(method, trajectory);
-      const state = createState(recipe, device);
-      const tensors = stateTensors(state);
-      for (const parameter of trajectory.param_order) {
-        const weights = reference.floats(`init/${parameter}`);
-        for (const side of ["student", "teacher"])
-          tensors
-            .get(student(parameter).replace("student", side))
-            ?.detach()
-            .copy_(tensor(weights, reference.shape(`init/${parameter}`)));
-      }
-      const order = state.student.namedParameters().map(([path]) => path.replace("backbone.", ""));
-      for (const [step, wanted] of trajectory.steps.entries()) {
-        const values = scheduleValuesAt(recipe, { stepsPerEpoch: 2, totalSteps: 8 }, step);
-        const report = trainOn(state, batchOf(step), values);
+      using state = createState(recipe, device);
+      startFrom(state, weights);
+      const order = state.student.namedParameters().map(([path]) => path);
+      for (const [step, wanted] of info.steps.entries()) {
+        const values = scheduleValuesAt(recipe, length, step);
+        const report = trainOn(state, batchOf(views, step), values);
         expect(values.lr).toBeCloseTo(wanted.lr, 12);
         expect(values.weightDecay).toBeCloseTo(wanted.weight_decay_group0, 12);
         expect(values.teacherMomentum).toBeCloseTo(wanted.momentum, 12);
-        const { cls = 0, obj = 0, patch = 0, loss } = wanted.losses;
-        if (method !== "dino") relative(report.terms.cls, cls);
-        relative(report.terms.object, obj);
-        relative(report.terms.patch, patch);
-        relative(report.terms.total, loss!);
-        const norms = reference.floats(`step${step}/grad_norm`);
-        for (const [index, parameter] of trajectory.param_order.entries()) {
-          const got = report.gradientNorms[order.indexOf(parameter)]!;
-          if (norms[index] === -1) expect(got, parameter).toBeUndefined();
-          else relative(got, norms[index]!);
-        }
-        compareStep(method, reference, `step${step}`, tensors);
+        expect(values.teacherTemperature).toBeCloseTo(wanted.teacher_temp, 12);
+        expectStep(reference, step, contents(state), report, order);
       }
       for (const [path, { updates }] of state.optimizer.state())
-        expect(updates, path).toBe(trajectory.adam_step[path.replace("backbone.", "")]);
+        expect(updates, path).toBe(info.adam_step[path.replace("backbone.", "")]);
+      const tensors = stateTensors(state);
       for (const moment of ["mean", "square"] as const)
         for (const key of reference.names(`final/adam_${moment === "mean" ? "m" : "v"}/`)) {
           const parameter = key.split("/").slice(2).join("/");
-          const tensorName = student(parameter).replace("student", `optimizer.${moment}`);
+          const name = studentName(parameter).replace("student", `optimizer.${moment}`);
           expectClose(
-            comparable(parameter, tensors.get(tensorName)!.toFloat32()),
+            comparable(parameter, tensors.get(name)!.toFloat32()),
             comparable(parameter, reference.floats(key)),
           );
         }
     });
-});
+
+    const logits = reference.names("step0/logits/");
+    if (logits.length > 0)
+      it("logits of the first step, on every token", () => {
+        using _scope = tensorScope();
+        using state = createState(recipe, device);
+        startFrom(state, weights);
+        using batch = upload(state, batchOf(views, 0), scheduleValuesAt(recipe, length, 0));
+        const [{ global, local }] = batch.microBatches as [(typeof batch.microBatches)[0]];
+        const made = noGrad(() => ({
+          teacher: everyLogit(state.teacher, global),
+          student: everyLogit(state.student, global, global.hidden),
+          student_local: everyLogit(state.student, local!),
+        }));
+        for (const key of logits) {
+          const [side = "", kind] = /^(.*?)(?:_(cls|obj|patch))?$/
+            .exec(key.split("/")[2]!)!
+            .slice(1);
+          const kinds = kind ?? "cls"; // DINO knows one kind, its locals behind the globals
+          const parts =
+            kind === undefined && side === "student" ? ["student", "student_local"] : [side];
+          const got = parts.flatMap((part) => [
+            ...made[part as keyof typeof made][kinds as "cls" | "obj" | "patch"]!.toFloat32(),
+          ]);
+          expectClose(got, reference.floats(key), { what: key });
+        }
+      });
+
+    const gradients = reference.names("step0/grad/");
+    if (gradients.length > 0)
+      it("gradients of the first step, before clipping", () => {
+        using _scope = tensorScope();
+        const plain = { ...recipe.optim, clip: 0, freezeLastLayerEpochs: 0, beta1: 0 };
+        using state = createState({ ...recipe, optim: plain }, device);
+        startFrom(state, weights);
+        trainOn(state, batchOf(views, 0), scheduleValuesAt(state.recipe, length, 0));
+        // With a memory of 0 AdamW's first moment is the gradient.
+        const tensors = stateTensors(state);
+        for (const key of gradients) {
+          const parameter = key.split("/").slice(2).join("/");
+          const mean = tensors.get(studentName(parameter).replace("student", "optimizer.mean"))!;
+          expectClose(mean.toFloat32(), reference.floats(key), { what: key });
+        }
+      });
+  });
+}
+
+/** Logits of every token of some views, by the published names of the kinds. */
+function everyLogit(
+  network: Network,
+  { images, visible }: DeviceViews,
+  hidden?: Tensor,
+): Readonly<Partial<Record<"cls" | "obj" | "patch", Tensor>>> {
+  const { layout } = network.backbone;
+  const tokens = network.forward(images, {
+    visible: layout.objects > 0 ? visible : undefined,
+    hidden,
+  });
+  const kinds = {
+    ...(layout.cls && { cls: tokens.narrow(1, 0, 1) }),
+    ...(layout.objects > 0 && { obj: tokens.narrow(1, layout.firstObject, layout.objects) }),
+    patch: layout.patchesOf(tokens),
+  };
+  const names = { cls: "cls", obj: "object", patch: "patch" } as const;
+  return Object.fromEntries(
+    Object.entries(kinds).map(([kind, rows]) => [
+      kind,
+      network
+        .headOf(names[kind as keyof typeof names])
+        .forward(rows.flatten(0, 1), names[kind as keyof typeof names]),
+    ]),
+  );
+}

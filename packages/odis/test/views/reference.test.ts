@@ -7,7 +7,9 @@ import {
   recolor,
 } from "@odis/torch/images";
 import { describe, expect, test } from "vitest";
-import { firstDifference, golden } from "../golden.js";
+import { tidy } from "@odis/torch";
+import { normalise } from "../../src/model/network.js";
+import { expectClose, firstDifference, golden } from "../golden.js";
 import * as witness from "./witness/index.js";
 
 type Change = ColorStep["change"];
@@ -67,6 +69,16 @@ function jitterSteps({ order, factors }: Pick<Jitter, "order" | "factors">): Col
   return order.map((change) => ({ change, amount: factors[change]! }));
 }
 
+/** As a network gets them: what has no place among bytes. */
+function expectNormalised(name: string, rgb: Uint8Array): void {
+  const key = `${name}/normalized`;
+  if (!reference.has(key)) return;
+  const pixels = planar(rgb);
+  const side = Math.sqrt(pixels.length / 3);
+  const made = tidy(() => normalise(pixels, [1, 3, side, side]).toFloat32());
+  expectClose(made, reference.floats(key), { what: key });
+}
+
 /** What the product does, and the witness that it is compared with elsewhere. */
 const implementations = { native: { drawView, drawMask, recolor }, witness };
 
@@ -88,7 +100,7 @@ describe.each(Object.entries(implementations))("%s", (_, { drawView, drawMask, r
   describe("photometric changes are Pillow's, byte for byte", () => {
     const operations = Object.entries(info.color).flatMap(([crop, named]) =>
       Object.entries(named)
-        .filter(([name]) => name !== "normalized") // the engine does it
+        .filter(([name]) => name !== "normalized")
         .map(([name, operation]) => [crop, name, operation] as const),
     );
     const changes = ["brightness", "contrast", "saturation", "hue", "gray", "blur", "solarize"];
@@ -104,6 +116,10 @@ describe.each(Object.entries(implementations))("%s", (_, { drawView, drawMask, r
     });
   });
 
+  test.each(Object.keys(info.color))("%s is normalised as published", (crop) => {
+    expectNormalised(`color/${crop}`, reference.uint8(`color/${crop}/input`));
+  });
+
   describe("whole chains are the published transform's, byte for byte", () => {
     test.each(Object.entries(info.pipelines))("%s", (name, chain) => {
       const { size, jitter, gray, blur_radius: radius, solarize } = chain;
@@ -115,7 +131,9 @@ describe.each(Object.entries(implementations))("%s", (_, { drawView, drawMask, r
       ];
       const pixels = new Uint8Array(3 * size * size);
       drawView(pictureOf(chain), cutOf(chain), size, pixels, steps);
-      expect(firstDifference(pixels, planar(reference.uint8(`pipeline/${name}/rgb`)))).toBe(-1);
+      const published = reference.uint8(`pipeline/${name}/rgb`);
+      expect(firstDifference(pixels, planar(published))).toBe(-1);
+      expectNormalised(`pipeline/${name}`, published);
     });
   });
 });
