@@ -59,9 +59,7 @@ function checkNode() {
 
 /** @param {string[]} names groups of `extras` */
 function installSystemPackages(names) {
-  const libtorch = process.env["LIBTORCH"]
-    ? []
-    : ["libtorch-dev", "libblis4-openmp", "libgloo-dev"];
+  const libtorch = process.env["LIBTORCH"] ? [] : ["libtorch-dev", "libblis4-openmp"];
   const wanted = ["g++", ...libtorch, ...names.flatMap((name) => extras[name])];
   if (!existsSync("/usr/bin/dpkg-query")) return; // not Debian: the bridge's build says what it misses
   const { stdout } = spawnSync(
@@ -127,9 +125,9 @@ function compileTypeScript() {
 
 async function buildBridge() {
   const dist = join(root, "packages", "torch", "dist");
-  const { planBuild } = await import(pathToFileURL(join(dist, "build-plan.js")).href);
+  const { planAll } = await import(pathToFileURL(join(dist, "build-plan.js")).href);
   try {
-    if (existsSync(planBuild().addon)) return;
+    if (planAll().every(({ addon }) => existsSync(addon))) return;
   } catch (error) {
     stop(error.message, unusable);
   }

@@ -46,7 +46,7 @@ class Block(nn.Module):
         if not self.training or self.drop == 0:
             return branch
         keep = 1 - self.drop
-        kept = torch.rand((branch.shape[0], 1, 1)).add_(keep).floor_()
+        kept = torch.rand((branch.shape[0], 1, 1), device=branch.device).add_(keep).floor_()
         return branch / keep * kept
 
     def forward(self, x, allowed=None):
@@ -86,7 +86,7 @@ class Backbone(nn.Module):
         x = self.embed(images)
         if hidden is not None:
             x = x.permute(0, 2, 3, 1)
-            x[hidden.reshape(b, x.shape[1], x.shape[2])] = self.masked_embed
+            x[hidden.reshape(b, x.shape[1], x.shape[2])] = self.masked_embed.to(x.dtype)
             x = x.permute(0, 3, 1, 2)
         x = x.flatten(2).transpose(1, 2)
         x = torch.cat((self.obj_token.expand(b, -1, -1), x), dim=1)
@@ -100,7 +100,7 @@ class Backbone(nn.Module):
     def allowed(visible):
         """[B, N] bool to [B, 1, T, T]: [OBJ] sees itself and the visible patches, others all."""
         b, n = visible.shape
-        allowed = torch.ones(b, 1, 1 + n, 1 + n, dtype=torch.bool)
+        allowed = torch.ones(b, 1, 1 + n, 1 + n, dtype=torch.bool, device=visible.device)
         allowed[:, 0, 0, 1:] = visible
         return allowed
 

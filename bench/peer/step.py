@@ -5,6 +5,9 @@ that it lacks is put in. Weights and images are random: only the time matters.
 
     python3 step.py --model vit-s --steps 3        # alone: prints one JSON line
     python3 step.py --model vit-s --serve          # for a line "N" on stdin: N steps, one JSON line
+    python3 step.py --model vit-s --device cuda --bfloat16 --compile --serve
+
+On a device whose work is asynchronous a block of steps is timed as a whole.
 """
 
 import argparse
@@ -24,10 +27,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 class Loss:
     """Cross-entropy over pairs of views and hidden patches, with moving centres."""
 
-    def __init__(self, prototypes, globals_, locals_):
+    def __init__(self, prototypes, globals_, locals_, device):
         self.globals, self.views = globals_, globals_ + locals_
-        self.object_center = torch.zeros(1, prototypes)
-        self.patch_center = torch.zeros(1, 1, prototypes)
+        self.object_center = torch.zeros(1, prototypes, device=device)
+        self.patch_center = torch.zeros(1, 1, prototypes, device=device)
 
     def __call__(self, student, teacher, local_objects, hidden, temperature=0.04):
         s_obj = (torch.cat((student[0], local_objects)) / 0.1).chunk(self.views)
@@ -101,26 +104,43 @@ def synthetic_batch(recipe):
 
 
 class Trainer:
-    def __init__(self, recipe):
+    """`compiled` lets PyTorch's compiler have both networks; everything else is the same."""
+
+    def __init__(self, recipe, device="cpu", bfloat16=False, compiled=False):
         torch.manual_seed(0)
-        self.student, self.teacher = Network(recipe), Network(recipe)
-        self.teacher.load_state_dict(self.student.state_dict())
-        self.teacher.requires_grad_(False)
+        self.device = torch.device(device)
+        self.bfloat16 = bfloat16
+        student, teacher = Network(recipe), Network(recipe)
+        teacher.load_state_dict(student.state_dict())
+        teacher.requires_grad_(False)
+        self.student, self.teacher = student.to(device), teacher.to(device)
+        self.ask_student, self.ask_teacher = self.student, self.teacher
+        if compiled:
+            self.ask_student = torch.compile(self.student)
+            self.ask_teacher = torch.compile(self.teacher)
         views = recipe["views"]
         self.loss = Loss(
-            recipe["head"]["prototypes"], views["globals"]["count"], views["locals"]["count"]
+            recipe["head"]["prototypes"], views["globals"]["count"], views["locals"]["count"], device
         )
         self.optimizer = torch.optim.AdamW(parameter_groups(self.student))
-        self.batch = synthetic_batch(recipe)
+        self.batch = [part.to(device) for part in synthetic_batch(recipe)]
+
+    def autocast(self):
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def synchronize(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def step(self, lr=1e-5, weight_decay=0.04, momentum=0.996):
         for group, decay in zip(self.optimizer.param_groups, (weight_decay, 0.0)):
             group["lr"], group["weight_decay"] = lr, decay
         big, small, visible, hidden = self.batch
-        with torch.no_grad():
-            teacher = self.teacher(big, visible)
-        student = self.student(big, visible, hidden)
-        local_objects = self.student(small)[0] if len(small) else small.new_zeros(0)
+        with self.autocast():
+            with torch.no_grad():
+                teacher = [part.float() for part in self.ask_teacher(big, visible)]
+            student = [part.float() for part in self.ask_student(big, visible, hidden)]
+            local_objects = self.ask_student(small)[0].float() if len(small) else small.new_zeros(0)
         loss = self.loss(student, teacher, local_objects, hidden.float())
         if not torch.isfinite(loss):
             sys.exit(f"loss is {loss.item()}")
@@ -143,9 +163,11 @@ def live_blas():
 
 def report(seconds, batch, loss):
     usage = resource.getrusage(resource.RUSAGE_SELF)
+    device = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
     return {
         "seconds": seconds,
         "imagesPerSecond": batch / sorted(seconds)[len(seconds) // 2],
+        "deviceMemory": device,
         "peakRss": usage.ru_maxrss * 1024,
         "minorFaults": usage.ru_minflt,
         "threads": torch.get_num_threads(),
@@ -161,6 +183,9 @@ def main():
     parser.add_argument("--batch", type=int, help="images, instead of the workload's")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
+    parser.add_argument("--compile", action="store_true", help="networks through torch.compile")
     parser.add_argument("--serve", action="store_true", help="take step counts from stdin")
     options = parser.parse_args()
 
@@ -169,14 +194,19 @@ def main():
         recipe = json.load(f)
     if options.batch:
         recipe["optim"]["batch"] = options.batch
-    trainer = Trainer(recipe)
+    trainer = Trainer(recipe, options.device, options.bfloat16, options.compile)
 
     def timed(steps):
         seconds = []
+        trainer.synchronize()
+        block = time.perf_counter()
         for _ in range(steps):
             began = time.perf_counter()
             loss = trainer.step()
             seconds.append(time.perf_counter() - began)
+        trainer.synchronize()
+        if options.device != "cpu":
+            seconds = [(time.perf_counter() - block) / steps] * steps
         print(json.dumps(report(seconds, recipe["optim"]["batch"], loss)), flush=True)
 
     if not options.serve:

@@ -6,6 +6,8 @@ import { createInterface } from "node:readline";
 export interface BlockReport {
   /** of each step of the block */
   readonly seconds: readonly number[];
+  /** largest memory of the device that was in use so far, bytes; 0 on the CPU */
+  readonly deviceMemory: number;
   /** largest resident memory of the process so far, bytes */
   readonly peakRss: number;
   /** page faults so far that were served without disk */

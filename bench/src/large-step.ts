@@ -4,8 +4,8 @@ import {
   type ModelSize,
   recipeLayers,
 } from "../../packages/odis/dist/recipe/index.js";
-import { createState, trainStep } from "../../packages/odis/dist/train/index.js";
-import { midRunKnobs, syntheticBatch } from "./workload.js";
+import { createState, trainOn } from "../../packages/odis/dist/train/index.js";
+import { midRunValues, syntheticBatch } from "./workload.js";
 
 /** What one process of the bench `large` prints. */
 export interface LargeReport {
@@ -33,7 +33,7 @@ const recipe = resolveRecipe([
 const state = createState(recipe);
 const batch = syntheticBatch(recipe);
 const began = performance.now();
-const { terms, gradient } = trainStep(state, batch, midRunKnobs(recipe));
+const { terms, gradient } = trainOn(state, batch, midRunValues(recipe));
 const report: LargeReport = {
   parameters: state.student.parameters().reduce((sum, { size: count }) => sum + count, 0),
   peakRss: process.resourceUsage().maxRSS * 1024,

@@ -1,8 +1,8 @@
 import { liveTensors, setThreads } from "@odis/torch";
 import { recipeSchema } from "../../packages/odis/dist/recipe/index.js";
-import { createState, trainStep } from "../../packages/odis/dist/train/index.js";
+import { createState, trainOn } from "../../packages/odis/dist/train/index.js";
 import { megabytes, printTable } from "./table.js";
-import { midRunKnobs, syntheticBatch } from "./workload.js";
+import { midRunValues, syntheticBatch } from "./workload.js";
 
 const STEPS = 1000;
 const EVERY = 100;
@@ -19,11 +19,11 @@ export function benchMemory(): void {
   });
   const state = createState(recipe);
   const batch = syntheticBatch(recipe);
-  const knobs = midRunKnobs(recipe);
+  const values = midRunValues(recipe);
 
   const samples: { step: number; rss: number; tensors: number }[] = [];
   for (let step = 1; step <= STEPS; step += 1) {
-    trainStep(state, batch, knobs);
+    trainOn(state, batch, values);
     if (step % EVERY === 0)
       samples.push({ step, rss: process.memoryUsage.rss(), tensors: liveTensors() });
   }

@@ -6,10 +6,10 @@ import {
   recipeLayers,
   recipeNames,
 } from "../../packages/odis/dist/recipe/index.js";
-import { createState, trainStep } from "../../packages/odis/dist/train/index.js";
+import { createState, trainOn } from "../../packages/odis/dist/train/index.js";
 import { median } from "./measure.js";
 import { printTable } from "./table.js";
-import { midRunKnobs, syntheticBatch } from "./workload.js";
+import { midRunValues, syntheticBatch } from "./workload.js";
 
 /** One size for all, prototypes included: what is left is the method. */
 const common = {
@@ -34,10 +34,10 @@ function contestant(name: string, recipeName: RecipeName, more: Settings = {}): 
   ]);
   const state = createState(recipe);
   const batch = syntheticBatch(recipe);
-  const knobs = midRunKnobs(recipe);
+  const values = midRunValues(recipe);
   return {
     name,
-    step: () => trainStep(state, batch, knobs),
+    step: () => trainOn(state, batch, values),
     objects: recipe.views.object.count,
     seconds: [],
   };

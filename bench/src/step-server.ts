@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { setThreads, threads } from "@odis/torch";
-import { createState, trainStep } from "../../packages/odis/dist/train/index.js";
+import { parseArgs } from "node:util";
+import { deviceMemory, setThreads, synchronize, threads } from "@odis/torch";
+import { createState, trainOn } from "../../packages/odis/dist/train/index.js";
 import type { BlockReport } from "./contestant.js";
-import { loadRecipe, midRunKnobs, syntheticBatch, type WorkloadName } from "./workload.js";
+import { loadRecipe, midRunValues, syntheticBatch, type WorkloadName } from "./workload.js";
 
 /** Files of BLAS libraries mapped into this process. */
 function liveBlas(): string[] {
@@ -11,25 +12,51 @@ function liveBlas(): string[] {
   return [...new Set(paths ?? [])].toSorted();
 }
 
-/** Our side of the step bench: see `Contestant` for the protocol. */
-const [name, threadCount] = process.argv.slice(2);
-setThreads(Number(threadCount));
-const recipe = loadRecipe(name as WorkloadName);
-const state = createState(recipe);
+/** Our side of the step benches: see `Contestant` for the protocol. */
+const { values } = parseArgs({
+  options: {
+    model: { type: "string", default: "vit-s" },
+    threads: { type: "string", default: "2" },
+    device: { type: "string", default: "cpu" },
+    batch: { type: "string" },
+    bfloat16: { type: "boolean", default: false },
+    memory: { type: "string", default: "keep" },
+  },
+});
+const { device } = values;
+setThreads(Number(values.threads));
+const workload = loadRecipe(values.model as WorkloadName);
+const recipe = {
+  ...workload,
+  optim: {
+    ...workload.optim,
+    batch: Number(values.batch ?? workload.optim.batch),
+    precision: values.bfloat16 ? ("bfloat16" as const) : ("float32" as const),
+    memory: values.memory as typeof workload.optim.memory,
+  },
+};
+const state = createState(recipe, device);
 const batch = syntheticBatch(recipe);
-const knobs = midRunKnobs(recipe);
+const schedule = midRunValues(recipe);
 
 for await (const line of createInterface({ input: process.stdin })) {
+  const steps = Number(line);
   const seconds: number[] = [];
   let loss = Number.NaN;
-  for (let step = 0; step < Number(line); step += 1) {
+  synchronize(device);
+  const block = performance.now();
+  for (let step = 0; step < steps; step += 1) {
     const began = performance.now();
-    loss = trainStep(state, batch, knobs).terms.total;
+    loss = trainOn(state, batch, schedule).terms.total;
     seconds.push((performance.now() - began) / 1000);
   }
+  synchronize(device);
+  // Work on a device goes on behind a step that has returned: only the whole block can be timed.
+  const mean = (performance.now() - block) / 1000 / steps;
   const usage = process.resourceUsage();
   const report: BlockReport = {
-    seconds,
+    seconds: device === "cpu" ? seconds : seconds.map(() => mean),
+    deviceMemory: deviceMemory(device)?.peak ?? 0,
     peakRss: usage.maxRSS * 1024,
     minorFaults: usage.minorPageFault,
     threads: threads(),

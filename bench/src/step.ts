@@ -28,7 +28,7 @@ export async function benchStep(name: WorkloadName, options: PairOptions): Promi
   const ours = new Contestant(
     "odis",
     process.execPath,
-    [local("step-server.js"), name, `${threads}`],
+    [local("step-server.js"), "--model", name, "--threads", `${threads}`],
     env,
   );
   const contestants = [ours];

@@ -1,14 +1,14 @@
 import { readFileSync } from "node:fs";
 import type { Batch } from "../../packages/odis/dist/batches/index.js";
 import {
-  knobsAt,
-  type Knobs,
+  scheduleValuesAt,
+  type ScheduleValues,
   type Recipe,
   recipeSchema,
 } from "../../packages/odis/dist/recipe/index.js";
 
 /** What is timed: files of `workloads/`, which the Python peer reads, too. */
-export const workloads = ["vit-s", "small"] as const;
+export const workloads = ["vit-s", "vit-b", "vit-l", "small"] as const;
 export type WorkloadName = (typeof workloads)[number];
 
 export function loadRecipe(name: WorkloadName): Recipe {
@@ -17,9 +17,9 @@ export function loadRecipe(name: WorkloadName): Recipe {
 }
 
 /** Schedules in the middle of a long run: nothing is frozen or warming up. */
-export function midRunKnobs(recipe: Recipe): Knobs {
+export function midRunValues(recipe: Recipe): ScheduleValues {
   const length = { stepsPerEpoch: 1000, totalSteps: 800_000 };
-  return knobsAt(recipe, length, 400_000);
+  return scheduleValuesAt(recipe, length, 400_000);
 }
 
 /** Share of the patches that every other global view hides; the others hide none (mean: 15 %). */

@@ -25,7 +25,8 @@ export type { Outcome } from "./evaluate/index.js";
 export { writeReport } from "./report/index.js";
 export { evaluateRun, readEvaluation, readRunOutcomes } from "./evaluate/index.js";
 export { load, type LoadOptions, type Teacher } from "./features/index.js";
-export { exportRun, type ExportFormat, type ExportOptions } from "./run/index.js";
+export type { ExportFormat, ImportReport } from "./formats/index.js";
+export { exportRun, type ExportOptions } from "./run/index.js";
 export {
   type Box,
   type Frame,

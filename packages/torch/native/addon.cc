@@ -1,5 +1,5 @@
 #include "bridge.h"
-#include "process-group.h"
+#include "gradient-buckets.h"
 
 namespace odis {
 
@@ -9,7 +9,7 @@ const std::vector<Entry>& entries() {
   static const std::vector<Entry> all = [] {
     std::vector<Entry> list;
     for (const auto& part : {dispatchEntries(), tensorEntries(), autogradEntries(), runtimeEntries(),
-                             collectiveEntries()})
+                             deviceEntries(), collectiveEntries()})
       list.insert(list.end(), part.begin(), part.end());
     return list;
   }();

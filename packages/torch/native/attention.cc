@@ -1,14 +1,14 @@
 // Multi-head self-attention on the CPU, read straight out of the qkv projection.
 //
 //   odis::attention(Tensor qkv, int heads, Tensor? allowed, int first_row) -> Tensor
-//   odis::attention_probs(the same) -> Tensor
 //
 // Letters: B images, T tokens, H heads, d = head width, D = H * d.
 //   qkv      [B, T, 3 * D] contiguous, float32 or float64; a row is q, k, v, each H heads of d.
 //   allowed  [B, R, T] bool or uint8: query row first_row + r of image b sees key j where this is
 //            not 0, in every head. All other rows see everything.
 //   result   [B, T, D], heads side by side, as the output projection wants it. Differentiable once.
-//            attention_probs: [B, H, T, T], without a gradient.
+//
+// Other devices and dtypes go to attention-composed.cc.
 //
 // A row that may see nothing gives zeros, and no gradient passes through it: NaN would spread, and
 // looking for such rows in order to refuse them would cost a pass.
@@ -17,6 +17,8 @@
 // is longer than the product itself; permutes copy q, k, v and their gradients. Here one thread
 // takes an (image, head) through everything while it is in cache. The order of every sum follows
 // from the shape alone, so the result has the same bits on any number of threads.
+#include "attention.h"
+
 #include <ATen/ATen.h>
 #include <ATen/TensorIterator.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -341,9 +343,9 @@ template <class F> Norm<F> softmax(F* row, int64_t count, F scale, bool any) {
   return {top[0], part[0]};
 }
 
-/// Writes what is asked for (not null): out [B, T, D], norms [B, H, T], probs [B, H, T, T].
+/// Writes out [B, T, D] and, where it is not null, norms [B, H, T].
 template <class F>
-void forwardUnit(const Shape& s, int64_t unit, const F* qkv, F* out, Norm<F>* norms, F* probs) {
+void forwardUnit(const Shape& s, int64_t unit, const F* qkv, F* out, Norm<F>* norms) {
   const int64_t T = s.T, d = s.d, D = s.D(), count = wholeVectors<F>(T);
   const F scale = 1 / std::sqrt(F(d));
   F* scores = scratch<F>(s.blockRows() * count + panelSize<F>(d, T) + panelSize<F>(T, d));
@@ -360,9 +362,7 @@ void forwardUnit(const Shape& s, int64_t unit, const F* qkv, F* out, Norm<F>* no
       const bool any = hide(s, unit / s.H, first + i, row);
       const Norm<F> norm = softmax(row, count, scale, any);
       if (norms) norms[unit * T + first + i] = norm;
-      if (probs) std::copy(row, row + T, probs + (unit * T + first + i) * T);
     }
-    if (!out) continue;
     F* to = out + s.start(unit, 1) + first * D;
     multiply(rows, d, T, scores, count, int64_t(1), values, to, D);
   }
@@ -418,34 +418,22 @@ void backwardUnit(const Shape& s, int64_t unit, const F* qkv, const Norm<F>* nor
 
 // ---- the operators ----
 
-using Optional = c10::optional<at::Tensor>;
+using odis::MaybeTensor;
 
-Shape checked(const at::Tensor& qkv, int64_t heads, const Optional& allowed, int64_t firstRow) {
-  TORCH_CHECK(qkv.device().is_cpu() && qkv.layout() == at::kStrided,
-              "odis::attention: qkv must be a dense CPU tensor, got ", qkv.layout(), " on ",
-              qkv.device());
-  TORCH_CHECK(qkv.dim() == 3, "odis::attention: qkv must be [B, T, 3 * D], got ", qkv.sizes());
+/// What this kernel computes; all else is composed.
+bool isOurs(const at::Tensor& qkv) {
+  return qkv.device().is_cpu() && (qkv.scalar_type() == at::kFloat || qkv.scalar_type() == at::kDouble);
+}
+
+Shape checked(const at::Tensor& qkv, int64_t heads, const MaybeTensor& allowed, int64_t firstRow) {
+  odis::checkAttention(qkv, heads, allowed, firstRow);
   TORCH_CHECK(qkv.is_contiguous(), "odis::attention: qkv must be contiguous, got sizes ",
               qkv.sizes(), " with strides ", qkv.strides());
-  TORCH_CHECK(qkv.scalar_type() == at::kFloat || qkv.scalar_type() == at::kDouble,
-              "odis::attention: qkv must be float32 or float64, got ", qkv.scalar_type());
-  const int64_t width = qkv.size(2);
-  TORCH_CHECK(heads > 0 && heads <= width && width % (3 * heads) == 0,
-              "odis::attention: the last size of qkv must be a multiple of 3 * heads, got ",
-              qkv.sizes(), " and ", heads, " heads");
-  Shape s{qkv.size(0), qkv.size(1), heads, width / 3 / heads, 0, firstRow, nullptr};
+  Shape s{qkv.size(0), qkv.size(1), heads, qkv.size(2) / 3 / heads, 0, firstRow, nullptr};
   if (!allowed || !allowed->defined()) return s;
-  const auto type = allowed->scalar_type();
-  TORCH_CHECK(type == at::kBool || type == at::kByte,
-              "odis::attention: allowed must be bool or uint8, got ", type);
-  TORCH_CHECK(allowed->dim() == 3 && allowed->size(0) == s.B && allowed->size(2) == s.T,
-              "odis::attention: allowed must be [", s.B, ", R, ", s.T, "] for this qkv, got ",
-              allowed->sizes());
   TORCH_CHECK(allowed->device().is_cpu() && allowed->is_contiguous(),
               "odis::attention: allowed must be a contiguous CPU tensor");
   s.R = allowed->size(1);
-  TORCH_CHECK(firstRow >= 0 && firstRow <= s.T - s.R, "odis::attention: first_row must be 0 to ",
-              s.T - s.R, " for ", s.R, " rows of ", s.T, ", got ", firstRow);
   s.allowed = static_cast<const uint8_t*>(allowed->data_ptr());
   return s;
 }
@@ -468,39 +456,31 @@ template <class F, class To = F> To* pointer(const at::Tensor& t) {
   return t.defined() ? reinterpret_cast<To*>(t.data_ptr<F>()) : nullptr;
 }
 
-void forward(const Shape& s, const at::Tensor& qkv, const at::Tensor& out, const at::Tensor& norms,
-             const at::Tensor& probs) {
+void forward(const Shape& s, const at::Tensor& qkv, const at::Tensor& out, const at::Tensor& norms) {
   AT_DISPATCH_FLOATING_TYPES(qkv.scalar_type(), "odis::attention", [&] {
     const auto* from = pointer<scalar_t>(qkv);
-    auto *to = pointer<scalar_t>(out), *toProbs = pointer<scalar_t>(probs);
+    auto* to = pointer<scalar_t>(out);
     auto* toNorms = pointer<scalar_t, Norm<scalar_t>>(norms);
-    forEachUnit(s, [&](int64_t unit) { forwardUnit(s, unit, from, to, toNorms, toProbs); });
+    forEachUnit(s, [&](int64_t unit) { forwardUnit(s, unit, from, to, toNorms); });
   });
 }
 
-at::Tensor attention(const at::Tensor& qkv, int64_t heads, const Optional& allowed,
+at::Tensor attention(const at::Tensor& qkv, int64_t heads, const MaybeTensor& allowed,
                      int64_t firstRow) {
+  if (!isOurs(qkv)) return odis::composedAttention(qkv, heads, allowed, firstRow);
   const Shape s = checked(qkv, heads, allowed, firstRow);
   const at::Tensor out = at::empty({s.B, s.T, s.D()}, qkv.options());
-  forward(s, qkv, out, {}, {});
+  forward(s, qkv, out, {});
   return out;
-}
-
-at::Tensor attentionProbs(const at::Tensor& qkv, int64_t heads, const Optional& allowed,
-                          int64_t firstRow) {
-  const Shape s = checked(qkv, heads, allowed, firstRow);
-  const at::Tensor probs = at::empty({s.B, s.H, s.T, s.T}, qkv.options());
-  forward(s, qkv, {}, {}, probs);
-  return probs;
 }
 
 struct Attention : torch::autograd::Function<Attention> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& qkv,
-                            int64_t heads, const Optional& allowed, int64_t firstRow) {
+                            int64_t heads, const MaybeTensor& allowed, int64_t firstRow) {
     const Shape s = checked(qkv, heads, allowed, firstRow);
     const at::Tensor out = at::empty({s.B, s.T, s.D()}, qkv.options());
     const at::Tensor norms = at::empty({s.B, s.H, s.T, 2}, qkv.options());
-    ::forward(s, qkv, out, norms, {});
+    ::forward(s, qkv, out, norms);
     context->save_for_backward({qkv, norms, allowed ? *allowed : at::Tensor()});
     context->saved_data["heads"] = heads;
     context->saved_data["firstRow"] = firstRow;
@@ -515,7 +495,7 @@ struct Attention : torch::autograd::Function<Attention> {
     const auto saved = context->get_saved_variables();
     const at::Tensor &qkv = saved[0], &norms = saved[1], &allowed = saved[2];
     const Shape s = checked(qkv, context->saved_data["heads"].toInt(),
-                            allowed.defined() ? Optional(allowed) : Optional(),
+                            allowed.defined() ? MaybeTensor(allowed) : MaybeTensor(),
                             context->saved_data["firstRow"].toInt());
     const at::Tensor gradOut = gradient[0].contiguous();  // what sum() sends back is not
     const at::Tensor gradQkv = at::empty(qkv.sizes(), qkv.options());
@@ -530,9 +510,9 @@ struct Attention : torch::autograd::Function<Attention> {
 };
 
 /// Without a gradient to come nothing is kept.
-at::Tensor attentionAutograd(const at::Tensor& qkv, int64_t heads, const Optional& allowed,
+at::Tensor attentionAutograd(const at::Tensor& qkv, int64_t heads, const MaybeTensor& allowed,
                              int64_t firstRow) {
-  const bool differentiate = at::GradMode::is_enabled() && qkv.requires_grad();
+  const bool differentiate = at::GradMode::is_enabled() && qkv.requires_grad() && isOurs(qkv);
   return differentiate ? Attention::apply(qkv, heads, allowed, firstRow)
                        : attention(qkv, heads, allowed, firstRow);
 }
@@ -541,10 +521,8 @@ at::Tensor attentionAutograd(const at::Tensor& qkv, int64_t heads, const Optiona
 
 TORCH_LIBRARY_FRAGMENT(odis, library) {
   library.def("attention(Tensor qkv, int heads, Tensor? allowed, int first_row) -> Tensor");
-  library.def("attention_probs(Tensor qkv, int heads, Tensor? allowed, int first_row) -> Tensor");
 }
 TORCH_LIBRARY_IMPL(odis, CPU, library) {
   library.impl("attention", attention);
-  library.impl("attention_probs", attentionProbs);
 }
 TORCH_LIBRARY_IMPL(odis, AutogradCPU, library) { library.impl("attention", attentionAutograd); }

@@ -83,10 +83,8 @@ napi_value setGradEnabled(Call& call) {
 
 /// `setAutocast(device, dtype | null)`: mixed precision on or off for this thread; gives what was.
 napi_value setAutocast(Call& call) {
-  const std::string device = call.text(0, "device");
-  if (device.rfind("cpu", 0) != 0 && device.rfind("cuda", 0) != 0)
-    throw Refusal(Fault::kOperator, "got device \"" + device + "\", wanted \"cpu\" or \"cuda\"");
-  const bool cpu = device[1] == 'p';
+  const at::DeviceType kind = deviceFrom(call.text(0, "device")).type();
+  const bool cpu = kind == at::kCPU;
   const bool on = call.given(1);
   const at::ScalarType type = on ? dtypeFrom(call.text(1, "dtype")) : at::kFloat;
   if (on && type != at::kBFloat16 && (type != at::kHalf || cpu)) {
@@ -95,7 +93,6 @@ napi_value setAutocast(Call& call) {
   }
   std::string before;
 #if ODIS_TORCH_AT_LEAST(2, 4)
-  const at::DeviceType kind = cpu ? at::kCPU : at::kCUDA;
   if (at::autocast::is_autocast_enabled(kind)) before = dtypeName(at::autocast::get_autocast_dtype(kind));
   if (on) at::autocast::set_autocast_dtype(kind, type);
   at::autocast::set_autocast_enabled(kind, on);

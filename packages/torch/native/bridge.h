@@ -2,7 +2,12 @@
 
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
+#include <c10/core/Stream.h>
+#if __has_include(<torch/headeronly/version.h>)
+#include <torch/headeronly/version.h>
+#else
 #include <torch/csrc/api/include/torch/version.h>
+#endif
 
 #include <memory>
 #include <stdexcept>
@@ -42,6 +47,8 @@ struct Pending {};
 
 struct Operator;
 class Collectives;
+class GradientBuckets;
+class Transfer;
 
 /// What the bridge keeps for one JavaScript environment (the main thread, or one worker).
 struct Bridge {
@@ -53,8 +60,11 @@ struct Bridge {
   napi_ref warn = nullptr;
   Table<at::Tensor> tensors;
   Table<at::Generator> generators;
+  std::vector<c10::Stream> streams;
   std::vector<std::unique_ptr<Operator>> operators;
-  std::unique_ptr<Collectives> collectives;
+  std::shared_ptr<Collectives> collectives;
+  Table<std::unique_ptr<Transfer>> transfers;
+  Table<std::unique_ptr<GradientBuckets>> buckets;
 };
 
 /// One call from JavaScript: its arguments, and what an error message says about it.
@@ -115,8 +125,12 @@ at::Tensor& tensorFrom(const Call& call, napi_value value);
 at::Generator& generatorFrom(const Call& call, napi_value value);
 const char* dtypeName(at::ScalarType type);
 at::ScalarType dtypeFrom(const std::string& name);
-at::Device deviceFrom(const std::string& name);
 std::string describe(const at::Tensor& tensor);
+/// Text from outside as a message may show it: shortened, and nothing that moves a terminal's cursor.
+std::string quoted(const std::string& text);
+
+// device.cc
+at::Device deviceFrom(const std::string& name);
 
 // tensor.cc
 /// Forgets a tensor; `false` when there was none of this handle.
@@ -130,6 +144,7 @@ std::vector<Entry> dispatchEntries();
 std::vector<Entry> tensorEntries();
 std::vector<Entry> autogradEntries();
 std::vector<Entry> runtimeEntries();
+std::vector<Entry> deviceEntries();
 std::vector<Entry> collectiveEntries();
 void prepareProcess();
 

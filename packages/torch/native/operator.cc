@@ -1,6 +1,6 @@
 #include "operator.h"
 
-#include "process-group.h"
+#include "gradient-buckets.h"
 
 namespace odis {
 

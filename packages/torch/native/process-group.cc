@@ -1,13 +1,13 @@
+// The processes that train together, by PyTorch's own process groups (c10d).
 #include "process-group.h"
 
 #include "bridge.h"
 
-#if __has_include(<torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>) && __has_include(<gloo/algorithm.h>)
+#if __has_include(<torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>)
 #define ODIS_GLOO 1
 #define USE_C10D_GLOO
 #endif
-#if __has_include(<torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>) && __has_include(<nccl.h>) && \
-    __has_include(<cuda_runtime.h>)
+#if defined(ODIS_NCCL_HEADERS) && __has_include(<torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>)
 #define ODIS_NCCL 1
 #define USE_C10D_NCCL
 #endif
@@ -17,15 +17,17 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #endif
 #ifdef ODIS_GLOO
+#include "gloo/declarations.h"
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #endif
 #ifdef ODIS_NCCL
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
 
-#include <ATen/ops/empty_like.h>
-
+#include <cstdio>
 #include <cstdlib>
+#include <functional>
+#include <thread>
 
 namespace odis {
 
@@ -43,161 +45,265 @@ std::vector<std::string> collectiveBackends() {
 #if defined(ODIS_GLOO) || defined(ODIS_NCCL)
 namespace {
 
+using std::chrono::milliseconds;
+
+/// "1 s", "0.5 s"
+std::string seconds(milliseconds time) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g s", double(time.count()) / 1000);
+  return text;
+}
+
+/// What c10d says, in one line and without the place in its sources.
+std::string reasonOf(const std::exception& error) {
+  const auto* torch = dynamic_cast<const c10::Error*>(&error);
+  std::string text = firstLine(torch ? torch->what_without_backtrace() : error.what());
+  const size_t end = text.rfind('[', 0) == 0 ? text.find("] ") : std::string::npos;
+  return end == std::string::npos ? text : text.substr(end + 2);
+}
+
+/// Where the processes met; there they also tell each other that something went wrong.
+class Meeting {
+ public:
+  explicit Meeting(const Membership& membership) : self_(membership) {
+    c10d::TCPStoreOptions options;
+    options.port = static_cast<std::uint16_t>(self_.port);
+    options.isServer = self_.rank == 0;
+    options.numWorkers = self_.size;
+    options.waitWorkers = false;
+    options.timeout = self_.patience;
+    try {
+      store = c10::make_intrusive<c10d::TCPStore>(self_.address, options);
+    } catch (const std::exception& error) {
+      const std::string place = self_.address + ":" + std::to_string(self_.port);
+      throw Refusal(Fault::kEngine, who() + (self_.rank == 0 ? " cannot let the others meet at " : " met nobody at ") +
+                                        place + " within " + seconds(self_.patience) +
+                                        (self_.rank == 0 ? "" : ", where rank 0 should be") + " (" +
+                                        reasonOf(error) + ")");
+    }
+    try {
+      announce("here");
+      store->wait(keys("here"), self_.patience);
+    } catch (const std::exception& error) {
+      throw Refusal(Fault::kEngine, who() + " waited " + seconds(self_.patience) + ": " + absent("here") +
+                                        " did not come");
+    }
+  }
+
+  std::string who() const {
+    return "rank " + std::to_string(self_.rank) + " of " + std::to_string(self_.size);
+  }
+
+  /// The sentence for a transfer that failed. Whoever is alive fails, too, when one breaks off, and
+  /// says so here; who says nothing is the one to look at.
+  std::string explain(const std::string& what, const std::exception& error) {
+    std::string culprits;
+    try {
+      announce("failed");
+      // Rank 0 keeps the meeting place: it stays a little longer.
+      const auto patience = milliseconds(self_.rank == 0 ? 4000 : 3000);
+      const auto end = std::chrono::steady_clock::now() + patience;
+      while (!(culprits = absent("failed")).empty() && std::chrono::steady_clock::now() < end)
+        std::this_thread::sleep_for(milliseconds(100));
+    } catch (const std::exception&) {
+      culprits = "rank 0";
+    }
+    return who() + " failed in " + what + ": " +
+           (culprits.empty() ? "no process is missing" : culprits + " does not answer") + " (" +
+           reasonOf(error) + ")";
+  }
+
+  c10::intrusive_ptr<c10d::Store> store;
+
+ private:
+  std::string key(const std::string& word, int rank) const {
+    return "odis/" + word + "/" + std::to_string(rank);
+  }
+
+  std::vector<std::string> keys(const std::string& word) const {
+    std::vector<std::string> all;
+    for (int rank = 0; rank < self_.size; ++rank) all.push_back(key(word, rank));
+    return all;
+  }
+
+  void announce(const std::string& word) { store->set(key(word, self_.rank), std::vector<uint8_t>{1}); }
+
+  /// "rank 3", "ranks 1, 3", "ranks 1, 2, 3, 4 and 60 others"
+  std::string absent(const std::string& word) {
+    std::vector<int> missing;
+    for (int rank = 0; rank < self_.size; ++rank)
+      if (rank != self_.rank && !store->check({key(word, rank)})) missing.push_back(rank);
+    std::string text;
+    for (size_t index = 0; index < missing.size() && index < 8; ++index)
+      text += (index ? ", " : missing.size() > 1 ? "ranks " : "rank ") + std::to_string(missing[index]);
+    return missing.size() > 8 ? text + " and " + std::to_string(missing.size() - 8) + " others" : text;
+  }
+
+  Membership self_;
+};
+
+/// Holds the tensors of a transfer until it is done, and finishes what the backend leaves to do.
+template <class Work>
+class Running : public Transfer {
+ public:
+  Running(std::shared_ptr<Meeting> meeting, std::string what, Work work, std::function<void()> finish)
+      : meeting_(std::move(meeting)), what_(std::move(what)), work_(std::move(work)), finish_(std::move(finish)) {}
+
+  void wait() override {
+    if (!work_) return;
+    const Work work = std::move(work_);
+    try {
+      work->wait();
+    } catch (const std::exception& error) {
+      throw Refusal(Fault::kEngine, meeting_->explain(what_, error));
+    }
+    if (finish_) finish_();
+  }
+
+ private:
+  std::shared_ptr<Meeting> meeting_;
+  std::string what_;
+  Work work_;
+  std::function<void()> finish_;
+};
+
 template <class Group>
 class Joined : public Collectives {
  public:
-  Joined(c10::intrusive_ptr<c10d::Store> store, c10::intrusive_ptr<Group> group)
-      : store_(std::move(store)), group_(std::move(group)) {}
-
-  void sum(std::vector<at::Tensor>& tensors) override {
-    c10d::AllreduceOptions options;
-    options.reduceOp = c10d::ReduceOp::SUM;
-    all(tensors, [&](std::vector<at::Tensor>& one) { return group_->allreduce(one, options); });
+  Joined(const Membership& membership, std::shared_ptr<Meeting> meeting, c10::intrusive_ptr<Group> group)
+      : meeting_(std::move(meeting)), group_(std::move(group)) {
+    rank = membership.rank;
+    size = membership.size;
   }
 
-  void broadcast(std::vector<at::Tensor>& tensors, int source) override {
-    c10d::BroadcastOptions options;
-    options.rootRank = source;
-    all(tensors, [&](std::vector<at::Tensor>& one) { return group_->broadcast(one, options); });
+  std::unique_ptr<Transfer> sum(const at::Tensor& tensor) override {
+    return start("all-reduce", tensor, [&] {
+      std::vector<at::Tensor> tensors{tensor};
+      return group_->allreduce(tensors, summing<c10d::AllreduceOptions>());
+    });
   }
 
-  std::vector<at::Tensor> gather(const at::Tensor& tensor) override {
-    std::vector<at::Tensor> inputs{tensor};
-    std::vector<std::vector<at::Tensor>> outputs(1);
-    for (int rank = 0; rank < size(); ++rank) outputs[0].push_back(at::empty_like(tensor));
-    group_->allgather(outputs, inputs)->wait();
-    return outputs[0];
+  std::unique_ptr<Transfer> broadcast(const at::Tensor& tensor, int source) override {
+    return start("broadcast", tensor, [&] {
+      std::vector<at::Tensor> tensors{tensor};
+      c10d::BroadcastOptions options;
+      options.rootRank = source;
+      return group_->broadcast(tensors, options);
+    });
   }
 
-  void barrier() override { group_->barrier()->wait(); }
-  int size() const override { return group_->getSize(); }
+  std::unique_ptr<Transfer> gather(const at::Tensor& whole, const at::Tensor& part) override {
+    return start("all-gather", part, [&] {
+      at::Tensor to = whole, from = part;
+      if constexpr (kSingle) {
+        return group_->_allgather_base(to, from);
+      } else {
+        std::vector<at::Tensor> inputs{from};
+        std::vector<std::vector<at::Tensor>> outputs{to.chunk(size)};
+        return group_->allgather(outputs, inputs);
+      }
+    });
+  }
+
+  std::unique_ptr<Transfer> scatterSum(const at::Tensor& part, const at::Tensor& whole) override {
+    at::Tensor to = part, from = whole;
+    if constexpr (kSingle) {
+      return start("reduce-scatter", whole, [&] {
+        return group_->_reduce_scatter_base(to, from, summing<c10d::ReduceScatterOptions>());
+      });
+    } else {
+      // Gloo sums whole tensors; of the copy that it sums this rank keeps its part.
+      from = whole.clone();
+      return start("reduce-scatter", whole, [&] {
+        std::vector<at::Tensor> tensors{from};
+        return group_->allreduce(tensors, summing<c10d::AllreduceOptions>());
+      }, [to, from, size = size, rank = rank] { to.copy_(from.chunk(size)[rank]); });
+    }
+  }
+
+  void barrier() override {
+    Running running(meeting_, "barrier " + number(), group_->barrier(), {});
+    running.wait();
+  }
 
  private:
-  /// Starts every transfer before it waits for the first.
-  template <class Start>
-  void all(std::vector<at::Tensor>& tensors, Start start) {
-    std::vector<std::vector<at::Tensor>> single;
-    single.reserve(tensors.size());
-    std::vector<decltype(start(single.front()))> works;
-    for (const at::Tensor& tensor : tensors) works.push_back(start(single.emplace_back(1, tensor)));
-    for (const auto& work : works) work->wait();
+#ifdef ODIS_NCCL
+  static constexpr bool kSingle = std::is_same_v<Group, c10d::ProcessGroupNCCL>;
+#else
+  static constexpr bool kSingle = false;
+#endif
+
+  template <class Options>
+  static Options summing() {
+    Options options;
+    options.reduceOp = c10d::ReduceOp::SUM;
+    return options;
   }
 
-  c10::intrusive_ptr<c10d::Store> store_;
+  std::string number() { return std::to_string(++count_); }
+
+  template <class Begin>
+  std::unique_ptr<Transfer> start(const char* what, const at::Tensor& sent, const Begin& begin,
+                                  std::function<void()> finish = {}) {
+    const std::string name = what + (" " + number());
+    messages += 1;
+    bytes += sent.numel() * static_cast<int64_t>(sent.element_size());
+    try {
+      auto work = begin();
+      return std::make_unique<Running<decltype(work)>>(meeting_, name, std::move(work), std::move(finish));
+    } catch (const std::exception& error) {
+      throw Refusal(Fault::kOperator, name + " of " + describe(sent) + " did not begin: " + reasonOf(error));
+    }
+  }
+
+  std::shared_ptr<Meeting> meeting_;
   c10::intrusive_ptr<Group> group_;
+  int64_t count_ = 0;
 };
+
+template <class Group, class Options>
+std::shared_ptr<Collectives> joinBy(const Membership& membership, const Options& options) {
+  options->timeout = membership.patience;
+  auto meeting = std::make_shared<Meeting>(membership);
+  try {
+    auto group = c10::make_intrusive<Group>(meeting->store, membership.rank, membership.size, options);
+    return std::make_shared<Joined<Group>>(membership, meeting, group);
+  } catch (const std::exception& error) {
+    throw Refusal(Fault::kEngine, meeting->explain("connecting", error));
+  }
+}
 
 }  // namespace
 
-std::unique_ptr<Collectives> join(const Membership& membership) {
-  c10d::TCPStoreOptions meeting;
-  meeting.port = static_cast<std::uint16_t>(membership.port);
-  meeting.isServer = membership.rank == 0;
-  meeting.numWorkers = membership.size;
-  meeting.timeout = membership.patience;
-  auto store = c10::make_intrusive<c10d::TCPStore>(membership.address, meeting);
+std::shared_ptr<Collectives> join(const Membership& membership) {
 #ifdef ODIS_GLOO
   if (membership.backend == "gloo") {
     using Gloo = c10d::ProcessGroupGloo;
     auto options = Gloo::Options::create();
-    options->timeout = membership.patience;
     // torchrun users name the network interface by this variable.
     const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
     options->devices.push_back(interface && *interface ? Gloo::createDeviceForInterface(interface)
                                                        : Gloo::createDefaultDevice());
-    auto group = c10::make_intrusive<Gloo>(store, membership.rank, membership.size, options);
-    return std::make_unique<Joined<Gloo>>(store, group);
+    return joinBy<Gloo>(membership, options);
   }
 #endif
 #ifdef ODIS_NCCL
   if (membership.backend == "nccl") {
-    using Nccl = c10d::ProcessGroupNCCL;
-    auto options = Nccl::Options::create();
-    options->timeout = membership.patience;
-    auto group = c10::make_intrusive<Nccl>(store, membership.rank, membership.size, options);
-    return std::make_unique<Joined<Nccl>>(store, group);
+    int loaded = 0;
+    if (ncclGetVersion(&loaded) != ncclSuccess || loaded / 100 != NCCL_VERSION_CODE / 100) {
+      throw Refusal(Fault::kEngine, "the bridge was built with the headers of NCCL " +
+                                        std::to_string(NCCL_VERSION_CODE) + ", but NCCL " +
+                                        std::to_string(loaded) + " is loaded; build it again");
+    }
+    return joinBy<c10d::ProcessGroupNCCL>(membership, c10d::ProcessGroupNCCL::Options::create());
   }
 #endif
   throw Refusal(Fault::kEngine, "no backend \"" + membership.backend + "\" in this bridge");
 }
 #else
-std::unique_ptr<Collectives> join(const Membership&) {
-  throw Refusal(Fault::kEngine,
-                "this bridge was built without collectives: LibTorch's c10d or gloo headers were missing "
-                "(on Debian: sudo apt-get install libgloo-dev); install them and build it again");
+std::shared_ptr<Collectives> join(const Membership&) {
+  throw Refusal(Fault::kEngine, "this LibTorch was built without collectives (c10d)");
 }
 #endif
-
-namespace {
-
-/// `joinProcesses(backend, address, port, rank, size, milliseconds)`
-napi_value joinProcesses(Call& call) {
-  if (call.bridge.collectives) throw Refusal(Fault::kEngine, "this thread has joined its processes already");
-  Membership membership;
-  membership.backend = call.text(0, "backend");
-  membership.address = call.text(1, "address");
-  membership.port = static_cast<int>(call.integer(2, "port", 1, 65535));
-  membership.size = static_cast<int>(call.integer(4, "size", 1, 1 << 20));
-  membership.rank = static_cast<int>(call.integer(3, "rank", 0, membership.size - 1));
-  membership.patience = std::chrono::milliseconds(call.integer(5, "milliseconds", 1, 1LL << 40));
-  call.bridge.collectives = join(membership);
-  return call.nothing();
-}
-
-napi_value leaveProcesses(Call& call) {
-  call.bridge.collectives.reset();
-  return call.nothing();
-}
-
-Collectives& joined(Call& call) {
-  if (!call.bridge.collectives) throw Refusal(Fault::kEngine, "this thread has not joined its processes");
-  return *call.bridge.collectives;
-}
-
-napi_value sumAcross(Call& call) {
-  auto tensors = call.tensors(0, "tensors");
-  joined(call).sum(tensors);
-  return call.nothing();
-}
-
-napi_value broadcast(Call& call) {
-  auto tensors = call.tensors(0, "tensors");
-  Collectives& group = joined(call);
-  group.broadcast(tensors, static_cast<int>(call.integer(1, "source", 0, group.size() - 1)));
-  return call.nothing();
-}
-
-napi_value gather(Call& call) {
-  if (call.argc < 1) throw Refusal(Fault::kEngine, "wanted a tensor");
-  const auto found = joined(call).gather(tensorFrom(call, call.argv[0]));
-  napi_value array;
-  check(call.env, napi_create_array_with_length(call.env, found.size(), &array));
-  for (size_t index = 0; index < found.size(); ++index)
-    check(call.env, napi_set_element(call.env, array, static_cast<uint32_t>(index), call.give(found[index])));
-  return array;
-}
-
-napi_value barrier(Call& call) {
-  joined(call).barrier();
-  return call.nothing();
-}
-
-napi_value backends(Call& call) {
-  napi_value array;
-  check(call.env, napi_create_array(call.env, &array));
-  uint32_t index = 0;
-  for (const std::string& name : collectiveBackends())
-    check(call.env, napi_set_element(call.env, array, index++, call.give(name)));
-  return array;
-}
-
-}  // namespace
-
-std::vector<Entry> collectiveEntries() {
-  return {{"joinProcesses", joinProcesses}, {"leaveProcesses", leaveProcesses},
-          {"sumAcross", sumAcross},         {"broadcast", broadcast},
-          {"gather", gather},               {"barrier", barrier},
-          {"collectiveBackends", backends}};
-}
 
 }  // namespace odis

@@ -17,16 +17,21 @@ namespace odis {
 
 namespace {
 
-/// The symbol as LibTorch's own calls resolve it: first in the global scope, then in its libraries.
-void* symbol(const char* name) {
-  if (void* found = dlsym(RTLD_DEFAULT, name)) return found;
+/// The symbol in the library that holds `place`, or in one that this library needs.
+void* symbolNear(const void* place, const char* name) {
   Dl_info info;
-  if (!dladdr(reinterpret_cast<void*>(&at::get_num_threads), &info)) return nullptr;
+  if (!dladdr(place, &info)) return nullptr;
   void* library = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
   if (!library) return nullptr;
   void* found = dlsym(library, name);
   dlclose(library);
   return found;
+}
+
+/// The symbol as LibTorch's own calls resolve it: first in the global scope, then in its libraries.
+void* symbol(const char* name) {
+  void* found = dlsym(RTLD_DEFAULT, name);
+  return found ? found : symbolNear(reinterpret_cast<void*>(&at::get_num_threads), name);
 }
 
 std::string placeOf(const void* address) {
@@ -115,7 +120,9 @@ napi_value runtime(Call& call) {
   const char* text = version ? version() : nullptr;
   set("blisVersion", call.give(std::string(text ? text : "")));
   set("mkl", call.give(at::hasMKL()));
-  set("cudaBuilt", call.give(at::hasCUDA()));
+  // The type of NCCL's process group, whether or not this bridge was compiled with it.
+  const void* bridge = reinterpret_cast<void*>(&prepareProcess);
+  set("ncclInLibrary", call.give(symbolNear(bridge, "_ZTIN4c10d16ProcessGroupNCCLE") != nullptr));
   set("cudaDevices", call.give(static_cast<double>(torch::cuda::device_count())));
   return object;
 }

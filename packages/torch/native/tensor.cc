@@ -1,7 +1,7 @@
 #include "bridge.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
+#include <torch/csrc/api/include/torch/cuda.h>
 
 #include <cstring>
 #include <unordered_set>
@@ -87,10 +87,12 @@ void matchView(const View& view, at::ScalarType type, size_t bytes, const std::s
   }
 }
 
-/// `fromBuffer(view, shape, dtype)`: a new CPU tensor with a copy of the array's elements.
+/// `fromBuffer(view, shape, dtype, pinned)`: a new CPU tensor with a copy of the array's elements, in
+/// page-locked memory if that is asked for and there is a GPU.
 napi_value fromBuffer(Call& call) {
   const std::vector<int64_t> shape = call.sizes(1, "shape");
   const at::ScalarType type = dtypeFrom(call.text(2, "dtype"));
+  const bool pinned = call.flag(3, "pinned") && torch::cuda::device_count() > 0;
   const View view = viewFrom(call, 0);  // last: reading a shape may run JavaScript
   int64_t elements = 1;
   bool overflow = false;
@@ -104,7 +106,7 @@ napi_value fromBuffer(Call& call) {
   what += "]";
   if (overflow) refuse("got a shape with too many elements: " + what);
   matchView(view, type, bytes, what);
-  at::Tensor made = at::empty(shape, at::TensorOptions().dtype(type));
+  at::Tensor made = at::empty(shape, at::TensorOptions().dtype(type).pinned_memory(pinned));
   if (bytes) {
     auto* to = static_cast<uint8_t*>(made.data_ptr());
     const auto* from = static_cast<const uint8_t*>(view.data);

@@ -1,7 +1,9 @@
-// In-place updates of weights on the CPU, each in one pass over memory.
+// In-place updates of weights. On the CPU each is one pass over memory; elsewhere they are LibTorch's
+// own operators over lists, which `…composed_` also gives on the CPU.
 //
 //   odis::adamw_(parameters, gradients, means, squares, lr, beta1, beta2, epsilon, decay, updates)
-//   odis::follow_(slow, fast, momentum)
+//   odis::ema_update_(slow, fast, momentum)
+//   odis::adamw_composed_, odis::ema_update_composed_
 //
 // Weights, gradients and moments of a ViT are larger than any cache, so an update costs what its
 // memory traffic costs: composed of PyTorch's own operators, AdamW moves 22 times the size of the
@@ -87,11 +89,11 @@ void adamw(at::TensorList parameters, at::TensorList gradients, at::TensorList m
 }
 
 /// slow = momentum * slow + (1 - momentum) * fast
-void follow(at::TensorList slow, at::TensorList fast, double momentum) {
+void emaUpdate(at::TensorList slow, at::TensorList fast, double momentum) {
   sameLength(fast.size(), slow.size(), "fast weights");
   for (size_t i = 0; i < slow.size(); i++) {
     auto iterator = together({slow[i], fast[i]}, 1);
-    AT_DISPATCH_FLOATING_TYPES(slow[i].scalar_type(), "odis::follow_", [&] {
+    AT_DISPATCH_FLOATING_TYPES(slow[i].scalar_type(), "odis::ema_update_", [&] {
       using F = scalar_t;
       const F old = F(momentum), fresh = F(1 - momentum);
       overElements<F, 2>(iterator, [=](F* const* at, int64_t n) {
@@ -103,15 +105,64 @@ void follow(at::TensorList slow, at::TensorList fast, double momentum) {
   }
 }
 
+// ---- the same on any device ----
+
+void composedAdamw(at::TensorList parameters, at::TensorList gradients, at::TensorList means,
+                   at::TensorList squares, double lr, double beta1, double beta2, double epsilon,
+                   double decay, int64_t updates) {
+  sameLength(gradients.size(), parameters.size(), "gradients");
+  sameLength(means.size(), parameters.size(), "means");
+  sameLength(squares.size(), parameters.size(), "squares");
+  if (parameters.empty()) return;
+#if __has_include(<ATen/ops/_fused_adamw.h>)
+  bool alike = parameters[0].is_cuda();
+  for (size_t i = 0; alike && i < parameters.size(); i++)
+    alike = gradients[i].strides() == parameters[i].strides() &&
+            gradients[i].scalar_type() == parameters[i].scalar_type();
+  if (alike) {  // one kernel for hundreds of weights
+    const at::Tensor count = at::full({}, double(updates), parameters[0].options().dtype(at::kFloat));
+    const std::vector<at::Tensor> counts(parameters.size(), count);
+    return at::_fused_adamw_(parameters, gradients, means, squares, {}, counts, lr, beta1, beta2, decay,
+                             epsilon, /*amsgrad=*/false, /*maximize=*/false);
+  }
+#endif
+  if (decay > 0) at::_foreach_mul_(parameters, 1 - lr * decay);
+  at::_foreach_mul_(means, beta1);
+  at::_foreach_add_(means, gradients, 1 - beta1);
+  at::_foreach_mul_(squares, beta2);
+  at::_foreach_addcmul_(squares, gradients, gradients, 1 - beta2);
+  const auto scales = at::_foreach_sqrt(squares);
+  at::_foreach_div_(scales, std::sqrt(1 - std::pow(beta2, updates)));
+  at::_foreach_add_(scales, epsilon);
+  at::_foreach_addcdiv_(parameters, means, scales, -lr / (1 - std::pow(beta1, updates)));
+}
+
+void composedEmaUpdate(at::TensorList slow, at::TensorList fast, double momentum) {
+  sameLength(fast.size(), slow.size(), "fast weights");
+  if (slow.empty()) return;
+  at::_foreach_mul_(slow, momentum);
+  at::_foreach_add_(slow, fast, 1 - momentum);
+}
+
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(odis, library) {
-  library.def(
-      "adamw_(Tensor(a!)[] parameters, Tensor[] gradients, Tensor(b!)[] means, Tensor(c!)[] squares, "
-      "float lr, float beta1, float beta2, float epsilon, float decay, int updates) -> ()");
-  library.def("follow_(Tensor(a!)[] slow, Tensor[] fast, float momentum) -> ()");
+  const std::string adamw =
+      "(Tensor(a!)[] parameters, Tensor[] gradients, Tensor(b!)[] means, Tensor(c!)[] squares, "
+      "float lr, float beta1, float beta2, float epsilon, float decay, int updates) -> ()";
+  const std::string average = "(Tensor(a!)[] slow, Tensor[] fast, float momentum) -> ()";
+  library.def(("adamw_" + adamw).c_str());
+  library.def(("adamw_composed_" + adamw).c_str());
+  library.def(("ema_update_" + average).c_str());
+  library.def(("ema_update_composed_" + average).c_str());
 }
 TORCH_LIBRARY_IMPL(odis, CPU, library) {
   library.impl("adamw_", adamw);
-  library.impl("follow_", follow);
+  library.impl("ema_update_", emaUpdate);
+}
+TORCH_LIBRARY_IMPL(odis, CompositeExplicitAutograd, library) {
+  library.impl("adamw_", composedAdamw);
+  library.impl("adamw_composed_", composedAdamw);
+  library.impl("ema_update_", composedEmaUpdate);
+  library.impl("ema_update_composed_", composedEmaUpdate);
 }

@@ -1,9 +1,6 @@
 #include "bridge.h"
 
-#include <ATen/Context.h>
-#include <torch/csrc/api/include/torch/cuda.h>
-
-#include <cstring>
+#include <cstdio>
 
 namespace odis {
 
@@ -39,6 +36,24 @@ std::string shapeText(const at::Tensor& tensor) {
 
 }  // namespace
 
+std::string quoted(const std::string& text) {
+  size_t end = text.size() > 60 ? 57 : text.size();
+  while (end < text.size() && (text[end] & 0xc0) == 0x80) --end;  // not inside a character
+  std::string shown = "\"";
+  for (size_t at = 0; at < end; ++at) {
+    const auto code = static_cast<unsigned char>(text[at]);
+    const bool wide = code == 0xc2 && static_cast<unsigned char>(text[at + 1]) < 0xa0;  // U+0080 to U+009F
+    if (code >= 0x20 && code != 0x7f && !wide) {
+      shown += text[at];
+    } else {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\x%02x", wide ? static_cast<unsigned char>(text[++at]) : code);
+      shown += escaped;
+    }
+  }
+  return shown + (end < text.size() ? "…\"" : "\"");
+}
+
 const char* dtypeName(at::ScalarType type) {
   for (const NamedType& known : kTypes)
     if (known.type == type) return known.name;
@@ -48,29 +63,8 @@ const char* dtypeName(at::ScalarType type) {
 at::ScalarType dtypeFrom(const std::string& name) {
   for (const NamedType& known : kTypes)
     if (name == known.name) return known.type;
-  refuse("got dtype \"" + name +
-         "\", wanted float32, float64, float16, bfloat16, int64, int32, uint8 or bool");
-}
-
-at::Device deviceFrom(const std::string& name) {
-  if (name == "cpu") return at::Device(at::kCPU);
-  const bool cuda = name.rfind("cuda", 0) == 0 && (name.size() == 4 || name[4] == ':');
-  const std::string digits = cuda && name.size() > 5 ? name.substr(5) : "";
-  if (!cuda || (name.size() > 4 && (digits.empty() || digits.size() > 3 ||
-                                    digits.find_first_not_of("0123456789") != std::string::npos))) {
-    refuse("got device \"" + name + "\", wanted \"cpu\", \"cuda\" or \"cuda:<number>\"");
-  }
-  const size_t count = torch::cuda::device_count();
-  if (count == 0) {
-    refuse("device \"" + name + "\" is not available: this LibTorch " +
-           (at::hasCUDA() ? "sees no NVIDIA GPU" : "was built without CUDA") + "; use \"cpu\"");
-  }
-  const size_t index = digits.empty() ? 0 : std::stoul(digits);
-  if (index >= count) {
-    refuse("device \"" + name + "\" is not available: there are " + std::to_string(count) +
-           " CUDA devices, the last is \"cuda:" + std::to_string(count - 1) + "\"");
-  }
-  return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
+  refuse("got dtype " + quoted(name) +
+         ", wanted float32, float64, float16, bfloat16, int64, int32, uint8 or bool");
 }
 
 std::string describe(const at::Tensor& tensor) {
@@ -190,10 +184,7 @@ std::string describe(const Call& call, napi_value value) {
       check(env, napi_coerce_to_string(env, value, &text));
       return firstLine(toText(env, text)).substr(0, 40) + "n";
     }
-    case napi_string: {
-      const std::string text = toText(env, value);
-      return "\"" + (text.size() > 60 ? text.substr(0, 57) + "…" : text) + "\"";
-    }
+    case napi_string: return quoted(toText(env, value));
     case napi_object: break;
   }
   bool list = false;

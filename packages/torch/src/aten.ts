@@ -161,7 +161,9 @@ export const aten = {
   isnan: operator<[Tensor]>("aten::isnan"),
 
   // copies
-  to: operator<[Tensor, DType?, undefined?, string?]>("aten::to.dtype_layout"),
+  to: operator<[Tensor, DType?, undefined?, string?, undefined?, boolean?]>(
+    "aten::to.dtype_layout",
+  ),
   toDtype: operator<[Tensor, DType]>("aten::to.dtype"),
   contiguous: operator<[Tensor]>("aten::contiguous"),
   clone: operator<[Tensor]>("aten::clone"),

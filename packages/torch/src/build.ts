@@ -12,14 +12,14 @@ import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { type BuildPlan, planBuild, type Unit } from "./build-plan.js";
+import { type AddonPlan, planAll, type Unit } from "./build-plan.js";
 import { EngineError } from "./errors.js";
 
 const run = promisify(execFile);
 
 /** What a build did. */
 export interface BuildResult {
-  readonly plan: BuildPlan;
+  readonly plan: AddonPlan;
   /** whether there was anything to do */
   readonly built: boolean;
   readonly seconds: number;
@@ -67,50 +67,31 @@ async function inParallel<T, R>(
   return results;
 }
 
-async function link(plan: BuildPlan, objects: readonly string[], folder: string): Promise<void> {
-  const isPreload = (file: string): boolean => basename(file).startsWith("preload.c-");
-  const { lib } = plan.libtorch;
-  const search = [`-L${lib}`, `-Wl,-rpath,${lib}`];
-  const libraries = ["torch", "torch_cpu", "torch_cuda", "c10"]
-    .filter((name) => existsSync(join(lib, `lib${name}.so`)))
-    .map((name) => `-l${name}`);
-  const shared = ["-shared", "-Wl,-z,nodelete"]; // a worker that ends must not unload LibTorch
-  try {
-    await run("g++", [
-      ...shared,
-      ...objects.filter(isPreload),
-      "-o",
-      join(folder, "preload.node"),
-      "-ldl",
-    ]);
-    await run("g++", [
-      ...shared,
-      "-fopenmp",
-      "-Wl,--no-as-needed", // torch_cuda registers its kernels when it is loaded
-      ...objects.filter((file) => !isPreload(file)),
-      ...search,
-      ...libraries,
-      "-ldl",
-      "-o",
-      join(folder, "odis_torch.node"),
-    ]);
-  } catch (error) {
-    throw new EngineError(`the bridge does not link with LibTorch at ${lib}: ${complaint(error)}`, {
-      cause: error,
-    });
+/** Links every output of a plan into `folder`; `objects` holds each unit's object file by its key. */
+async function link(
+  plan: AddonPlan,
+  objects: ReadonlyMap<string, string>,
+  folder: string,
+): Promise<void> {
+  for (const { file, units, before, after } of plan.outputs) {
+    const files = units.map(({ key }) => objects.get(key)!);
+    try {
+      await run("g++", [...before, ...files, ...after, "-o", join(folder, file)]);
+    } catch (error) {
+      throw new EngineError(`the ${plan.title} does not link: ${complaint(error)}`, {
+        cause: error,
+      });
+    }
   }
 }
 
 /**
- * Compiles and links the bridge unless exactly this one exists (same sources, LibTorch, flags and
+ * Compiles and links an addon unless exactly this one exists (same sources, libraries, flags and
  * processor). Two processes may build at once: each works in a folder of its own and the first to
  * rename it wins.
- *
- * @throws EngineError when LibTorch or the compiler is missing, or the sources do not compile
  */
-export async function buildBridge(env: NodeJS.ProcessEnv = process.env): Promise<BuildResult> {
+async function build(plan: AddonPlan): Promise<BuildResult> {
   const start = performance.now();
-  const plan = planBuild(env);
   const result = (built: boolean): BuildResult => ({
     plan,
     built,
@@ -122,10 +103,9 @@ export async function buildBridge(env: NodeJS.ProcessEnv = process.env): Promise
   mkdirSync(objects, { recursive: true });
   const folder = mkdtempSync(join(plan.builds, "making-"));
   try {
-    const files = await inParallel(plan.units, availableParallelism(), (unit) =>
-      compile(unit, objects),
-    );
-    await link(plan, files, folder);
+    const units = plan.outputs.flatMap((output) => output.units);
+    const files = await inParallel(units, availableParallelism(), (unit) => compile(unit, objects));
+    await link(plan, new Map(units.map(({ key }, index) => [key, files[index]!])), folder);
     chmodSync(folder, 0o755); // mkdtemp made it private
     renameSync(folder, plan.home);
   } catch (error) {
@@ -135,14 +115,28 @@ export async function buildBridge(env: NodeJS.ProcessEnv = process.env): Promise
   return result(true);
 }
 
+/**
+ * Builds every addon that is not there yet.
+ *
+ * @throws EngineError when LibTorch or the compiler is missing, or the sources do not compile
+ */
+export async function buildAddons(
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<readonly BuildResult[]> {
+  const results: BuildResult[] = [];
+  for (const plan of planAll(env)) results.push(await build(plan));
+  return results;
+}
+
 /** `node packages/torch/dist/build.js` */
 async function main(): Promise<void> {
   try {
-    const { plan, built, seconds } = await buildBridge();
-    const what = `bridge to LibTorch ${plan.libtorch.version} at ${plan.libtorch.place}`;
-    console.log(
-      built ? `built the ${what} in ${seconds.toFixed(0)} s` : `the ${what} is up to date`,
-    );
+    for (const { plan, built, seconds } of await buildAddons())
+      console.log(
+        built
+          ? `built the ${plan.title} in ${seconds.toFixed(0)} s`
+          : `the ${plan.title} is up to date`,
+      );
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     console.error(error.message);

@@ -34,22 +34,30 @@ function dtypeOf(data: TypedArray, wanted: DType | undefined): DType {
   return found;
 }
 
+export interface BufferOptions extends Options {
+  /**
+   * Page-locked memory, from which `to({ device, nonBlocking: true })` uploads while the host goes on.
+   * Plain memory where there is no GPU.
+   */
+  readonly pinned?: boolean;
+}
+
 /**
  * A tensor with a copy of an array's elements (one memcpy; the array may lie on a
- * SharedArrayBuffer). Another `dtype` than the array's converts the elements.
+ * SharedArrayBuffer). Another `dtype` than the array's converts the elements. For a GPU the copy
+ * goes through page-locked memory, and nobody waits for the upload.
  *
  * @param shape default: one axis with all elements
  */
 export function fromBuffer(
   data: TypedArray,
   shape: readonly number[] = [data.length],
-  { dtype, device }: Options = {},
+  { dtype, device = "cpu", pinned = false }: BufferOptions = {},
 ): Tensor {
   const held = dtypeOf(data, dtype);
-  const made = fromHandle(native().fromBuffer(data, shape, held));
-  const changes = (dtype !== undefined && dtype !== held) || (device ?? "cpu") !== "cpu";
-  if (!changes) return made;
-  const converted = made.to({ ...(dtype && { dtype }), ...(device && { device }) });
+  const made = fromHandle(native().fromBuffer(data, shape, held, pinned || device !== "cpu"));
+  if ((dtype ?? held) === held && device === "cpu") return made;
+  const converted = made.to({ ...(dtype && { dtype }), device, nonBlocking: true });
   made.free();
   return converted;
 }

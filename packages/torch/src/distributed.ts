@@ -1,7 +1,11 @@
+import { noGrad } from "./autograd.js";
+import { empty } from "./creation.js";
+import { call } from "./dispatch.js";
 import { EngineError } from "./errors.js";
 import { native } from "./native.js";
-import { foreachDiv_ } from "./ops.js";
-import { fromHandle, Tensor } from "./tensor.js";
+import { runtimeInfo } from "./runtime.js";
+import { refusePromise } from "./scope.js";
+import { Tensor } from "./tensor.js";
 
 export interface JoinOptions {
   /** default "nccl" where it is available and the process has a GPU, else "gloo" */
@@ -61,9 +65,26 @@ export function placeFromEnvironment(env: NodeJS.ProcessEnv = process.env): Plac
   };
 }
 
+/** A message under way; its tensors must be left alone until `wait` has returned. */
+export interface Transfer {
+  /**
+   * Waits until the result is there; again is no error. On a GPU the device's queue waits, not the host.
+   *
+   * @throws EngineError that names this rank, the message, and the ranks that do not answer
+   */
+  wait(): void;
+}
+
+/** What a process has sent. */
+export interface Traffic {
+  readonly messages: number;
+  /** of the tensors sent, each message counted once, however often the backend passes it on */
+  readonly bytes: number;
+}
+
 /**
- * The processes that train together. All of them must make the same calls in the same order; every
- * call waits for the others.
+ * The processes that train together. All of them must make the same calls in the same order. Methods
+ * that begin with `start` return at once, all others when the result is there.
  */
 export class ProcessGroup implements Disposable {
   private constructor(
@@ -75,7 +96,7 @@ export class ProcessGroup implements Disposable {
   /**
    * Meets the other processes.
    *
-   * @throws EngineError when the environment is incomplete, or the others do not come in time
+   * @throws EngineError when the environment is incomplete, or the others do not come in time: which
    */
   static join(place: Place, { backend, patienceSeconds = 1800 }: JoinOptions = {}): ProcessGroup {
     const available = collectiveBackends();
@@ -83,8 +104,8 @@ export class ProcessGroup implements Disposable {
     const chosen = backend ?? (cuda && available.includes("nccl") ? "nccl" : "gloo");
     if (!available.includes(chosen)) {
       throw new EngineError(
-        `backend "${chosen}" is not in this bridge, which has ${available.join(", ") || "none"}; ` +
-          `on Debian install libgloo-dev and build it again`,
+        `backend "${chosen}" is not in this bridge, which has ${available.join(", ") || "none"}. ` +
+          runtimeInfo().lacks.join(" "),
       );
     }
     const { address, port, rank, size } = place;
@@ -92,23 +113,53 @@ export class ProcessGroup implements Disposable {
     return new ProcessGroup(rank, size, chosen);
   }
 
-  /** Replaces each tensor, in place, by its sum (or mean) over all processes. */
+  /**
+   * Replaces each tensor, in place, by its sum (or mean) over all processes. Tensors of one dtype and
+   * device travel in one message.
+   */
   allReduce(tensors: Tensor | readonly Tensor[], by: "sum" | "mean" = "sum"): void {
-    const all = tensors instanceof Tensor ? [tensors] : tensors;
-    if (all.length === 0) return;
-    native().sumAcross(all);
-    if (by === "mean") foreachDiv_(all, this.size);
+    this.startAllReduce(tensors, by).wait();
+  }
+
+  startAllReduce(tensors: Tensor | readonly Tensor[], by: "sum" | "mean" = "sum"): Transfer {
+    const all = listOf(tensors);
+    const transfer = transferOf(all.length === 0 ? undefined : native().startSum(all));
+    if (by === "sum" || all.length === 0) return transfer;
+    const divide = once(() => noGrad(() => call("aten::_foreach_div_.Scalar", all, this.size)));
+    return {
+      wait: () => {
+        transfer.wait();
+        divide();
+      },
+    };
   }
 
   /** Overwrites each tensor, in place, by that of the process `source`. */
   broadcast(tensors: Tensor | readonly Tensor[], source = 0): void {
-    const all = tensors instanceof Tensor ? [tensors] : tensors;
-    if (all.length > 0) native().broadcast(all, source);
+    const all = listOf(tensors);
+    if (all.length > 0) transferOf(native().startBroadcast(all, source)).wait();
   }
 
   /** The tensors of all processes, which must have one shape, in the order of ranks. */
   allGather(tensor: Tensor): Tensor[] {
-    return native().gather(tensor).map(fromHandle);
+    const { dtype, device, shape } = tensor;
+    const whole = empty([this.size, ...shape], { dtype, device });
+    const part = tensor.contiguous().reshape([1, ...shape]);
+    this.startAllGatherInto(whole, part).wait();
+    return whole.unbind(0);
+  }
+
+  /** Fills `whole` [size * n, ...] with the `part` [n, ...] of every process, in the order of ranks. */
+  startAllGatherInto(whole: Tensor, part: Tensor): Transfer {
+    return transferOf(native().startGather([whole, part]));
+  }
+
+  /**
+   * Fills `part` [n, ...] with this rank's share of the sum of every process's `whole` [size * n, ...]:
+   * what an optimiser needs that updates a part of the weights in each process.
+   */
+  startReduceScatter(whole: Tensor, part: Tensor): Transfer {
+    return transferOf(native().startScatterSum([whole, part]));
   }
 
   /** Waits until every process is here. */
@@ -116,9 +167,98 @@ export class ProcessGroup implements Disposable {
     native().barrier();
   }
 
+  /** What this process has sent since it joined. */
+  get traffic(): Traffic {
+    const [messages, bytes] = native().traffic();
+    return { messages, bytes };
+  }
+
   /** Leaves the group. */
   [Symbol.dispose](): void {
     native().leaveProcesses();
+  }
+}
+
+const listOf = (tensors: Tensor | readonly Tensor[]): readonly Tensor[] =>
+  tensors instanceof Tensor ? [tensors] : tensors;
+
+const transferOf = (number: number | undefined): Transfer => ({
+  wait: () => {
+    if (number !== undefined) native().waitTransfer(number);
+  },
+});
+
+function once(fn: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) fn();
+    done = true;
+  };
+}
+
+export interface BucketOptions {
+  /** bytes of gradients in one message, default 25 MiB */
+  readonly bytes?: number;
+  /** default "mean"; "sum" for losses that were divided by what all processes have together */
+  readonly by?: "sum" | "mean";
+}
+
+/**
+ * Averages (or sums) the gradients of weights over all processes while backward goes on: autograd itself, on its
+ * own thread, begins to send a bucket as soon as the last of its gradients is there.
+ *
+ * Weights that have a gradient in one process only count as zero in the others; one that has a gradient
+ * nowhere keeps none. Move weights to their device before.
+ */
+export class GradientBuckets implements Disposable {
+  private readonly number: number;
+
+  /** @param weights leaves that want a gradient, in the same order in every process */
+  constructor(
+    readonly group: ProcessGroup,
+    weights: readonly Tensor[],
+    { bytes = 25 * 2 ** 20, by = "mean" }: BucketOptions = {},
+  ) {
+    this.number = native().makeBuckets(weights, bytes, by === "mean");
+  }
+
+  /** How many messages a step takes. */
+  get count(): number {
+    return native().countBuckets(this.number);
+  }
+
+  /**
+   * Runs the last backward pass of a step; afterwards `grad` of every weight is the mean (or
+   * sum) over all processes of what it would have been. Earlier passes, outside, add up in `grad` as usual.
+   *
+   * @throws OperatorError when a gradient comes twice: `backward` was called twice
+   * @throws EngineError when another process does not answer
+   */
+  reduceDuring(backward: () => void): void {
+    this.run(backward, true);
+  }
+
+  /**
+   * The same where gradients come in pieces: `fill` says itself which weights are complete. What it
+   * does not name is sent at the end.
+   */
+  reduceReady(fill: (ready: (weights: readonly Tensor[]) => void) => void): void {
+    this.run(() => fill((weights) => native().readyInBuckets(this.number, weights)), false);
+  }
+
+  private run(work: () => void, listen: boolean): void {
+    native().beginBuckets(this.number, listen);
+    try {
+      refusePromise(work(), "GradientBuckets");
+      native().endBuckets(this.number);
+    } catch (error) {
+      native().dropBuckets(this.number);
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    native().freeBuckets(this.number);
   }
 }
 

@@ -1,7 +1,7 @@
 export { autocast, gradEnabled, gradientsOf, noGrad } from "./autograd.js";
 export { type Axes, type Operand } from "./aten.js";
 export { blasKind, blasToPreload } from "./blas.js";
-export { type BuildResult, buildBridge } from "./build.js";
+export { type BuildResult, buildAddons } from "./build.js";
 export { buildCommand } from "./build-plan.js";
 export {
   arange,
@@ -19,14 +19,26 @@ export {
   zeros,
   zerosLike,
 } from "./creation.js";
+export {
+  checkDevice,
+  deviceInfo,
+  deviceMemory,
+  resetPeakMemory,
+  Stream,
+  synchronize,
+} from "./device.js";
 export { call, type OperatorResult, operatorNames, operatorsInUse } from "./dispatch.js";
 export { arrayOf, type DType, type TypedArray } from "./dtype.js";
 export {
+  type BucketOptions,
   collectiveBackends,
+  GradientBuckets,
   type JoinOptions,
   type Place,
   placeFromEnvironment,
   ProcessGroup,
+  type Traffic,
+  type Transfer,
 } from "./distributed.js";
 export {
   EngineError,
@@ -36,6 +48,7 @@ export {
   UseAfterFreeError,
 } from "./errors.js";
 export { findLibTorch, type LibTorch } from "./libtorch.js";
+export { type DeviceInfo, type DeviceMemory } from "./native.js";
 export * from "./nn/index.js";
 export {
   cat,

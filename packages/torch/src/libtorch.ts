@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { type CudaParts, findCuda } from "./cuda.js";
 import { EngineError } from "./errors.js";
 
 /** Where a LibTorch lies and what the compiler must know of it. */
@@ -14,11 +15,13 @@ export interface LibTorch {
   readonly cxx11Abi: boolean;
   /** whether it asks the system for a BLAS (Debian's does), or brings its own */
   readonly systemBlas: boolean;
+  /** what was found of CUDA around it; undefined for a LibTorch without CUDA */
+  readonly cuda: CudaParts | undefined;
   /** changes when the files change */
   readonly stamp: string;
 }
 
-const installLine = "sudo apt-get install libtorch-dev libblis4-openmp libgloo-dev g++";
+const installLine = "sudo apt-get install libtorch-dev libblis4-openmp g++";
 
 /**
  * The LibTorch to use: `LIBTORCH` (an unpacked libtorch, or the `torch` folder of a Python
@@ -28,42 +31,61 @@ const installLine = "sudo apt-get install libtorch-dev libblis4-openmp libgloo-d
  */
 export function findLibTorch(env: NodeJS.ProcessEnv = process.env): LibTorch {
   const chosen = env["LIBTORCH"];
-  if (chosen) return libTorchAt(resolve(chosen));
+  if (chosen) return libTorchAt(resolve(chosen), env);
   const include = "/usr/include";
   const lib = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"].find(
     (folder) => existsSync(join(folder, "libtorch_cpu.so")),
   );
-  if (lib === undefined || !existsSync(versionHeader(include))) {
+  if (lib === undefined || !existsSync(join(include, "ATen"))) {
     throw new EngineError(
       `LibTorch was not found: LIBTORCH is not set and the system has no libtorch-dev. ` +
         `Install it with: ${installLine} — or set LIBTORCH to an unpacked libtorch.`,
     );
   }
-  return inspect(lib, include, lib);
+  return inspect({ place: lib, include, lib }, env);
 }
 
-const versionHeader = (include: string): string =>
-  join(include, "torch/csrc/api/include/torch/version.h");
-
-function libTorchAt(place: string): LibTorch {
+function libTorchAt(place: string, env: NodeJS.ProcessEnv): LibTorch {
   const wanted = `wanted the folder of an unpacked libtorch, or the "torch" folder of a Python installation`;
   if (!existsSync(place)) {
     throw new EngineError(`LIBTORCH=${place}: there is no such folder; ${wanted}.`);
   }
-  const missing = ["lib/libtorch_cpu.so", "include/torch/csrc/api/include/torch/version.h"].filter(
+  const missing = ["lib/libtorch_cpu.so", "include/ATen"].filter(
     (file) => !existsSync(join(place, file)),
   );
   if (missing.length > 0) {
     throw new EngineError(`LIBTORCH=${place}: ${missing.join(" and ")} missing; ${wanted}.`);
   }
-  return inspect(place, join(place, "include"), join(place, "lib"));
+  return inspect({ place, include: join(place, "include"), lib: join(place, "lib") }, env);
 }
 
-function inspect(place: string, include: string, lib: string): LibTorch {
-  const header = readFileSync(versionHeader(include), "utf8");
-  const part = (name: string): number =>
-    Number(new RegExp(`define TORCH_VERSION_${name} (\\d+)`).exec(header)?.[1] ?? Number.NaN);
-  const [major, minor, patch] = [part("MAJOR"), part("MINOR"), part("PATCH")];
+/** Headers that hold the version's macros: since 2.10 the first, before that the second. */
+const versionHeaders = ["torch/headeronly/version.h", "torch/csrc/api/include/torch/version.h"];
+
+/** Major, minor and patch number, as the headers say. */
+function versionIn(include: string, place: string): [number, number, number] {
+  const files = versionHeaders.map((header) => join(include, header));
+  const text = files.map((file) => (existsSync(file) ? readFileSync(file, "utf8") : "")).join("\n");
+  const parts = ["MAJOR", "MINOR", "PATCH"].map(
+    (name) => new RegExp(`^#define TORCH_VERSION_${name} (\\d+)$`, "m").exec(text)?.[1],
+  );
+  if (parts.includes(undefined)) {
+    throw new EngineError(
+      `LibTorch at ${place}: its version cannot be read; wanted TORCH_VERSION_MAJOR, _MINOR and ` +
+        `_PATCH defined in ${files.join(" or ")}. Reinstall it, or use another (from 1.13 on).`,
+    );
+  }
+  return parts.map(Number) as [number, number, number];
+}
+
+interface Folders {
+  readonly place: string;
+  readonly include: string;
+  readonly lib: string;
+}
+
+function inspect({ place, include, lib }: Folders, env: NodeJS.ProcessEnv): LibTorch {
+  const [major, minor, patch] = versionIn(include, place);
   const version = `${major}.${minor}.${patch}`;
   if (!(major > 1 || (major === 1 && minor >= 13))) {
     throw new EngineError(`LibTorch at ${place}: got version ${version}, wanted 1.13 or later.`);
@@ -81,6 +103,7 @@ function inspect(place: string, include: string, lib: string): LibTorch {
     lib,
     cxx11Abi: names.includes("B5cxx11"),
     systemBlas: place === lib,
+    cuda: findCuda(place, lib, env),
     stamp: `${library}:${size}:${mtimeMs}`,
   };
 }

@@ -32,6 +32,25 @@ export interface ResolvedOperator {
   readonly parameters: readonly string[];
 }
 
+/** A GPU. */
+export interface DeviceInfo {
+  readonly name: string;
+  /** of its memory */
+  readonly bytes: number;
+  /** NVIDIA's compute capability, e.g. "9.0" */
+  readonly capability: string;
+}
+
+/** What LibTorch's allocator has taken of a device's memory, in bytes. */
+export interface DeviceMemory {
+  /** behind live tensors */
+  readonly allocated: number;
+  /** the most that `allocated` has been since the process began, or since `resetPeakMemory` */
+  readonly peak: number;
+  /** taken from the driver, kept for later tensors included */
+  readonly reserved: number;
+}
+
 /** The functions of the addon; each throws an EngineError and nothing else. */
 export interface Native {
   init(
@@ -44,7 +63,7 @@ export interface Native {
   operatorNames(): string[];
   call(op: number, ...args: readonly unknown[]): unknown;
 
-  fromBuffer(view: TypedArray, shape: readonly number[], dtype: string): Handle;
+  fromBuffer(view: TypedArray, shape: readonly number[], dtype: string, pinned: boolean): Handle;
   read(tensor: Handle, view: TypedArray): void;
   item(tensor: Handle): number;
   shape(tensor: Handle): number[];
@@ -93,9 +112,18 @@ export interface Native {
     readonly blas: string;
     readonly blisVersion: string;
     readonly mkl: boolean;
-    readonly cudaBuilt: boolean;
+    readonly ncclInLibrary: boolean;
     readonly cudaDevices: number;
   };
+
+  deviceProblem(device: string): string;
+  synchronize(device: string): void;
+  deviceInfo(device: string): DeviceInfo | null;
+  deviceMemory(device: string): DeviceMemory | null;
+  resetPeakMemory(device: string): void;
+  newStream(device: string): number;
+  useStream(stream: number): number;
+  followStream(stream: number, tensors: readonly Handled[]): void;
 
   collectiveBackends(): string[];
   joinProcesses(
@@ -107,10 +135,20 @@ export interface Native {
     milliseconds: number,
   ): void;
   leaveProcesses(): void;
-  sumAcross(tensors: readonly Handled[]): void;
-  broadcast(tensors: readonly Handled[], source: number): void;
-  gather(tensor: Handled): Handle[];
+  startSum(tensors: readonly Handled[]): number;
+  startBroadcast(tensors: readonly Handled[], source: number): number;
+  startGather(wholeAndPart: readonly [Handled, Handled]): number;
+  startScatterSum(wholeAndPart: readonly [Handled, Handled]): number;
+  waitTransfer(transfer: number): void;
   barrier(): void;
+  traffic(): [messages: number, bytes: number];
+  makeBuckets(weights: readonly Handled[], bytes: number, mean: boolean): number;
+  beginBuckets(buckets: number, listen: boolean): void;
+  readyInBuckets(buckets: number, weights: readonly Handled[]): void;
+  endBuckets(buckets: number): void;
+  dropBuckets(buckets: number): void;
+  countBuckets(buckets: number): number;
+  freeBuckets(buckets: number): void;
 }
 
 let loaded: Native | undefined;

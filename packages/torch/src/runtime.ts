@@ -1,5 +1,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { blasKind } from "./blas.js";
+import { buildCommand } from "./build-plan.js";
+import { findLibTorch } from "./libtorch.js";
 import { native } from "./native.js";
 
 /** What is linked and loaded, for `doctor` and for reports. */
@@ -15,6 +17,8 @@ export interface RuntimeInfo {
   readonly cuda: boolean;
   /** backends for several processes */
   readonly collectives: readonly string[];
+  /** what LibTorch has and the bridge lacks, each with the way out */
+  readonly lacks: readonly string[];
 }
 
 /** How many threads one operator may use. */
@@ -28,7 +32,8 @@ export function setThreads(count: number): void {
 }
 
 export function runtimeInfo(): RuntimeInfo {
-  const { version, place, blas, blisVersion, mkl, cudaDevices } = native().runtime();
+  const { version, place, blas, blisVersion, mkl, cudaDevices, ncclInLibrary } = native().runtime();
+  const collectives = native().collectiveBackends();
   // Debian's libblas.so.3 is a chain of links; only its end tells which library it is.
   const path = existsSync(blas) ? realpathSync(blas) : place;
   const kind = blasKind(path, mkl);
@@ -39,6 +44,11 @@ export function runtimeInfo(): RuntimeInfo {
     threads: threads(),
     devices: ["cpu", ...Array.from({ length: cudaDevices }, (_, index) => `cuda:${index}`)],
     cuda: cudaDevices > 0,
-    collectives: native().collectiveBackends(),
+    collectives,
+    lacks: ncclInLibrary && !collectives.includes("nccl") ? [ncclLacking()] : [],
   };
 }
+
+const ncclLacking = (): string =>
+  `NCCL is in this LibTorch but not in the bridge, so several GPUs cannot train together: ` +
+  `${findLibTorch().cuda?.ncclProblem}; then: ${buildCommand}`;

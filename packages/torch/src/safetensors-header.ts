@@ -51,6 +51,9 @@ export const prefixBytes = 8;
 /** Headers beyond this are refused before memory is set aside; the format's own limit. */
 export const longestHeader = 100_000_000;
 
+// Tensors of sizes: a real header has three levels.
+const deepestHeader = 8;
+
 /** Bytes of a tensor; NaN or Infinity when the shape overflows. */
 export function tensorBytes({ dtype, shape }: TensorInfo): number {
   return shape.reduce((product, side) => product * side, arrayOf[dtype].BYTES_PER_ELEMENT);
@@ -90,6 +93,10 @@ export function parseHeader(path: string, text: Buffer, fileBytes: number): Head
     throw new SafetensorsError(path, problem, cause === undefined ? undefined : { cause });
   };
   const foreign = "This is not a safetensors file, or its start is damaged; use another copy.";
+  if (deeperThan(text, deepestHeader))
+    return fail(
+      `the header has lists or objects in one another more than ${deepestHeader} levels deep. ${foreign}`,
+    );
   let decoded: string;
   let parsed: unknown;
   try {
@@ -180,6 +187,21 @@ function isSizes(value: unknown): value is readonly number[] {
 function describe(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+/** Whether more lists and objects than that are open at once; strings are passed over. */
+function deeperThan(text: Buffer, limit: number): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const byte = text[at];
+    if (byte === 0x22) {
+      for (at += 1; at < text.length && text[at] !== 0x22; at += 1) if (text[at] === 0x5c) at += 1;
+    } else if (byte === 0x5b || byte === 0x7b) {
+      depth += 1;
+      if (depth > limit) return true;
+    } else if (byte === 0x5d || byte === 0x7d) depth -= 1;
+  }
+  return false;
 }
 
 /** `JSON.parse` keeps the last of two equal keys silently; this finds them. Text must be valid. */

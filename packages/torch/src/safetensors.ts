@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { arrayOf, type TypedArray } from "./dtype.js";
 import { replaceFile } from "./replace-file.js";
 import {
@@ -118,7 +118,8 @@ export class SafetensorsFile implements Disposable {
 export function openSafetensors(path: string): SafetensorsFile {
   let descriptor: number;
   try {
-    descriptor = openSync(path, "r");
+    // Without O_NONBLOCK the opening of a pipe waits for its other end.
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     const reason = isSystemError(error) && error.code === "ENOENT" ? "no such file" : String(error);
     throw new SafetensorsError(path, `cannot be opened: ${reason}.`, { cause: error });

@@ -24,6 +24,12 @@ export interface ResizeOptions {
   readonly scales?: readonly [height: number, width: number];
 }
 
+export interface ToOptions {
+  readonly dtype?: DType;
+  readonly device?: string;
+  readonly nonBlocking?: boolean;
+}
+
 /** One tensor or null (`:`) per axis; a tensor alone indexes the first axis. */
 export type Indices = Tensor | readonly (Tensor | null)[];
 
@@ -431,11 +437,15 @@ export class Tensor extends TensorCore {
 
   // copies
 
-  /** Itself where nothing changes, as in PyTorch. */
-  to({ dtype, device }: { readonly dtype?: DType; readonly device?: string }): Tensor {
+  /**
+   * Itself where nothing changes, as in PyTorch. With `nonBlocking` a page-locked tensor is uploaded
+   * while the host goes on; what is queued on the device afterwards waits for it by itself. A
+   * download always waits, since what it brings may be read at once.
+   */
+  to({ dtype, device, nonBlocking = false }: ToOptions): Tensor {
     return device === undefined && dtype !== undefined
       ? aten.toDtype(this, dtype)
-      : aten.to(this, dtype, undefined, device);
+      : aten.to(this, dtype, undefined, device, undefined, nonBlocking && device !== "cpu");
   }
   float(): Tensor {
     return aten.toDtype(this, "float32");

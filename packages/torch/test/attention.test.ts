@@ -1,10 +1,13 @@
 import {
+  autocast,
   call,
   cat,
   type DType,
   Generator,
+  linear,
   noGrad,
   ones,
+  runtimeInfo,
   setThreads,
   Tensor,
   tensor,
@@ -40,8 +43,13 @@ const operator = (name: string, ...args: readonly unknown[]): Tensor => {
   throw new TypeError(`${name} gave no tensor`);
 };
 
-const fused = (qkv: Tensor, heads: number, allowed: Tensor | null = null, first = 0): Tensor =>
-  operator("odis::attention", qkv, heads, allowed, first);
+const attentionBy =
+  (name: string) =>
+  (qkv: Tensor, heads: number, allowed: Tensor | null = null, first = 0): Tensor =>
+    operator(name, qkv, heads, allowed, first);
+const fused = attentionBy("odis::attention");
+/** What GPUs and narrow dtypes get. */
+const composed = attentionBy("odis::attention_composed");
 
 const normal = (shape: readonly number[], seed: number, dtype: DType): Tensor =>
   noGrad(() => operator("aten::normal_", zeros(shape, { dtype }), 0, 1, new Generator(seed)));
@@ -52,8 +60,8 @@ function split(qkv: Tensor, { B, T, H, d }: Shape): readonly [Tensor, Tensor, Te
   return [parts.select(0, 0), parts.select(0, 1), parts.select(0, 2)];
 }
 
-/** The same from the engine's own products; where a row may see nothing, zeros. */
-function composed(qkv: Tensor, allowed: Tensor | null, shape: Shape): Tensor {
+/** The same written out; where a row may see nothing, zeros. */
+function written(qkv: Tensor, allowed: Tensor | null, shape: Shape): Tensor {
   const { B, T, H, d, R, first } = shape;
   const [q, k, v] = split(qkv, shape);
   const scores = q.matmul(k.transpose(-2, -1)).mul(d ** -0.5);
@@ -90,8 +98,11 @@ const shapes: Arbitrary<Shape> = record({
 
 const qkv = (): Tensor => zeros([2, 5, 24]);
 
-describe("odis::attention", () => {
-  it("agrees with the composed operators, value and gradient", () => {
+describe.each([
+  ["odis::attention", fused],
+  ["odis::attention_composed", composed],
+])("%s", (_, attend) => {
+  it("agrees with the formula written out, value and gradient", () => {
     const dtypes = constantFrom<DType>("float32", "float64");
     const bounds = constantFrom(undefined, -9, -1.3, 0, 9); // nobody restricted, sees none ... all
     assert(
@@ -108,18 +119,16 @@ describe("odis::attention", () => {
                 .lt(bound)
                 .to({ dtype: flags });
         const upstream = normal([B, T, H * d], seed + 1, dtype);
-        const out = fused(qkv, H, allowed, first);
-        const expected = composed(witness, allowed, shape);
+        const out = attend(qkv, H, allowed, first);
+        const expected = written(witness, allowed, shape);
         out.backward(upstream);
         expected.backward(upstream.double());
         const tolerance = dtype === "float32" ? 1e-5 : 1e-12;
         expect(distance(out, expected)).toBeLessThan(tolerance);
         expect(distance(qkv.grad!, witness.grad!)).toBeLessThan(tolerance);
-        const silent = noGrad(() => fused(qkv, H, allowed, first));
-        expect(silent.toArray()).toEqual(out.toArray());
-        const p = operator("odis::attention_probs", qkv, H, allowed, first);
-        const mixed = p.matmul(split(qkv.detach(), shape)[2]); // [B, H, T, d]
-        expect(distance(mixed.transpose(1, 2).reshape(out.shape), out)).toBeLessThan(tolerance);
+        const silent = noGrad(() => attend(qkv, H, allowed, first));
+        if (attend === fused) expect(silent.toArray()).toEqual(out.toArray());
+        else expect(distance(silent, out)).toBeLessThan(tolerance);
       }),
       { numRuns: 40 },
     );
@@ -132,7 +141,7 @@ describe("odis::attention", () => {
     const weights = normal([1, 5, 6], 4, "float64");
     const loss = (values: readonly number[]) => {
       const qkv = tensor([...values], [1, 5, 18], { dtype: "float64" }).requiresGrad_(true);
-      return { qkv, value: fused(qkv, 2, allowed, 2).mul(weights).sum() };
+      return { qkv, value: attend(qkv, 2, allowed, 2).mul(weights).sum() };
     };
     const { qkv, value } = loss(numbers);
     value.backward();
@@ -151,9 +160,9 @@ describe("odis::attention", () => {
     const allowed = ones([1, 1, T], { dtype: "bool" });
     noGrad(() => allowed.narrow(2, 7, 1).zero_());
     const qkv = normal([1, T, 3 * D], 5, "float32");
-    const before = fused(qkv, 2, allowed, 0).toFloat32().slice(0, D);
+    const before = attend(qkv, 2, allowed, 0).toFloat32().slice(0, D);
     noGrad(() => qkv.narrow(1, 7, 1).mul_(50));
-    const after = fused(qkv, 2, allowed, 0).toFloat32().slice(0, D);
+    const after = attend(qkv, 2, allowed, 0).toFloat32().slice(0, D);
     expect(after).toEqual(before);
   });
 
@@ -161,12 +170,14 @@ describe("odis::attention", () => {
     using _scope = tensorScope();
     const qkv = normal([1, 9, 3 * 8], 6, "float32").requiresGrad_(true);
     const nothing = zeros([1, 1, 9], { dtype: "bool" });
-    const row = fused(qkv, 1, nothing, 4).select(1, 4);
+    const row = attend(qkv, 1, nothing, 4).select(1, 4);
     row.sum().backward();
     expect(row.toNumbers().every((x) => x === 0)).toBe(true);
     expect(qkv.grad!.toNumbers().every((x) => x === 0)).toBe(true);
   });
+});
 
+describe("the kernel for the CPU", () => {
   it("passes NaN and infinity on where the composed operators do: a broken step is noticed", () => {
     using _scope = tensorScope();
     const shape = { B: 2, T: 10, H: 1, d: 8, R: 0, first: 0 };
@@ -174,7 +185,7 @@ describe("odis::attention", () => {
       const qkv = normal([2, 10, 3 * 8], 7, "float32");
       noGrad(() => operator("aten::fill_.Scalar", qkv.select(0, 1).narrow(1, 8, 1), value));
       const finite = fused(qkv, 1).isfinite().toNumbers();
-      expect(finite).toEqual(composed(qkv, null, shape).isfinite().toNumbers());
+      expect(finite).toEqual(written(qkv, null, shape).isfinite().toNumbers());
       expect(new Set(finite)).toEqual(new Set([0, 1])); // image 0 is whole, image 1 is not
     }
   });
@@ -197,7 +208,10 @@ describe("odis::attention", () => {
     [() => fused(zeros([5, 24]), 2), /qkv must be \[B, T, 3 \* D\], got \[5, 24\]/],
     [() => fused(qkv(), 3), /multiple of 3 \* heads, got \[2, 5, 24\] and 3 heads/],
     [() => fused(qkv(), 0), /multiple of 3 \* heads, got \[2, 5, 24\] and 0 heads/],
-    [() => fused(zeros([2, 5, 24], { dtype: "int64" }), 2), /must be float32 or float64, got Long/],
+    [
+      () => fused(zeros([2, 5, 24], { dtype: "int64" }), 2),
+      /must be floating-point numbers, got Long/,
+    ],
     [() => fused(qkv().transpose(0, 1), 2), /qkv must be contiguous, got sizes \[5, 2, 24\]/],
     [() => fused(qkv(), 2, ones([2, 1, 5])), /allowed must be bool or uint8, got Float/],
     [
@@ -215,5 +229,51 @@ describe("odis::attention", () => {
   ])("refuses %# with a sentence", (wrong, sentence) => {
     using _scope = tensorScope();
     expect(wrong).toThrow(sentence);
+  });
+});
+
+describe.each(runtimeInfo().devices)("mixed precision on %s", (device) => {
+  it("takes bfloat16 through the same operator, gradients included", () => {
+    using _scope = tensorScope();
+    const shape = { B: 2, T: 17, H: 2, d: 16, R: 2, first: 1 };
+    const x = normal([2, 17, 32], 9, "float32");
+    const weight = normal([96, 32], 10, "float32").mul(0.2);
+    const allowed = normal([2, 2, 17], 11, "float32").lt(0);
+    noGrad(() => allowed.narrow(1, 1, 1).narrow(0, 0, 1).zero_()); // one row sees nothing
+    const upstream = normal([2, 17, 32], 12, "float32");
+    const gradient = (attend: (leaf: Tensor) => Tensor, leaf: Tensor): [Tensor, Tensor] => {
+      const out = attend(leaf);
+      out.backward(upstream.to({ device: out.device, dtype: out.dtype }));
+      return [out.to({ device: "cpu" }).double(), leaf.grad!.to({ device: "cpu" }).double()];
+    };
+    const leaf = weight.to({ device }).detach().requiresGrad_();
+    const there = (tensor: Tensor): Tensor => tensor.to({ device });
+    const narrow = gradient(
+      (w) =>
+        autocast(device, "bfloat16", () => {
+          const qkv = linear(there(x), w);
+          expect(qkv.dtype).toBe("bfloat16");
+          return fused(qkv, shape.H, there(allowed), shape.first);
+        }),
+      leaf,
+    );
+    const exact = gradient(
+      (w) => written(linear(x.double(), w), allowed, shape),
+      weight.detach().double().requiresGrad_(),
+    );
+    for (const [place, result] of narrow.entries()) {
+      expect(distance(result, exact[place]!)).toBeLessThan(0.05); // bfloat16 has 8 bits
+      expect(distance(result, exact[place]!)).toBeGreaterThan(0);
+    }
+    expect(narrow[0].select(0, 0).select(0, 2).abs().max().item()).toBe(0);
+  });
+
+  it("is the same attention in float32", () => {
+    using _scope = tensorScope();
+    const shape = { B: 3, T: 65, H: 3, d: 32, R: 1, first: 0 };
+    const qkv = normal([3, 65, 288], 13, "float32");
+    const allowed = normal([3, 1, 65], 14, "float32").lt(0.3);
+    const out = fused(qkv.to({ device }), 3, allowed.to({ device }), 0).to({ device: "cpu" });
+    expect(distance(out, written(qkv.double(), allowed, shape))).toBeLessThan(5e-3); // TF32 on a GPU
   });
 });

@@ -154,7 +154,7 @@ describe("autocast", () => {
 
   it("refuses what it cannot do", () => {
     expect(() => autocast("tpu", "bfloat16", () => 1)).toThrow(
-      'setAutocast: got device "tpu", wanted "cpu" or "cuda"',
+      'setAutocast: got device "tpu", wanted "cpu", "cuda" (the first NVIDIA GPU) or "cuda:<number>"',
     );
     expect(() => autocast("cpu", "float16", () => 1)).toThrow(
       "setAutocast: got dtype float16, wanted bfloat16 on the CPU",

@@ -21,23 +21,30 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+const oldHeader = "torch/csrc/api/include/torch/version.h";
+const newHeader = "torch/headeronly/version.h";
+
+function write(file: string, text: string): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
+}
+
 /** A folder that looks like an unpacked LibTorch of this version. */
 function pretendLibTorch(
   name: string,
   version: readonly [number, number, number],
   abi: string,
+  header = oldHeader,
 ): string {
   const place = join(folder, name);
-  const headers = join(place, "include/torch/csrc/api/include/torch");
-  mkdirSync(headers, { recursive: true });
-  mkdirSync(join(place, "lib"));
+  mkdirSync(join(place, "include/ATen"), { recursive: true });
   const [major, minor, patch] = version;
-  writeFileSync(
-    join(headers, "version.h"),
+  write(
+    join(place, "include", header),
     `#define TORCH_VERSION_MAJOR ${major}\n#define TORCH_VERSION_MINOR ${minor}\n#define TORCH_VERSION_PATCH ${patch}\n`,
   );
-  writeFileSync(join(place, "lib/libtorch_cpu.so"), "");
-  writeFileSync(join(place, "lib/libc10.so"), `_ZN3c1014DeviceTypeName${abi}`);
+  write(join(place, "lib/libtorch_cpu.so"), "");
+  write(join(place, "lib/libc10.so"), `_ZN3c1014DeviceTypeName${abi}`);
   return place;
 }
 
@@ -60,18 +67,101 @@ describe("finding LibTorch", () => {
       "/nowhere",
       'LIBTORCH=/nowhere: there is no such folder; wanted the folder of an unpacked libtorch, or the "torch" folder of a Python installation.',
     ],
-    [
-      "/etc",
-      "LIBTORCH=/etc: lib/libtorch_cpu.so and include/torch/csrc/api/include/torch/version.h missing; wanted the folder",
-    ],
+    ["/etc", "LIBTORCH=/etc: lib/libtorch_cpu.so and include/ATen missing; wanted the folder"],
   ])("LIBTORCH=%s is refused", (place, text) => {
     expect(() => findLibTorch({ LIBTORCH: place })).toThrow(text);
+  });
+
+  it("reads the version where newer releases keep it", () => {
+    const place = pretendLibTorch("newest", [2, 15, 0], "B5cxx11Ev", newHeader);
+    // What the old header has become: it includes the new one.
+    write(join(place, "include", oldHeader), "#include <torch/headeronly/version.h>\n");
+    expect(findLibTorch({ LIBTORCH: place }).version).toBe("2.15.0");
+  });
+
+  it("says of headers it does not know where it looked", () => {
+    const place = pretendLibTorch("unknown", [3, 0, 0], "B5cxx11Ev", "torch/somewhere/else.h");
+    expect(() => findLibTorch({ LIBTORCH: place })).toThrow(
+      `LibTorch at ${place}: its version cannot be read; wanted TORCH_VERSION_MAJOR, _MINOR and _PATCH ` +
+        `defined in ${join(place, "include", newHeader)} or ${join(place, "include", oldHeader)}.`,
+    );
   });
 
   it("refuses one that is too old", () => {
     const place = pretendLibTorch("old", [1, 12, 1], "B5cxx11Ev");
     expect(() => findLibTorch({ LIBTORCH: place })).toThrow(
       `LibTorch at ${place}: got version 1.12.1, wanted 1.13 or later.`,
+    );
+  });
+});
+
+describe("CUDA around LibTorch", () => {
+  /** A site-packages folder with a `torch` for CUDA and these headers of NVIDIA's packages. */
+  function pretendPackages(name: string, headers: readonly string[], version = 13): string {
+    const place = pretendLibTorch(`${name}/torch`, [2, 11, 0], "B5cxx11Ev", newHeader);
+    write(join(place, "lib/libc10_cuda.so"), `\0libcudart.so.${version}\0`);
+    for (const header of headers) {
+      const text = header.endsWith("cuda_runtime_api.h")
+        ? `#define CUDART_VERSION  ${version}000\n`
+        : "";
+      write(join(folder, name, "nvidia", header), text);
+    }
+    return place;
+  }
+  const cudaOf = (place: string, env = {}): unknown =>
+    findLibTorch({ LIBTORCH: place, ...env }).cuda;
+
+  it("is nothing for a build without CUDA", () => {
+    expect(cudaOf(pretendLibTorch("plain", [2, 11, 0], "B5cxx11Ev", newHeader))).toBeUndefined();
+  });
+
+  it("lies beside it in one folder, with NCCL in another", () => {
+    const headers = ["cuda_runtime_api.h", "cublas_v2.h", "cusparse.h"];
+    const place = pretendPackages("cu13", [
+      ...headers.map((header) => `cu13/include/${header}`),
+      "nccl/include/nccl.h",
+    ]);
+    expect(cudaOf(place)).toEqual({
+      version: 13,
+      include: ["cu13", "nccl"].map((name) => join(folder, "cu13/nvidia", name, "include")),
+      ncclProblem: undefined,
+    });
+  });
+
+  it("lies beside it in a folder for each library", () => {
+    const parts = ["cublas", "cuda_runtime", "cusparse", "nccl"];
+    const place = pretendPackages(
+      "cu12",
+      [
+        "cublas/include/cublas_v2.h",
+        "cuda_runtime/include/cuda_runtime_api.h",
+        "cusparse/include/cusparse.h",
+        "nccl/include/nccl.h",
+      ],
+      12,
+    );
+    expect(cudaOf(place)).toEqual({
+      version: 12,
+      include: parts.map((name) => join(folder, "cu12/nvidia", name, "include")),
+      ncclProblem: undefined,
+    });
+  });
+
+  it("lies in CUDA_HOME, unless that is another CUDA; a missing header is named with the places", () => {
+    const place = pretendPackages("bare", []);
+    const home = join(folder, "toolkit");
+    for (const header of ["cublas_v2.h", "cusparse.h", "nccl.h"])
+      write(join(home, "include", header), "");
+    write(join(home, "include/cuda_runtime_api.h"), "#define CUDART_VERSION 13010\n");
+    expect(cudaOf(place, { CUDA_HOME: home })).toMatchObject({
+      include: expect.arrayContaining([join(home, "include")]),
+      ncclProblem: undefined,
+    });
+    write(join(home, "include/cuda_runtime_api.h"), "#define CUDART_VERSION 11080\n");
+    const found = cudaOf(place, { CUDA_HOME: home }) as { include: unknown; ncclProblem: string };
+    expect(found.include).not.toContain(join(home, "include"));
+    expect(found.ncclProblem).toMatch(
+      /^cuda_runtime_api\.h and .*nccl\.h of CUDA 13 not found in .*toolkit\/include, .*\/usr\/include; install /,
     );
   });
 });
@@ -125,7 +215,9 @@ describe("without a usable LibTorch", () => {
 describe("building", () => {
   it("has nothing to do when the bridge is there", async () => {
     const ended = await run([join(dist, "build.js")]);
-    expect(ended.stdout).toMatch(/^the bridge to LibTorch [\d.]+ at \S+ is up to date\n$/);
+    expect(ended.stdout).toMatch(
+      /^the bridge to LibTorch [\d.]+ at \S+ is up to date\nthe image arithmetic is up to date\n$/,
+    );
   });
 
   it("two processes that build at once both end with a working bridge, and a change rebuilds", async () => {
@@ -134,7 +226,7 @@ describe("building", () => {
     cpSync(dist, join(copy, "dist"), { recursive: true });
     writeFileSync(join(copy, "package.json"), '{ "type": "module" }');
     symlinkSync(join(dist, "../../../node_modules"), join(copy, "node_modules"));
-    mkdirSync(join(copy, "native"));
+    mkdirSync(join(copy, "native/images"), { recursive: true });
     cpSync(join(dist, "../native/preload.c"), join(copy, "native/preload.c"));
     const source = join(copy, "native/answer.cc");
     const addon = (answer: number): string => `
@@ -145,17 +237,19 @@ describe("building", () => {
         return value;
       }`;
     const planned = `
-      import { planBuild } from "${join(copy, "dist/build-plan.js")}";
+      import { planAll } from "${join(copy, "dist/build-plan.js")}";
       import { createRequire } from "node:module";
-      console.log(createRequire(import.meta.url)(planBuild().addon));`;
+      const require = createRequire(import.meta.url);
+      console.log(planAll().map(({ addon }) => require(addon)).join());`;
     for (const answer of [41, 42]) {
       writeFileSync(source, addon(answer));
+      writeFileSync(join(copy, "native/images/answer.cc"), addon(-answer));
       const builds = [0, 1].map(() => run([join(copy, "dist/build.js")]));
       for (const { code, stdout } of await Promise.all(builds)) {
         expect(code).toBe(0);
         expect(stdout).toMatch(/^(built the|the) bridge to LibTorch/);
       }
-      expect((await runModule(planned)).stdout).toBe(`${answer}\n`);
+      expect((await runModule(planned)).stdout).toBe(`${answer},-${answer}\n`);
     }
   });
 

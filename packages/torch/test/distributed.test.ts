@@ -1,4 +1,5 @@
-import { createServer } from "node:net";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { collectiveBackends, placeFromEnvironment, ProcessGroup } from "@odis/torch";
 import { describe, expect, it, test } from "vitest";
 import { runModule } from "./node.js";
@@ -91,6 +92,243 @@ test("data-parallel gradients equal those of the whole batch", async () => {
   for (const { mine, whole } of told) expect(mine).toEqual(whole);
 });
 
+test("messages under way: sums, parts and wholes, and what was sent", async () => {
+  const told = await together(
+    2,
+    `${join}
+    function work(group) {
+      const { rank } = group;
+      const sums = [t.tensor([1 + rank, 10]), t.tensor([[rank], [2]]).transpose(0, 1), t.tensor([rank], undefined, { dtype: "int64" })];
+      const before = group.traffic;
+      const sum = group.startAllReduce(sums);
+      const mean = group.startAllReduce(t.tensor([4 * rank]), "mean");
+      const part = t.zeros([1, 2]);
+      const scattered = group.startReduceScatter(t.tensor([[1, 2], [3, 4]]).mul(rank + 1), part);
+      const whole = t.zeros([4], { dtype: "float64" });
+      const gathered = group.startAllGatherInto(whole, t.tensor(Float64Array.of(rank, rank + 10)));
+      for (const transfer of [gathered, scattered, mean, sum, sum]) transfer.wait();
+      const { messages, bytes } = group.traffic;
+      return {
+        sums: sums.map((x) => x.flatten().toNumbers()),
+        part: part.toNumbers(),
+        whole: whole.toNumbers(),
+        sent: [messages - before.messages, bytes - before.bytes],
+      };
+    }`,
+  );
+  const common = {
+    sums: [[3, 20], [1, 4], [1]],
+    whole: [0, 10, 1, 11],
+    // float32[2] and [2] together, int64[1]; float32[1]; float32[2, 2]; float64[2]
+    sent: [5, 16 + 8 + 4 + 16 + 16],
+  };
+  expect(told).toEqual([
+    { ...common, part: [3, 6] },
+    { ...common, part: [9, 12] },
+  ]);
+});
+
+const network = `
+  const weight = (shape, seed) => t.zeros(shape).normal_(0, 1, new t.Generator(seed)).requiresGrad_();
+  const weights = [weight([3, 4], 1), weight([4], 2), weight([4, 2], 3), weight([2], 4), weight([5], 5)];
+  const [a, b, c, d, unused] = weights;
+  const loss = (rows) => rows.matmul(a).add(b).gelu().matmul(c).add(d).pow(2).mean();
+  const data = t.zeros([8, 3]).normal_(0, 1, new t.Generator(9));
+  const mine = (rank) => data.narrow(0, 4 * rank, 4);
+  const gradients = () => weights.map((w) => w.grad?.flatten().toNumbers() ?? null);
+  const forget = () => { for (const w of weights) w.grad = undefined; };
+`;
+
+interface Gradients {
+  readonly got: readonly (readonly number[] | null)[];
+  readonly wanted: readonly (readonly number[] | null)[];
+  readonly buckets: number;
+  readonly sent: number;
+}
+
+function expectGradients({ got, wanted }: Gradients): void {
+  expect(got.map((one) => one?.length)).toEqual(wanted.map((one) => one?.length));
+  for (const [place, one] of got.entries())
+    for (const [at, value] of (one ?? []).entries())
+      expect(Math.abs(value - wanted[place]![at]!)).toBeLessThan(1e-6);
+}
+
+test.each([
+  ["one bucket", 1 << 20, 1],
+  ["a bucket for each weight", 1, 5],
+  ["three buckets", 60, 3],
+])("gradients are averaged during backward, in %s", async (_, bytes, buckets) => {
+  const told = (await together(
+    2,
+    `${join}
+    function work(group) {
+      ${network}
+      loss(data).backward();
+      const wanted = gradients();
+      forget();
+      const before = group.traffic.messages;
+      const sender = new t.GradientBuckets(group, weights, { bytes: ${bytes} });
+      for (let step = 0; step < 3; step += 1) {
+        forget();
+        sender.reduceDuring(() => loss(mine(group.rank)).backward());
+      }
+      return { got: gradients(), wanted, buckets: sender.count, sent: group.traffic.messages - before };
+    }`,
+  )) as readonly Gradients[];
+  for (const one of told) {
+    expectGradients(one);
+    expect(one.wanted[4]).toBeNull(); // the unused weight keeps no gradient
+    expect([one.buckets, one.sent]).toEqual([buckets, 3 * buckets]);
+  }
+});
+
+test("a rank without some gradients, earlier passes, sums, and gradients told by hand", async () => {
+  const told = (await together(
+    2,
+    `${join}
+    function work(group) {
+      ${network}
+      // In process 0 alone the last weight takes part, in process 1 alone the bias d.
+      const partial = (rank) => rank === 0
+        ? mine(0).matmul(a).add(b).matmul(c).mean().add(unused.mul(2).sum())
+        : loss(mine(1));
+      loss(mine(0)).backward();
+      loss(mine(1)).backward();
+      partial(0).backward();
+      partial(1).backward();
+      const wanted = gradients();
+      forget();
+      const summing = new t.GradientBuckets(group, weights, { bytes: 40, by: "sum" });
+      loss(mine(group.rank)).backward(); // adds up before the last pass
+      summing.reduceDuring(() => partial(group.rank).backward());
+      const got = gradients();
+      forget();
+      let sentEarly;
+      summing.reduceReady((ready) => {
+        loss(mine(group.rank)).backward();
+        const before = group.traffic.messages;
+        ready([unused, d, c]);
+        sentEarly = group.traffic.messages - before;
+        ready([a]);
+      });
+      const told = gradients();
+      forget();
+      loss(mine(0)).backward();
+      loss(mine(1)).backward();
+      const whole = gradients();
+      const texts = [];
+      const attempt = (fn) => { try { fn(); texts.push("no error"); } catch (error) { texts.push(error.message); } };
+      attempt(() => summing.reduceReady((ready) => { ready([t.ones([2])]); }));
+      attempt(() => new t.GradientBuckets(group, [t.ones([1])]));
+      return { got, wanted, told, whole, sentEarly, texts };
+    }`,
+  )) as readonly (Gradients & {
+    readonly told: Gradients["got"];
+    readonly whole: Gradients["wanted"];
+    readonly sentEarly: number;
+    readonly texts: readonly string[];
+  })[];
+  for (const one of told) {
+    expectGradients(one);
+    expectGradients({ ...one, got: one.told, wanted: one.whole });
+    expect(one.sentEarly).toBe(2); // [unused, d] and [c]; b, which is next, is not ready
+    expect(one.texts).toEqual([
+      "readyInBuckets: got float32[2], wanted a weight of these buckets",
+      "makeBuckets: weight 0, float32[1], has no gradient of its own",
+    ]);
+  }
+});
+
+test("a second backward pass among the buckets is an error that leaves them usable", async () => {
+  const told = (await together(
+    1,
+    `${join}
+    function work(group) {
+      ${network}
+      const sender = new t.GradientBuckets(group, weights);
+      let text;
+      try {
+        sender.reduceDuring(() => { loss(data).backward(); loss(data).backward(); });
+      } catch (error) { text = error.message; }
+      forget();
+      sender.reduceDuring(() => loss(data).backward());
+      const got = gradients();
+      forget();
+      sender[Symbol.dispose]();
+      loss(data).backward(); // no hook is left
+      return { got, wanted: gradients(), text };
+    }`,
+  )) as readonly (Gradients & { readonly text: string })[];
+  expectGradients(told[0]!);
+  expect(told[0]!.text).toMatch(
+    /^backward: the gradient of weight \d, float32\[.*\], is complete already; send gradients with the last backward pass of a step only/,
+  );
+});
+
+test("a rank that is killed is named by the others, and soon", async () => {
+  const port = await freePort();
+  const started = performance.now();
+  const ended = await Promise.all(
+    [0, 1, 2].map((rank) =>
+      runModule(
+        `import * as t from "@odis/torch";
+         const group = t.ProcessGroup.join(t.placeFromEnvironment(), { patienceSeconds: 60 });
+         group.allReduce(t.ones([4]));
+         if (group.rank === 1) process.kill(process.pid, "SIGKILL");
+         try { group.allReduce(t.ones([4])); console.log("no error"); }
+         catch (error) { console.log(JSON.stringify([error.name, error.message])); }`,
+        {
+          RANK: String(rank),
+          WORLD_SIZE: "3",
+          MASTER_ADDR: "127.0.0.1",
+          MASTER_PORT: String(port),
+        },
+      ),
+    ),
+  );
+  expect(ended[1]!.code).toBe("SIGKILL");
+  for (const rank of [0, 2]) {
+    const last = ended[rank]!.stdout.trimEnd().split("\n").at(-1)!;
+    const [name, message] = JSON.parse(last) as [string, string];
+    expect(name).toBe("EngineError");
+    expect(message).toMatch(
+      new RegExp(
+        `^waitTransfer: rank ${rank} of 3 failed in all-reduce 2: rank 1 does not answer \\(.+\\)$`,
+      ),
+    );
+  }
+  expect(performance.now() - started).toBeLessThan(55_000); // not the patience of 60 s
+});
+
+test("a rank that does not come to a message in time is named", async () => {
+  const port = await freePort();
+  const ended = await Promise.all(
+    [0, 1, 2].map((rank) =>
+      runModule(
+        `import * as t from "@odis/torch";
+         const group = t.ProcessGroup.join(t.placeFromEnvironment(), { patienceSeconds: 4 });
+         group.barrier();
+         if (group.rank === 2) { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 15000); process.exit(0); }
+         try { group.allReduce(t.ones([4])); console.log("no error"); }
+         catch (error) { console.log(error.message); }
+         process.exit(0);`,
+        {
+          RANK: String(rank),
+          WORLD_SIZE: "3",
+          MASTER_ADDR: "127.0.0.1",
+          MASTER_PORT: String(port),
+        },
+      ),
+    ),
+  );
+  for (const rank of [0, 1])
+    expect(ended[rank]!.stdout.trimEnd().split("\n").at(-1)).toMatch(
+      new RegExp(
+        `^waitTransfer: rank ${rank} of 3 failed in all-reduce 2: rank 2 does not answer \\(.+\\)$`,
+      ),
+    );
+});
+
 test("a mistake is an error in that process, not a crash", async () => {
   const told = await together(
     2,
@@ -100,27 +338,64 @@ test("a mistake is an error in that process, not a crash", async () => {
       const attempt = (fn) => { try { fn(); texts.push("no error"); } catch (error) { texts.push(error.message); } };
       attempt(() => group.broadcast(t.ones([1]), 2));
       attempt(() => group.allReduce([3]));
+      attempt(() => group.startAllGatherInto(t.ones([3]), t.ones([1])));
       attempt(() => t.ProcessGroup.join(t.placeFromEnvironment()));
       return texts;
     }`,
   );
   const texts = [
-    "broadcast: source got 2, wanted an integer from 0 to 1",
-    "sumAcross: got 3, wanted a Tensor",
+    "startBroadcast: source got 2, wanted an integer from 0 to 1",
+    "startSum: got 3, wanted a Tensor",
+    "startGather: got float32[3] as whole and float32[1] as part, wanted one part for each of 2 processes " +
+      "along the first axis, contiguous and of one dtype",
     "joinProcesses: this thread has joined its processes already",
   ];
   expect(told).toEqual([texts, texts]);
 });
 
-test("waiting for a process that does not come ends with an error", async () => {
+test("waiting for a process that does not come ends with an error that names it", async () => {
+  const alone = (rank: number, port: number): ReturnType<typeof runModule> =>
+    runModule(
+      `import { placeFromEnvironment, ProcessGroup } from "@odis/torch";
+       try { ProcessGroup.join(placeFromEnvironment(), { patienceSeconds: 1 }); }
+       catch (error) { console.log(error.name, error.message); }`,
+      {
+        RANK: String(rank),
+        WORLD_SIZE: "3",
+        MASTER_ADDR: "127.0.0.1",
+        MASTER_PORT: String(port),
+      },
+    );
+  const port = await freePort();
+  const first = await alone(0, port);
+  expect([first.code, first.stdout]).toEqual([
+    0,
+    "EngineError joinProcesses: rank 0 of 3 waited 1 s: ranks 1, 2 did not come\n",
+  ]);
+  const second = await alone(1, port);
+  expect(second.stdout.split("\n").at(-2)).toMatch(
+    new RegExp(
+      `^EngineError joinProcesses: rank 1 of 3 met nobody at 127\\.0\\.0\\.1:${port} within 1 s, where rank 0 should be \\(.+\\)$`,
+    ),
+  );
+});
+
+test("a port that is taken is named", async () => {
+  const server = createServer().listen(0);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
   const ended = await runModule(
     `import { placeFromEnvironment, ProcessGroup } from "@odis/torch";
-     try { ProcessGroup.join(placeFromEnvironment(), { patienceSeconds: 1 }); }
+     try { ProcessGroup.join(placeFromEnvironment(), { patienceSeconds: 5 }); }
      catch (error) { console.log(error.message); }`,
-    { RANK: "0", WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(await freePort()) },
+    { RANK: "0", WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(port) },
   );
-  expect(ended.stdout).toMatch(/^joinProcesses: .*[Tt]imed? ?out/);
-  expect(ended.code).toBe(0);
+  server.close();
+  expect(ended.stdout).toMatch(
+    new RegExp(
+      `^joinProcesses: rank 0 of 2 cannot let the others meet at 127\\.0\\.0\\.1:${port} within 5 s \\(.*(in use|listen).*\\)\n$`,
+    ),
+  );
 });
 
 test("nothing can be reduced before joining", () => {

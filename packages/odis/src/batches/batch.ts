@@ -1,4 +1,5 @@
 import type { Pixels } from "../views/index.js";
+
 /** A batch in host memory. Rows are view-major: index = view * B + image. */
 export interface Batch {
   /** step of the run that this batch belongs to, from 0 */
@@ -202,5 +203,43 @@ export function batchOver(
     global: { views: global.views, size: global.size, ...slot.global },
     local: { views: local.views, size: local.size, ...slot.local },
     stats: { tries, absent: 1 - present / wanted, skipped },
+  };
+}
+
+/**
+ * Some consecutive images of a batch, as a batch of their own; the whole batch is itself, uncopied.
+ *
+ * @param from number of the first image in the batch
+ */
+export function imagesOf(batch: Batch, from: number, size: number): Batch {
+  if (size === batch.size) return batch;
+  const { global, local } = batch;
+  // Rows are view-major: the images are taken from every view.
+  const cut = <T extends Pixels>(rows: T, views: number): T => {
+    const length = views > 0 ? rows.length / views / batch.size : 0; // of one image in one view
+    const out = rows.slice(0, views * size * length) as T;
+    for (let view = 0; view < views; view += 1) {
+      const begin = (view * batch.size + from) * length;
+      out.set(rows.subarray(begin, begin + size * length), view * size * length);
+    }
+    return out;
+  };
+  return {
+    ...batch,
+    size,
+    keys: batch.keys.slice(from, from + size),
+    global: {
+      ...global,
+      pixels: cut(global.pixels, global.views),
+      visible: cut(global.visible, global.views),
+      hidden: cut(global.hidden, global.views),
+      present: cut(global.present, global.views),
+    },
+    local: {
+      ...local,
+      pixels: cut(local.pixels, local.views),
+      present: cut(local.present, local.views),
+      ...(local.visible && { visible: cut(local.visible, local.views) }),
+    },
   };
 }

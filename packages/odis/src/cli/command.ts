@@ -1,6 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { Argument, Command, Option } from "commander";
-import { exitCodes, nearest, OdisError } from "../core/index.js";
+import { exitCodes, nearest, OdisError, optionName } from "../core/index.js";
 
 /** A command line that cannot be understood. */
 export class UsageError extends OdisError {}
@@ -13,6 +13,8 @@ export interface Io {
   readonly stderr: NodeJS.WriteStream;
   /** the command line as it was typed, quoted for a shell */
   readonly commandLine: string;
+  /** facts for the process that started this one and listens (`odis compare`), for nobody else */
+  readonly tell: (fact: object) => void;
 }
 
 /** One option or argument. `T` is what `run` gets for it. */
@@ -210,7 +212,8 @@ export interface CommandSpec<O extends Options> {
   readonly summary: string;
   /** command lines to copy, each with what it does */
   readonly examples: readonly (readonly [line: string, meaning: string])[];
-  readonly options: O;
+  /** a function where they have to be loaded first; called for this command's own help and work only */
+  readonly options: O | (() => Promise<O>);
   /** Loads what it needs by `import()`: help must not wait for it. @returns exit code, default 0 */
   readonly run: (values: Values<O>, io: Io) => Promise<number | undefined>;
 }
@@ -218,17 +221,23 @@ export interface CommandSpec<O extends Options> {
 /** A command, ready to be put into the program. */
 export interface CliCommand {
   readonly name: string;
+  /** Puts only its name and summary into the program, for the list of commands. */
+  readonly mention: (program: Command) => void;
   /** @param done gets the exit code */
-  readonly attach: (program: Command, io: Io, done: (code: number) => void) => void;
+  readonly attach: (program: Command, io: Io, done: (code: number) => void) => Promise<void>;
 }
 
 export function command<O extends Options>(spec: CommandSpec<O>): CliCommand {
   return {
     name: spec.name,
-    attach(program, io, done) {
+    mention(program) {
+      program.command(spec.name).summary(spec.summary);
+    },
+    async attach(program, io, done) {
+      const options = typeof spec.options === "function" ? await spec.options() : spec.options;
       const made = program.command(spec.name).summary(spec.summary).description(spec.summary);
       const named: string[] = [];
-      for (const [name, given] of Object.entries(spec.options)) {
+      for (const [name, given] of Object.entries(options)) {
         if (given.positional) {
           made.addArgument(commanderArgument(name, given));
           named.push(name);
@@ -239,7 +248,7 @@ export function command<O extends Options>(spec: CommandSpec<O>): CliCommand {
         const { processedArgs } = made;
         for (const [index, name] of named.entries())
           made.setOptionValue(name, processedArgs[index]);
-        for (const [name, { fallback, required, ...given }] of Object.entries(spec.options)) {
+        for (const [name, { fallback, required, ...given }] of Object.entries(options)) {
           if (made.getOptionValue(name) !== undefined) continue;
           if (required) throw missing(spec.name, name, given);
           made.setOptionValue(name, fallback);
@@ -250,10 +259,6 @@ export function command<O extends Options>(spec: CommandSpec<O>): CliCommand {
   };
 }
 
-function longName(name: string): string {
-  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-}
-
 /** Checked here, after Commander found no unknown option: a slip is named, not what it led to. */
 function missing(
   command: string,
@@ -261,12 +266,12 @@ function missing(
   { placeholder, help: meaning }: Pick<CliOption<unknown>, "placeholder" | "help">,
 ): UsageError {
   return new UsageError(
-    `${longName(name)} is missing; wanted ${longName(name)} ${placeholder} (${meaning}). See odis ${command} --help.`,
+    `${optionName(name)} is missing; wanted ${optionName(name)} ${placeholder} (${meaning}). See odis ${command} --help.`,
   );
 }
 
 function commanderOption(name: string, given: CliOption<unknown>): Option {
-  const long = longName(name);
+  const long = optionName(name);
   const value =
     given.placeholder === "" ? "" : ` <${given.placeholder}${given.repeats ? "..." : ""}>`;
   const made = new Option(`${long}${value}`, help(given));
@@ -299,7 +304,8 @@ function parser(shown: string, given: CliOption<unknown>) {
 }
 
 function help({ help: meaning, choices, required }: CliOption<unknown>): string {
-  const named = choices.length > 1 ? `: ${choices.join(", ")}` : "";
+  const explained = choices.every((name) => meaning.includes(name));
+  const named = choices.length > 1 && !explained ? `: ${choices.join(", ")}` : "";
   return `${meaning}${named}${required ? " (required)" : ""}`;
 }
 

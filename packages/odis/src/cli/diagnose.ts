@@ -126,7 +126,15 @@ function measure(): Rates {
       const a = ones([side, side]);
       const product = fastest(() => a.matmul(a));
       const block = new Block(
-        { dim: width, heads, mlpRatio: 4, ffn: "mlp", layerScale: 0, dropRule: "sample" },
+        {
+          dim: width,
+          heads,
+          mlpRatio: 4,
+          ffn: "mlp",
+          layerScale: 0,
+          normEpsilon: 1e-6,
+          dropRule: "sample",
+        },
         0,
       );
       block.init(new Generator(0));

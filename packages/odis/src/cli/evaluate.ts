@@ -1,4 +1,16 @@
-import { choice, choices, command, integer, number, path, positional, text } from "./command.js";
+import type { OptionType, OptionValue } from "../evaluate/index.js";
+import {
+  choice,
+  choices,
+  type CliOption,
+  command,
+  integer,
+  list,
+  number,
+  path,
+  positional,
+  text,
+} from "./command.js";
 
 export const evaluateCommand = command({
   name: "evaluate",
@@ -18,76 +30,31 @@ export const evaluateCommand = command({
     ],
     ["odis evaluate runs/first", "without other data: a fifth of the run's images is held out"],
   ],
-  options: {
-    run: positional(
-      path({
-        help: "run folder; its newest checkpoint is taken",
-        exists: "folder",
-        required: true,
+  async options() {
+    const { evaluationOptions, defaultValue } = await import("../evaluate/index.js");
+    const settings = Object.entries(evaluationOptions).map(([name, { help, type }]) => [
+      name,
+      { ...settingOption(type, help), fallback: defaultValue(name) },
+    ]);
+    return {
+      run: positional(
+        path({
+          help: "run folder; its newest checkpoint is taken",
+          exists: "folder",
+          required: true,
+        }),
+      ),
+      train: text({
+        help: "data set whose objects vote (default: the run's own)",
+        placeholder: "KIND:PLACE",
       }),
-    ),
-    train: text({
-      help: "data set whose objects vote (default: the run's own)",
-      placeholder: "KIND:PLACE",
-    }),
-    test: text({ help: "data set whose objects are classified", placeholder: "KIND:PLACE" }),
-    suite: choices(["knn", "linear", "dense", "attributes"], {
-      help: "what is measured: k-NN, linear classifiers, segmentation by patches, or what features tell of objects beside their class",
-      default: ["knn"],
-    }),
-    mode: choices(["mask", "none", "crop", "blackout"], {
-      help: "how the network is asked for an object",
-      default: ["mask", "none"],
-    }),
-    feature: choice(["token", "pooled"], {
-      help: "what an object's feature is: the summary token, or the mean of patch tokens (default: what it was trained for)",
-    }),
-    baselines: choice(["yes", "no"], {
-      help: "whether raw pixels and the untrained network are measured, too",
-      default: "yes",
-    }),
-    k: integer({ help: "neighbours that vote, in the table", default: 20, min: 1 }),
-    epochs: integer({
-      help: "passes over the features in which linear classifiers are trained",
-      default: 100,
-      min: 1,
-    }),
-    size: integer({
-      help: "side of the network's input, pixels (default: as in training)",
-      min: 1,
-    }),
-    frame: choice(["whole", "center"], {
-      help: "what is seen of an image: all of it, squeezed to a square, or its central square",
-      default: "whole",
-    }),
-    limit: integer({ help: "images read from each data set at most", default: 5000, min: 1 }),
-    minArea: number({
-      help: "least share of the image that an object covers",
-      default: 0,
-      min: 0,
-      max: 1,
-    }),
-    masks: choice(["truth", "box", "none"], {
-      help: "the masks that networks are told: as annotated, their boxes, or none at all",
-      default: "truth",
-    }),
-    maskIou: number({
-      help: "boxes are displaced until they overlap with the true ones that much",
-      default: 1,
-      min: 0.1,
-      max: 1,
-    }),
-    maskMissing: number({
-      help: "chance of an object being overlooked; the whole image then stands in for it",
-      default: 0,
-      min: 0,
-      max: 1,
-    }),
-    seed: integer({ help: "draws the intervals' images and the examples", default: 0, min: 0 }),
-    device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
-    threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
+      test: text({ help: "data set whose objects are classified", placeholder: "KIND:PLACE" }),
+      ...(Object.fromEntries(settings) as Record<string, CliOption<OptionValue | undefined>>),
+      device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
+      threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
+    };
   },
-  async run({ run, train, test, k, threads, ...options }, io) {
+  async run({ run, train, test, device, threads, ...options }, io) {
     const [{ parseDataSpec }, { dataOf, readRunConfig }, { ConfigError }] = await Promise.all([
       import("../data/index.js"),
       import("../run/index.js"),
@@ -99,25 +66,23 @@ export const evaluateCommand = command({
       throw new ConfigError(`${run}: its config.json names no data. Give it with --train.`);
     const data = { train: bank, test: test === undefined ? undefined : parseDataSpec(test) };
 
-    const [{ setThreads }, { defaultK, evaluateRun }, { writeReport, formatTable }] =
-      await Promise.all([
-        import("@odis/torch"),
-        import("../evaluate/index.js"),
-        import("../report/index.js"),
-      ]);
+    const [
+      { setThreads },
+      { evaluateRun, evaluationOptions, optionSettings },
+      { writeReport, formatTable },
+    ] = await Promise.all([
+      import("@odis/torch"),
+      import("../evaluate/index.js"),
+      import("../report/index.js"),
+    ]);
     if (threads !== undefined) setThreads(threads);
     const evaluation = await evaluateRun(run, {
-      ...options,
+      ...optionSettings(evaluationOptions, options),
       data,
-      suites: options.suite,
-      modes: options.mode,
-      baselines: options.baselines === "yes",
-      probe: { epochs: options.epochs },
-      masks: { kind: options.masks, iou: options.maskIou, missing: options.maskMissing },
-      k: [k, ...defaultK.filter((other) => other !== k)],
-      onProgress: (part, done, of) => {
+      device,
+      onProgress: (what, done, of) => {
         if (io.stderr.isTTY && (done % 20 === 0 || done === of))
-          io.stderr.write(`\r${part}: ${done} of ${of} images${done === of ? "\n" : ""}`);
+          io.stderr.write(`\r${what}: ${done} of ${of} images${done === of ? "\n" : ""}`);
       },
     });
     io.print(formatTable(evaluation));
@@ -128,6 +93,14 @@ export const evaluateCommand = command({
     return undefined;
   },
 });
+
+/** How a setting of an evaluation is given on the command line. */
+function settingOption(type: OptionType, help: string): CliOption<OptionValue | undefined> {
+  if (type.kind === "number") return (type.whole ? integer : number)({ help, ...type });
+  if (type.kind === "texts") return list({ help, placeholder: type.placeholder });
+  const made = type.many ? choices(type.of, { help, default: [] }) : choice(type.of, { help });
+  return type.told ? { ...made, choices: [] } : made;
+}
 
 export const reportCommand = command({
   name: "report",

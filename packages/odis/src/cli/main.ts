@@ -34,7 +34,11 @@ function version(): string {
   return written;
 }
 
-function makeProgram(io: Io, done: (code: number) => void): Command {
+async function makeProgram(
+  words: readonly string[],
+  io: Io,
+  done: (code: number) => void,
+): Promise<Command> {
   const program = new Command("odis")
     .description("Pretrain Vision Transformers on images and the objects in them.")
     .version(version(), "-V, --version", "print the version")
@@ -44,7 +48,10 @@ function makeProgram(io: Io, done: (code: number) => void): Command {
     .exitOverride()
     // Said in one sentence by `failure.ts` instead.
     .configureOutput({ outputError: () => undefined });
-  for (const { attach } of commands) attach(program, io, done);
+  for (const { name, attach, mention } of commands) {
+    if (words.includes(name)) await attach(program, io, done);
+    else mention(program);
+  }
   for (const made of program.commands) made.copyInheritedSettings(program);
   return program.addHelpText(
     "after",
@@ -66,9 +73,12 @@ async function main(words: readonly string[]): Promise<number> {
     print: (text) => console.log(text),
     stderr: process.stderr,
     commandLine: ["odis", ...words].map(shellWord).join(" "),
+    tell: (fact) => {
+      if (process.connected) process.send?.(fact);
+    },
   };
   let code: number = exitCodes.ok;
-  const program = makeProgram(io, (result) => {
+  const program = await makeProgram(words, io, (result) => {
     code = result;
   });
   const [first] = words;

@@ -99,6 +99,7 @@ export const pretrainCommand = command({
       progress: io.stderr,
     });
     const { steps: done, totalSteps, finished, checkpoint, seconds, skipped } = result;
+    io.tell({ finished });
     if (skipped.size > 0)
       io.print(`${skipped.size} images could not be used; they are named in ${out}/skipped.jsonl`);
     if (!finished) {

@@ -5,8 +5,9 @@ import { choice, command, flag, list, path, positional, text } from "./command.j
 const kinds = {
   paper: "paper",
   published: "published code",
-  lineage: "lineage",
+  "follow-up": "published follow-up",
   ours: "our choice",
+  given: "given",
 } as const;
 
 export const recipesCommand = command({

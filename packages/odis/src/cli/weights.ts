@@ -1,4 +1,4 @@
-import { shellWord } from "../core/index.js";
+import { plain, shellWord } from "../core/index.js";
 import type { Inspection } from "../run/index.js";
 import { choice, command, integer, path, positional, text } from "./command.js";
 
@@ -13,7 +13,7 @@ export const importCommand = command({
   options: {
     weights: positional(
       text({
-        help: ".pth, safetensors, a folder of Hugging Face's, or a run; #teacher, #student, #backbone",
+        help: ".pth, safetensors, a folder of Hugging Face's, or a run; #teacher, #student, #backbone, #grid=ROWSxCOLUMNS",
         placeholder: "FILE[#PART]",
         required: true,
       }),
@@ -27,11 +27,11 @@ export const importCommand = command({
       for (const line of await describe(weights, await inspectWeights(weights))) io.print(line);
       return undefined;
     }
-    const [outcome, { describeOutcome }] = await Promise.all([
+    const [report, { describeImport }] = await Promise.all([
       importRun(weights, out, { heads }),
       import("../formats/index.js"),
     ]);
-    for (const line of describeOutcome(outcome)) io.print(line);
+    for (const line of describeImport(report)) io.print(line);
     io.print(`made ${out}: odis evaluate ${shellWord(out)} --train coco:FOLDER`);
     return undefined;
   },
@@ -39,11 +39,12 @@ export const importCommand = command({
 
 async function describe(
   weights: string,
-  { collected, geometry, plain }: Inspection,
+  { network, shape, plain: leaves }: Inspection,
 ): Promise<readonly string[]> {
   const { optionsFor, settingsFor, headSettings } = await import("../formats/index.js");
-  const { side, sides } = collected;
-  const { dim, depth, heads, mlpRatio, ffn, patch, grid, layerScale, cls, objects } = geometry;
+  const { side, sides } = network;
+  const { dim, depth, heads, mlpRatio, ffn, patch, grid, layerScale, cls, objects } = shape;
+  const { rows, columns, from } = grid;
   const others = sides.filter((each) => each !== side);
   const tokens = [...(cls ? ["[CLS]"] : []), ...(objects > 0 ? ["[OBJ]"] : [])];
   const attention = {
@@ -51,11 +52,11 @@ async function describe(
     convention: `${heads?.count} heads (of 64 channels, as in all published networks)`,
     unknown: "heads unknown (say model.heads, too)",
   }[heads?.from ?? "unknown"];
-  const projection = headSettings(collected.heads);
-  const said = [...plain].filter(([name]) => toldNames.has(name));
+  const projection = headSettings(network.heads);
+  const said = [...leaves].filter(([name]) => toldNames.has(name));
   const local = patch * Math.round(96 / patch); // the recipes' 96 pixels, where the patch divides them
   const options = optionsFor(
-    new Map([...settingsFor(geometry), ["views.locals.size", local], ...projection]),
+    new Map([...settingsFor(shape), ["views.locals.size", local], ...projection]),
   );
   return [
     ["whose", [side ?? "the file does not say", ...others.map((each) => `it has a ${each}, too`)]],
@@ -69,8 +70,17 @@ async function describe(
         layerScale ? "LayerScale" : "no LayerScale",
       ],
     ],
-    ["tokens", [tokens.join(" and "), `${grid} x ${grid} patches of ${patch} pixels`]],
-    ["head", projection.size === 0 ? ["none: it would begin anew"] : pairs(projection)],
+    [
+      "tokens",
+      [
+        tokens.join(" and ") || "no class token",
+        `${rows} x ${columns} patches of ${patch} pixels${from === "square" ? " (by their number)" : ""}`,
+      ],
+    ],
+    [
+      "head",
+      projection.size === 0 ? ["none: it would be randomly initialised"] : pairs(projection),
+    ],
     ...(said.length > 0 ? [["says", pairs(said)] as const] : []),
     [
       "train on",
@@ -83,12 +93,15 @@ async function describe(
 const toldNames = new Set(["epoch", "args.arch", "config.model_type", "odis.step"]);
 
 function pairs(values: Iterable<readonly [string, unknown]>): readonly string[] {
-  return Array.from(values, ([name, value]) => `${name.replace(/^head\./, "")} ${String(value)}`);
+  return Array.from(
+    values,
+    ([name, value]) => `${name.replace(/^head\./, "")} ${plain(String(value))}`,
+  );
 }
 
 export const exportCommand = command({
   name: "export",
-  summary: "Write a run's network for other programs: timm, Hugging Face, or odis with its heads.",
+  summary: "Write a run's network for other programs.",
   examples: [
     [
       "odis export runs/first vit.safetensors --format timm",
@@ -100,17 +113,26 @@ export const exportCommand = command({
     ],
     ["odis export runs/first all.safetensors --format odis --side student", "heads, too"],
   ],
-  options: {
-    run: positional(
-      path({
-        help: "run folder (its newest checkpoint), or a checkpoint",
-        exists: "folder",
-        required: true,
-      }),
-    ),
-    out: positional(path({ help: "new file, for hf a new folder", required: true })),
-    format: choice(["timm", "hf", "odis"], { help: "whose names", required: true }),
-    side: choice(["teacher", "student"], { help: "which network", default: "teacher" }),
+  options: async () => {
+    const { writableFormats } = await import("../formats/index.js");
+    const meanings = writableFormats.map(
+      ({ name, title, write: { makes } }) => `${name}, a ${makes} for ${title}`,
+    );
+    return {
+      run: positional(
+        path({
+          help: "run folder (its newest checkpoint), or a checkpoint",
+          exists: "folder",
+          required: true,
+        }),
+      ),
+      out: positional(path({ help: "new file or folder, as the format has it", required: true })),
+      format: choice(
+        writableFormats.map(({ name }) => name),
+        { help: `${meanings.join("; ")} (default: what the file's name means)` },
+      ),
+      side: choice(["teacher", "student"], { help: "which network", default: "teacher" }),
+    };
   },
   async run({ run, ...options }, io) {
     const { exportRun } = await import("../run/index.js");

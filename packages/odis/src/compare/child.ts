@@ -1,9 +1,11 @@
 import { isMainThread } from "node:worker_threads";
 
-/** What a child tells its parent when it ends. */
+/** What a child tells its parent, in one message or several; `Io.tell` sends from a command. */
 export interface ChildReport {
   /** most memory that the process ever had, bytes */
-  readonly peakBytes: number;
+  readonly peakBytes?: number;
+  /** whether a training came to its end */
+  readonly finished?: boolean;
 }
 
 /**

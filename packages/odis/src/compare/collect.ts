@@ -1,22 +1,18 @@
 import { existsSync } from "node:fs";
-import { contenderNames, networkText, readRun, viewsText } from "../report/index.js";
-import { type Contender, readRunOutcomes } from "../evaluate/index.js";
+import { networkText, readRun, representationTitles, viewsText } from "../report/index.js";
+import {
+  type EvaluationSettings,
+  readRunOutcomes,
+  type RepresentationName,
+} from "../evaluate/index.js";
 import { runLayout } from "../run/index.js";
 import { CollapseWatch, type MetricsRow } from "../train/index.js";
-import type { Recipe } from "../recipe/index.js";
-import {
-  inferences,
-  type Measure,
-  measures,
-  rateOf,
-  type RunScore,
-  shares,
-  sharesOf,
-} from "./measures.js";
+import { type Recipe, summaryPrototypes } from "../recipe/index.js";
+import { type Column, columnGroups, isShare, rateOf, type RunScore, sharesOf } from "./measures.js";
 import { type Plan, referenceOf } from "./plan.js";
 import { readRecord, type RunRecord } from "./record.js";
 import type {
-  Collected,
+  ComparisonWithCurves,
   Comparison,
   ComputeSummary,
   DifferenceResult,
@@ -25,7 +21,7 @@ import type {
   RunResult,
 } from "./results.js";
 import { commandLine, type PlannedRun } from "./runs.js";
-import { difference, differs, type SeedScore, type Spread, spread } from "./statistics.js";
+import { difference, differs, type SeedScore, type SeedSummary, summarise } from "./statistics.js";
 
 /** What was read of runs whose records have not changed since: resampling them takes a while. */
 export type ReadRuns = Map<string, ReadRun>;
@@ -40,13 +36,15 @@ export function collect(
   runs: readonly PlannedRun[],
   out: string,
   known: ReadRuns = new Map(),
-): Collected {
+): ComparisonWithCurves {
   const read = new Map(runs.map((run) => [run.name, readOnce(run, out, known)]));
+  const groups = columnGroups([...read.values()].find(({ settings }) => settings)?.settings);
+  const columns = groups.flatMap((group) => group.columns);
   const rows = plan.rows.map((row): RowResult & { scores: Scores } => {
     const mine = runs.filter((run) => run.row === row.name).map(({ name }) => read.get(name)!);
     const { name, note, unequal } = row;
     const { prototypes } = runs.find((run) => run.row === name)!.recipe.head;
-    const scores = scoresOf(mine, "trained");
+    const scores = scoresOf(mine, "trained", columns);
     const recipe = row.recipe ?? plan.common.recipe ?? "";
     const runResults = mine.map(({ result }) => result);
     return {
@@ -57,32 +55,38 @@ export function collect(
       prototypes,
       runs: runResults,
       scores,
-      cells: cellsOf(scores),
+      cells: cellsOf(scores, columns),
     };
   });
   const reference = referenceOf(plan);
   const scores = new Map(rows.map((row) => [row.name, row.scores]));
   const measured = runs.filter(({ row }) => row === reference).map(({ name }) => read.get(name)!);
   const comparison: Comparison = {
-    version: 1,
+    version: 2,
     plan,
     compute: computeSummary(runs[0]!.recipe),
-    k: [...read.values()].find(({ k }) => k !== undefined)?.k,
+    groups,
     rows: rows.map(({ scores: _scores, ...row }) => row),
-    baselines: (["untrained", "pixels"] as const).flatMap((contender) => {
-      const cells = cellsOf(scoresOf(measured, contender));
-      return Object.keys(cells).length === 0 ? [] : [{ name: contenderNames[contender], cells }];
+    baselines: (["untrained", "pixels"] as const).flatMap((by) => {
+      const cells = cellsOf(scoresOf(measured, by, columns), columns);
+      return Object.keys(cells).length === 0 ? [] : [{ name: representationTitles[by], cells }];
     }),
     reference,
     differences: rows
       .filter((row) => row.name !== reference)
       .flatMap((row) =>
-        shares.flatMap(({ key }) => compare(scores, [row.name, key], [reference, key])),
+        columns
+          .filter(isShare)
+          .flatMap(({ key }) => compare(scores, [row.name, key], [reference, key])),
       ),
     inference: rows.flatMap((row) =>
-      inferences
-        .filter((key) => key !== "none")
-        .flatMap((key) => compare(scores, [row.name, key], [row.name, "none"])),
+      groups.flatMap((group) => {
+        const plain = group.columns.find(({ mode }) => mode === "none");
+        const masked = group.columns.filter(({ mode }) => mode !== undefined && mode !== "none");
+        return plain
+          ? masked.flatMap(({ key }) => compare(scores, [row.name, key], [row.name, plain.key]))
+          : [];
+      }),
     ),
     lines: linesOf(plan, scores, rows),
   };
@@ -100,10 +104,11 @@ type Scores = ReadonlyMap<string, readonly SeedScore[]>;
 /** One run with all that comparing needs of it. */
 interface ReadRun {
   readonly result: RunResult;
-  /** by contender, by the key of a column */
-  readonly scores: Readonly<Record<Contender, ReadonlyMap<string, RunScore>>>;
+  /** by the key of a column */
+  readonly scores: Readonly<Record<RepresentationName, ReadonlyMap<string, RunScore>>>;
   readonly rows: readonly MetricsRow[];
-  readonly k: number | undefined;
+  /** of its evaluation */
+  readonly settings: EvaluationSettings | undefined;
 }
 
 function readOnce(run: PlannedRun, out: string, known: ReadRuns): ReadRun {
@@ -120,8 +125,9 @@ function readPlanned(run: PlannedRun, record: RunRecord): ReadRun {
   const { rows, evaluation } = exists ? readRun(run.folder) : { rows: [], evaluation: undefined };
   const measured = evaluate?.status === "finished" ? evaluation : undefined;
   const outcomes = (measured && readRunOutcomes(run.folder)) ?? new Map();
-  const shares = (contender: Contender): ReadonlyMap<string, RunScore> =>
-    measured ? sharesOf(measured, outcomes, contender) : new Map();
+  const columns = columnGroups(measured?.settings).flatMap((group) => group.columns);
+  const shares = (by: RepresentationName): ReadonlyMap<string, RunScore> =>
+    measured ? sharesOf(measured, outcomes, by, columns) : new Map();
   const rate = rateOf(rows);
   const trained = new Map([
     ...shares("trained"),
@@ -147,30 +153,42 @@ function readPlanned(run: PlannedRun, record: RunRecord): ReadRun {
     values: Object.fromEntries([...trained].map(([key, { value }]) => [key, value])),
   };
   const scores = { trained, untrained: shares("untrained"), pixels: shares("pixels") };
-  return { result, scores, rows, k: measured?.settings.k[0] };
+  return { result, scores, rows, settings: measured?.settings };
 }
 
 /** Of the runs that finished: what a failed one left half-way is no figure of its row. */
-function scoresOf(runs: readonly ReadRun[], contender: Contender): Scores {
+function scoresOf(
+  runs: readonly ReadRun[],
+  by: RepresentationName,
+  columns: readonly Column[],
+): Scores {
   const finished = runs.filter(({ result }) => result.status === "finished");
-  const column = ({ key }: Measure): readonly [string, readonly SeedScore[]] => [
+  const column = ({ key }: Column): readonly [string, readonly SeedScore[]] => [
     key,
     finished.flatMap(({ result: { seed }, scores }) => {
-      const score = scores[contender].get(key);
+      const score = scores[by].get(key);
       return score ? [{ seed, ...score }] : [];
     }),
   ];
-  return new Map(measures.map(column).filter(([, seeds]) => seeds.length > 0));
+  return new Map(columns.map(column).filter(([, seeds]) => seeds.length > 0));
 }
 
-function cellsOf(scores: Scores): Readonly<Record<string, Spread>> {
-  return Object.fromEntries([...scores].map(([key, seeds]) => [key, ofShares(key, spread(seeds))]));
+function cellsOf(
+  scores: Scores,
+  columns: readonly Column[],
+): Readonly<Record<string, SeedSummary>> {
+  return Object.fromEntries(
+    columns.flatMap((column) => {
+      const seeds = scores.get(column.key);
+      return seeds ? [[column.key, within(column, summarise(seeds))]] : [];
+    }),
+  );
 }
 
-/** A share lies within 0..1, whatever Student's t says of it. */
-function ofShares(key: string, found: Spread): Spread {
-  if (!shares.some((measure) => measure.key === key)) return found;
-  return { ...found, low: Math.max(0, found.low), high: Math.min(1, found.high) };
+/** What a figure can be, whatever Student's t says of it. */
+function within(column: Column, found: SeedSummary): SeedSummary {
+  if (!isShare(column)) return found;
+  return { ...found, low: Math.max(column.lowest, found.low), high: Math.min(1, found.high) };
 }
 
 type Cell = readonly [row: string, key: string];
@@ -196,7 +214,7 @@ function linesOf(
     name,
     row,
     inference,
-    spread: rows.find((other) => other.name === row)?.cells[inference],
+    summary: rows.find((other) => other.name === row)?.cells[inference],
     difference:
       name === first!.name
         ? undefined
@@ -211,7 +229,7 @@ function linesOf(
  * @param rows of the whole run so far
  */
 export function collapseOf(rows: readonly MetricsRow[], recipe: Recipe): string | undefined {
-  const watch = new CollapseWatch(recipe.head.prototypes, recipe.optim.steps ?? rows.length);
-  const said = rows.map((row) => watch.observe(row)).findLast((sentence) => sentence !== undefined);
-  return said?.startsWith("collapse: ") ? said : undefined;
+  const watch = new CollapseWatch(summaryPrototypes(recipe), recipe.optim.steps ?? rows.length);
+  for (const row of rows) watch.observe(row);
+  return watch.collapse;
 }

@@ -1,15 +1,13 @@
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { replaceFile } from "@odis/torch";
-import { lock } from "../core/index.js";
+import { checkWritable, lock, makeFolder, replaceText } from "../core/index.js";
 import type { ProgressStream } from "../run/index.js";
 import { executeRuns } from "./execute.js";
 import { Overview } from "./overview.js";
 import type { Plan } from "./plan.js";
 import { reportPage } from "./page.js";
 import { collect, type ReadRuns } from "./collect.js";
-import type { Collected, Comparison } from "./results.js";
+import type { ComparisonWithCurves, Comparison } from "./results.js";
 import { type Machine, planRuns } from "./runs.js";
 import { markdown } from "./tables.js";
 
@@ -41,12 +39,13 @@ export interface CompareResult {
 export async function compareRecipes(options: CompareOptions): Promise<CompareResult> {
   const { plan, out, program, stop, progress, onChild = () => undefined } = options;
   const runs = planRuns(plan, out, options);
-  mkdirSync(out, { recursive: true });
+  checkWritable(out, "comparison", "Choose another --out.");
+  makeFolder(out);
   const unlock = lock(join(out, "lock"), `comparison ${out}`);
   try {
     const overview = new Overview(runs, out, progress);
     const known: ReadRuns = new Map();
-    const write = (): Collected => {
+    const write = (): ComparisonWithCurves => {
       const collected = collect(plan, runs, out, known);
       writeResults(out, collected);
       return collected;
@@ -74,7 +73,7 @@ function resultFiles(out: string) {
   };
 }
 
-function writeResults(out: string, collected: Collected): void {
+function writeResults(out: string, collected: ComparisonWithCurves): void {
   const { json, table, report } = resultFiles(out);
   const { comparison } = collected;
   for (const [path, text] of [
@@ -82,5 +81,5 @@ function writeResults(out: string, collected: Collected): void {
     [table, markdown(comparison)],
     [report, reportPage(collected)],
   ] as const)
-    replaceFile(path, (descriptor) => writeFileSync(descriptor, text));
+    replaceText(path, text);
 }

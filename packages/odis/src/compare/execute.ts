@@ -71,7 +71,7 @@ async function executeStage(
   const record = readRecord(out, run.name);
   const before = record[stage];
   const sameRun = before?.words.join("\0") === words.join("\0");
-  const peaks = [ended.peakBytes, sameRun ? before.peakBytes : undefined].filter(
+  const peaks = [ended.report.peakBytes, sameRun ? before.peakBytes : undefined].filter(
     (bytes) => bytes !== undefined,
   );
   const result: Stage = {
@@ -94,11 +94,11 @@ const fatalCodes: readonly (number | null)[] = [exitCodes.usage, exitCodes.data,
 
 function judge(
   stage: StageName,
-  { code, signal, stdout, complaint }: Ended,
+  { code, signal, report, complaint }: Ended,
   stopped: boolean,
 ): Pick<Stage, "status" | "message"> {
-  // `odis pretrain` ends with 0 after SIGTERM, too: its last sentence tells.
-  const whole = code === exitCodes.ok && (stage === "evaluate" || /^finished \d/m.test(stdout));
+  // A training that was asked to stop ends well, but not at its end.
+  const whole = code === exitCodes.ok && (stage === "evaluate" || report.finished === true);
   if (whole) return { status: "finished" };
   if (stopped) return { status: "stopped" };
   const said = complaint.filter((line) => line.startsWith(`odis ${stage}: `));
@@ -146,11 +146,10 @@ export interface Ended {
   /** null when a signal ended it */
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  readonly stdout: string;
+  /** all that it told; a killed one may have told nothing */
+  readonly report: ChildReport;
   /** the last lines of stderr */
   readonly complaint: readonly string[];
-  /** most memory that it ever had, bytes; undefined when it was killed */
-  readonly peakBytes: number | undefined;
   readonly seconds: number;
 }
 
@@ -176,23 +175,19 @@ const keptLines = 20;
 export async function runChild({ program, words, onLine, onStart }: SpawnOptions): Promise<Ended> {
   const began = performance.now();
   const child = spawn(process.execPath, ["--import", companion, program, ...words], {
-    stdio: ["ignore", "pipe", "pipe", "ipc"],
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
-  const { stdout: out, stderr: err } = child;
-  if (!out || !err) throw new Error("internal: a child without pipes");
-  let stdout = "";
+  const { stderr: err } = child;
+  if (!err) throw new Error("internal: a child without a pipe");
   let complaint: readonly string[] = [];
-  let peakBytes: number | undefined;
-  out.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
+  let report: ChildReport = {};
   createInterface({ input: err }).on("line", (line) => {
     if (line.trim() === "") return;
     complaint = [...complaint, line].slice(-keptLines);
     onLine(line);
   });
-  child.on("message", (report: ChildReport) => {
-    ({ peakBytes } = report);
+  child.on("message", (told: ChildReport) => {
+    report = { ...report, ...told };
   });
   onStart(child);
   const { code, signal } = await new Promise<Pick<Ended, "code" | "signal">>((resolve, reject) => {
@@ -200,5 +195,5 @@ export async function runChild({ program, words, onLine, onStart }: SpawnOptions
     child.on("close", (code, signal) => resolve({ code, signal }));
   });
   const seconds = (performance.now() - began) / 1000;
-  return { code, signal, stdout, complaint, peakBytes, seconds };
+  return { code, signal, report, complaint, seconds };
 }

@@ -1,4 +1,5 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { isRecord } from "../core/index.js";
 import { duration, type ProgressStream, runLayout } from "../run/index.js";
 import { isDone, readRecord, type Stage, type StageName } from "./record.js";
 import type { PlannedRun } from "./runs.js";
@@ -90,21 +91,31 @@ function trainingSeconds({ folder, recipe }: PlannedRun): number | undefined {
   return row === undefined || steps === undefined ? undefined : (row.time / (row.step + 1)) * steps;
 }
 
+/** Bytes at the end of the metrics in which the newest row is looked for: many times a row. */
+const tailBytes = 65_536;
+
 function lastRow(path: string): { readonly step: number; readonly time: number } | undefined {
   if (!existsSync(path)) return undefined;
   const descriptor = openSync(path, "r");
   try {
     const { size } = fstatSync(descriptor);
-    const tail = Buffer.alloc(Math.min(size, 4096));
+    const tail = Buffer.alloc(Math.min(size, tailBytes));
     readSync(descriptor, tail, 0, tail.length, size - tail.length);
-    // The last line may be half written; the one before it is whole.
-    for (const line of tail.toString("utf8").split("\n").toReversed()) {
-      const [, step, time] = /^\{"step":(\d+),.*?"time":([\d.]+)/.exec(line) ?? [];
-      if (step !== undefined && time !== undefined)
-        return { step: Number(step), time: Number(time) };
-    }
-    return undefined;
+    // The first line may be cut off, and the last one half written.
+    const lines = tail.toString("utf8").split("\n").toReversed();
+    return lines.map(rowOf).find((row) => row !== undefined);
   } finally {
     closeSync(descriptor);
+  }
+}
+
+function rowOf(line: string): { readonly step: number; readonly time: number } | undefined {
+  try {
+    const row: unknown = JSON.parse(line);
+    if (!isRecord(row)) return undefined;
+    const { step, time } = row;
+    return typeof step === "number" && typeof time === "number" ? { step, time } : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -15,13 +15,22 @@ import {
   valueText,
 } from "../report/index.js";
 import { duration } from "../run/index.js";
-import type { Collected, Comparison, DifferenceResult, RowResult } from "./results.js";
-import { cellText, differenceText, groupTitle, legend, remarks, rowName } from "./tables.js";
-import { type Group, groupNames, groups, type Measure, measures, shares } from "./measures.js";
-import type { Spread } from "./statistics.js";
+import type { ComparisonWithCurves, Comparison, DifferenceResult, RowResult } from "./results.js";
+import {
+  cellText,
+  differenceText,
+  filledGroups,
+  legend,
+  linesTitle,
+  longTitle,
+  remarks,
+  rowName,
+} from "./tables.js";
+import { type Column, type ColumnGroup, isShare } from "./measures.js";
+import type { SeedSummary } from "./statistics.js";
 
 /** The whole comparison as one HTML file: no script, nothing loaded from elsewhere. */
-export function reportPage(collected: Collected): string {
+export function reportPage(collected: ComparisonWithCurves): string {
   const { comparison } = collected;
   const { plan, lines, differences, inference } = comparison;
   const title = plan.title ?? plan.name;
@@ -32,7 +41,7 @@ export function reportPage(collected: Collected): string {
     `${title} – odis comparison`,
     html`<header><h1>${title}</h1><p class="lead">Recipes of one trainer at equal compute${plan.note !== undefined && `. ${plan.note}`}</p>${facts(comparison)}</header>
 ${section("Side by side", measured ? rowsTable(comparison) : undefined, none)}
-${lines.length > 0 && section("As the paper puts it", lines.some(({ spread }) => spread) ? linesTable(comparison) : undefined, none)}
+${lines.length > 0 && section("As the paper puts it", lines.some(({ summary }) => summary) ? linesTable(comparison) : undefined, none)}
 ${section(`Differences to ${comparison.reference}`, differences.length > 0 ? differencesToReference(comparison) : undefined, "Nothing to compare with yet: it takes a finished run of the reference and one of another row, with the same seed.")}
 ${section("What masks at inference change", inference.length > 0 ? whatMasksChange(comparison) : undefined, none)}
 ${section("What went wrong", said.length > 0 ? html`<ul class="plain">${said.map((remark) => html`<li>${remark}</li>`)}</ul>` : undefined, "Nothing: no run failed, and no run that trained this far has collapsed.")}
@@ -73,14 +82,17 @@ const charts = [
 ] as const satisfies readonly { key: NumberKey; title: string; note: string }[];
 
 /** Loss and entropies of every row, one line a seed; undefined before the first step. */
-export function curvesOfRows({ comparison, curves }: Collected): Html | undefined {
+export function curvesOfRows({ comparison, curves }: ComparisonWithCurves): Html | undefined {
   const shown = comparison.rows.filter(({ runs }) => runs.some((run) => run.steps > 0));
   if (shown.length === 0) return undefined;
   return html`<p class="note">One line a seed${comparison.rows.some(({ runs }) => runs.length > shownSeeds) && `, the first ${shownSeeds}`}. Neighbouring steps are averaged; the tint reaches from the lowest to the highest. Losses of different recipes have different terms: compare their course, not their height.</p>
 ${shown.map((row) => html`<h3>${row.name}</h3><div class="grid-cards">${chartsOfRow(row, curves)}</div>`)}`;
 }
 
-function chartsOfRow({ runs, prototypes }: RowResult, curves: Collected["curves"]): Html[] {
+function chartsOfRow(
+  { runs, prototypes }: RowResult,
+  curves: ComparisonWithCurves["curves"],
+): Html[] {
   const seeds = runs.filter(({ steps }) => steps > 0).slice(0, shownSeeds);
   const rows = seeds.map(({ seed, name }) => ({ seed, rows: curves.get(name) ?? [] }));
   const longest = rows.map((one) => one.rows).reduce((a, b) => (b.length > a.length ? b : a));
@@ -133,43 +145,49 @@ ${interval && html`<line class="interval" x1="${toX(low)}" x2="${toX(high)}" y1=
 }
 
 /** Every row against the reference: the numbers, and drawn. */
-export function differencesToReference({ rows, reference, differences }: Comparison): Html {
-  return matrix(rows, differences, (title) => `${title}, against ${reference}`);
+export function differencesToReference(comparison: Comparison): Html {
+  const { reference, differences } = comparison;
+  return matrix(comparison, differences, (title) => `${title}, against ${reference}`);
 }
 
 /** Every row against itself without masks at inference. */
-export function whatMasksChange({ rows, inference }: Comparison): Html {
-  return matrix(rows, inference, (title) => `${title}, against no mask`);
+export function whatMasksChange(comparison: Comparison): Html {
+  return matrix(comparison, comparison.inference, (title) => `${title}, against no mask`);
 }
 
 function matrix(
-  rows: Comparison["rows"],
+  comparison: Comparison,
   found: readonly DifferenceResult[],
   caption: (title: string) => string,
 ): Html {
+  const { rows } = comparison;
   const names = rows.map(({ name }) => name).filter((name) => found.some(({ of }) => of === name));
-  const columns = shares.filter(({ key }) => found.some(({ measure }) => measure === key));
+  const groups = filledGroups(comparison)
+    .map((group) => ({
+      ...group,
+      columns: group.columns.filter(({ key }) => found.some(({ measure }) => measure === key)),
+    }))
+    .filter(({ columns }) => columns.length > 0);
+  const columns = groups.flatMap((group) => group.columns);
   const at = (name: string, key: string): DifferenceResult | undefined =>
     found.find(({ of, measure }) => of === name && measure === key);
   return html`<div class="card scroll"><table class="wide">
 <caption class="note">Percentage points [95 % interval]; * and bold: differs, 0 is outside of the interval; otherwise within noise</caption>
-${columnHeads(columns)}
+${columnHeads(groups)}
 <tbody>${names.map((name) => html`<tr><th scope="row">${name}</th>${columns.map(({ key }) => differenceCell(at(name, key)))}</tr>`)}</tbody></table></div>
 <p class="note">Paired: the same seed and the same test images on both sides. Images are resampled as wholes; seeds enter by
 Student’s t, because few seeds cannot be resampled. Of twenty comparisons of equal things, one is marked by chance.</p>
-<div class="grid-cards">${columns.map((measure) =>
-    differencePlot(
-      caption(longTitle(measure)),
-      names.flatMap((name) => {
-        const difference = at(name, measure.key);
-        return difference ? [{ name, ...difference }] : [];
-      }),
+<div class="grid-cards">${groups.flatMap((group) =>
+    group.columns.map((column) =>
+      differencePlot(
+        caption(longTitle(group, column)),
+        names.flatMap((name) => {
+          const difference = at(name, column.key);
+          return difference ? [{ name, ...difference }] : [];
+        }),
+      ),
     ),
   )}</div>`;
-}
-
-function longTitle({ group, title }: Measure): string {
-  return group === "object" ? title : `${groups[group].short}, ${title}`;
 }
 
 function differenceCell(found: DifferenceResult | undefined): Html {
@@ -196,17 +214,17 @@ ${evaluate}</pre>`,
 
 /** Every row with every column that has numbers. */
 export function rowsTable(comparison: Comparison): Html {
-  const { rows, baselines, k, reference } = comparison;
-  const shown = measures.filter(({ key }) => rows.some(({ cells }) => cells[key]));
-  const cells = (of: Readonly<Record<string, Spread>>): readonly Html[] =>
-    shown.map((measure) => cell(of[measure.key], measure));
+  const { rows, baselines, reference } = comparison;
+  const groups = filledGroups(comparison);
+  const cells = (of: Readonly<Record<string, SeedSummary>>): readonly Html[] =>
+    groups.flatMap(({ columns }) => columns.map((column) => cell(of[column.key], column)));
   return html`<div class="card scroll"><table class="wide">
-${columnHeads(shown)}
+${columnHeads(groups)}
 <tbody>${rows.map((row) => html`<tr${row.name === reference && html` class="ours"`}><th scope="row">${rowName(row)}</th>${cells(row.cells)}</tr>`)}
 ${baselines.map(({ name, cells: of }) => html`<tr class="soft"><th scope="row">${name}</th>${cells(of)}</tr>`)}</tbody></table></div>
-<p class="note">${groupsOf(shown)
-    .filter((group) => group !== "cost")
-    .map((group) => groupTitle(group, k))
+<p class="note">${groups
+    .filter(({ columns }) => columns.some(isShare))
+    .map(({ title }) => title)
     .join(
       "; ",
     )}. ${legend(comparison)} The tinted row is the reference. Images: each image has the class of its largest
@@ -214,50 +232,44 @@ object. Images/s: of the median step, waiting for data included. Memory: the mos
 ${plots(comparison)}`;
 }
 
-const groupsOf = (columns: readonly Measure[]): readonly Group[] =>
-  groupNames.filter((name) => columns.some(({ group }) => group === name));
-
 /** Two lines over a table: groups of columns, and the columns. */
-export function columnHeads(columns: readonly Measure[]): Html {
-  const size = (name: Group): number => columns.filter(({ group }) => group === name).length;
-  return html`<thead><tr><td></td>${groupsOf(columns).map((name) => html`<th scope="colgroup" colspan="${size(name)}">${groups[name].short}</th>`)}</tr>
-<tr><th scope="col">row</th>${columns.map(({ title }) => html`<th scope="col">${title}</th>`)}</tr></thead>`;
+export function columnHeads(groups: readonly ColumnGroup[]): Html {
+  return html`<thead><tr><td></td>${groups.map(({ short, columns }) => html`<th scope="colgroup" colspan="${columns.length}">${short}</th>`)}</tr>
+<tr><th scope="col">row</th>${groups.flatMap(({ columns }) => columns.map(({ title }) => html`<th scope="col">${title}</th>`))}</tr></thead>`;
 }
 
-function cell(of: Spread | undefined, measure: Measure): Html {
-  const [value, ...rest] = cellText(of, measure).split(" ");
-  const unit = measure.unit === "bytes" ? ` ${rest.join(" ")}` : "";
+function cell(of: SeedSummary | undefined, column: Pick<Column, "unit">): Html {
+  const [value, ...rest] = cellText(of, column).split(" ");
+  const unit = column.unit === "bytes" ? ` ${rest.join(" ")}` : "";
   return html`<td>${value}${unit}${unit === "" && rest.length > 0 && html` <small>${rest.join(" ")}</small>`}</td>`;
 }
 
 /** Columns of shares as dots with intervals, a card for each group. */
-function plots({ rows, baselines, k }: Comparison): Html {
+function plots(comparison: Comparison): Html {
+  const { rows, baselines } = comparison;
   const lines = [...rows, ...baselines].filter(({ cells }) => Object.keys(cells).length > 0);
-  const cards = groupNames.flatMap((group) => {
-    const columns = shares.filter(
-      (measure) => measure.group === group && rows.some(({ cells }) => cells[measure.key]),
-    );
-    if (columns.length === 0) return [];
-    const dots = lines.map(({ name, cells }) => ({
-      name,
-      cells: columns.map(({ key }) => cells[key]),
-    }));
-    return [
-      intervalPlot(
-        groupTitle(group, k),
+  const cards = filledGroups(comparison)
+    .filter(({ columns }) => columns.some(isShare))
+    .map(({ title, columns }) => {
+      const dots = lines.map(({ name, cells }) => ({
+        name,
+        cells: columns.map(({ key }) => cells[key]),
+      }));
+      return intervalPlot(
+        title,
         dots.filter(({ cells }) => cells.some((dot) => dot)),
-        columns.map(({ title }) => title),
-      ),
-    ];
-  });
+        columns.map((column) => column.title),
+      );
+    });
   return html`<div class="grid-cards">${cards}</div>`;
 }
 
 /** Rows together with a way of inference, as the paper's tables have them. */
-export function linesTable({ lines, k }: Comparison): Html {
+export function linesTable(comparison: Comparison): Html {
+  const { lines } = comparison;
   const first = lines[0]!.name;
   return html`<div class="card scroll"><table>
-<thead><tr><th scope="col"></th><th scope="col">${groupTitle("object", k)}</th><th scope="col">difference to ${first}</th></tr></thead>
-<tbody>${lines.map(({ name, spread, difference }) => html`<tr><th scope="row">${name}</th>${cell(spread, measures[0]!)}<td${difference?.differs === true && html` class="differs"`}>${difference && differenceText(difference)}</td></tr>`)}</tbody></table></div>
+<thead><tr><th scope="col"></th><th scope="col">${linesTitle(comparison)}</th><th scope="col">difference to ${first}</th></tr></thead>
+<tbody>${lines.map(({ name, summary, difference }) => html`<tr><th scope="row">${name}</th>${cell(summary, { unit: "share" })}<td${difference?.differs === true && html` class="differs"`}>${difference && differenceText(difference)}</td></tr>`)}</tbody></table></div>
 <p class="note">“+ masks”: the same weights, asked with the object’s mask; one feature an object.</p>`;
 }

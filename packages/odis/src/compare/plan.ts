@@ -2,8 +2,7 @@ import { z } from "zod";
 import { ConfigError, type ConfigLayer, nearest, resolveConfig } from "../core/index.js";
 import { modelNames, recipeNames } from "../recipe/index.js";
 import { modes } from "../features/index.js";
-import { suites } from "../evaluate/index.js";
-import { inferences } from "./measures.js";
+import { evaluationOptions, type OptionType, type OptionValue } from "../evaluate/index.js";
 
 const count = z.int().min(1);
 /** Names become folders. */
@@ -29,21 +28,28 @@ const row = z.strictObject({
   unequal: z.string().min(1).optional(),
 });
 
+function fieldOf(type: OptionType): z.ZodType<OptionValue, OptionValue> {
+  if (type.kind === "texts") return z.array(z.string().min(1)).min(1, "wanted at least one");
+  if (type.kind === "choice") {
+    const one = z.enum(type.of);
+    return type.many ? z.array(one).min(1, "wanted at least one") : one;
+  }
+  const { whole, min = -Infinity, max = Infinity } = type;
+  return (whole ? z.int() : z.number()).min(min).max(max);
+}
+
+type Field = z.ZodType<OptionValue | undefined, OptionValue | undefined>;
+
 /** Options of `odis evaluate`; what is left out has that command's default. */
-const evaluation = z.strictObject({
-  suite: z.array(z.enum(suites)).min(1, "wanted at least one suite").optional(),
-  mode: z
-    .array(z.enum(inferences))
-    .min(1, "wanted at least one mode")
-    .default([...modes]),
-  k: count.optional(),
-  /** of linear probes */
-  epochs: count.optional(),
-  size: count.optional(),
-  frame: z.enum(["whole", "center"]).optional(),
-  limit: count.optional(),
-  minArea: z.number().min(0).max(1).optional(),
-});
+const evaluation: Readonly<Record<string, Field>> = {
+  ...Object.fromEntries(
+    Object.entries(evaluationOptions)
+      // Baselines are the comparison's to choose: they are measured once.
+      .filter(([option]) => option !== "baselines")
+      .map(([option, { type }]): [string, Field] => [option, fieldOf(type).optional()]),
+  ),
+  mode: fieldOf(evaluationOptions["mode"]!.type).default([...modes]),
+};
 
 /** What is run and what is made of it: plain JSON. */
 export const planSchema = z.strictObject({
@@ -64,12 +70,12 @@ export const planSchema = z.strictObject({
     .prefault({}),
   seeds: seeds.default([0, 1, 2]),
   rows: z.array(row).min(1, "wanted at least one row"),
-  evaluate: evaluation.prefault({}),
+  evaluate: z.strictObject(evaluation).prefault({}),
   /** the row that the others are compared with; default: the first */
   reference: z.string().optional(),
   /** rows with a way of using masks afterwards, as one table; the first is what the others are compared with */
   lines: z
-    .array(z.strictObject({ name: z.string(), row: z.string(), inference: z.enum(inferences) }))
+    .array(z.strictObject({ name: z.string(), row: z.string(), inference: z.enum(modes) }))
     .default([]),
 });
 
@@ -152,8 +158,8 @@ export function changePlan(plan: Plan, changes: PlanChanges): Plan {
     },
     evaluate: {
       ...plan.evaluate,
-      size: size ?? plan.evaluate.size,
-      limit: limit ?? plan.evaluate.limit,
+      size: size ?? plan.evaluate["size"],
+      limit: limit ?? plan.evaluate["limit"],
     },
     seeds: seedCount === undefined ? plan.seeds : Array.from({ length: seedCount }, (_, i) => i),
     rows: seedCount === undefined ? kept : kept.map((row) => ({ ...row, seeds: undefined })),

@@ -1,7 +1,8 @@
 import type { InferenceMode } from "../features/index.js";
 import type { MetricsRow } from "../train/index.js";
+import type { ColumnGroup } from "./measures.js";
 import type { Plan } from "./plan.js";
-import type { Spread } from "./statistics.js";
+import type { SeedSummary } from "./statistics.js";
 
 /** What every run costs alike; those of the first row where one is excused. */
 export interface ComputeSummary {
@@ -28,7 +29,7 @@ export interface RunResult {
   readonly steps: number;
   /** seconds of training */
   readonly seconds: number;
-  /** by the keys of `measures`: shares 0..1, images a second, bytes */
+  /** by the keys of the columns: shares 0..1, images a second, bytes */
   readonly values: Readonly<Record<string, number>>;
 }
 
@@ -40,18 +41,18 @@ export interface RowResult {
   /** K of the summaries' head */
   readonly prototypes: number;
   readonly runs: readonly RunResult[];
-  /** by the keys of `measures`, over the runs that finished */
-  readonly cells: Readonly<Record<string, Spread>>;
+  /** by the keys of the columns, over the runs that finished */
+  readonly cells: Readonly<Record<string, SeedSummary>>;
 }
 
 /** Features without training, measured along with the reference row. */
 export interface BaselineResult {
   readonly name: string;
-  readonly cells: Readonly<Record<string, Spread>>;
+  readonly cells: Readonly<Record<string, SeedSummary>>;
 }
 
 /** How much better `of` is than `to`, as a share. */
-export interface DifferenceResult extends Spread {
+export interface DifferenceResult extends SeedSummary {
   readonly of: string;
   readonly to: string;
   /** key of the column; for two ways of inference of one row that of `of` */
@@ -65,18 +66,18 @@ export interface LineResult {
   readonly name: string;
   readonly row: string;
   readonly inference: InferenceMode;
-  readonly spread: Spread | undefined;
+  readonly summary: SeedSummary | undefined;
   /** to the first line; undefined for itself */
   readonly difference: DifferenceResult | undefined;
 }
 
 /** Everything a comparison found: the contents of `compare.json`. Unknown numbers are null there. */
 export interface Comparison {
-  readonly version: 1;
+  readonly version: 2;
   readonly plan: Plan;
   readonly compute: ComputeSummary;
-  /** neighbours that vote in the k-NN columns */
-  readonly k: number | undefined;
+  /** all columns, in the order of the tables */
+  readonly groups: readonly ColumnGroup[];
   readonly rows: readonly RowResult[];
   readonly baselines: readonly BaselineResult[];
   readonly reference: string;
@@ -88,7 +89,7 @@ export interface Comparison {
 }
 
 /** A comparison with the curves of its runs, which are too many numbers for its file. */
-export interface Collected {
+export interface ComparisonWithCurves {
   readonly comparison: Comparison;
   readonly curves: ReadonlyMap<string, readonly MetricsRow[]>;
 }

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, RunError, settingPaths, settingsLayer, shellWord } from "../core/index.js";
 import { parseDataSpec } from "../data/index.js";
+import { optionWords } from "../evaluate/index.js";
 import {
   configDifferences,
   describeDifferences,
@@ -92,7 +93,7 @@ function planRun({ plan, row, seed, data, out, machine }: RunParts): PlannedRun 
     ]),
   );
   const { device, threads } = machine;
-  const engine = words({ device, threads });
+  const engine = optionWords({ device, threads });
   const isReference = row.name === referenceOf(plan);
   return {
     row: row.name,
@@ -102,7 +103,7 @@ function planRun({ plan, row, seed, data, out, machine }: RunParts): PlannedRun 
     recipe,
     pretrain: [
       "pretrain",
-      ...words({ data: data.train, out: folder, recipe: from, model, batch, steps, seed }),
+      ...optionWords({ data: data.train, out: folder, recipe: from, model, batch, steps, seed }),
       ...engine,
       ...sets.flatMap((set) => ["--set", set]),
     ],
@@ -110,7 +111,7 @@ function planRun({ plan, row, seed, data, out, machine }: RunParts): PlannedRun 
       "evaluate",
       folder,
       // Untrained features once are enough, and raw pixels are the same for every row.
-      ...words({ ...data, ...plan.evaluate, baselines: isReference ? "yes" : "no" }),
+      ...optionWords({ ...data, ...plan.evaluate, baselines: isReference ? "yes" : "no" }),
       ...engine,
     ],
   };
@@ -138,17 +139,6 @@ function settingTexts(set: Readonly<Record<string, unknown>>): readonly string[]
     const isRead = typeof value === "string" && settingPaths([bare])[path] === value;
     return isRead ? bare : `${path}=${JSON.stringify(value)}`;
   });
-}
-
-/** `{ minArea: 0.1, mode: ["mask", "none"] }` -> `--min-area 0.1 --mode mask,none` */
-function words(
-  options: Readonly<Record<string, string | number | readonly string[] | undefined>>,
-): readonly string[] {
-  const dashed = (name: string): string =>
-    name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  return Object.entries(options).flatMap(([name, value]) =>
-    value === undefined ? [] : [`--${dashed(name)}`, String(value)],
-  );
 }
 
 function optional(values: Readonly<Record<string, number | undefined>>) {

@@ -34,7 +34,7 @@ export function perImage(outcome: Outcome): PerImage {
 }
 
 /** A mean over seeds with a 95 % interval; NaN where it cannot be known. */
-export interface Spread {
+export interface SeedSummary {
   readonly value: number;
   readonly low: number;
   readonly high: number;
@@ -61,7 +61,7 @@ const draws = { seeds: 4, images: 1000 };
  * far fewer where seeds differ more than images (`statistics.test.ts`). With one seed the interval is over
  * images alone and says nothing of other seeds.
  */
-export function spread(scores: readonly SeedScore[]): Spread {
+export function summarise(scores: readonly SeedScore[]): SeedSummary {
   const seeds = scores.length;
   const values = scores.map(({ value }) => value);
   const value = mean(values);
@@ -112,10 +112,10 @@ function commonShare(drawn: readonly (readonly number[])[], centers: readonly nu
 
 /**
  * How much better `left` is than `right`: seed by seed on the same draws of images, then as
- * {@link spread}. Seeds that only one of them has are left out. Where the images are not the same
+ * {@link summarise}. Seeds that only one of them has are left out. Where the images are not the same
  * ones, or not known, only the seeds speak.
  */
-export function difference(left: readonly SeedScore[], right: readonly SeedScore[]): Spread {
+export function difference(left: readonly SeedScore[], right: readonly SeedScore[]): SeedSummary {
   const pairs = left.flatMap((one) => {
     const other = right.find(({ seed }) => seed === one.seed);
     return other ? [{ one, other }] : [];
@@ -130,11 +130,11 @@ export function difference(left: readonly SeedScore[], right: readonly SeedScore
     };
     return { ...plain, perImage: { images: a.images, draws } };
   });
-  return spread(differences);
+  return summarise(differences);
 }
 
 /** Whether 0 is outside of the interval; undefined without one. */
-export function differs({ low, high }: Pick<Spread, "low" | "high">): boolean | undefined {
+export function differs({ low, high }: Pick<SeedSummary, "low" | "high">): boolean | undefined {
   return Number.isNaN(low) ? undefined : low > 0 || high < 0;
 }
 
@@ -151,7 +151,7 @@ function sameImages({ images: a }: PerImage, { images: b }: PerImage): boolean {
 
 const deviatesOf = new Map<number, readonly number[]>();
 
-/** Draws of Student's t, the same ones for every comparison: as many as a spread asks for. */
+/** Draws of Student's t, the same ones for every comparison: as many as a summary asks for. */
 function studentDraws(freedom: number): readonly number[] {
   let known = deviatesOf.get(freedom);
   if (known === undefined) {

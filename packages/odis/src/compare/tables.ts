@@ -1,7 +1,7 @@
 import { percent } from "../report/index.js";
-import { type Group, groupNames, groups, type Measure, measures, shares } from "./measures.js";
-import type { Comparison, DifferenceResult, LineResult, RowResult } from "./results.js";
-import type { Spread } from "./statistics.js";
+import { type Column, type ColumnGroup, isShare } from "./measures.js";
+import type { Comparison, DifferenceResult, RowResult } from "./results.js";
+import type { SeedSummary } from "./statistics.js";
 import { createColors } from "picocolors";
 
 /** A table before it is drawn: the first column names the lines. */
@@ -12,7 +12,7 @@ export interface TextTable {
 }
 
 /** `62.3 ±1.2`; with one seed `62.3 [60.1, 64.4]`; images/s and memory by their size. */
-export function cellText(cell: Spread | undefined, { unit }: Pick<Measure, "unit">): string {
+export function cellText(cell: SeedSummary | undefined, { unit }: Pick<Column, "unit">): string {
   if (!cell) return "–";
   const { value, low, high, deviation } = cell;
   if (unit === "bytes") return `${(value / 1e6).toFixed(0)} MB`;
@@ -38,77 +38,101 @@ export function signed(share: number): string {
   return `${share < 0 ? "−" : "+"}${text}`;
 }
 
-/** What stands over a group of columns, with the k of its k-NN. */
-export function groupTitle(group: Group, k: number | undefined): string {
-  const { title } = groups[group];
-  return k !== undefined && title.startsWith("k-NN") ? `${title}, k = ${k}` : title;
+/** Groups with the columns that any row has a figure of. */
+export function filledGroups({
+  groups,
+  rows,
+}: Pick<Comparison, "groups" | "rows">): readonly ColumnGroup[] {
+  return groups
+    .map((group) => ({
+      ...group,
+      columns: group.columns.filter(({ key }) => rows.some(({ cells }) => cells[key])),
+    }))
+    .filter(({ columns }) => columns.length > 0);
+}
+
+/** A column's name where its group does not stand over it. */
+export function longTitle({ short }: ColumnGroup, { title }: Column): string {
+  return `${short}, ${title}`;
 }
 
 /** All tables of a comparison that have numbers. */
 export function textTables(comparison: Comparison): readonly TextTable[] {
-  const { rows, baselines, differences, inference, reference, lines, k } = comparison;
-  const has = ({ key }: Measure): boolean => rows.some(({ cells }) => cells[key]);
-  const ofGroup = (name: Group): readonly Measure[] =>
-    measures.filter((measure) => measure.group === name && has(measure));
-  const group = (name: Group): TextTable => {
-    const of = ofGroup(name);
+  const { rows, baselines, differences, inference, reference } = comparison;
+  const filled = filledGroups(comparison);
+  const figures = ({ title, columns }: ColumnGroup): TextTable => {
     const all = [
       ...rows.map((row) => ({ name: rowName(row), cells: row.cells })),
-      ...baselines.filter(({ cells }) => of.some(({ key }) => cells[key])),
+      ...baselines.filter(({ cells }) => columns.some(({ key }) => cells[key])),
     ];
     return {
-      title: groupTitle(name, k),
-      columns: of.map((measure) => measure.title),
+      title,
+      columns: columns.map((column) => column.title),
       lines: all.map(({ name: line, cells }) => ({
         name: line,
-        cells: of.map((measure) => cellText(cells[measure.key], measure)),
+        cells: columns.map((column) => cellText(cells[column.key], column)),
       })),
     };
   };
   const points = ", percentage points [95 % interval]";
-  const find = (of: string, key: string): DifferenceResult | undefined =>
-    differences.find((found) => found.of === of && found.measure === key);
-  const against = (name: Group): TextTable => {
-    const of = ofGroup(name).filter(({ key }) => differences.some((d) => d.measure === key));
-    return {
-      title: `difference to ${reference}: ${groups[name].short}${points}`,
-      columns: of.map((measure) => measure.title),
-      lines: rows
-        .filter((row) => row.name !== reference)
-        .map((row) => ({
-          name: row.name,
-          cells: of.map(({ key }) => differenceText(find(row.name, key))),
-        })),
-    };
-  };
-  const masks = shares.filter(({ key }) => inference.some(({ measure }) => measure === key));
+  const table = (
+    title: string,
+    columns: readonly { readonly key: string; readonly title: string }[],
+    found: readonly DifferenceResult[],
+    names: readonly string[],
+  ): TextTable => ({
+    title,
+    columns: columns.map((column) => column.title),
+    lines: names.map((name) => ({
+      name,
+      cells: columns.map(({ key }) =>
+        differenceText(found.find(({ of, measure }) => of === name && measure === key)),
+      ),
+    })),
+  });
+  const against = ({ short, columns }: ColumnGroup): TextTable =>
+    table(
+      `difference to ${reference}: ${short}${points}`,
+      columns.filter(({ key }) => differences.some((d) => d.measure === key)),
+      differences,
+      rows.map(({ name }) => name).filter((name) => name !== reference),
+    );
+  const masks = ({ short, columns }: ColumnGroup): TextTable =>
+    table(
+      `what masks at inference change: ${short}${points}`,
+      columns.filter(({ key }) => inference.some(({ measure }) => measure === key)),
+      inference,
+      rows.map(({ name }) => name),
+    );
   return [
-    ...groupNames.map(group),
-    linesTable(lines, k),
-    ...groupNames.map(against),
-    {
-      title: `what masks at inference change for objects${points}`,
-      columns: masks.map(({ title }) => title),
-      lines: rows.map(({ name }) => ({
-        name,
-        cells: masks.map(({ key }) =>
-          differenceText(inference.find((found) => found.of === name && found.measure === key)),
-        ),
-      })),
-    },
-  ].filter((table) => table.columns.length > 0 && table.lines.length > 0);
+    ...filled.map(figures),
+    ...linesTable(comparison),
+    ...filled.filter(({ columns }) => columns.some(isShare)).map(against),
+    ...filled.map(masks),
+  ].filter(({ columns, lines }) => columns.length > 0 && lines.length > 0);
 }
 
-function linesTable(lines: readonly LineResult[], k: number | undefined): TextTable {
-  const shown = lines.filter(({ spread }) => spread);
-  return {
-    title: `as the paper’s table: ${groupTitle("object", k)}; difference to ${lines[0]?.name ?? ""}`,
-    columns: ["top-1", "difference"],
-    lines: shown.map(({ name, spread, difference }) => ({
-      name,
-      cells: [cellText(spread, { unit: "share" }), difference ? differenceText(difference) : ""],
-    })),
-  };
+function linesTable(comparison: Comparison): readonly TextTable[] {
+  const { lines } = comparison;
+  const shown = lines.filter((line) => line.summary);
+  const title = linesTitle(comparison);
+  if (title === undefined) return [];
+  return [
+    {
+      title: `as the paper’s table: ${title}; difference to ${lines[0]?.name ?? ""}`,
+      columns: ["top-1", "difference"],
+      lines: shown.map(({ name, summary, difference }) => ({
+        name,
+        cells: [cellText(summary, { unit: "share" }), difference ? differenceText(difference) : ""],
+      })),
+    },
+  ];
+}
+
+/** What the lines of a comparison are figures of; undefined before there are any. */
+export function linesTitle({ lines, groups }: Comparison): string | undefined {
+  const shown = lines.find((line) => line.summary);
+  return groups.find(({ columns }) => columns.some(({ key }) => key === shown?.inference))?.title;
 }
 
 /** `odis`, or `odis (2 of 3)` where runs are missing. */

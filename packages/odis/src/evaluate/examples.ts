@@ -1,6 +1,6 @@
 import { Rng } from "../core/index.js";
 import { type FeatureSet, type Item, pick } from "../features/index.js";
-import { nearest } from "./suites/knn.js";
+import { nearestRows } from "./neighbours.js";
 
 /** An object with its class. */
 export interface LabelledItem extends Item {
@@ -26,7 +26,7 @@ const neighbourCount = 6;
 export function neighbourExamples(bank: FeatureSet, queries: FeatureSet, seed: number): Example[] {
   const rows = spreadRows(queries, new Rng("examples", seed));
   const chosen = pick(queries, rows);
-  const { k, rows: found, similarities } = nearest(bank, chosen, neighbourCount);
+  const { k, rows: found, similarities } = nearestRows(bank, chosen, neighbourCount);
   return rows.map((row, at) => ({
     query: { ...queries.items[row]!, label: queries.labels[row]! },
     neighbours: Array.from({ length: k }, (_, i) => {

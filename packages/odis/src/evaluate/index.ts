@@ -1,15 +1,25 @@
 export type { Evaluation, Measurement } from "./evaluate.js";
 export type { Example, LabelledItem } from "./examples.js";
-export { type Suite, suites, defaultK } from "./options.js";
+export { optionSettings, type OptionType, type OptionValue } from "./options.js";
 export { imageCounts, type Outcome, type Outcomes, score } from "./outcome.js";
+export type { ChosenProbe } from "./probe.js";
+export { type RepresentationName, representationNames } from "./representations.js";
 export {
   evaluateRun,
   evaluationFile,
-  openParts,
   readEvaluation,
   readRunOutcomes,
-  type RunEvaluation,
 } from "./run.js";
+export type { RunEvaluation } from "./saved.js";
+export {
+  defaultValue,
+  describeEvaluation,
+  type EvaluationSettings,
+  evaluationOptions,
+  optionsFor,
+  optionWords,
+} from "./settings.js";
+export { openSplits } from "./splits.js";
 export {
   type Difference,
   type Estimate,
@@ -18,6 +28,4 @@ export {
   pairedDifference,
   weightedSum,
 } from "./statistics.js";
-export { type Contender, contenders, type Level, levels } from "./subjects.js";
-export { attributes } from "./suites/attributes.js";
-export type { ChosenProbe } from "./suites/linear.js";
+export type { DetailTable, Figure, FigureTable } from "./suite.js";

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { replaceFile } from "@odis/torch";
 import { z } from "zod";
-import { RunError } from "../core/index.js";
+import { readOwnText, replaceText, RunError } from "../core/index.js";
+import type { Item } from "../features/index.js";
 
 /** What became of each test item: what a share was counted from. */
 export interface ShareOutcome {
@@ -37,6 +36,18 @@ export interface FitOutcome {
 }
 
 export type Outcome = ShareOutcome | IouOutcome | FitOutcome;
+
+/**
+ * The image that each item belongs to, by name. Images that show the same picture have the name of
+ * the first: what happens in one happens in the other.
+ */
+export function imageNames(items: readonly Pick<Item, "key" | "picture">[]): readonly string[] {
+  const names = new Map<number, string>();
+  return items.map(({ key, picture }) => {
+    if (!names.has(picture)) names.set(picture, key);
+    return names.get(picture)!;
+  });
+}
 
 /** A measurement before its interval. */
 export type Measured = readonly [name: string, outcome: Outcome];
@@ -130,7 +141,7 @@ type OutcomesFile = z.infer<typeof fileSchema>;
 /** @returns the file's SHA-256, hex, by which `evaluation.json` knows it */
 export function writeOutcomes(path: string, outcomes: Outcomes): string {
   const text = `${JSON.stringify(toFile(outcomes))}\n`;
-  replaceFile(path, (descriptor) => writeFileSync(descriptor, text));
+  replaceText(path, text);
   return sha256(text);
 }
 
@@ -139,9 +150,9 @@ export function writeOutcomes(path: string, outcomes: Outcomes): string {
  * @throws RunError when the file is missing, damaged, or another evaluation's
  */
 export function readOutcomes(path: string, digest: string): Outcomes {
-  if (!existsSync(path))
+  const text = readOwnText(path);
+  if (text === undefined)
     throw new RunError(`${path}: does not exist, but evaluation.json needs it; evaluate again.`);
-  const text = readFileSync(path, "utf8");
   if (sha256(text) !== digest)
     throw new RunError(
       `${path}: is not the file that was written with evaluation.json; evaluate again.`,

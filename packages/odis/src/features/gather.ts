@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { DataSource } from "../data/index.js";
 import { BadImageError } from "../core/index.js";
 import type { SceneObject } from "../objects/index.js";
@@ -17,6 +18,8 @@ export interface Item {
   readonly key: string;
   /** index of its image in the source */
   readonly image: number;
+  /** index of the first image that shows the same picture: `image` itself, nearly always */
+  readonly picture: number;
   /** its index in the image's objects */
   readonly object: number;
   /** pixels of its mask, of the original image */
@@ -42,11 +45,20 @@ export interface FeatureRows {
   readonly width: number;
 }
 
+/** Two images that show one picture. */
+export interface Repetition {
+  readonly key: string;
+  /** name of the other one */
+  readonly as: string;
+}
+
 /** What an evaluation left out, and why. */
 export interface Omissions {
   /** images that could not be read */
   readonly skipped: readonly { readonly key: string; readonly reason: string }[];
-  /** objects outside the frame */
+  /** images whose picture is in the other data set, too */
+  readonly shared: readonly Repetition[];
+  /** objects too small to cover a pixel of the framed image, or outside the frame */
   readonly lost: number;
   /** objects without a class */
   readonly unlabelled: number;
@@ -61,6 +73,8 @@ export interface GatherOptions extends FrameOptions {
   readonly minArea?: number | undefined;
   /** how good the masks are that the network is told; default: as annotated */
   readonly masks?: MaskConfig | undefined;
+  /** names of images of another data set by their pictures: nothing is an item in both */
+  readonly elsewhere?: ReadonlyMap<string, string> | undefined;
   readonly onProgress?: ((done: number, of: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -72,6 +86,10 @@ export interface Gathered {
   readonly labels: Int32Array;
   /** images that were read */
   readonly images: number;
+  /** their names by their pictures; the first one of those that show the same */
+  readonly pictures: ReadonlyMap<string, string>;
+  /** images that show a picture once more; they stay, but never stand on two sides of anything */
+  readonly repeated: readonly Repetition[];
   readonly omitted: Omissions;
 }
 
@@ -87,23 +105,35 @@ export async function gather(
   const items: Item[] = [];
   const labels: number[] = [];
   const skipped: { key: string; reason: string }[] = [];
+  const [shared, repeated]: [Repetition[], Repetition[]] = [[], []];
+  const pictures = new Map<string, { readonly index: number; readonly key: string }>();
   const counts = { lost: 0, unlabelled: 0, small: 0 };
   const of = Math.min(source.size, options.limit ?? source.size);
   let images = 0;
+  const take = (index: number, { sample, picture: shown }: Read): void => {
+    images += 1;
+    const { key } = sample;
+    const other = options.elsewhere?.get(shown);
+    if (other !== undefined) {
+      shared.push({ key, as: other });
+      return;
+    }
+    const first = pictures.get(shown) ?? { index, key };
+    if (first.index === index) pictures.set(shown, first);
+    else repeated.push({ key, as: first.key });
+    const objects = frameObjects(sample, options, counts);
+    if (objects.length === 0) return;
+    const picture = first.index;
+    const image = { index, picture, sample, pixels: framePixels(sample, options), objects };
+    for (const consumer of consumers) consumer.push(image);
+    for (const { index: object, object: found } of objects) {
+      items.push({ key, image: index, picture, object, area: found.area });
+      labels.push(found.label);
+    }
+  };
   for await (const { index, read } of readInOrder(source, of, options.signal)) {
     if (read instanceof BadImageError) skipped.push({ key: read.key, reason: read.reason });
-    else {
-      images += 1;
-      const objects = frameObjects(read, options, counts);
-      if (objects.length > 0) {
-        const image = { index, sample: read, pixels: framePixels(read, options), objects };
-        for (const consumer of consumers) consumer.push(image);
-        for (const { index: object, object: found } of objects) {
-          items.push({ key: read.key, image: index, object, area: found.area });
-          labels.push(found.label);
-        }
-      }
-    }
+    else take(index, read);
     options.onProgress?.(index + 1, of);
   }
   for (const consumer of consumers) consumer.finish();
@@ -111,23 +141,51 @@ export async function gather(
     items,
     labels: Int32Array.from(labels),
     images,
-    omitted: { skipped, ...counts },
+    pictures: new Map([...pictures].map(([shown, { key }]) => [shown, key])),
+    repeated,
+    omitted: { skipped, shared, ...counts },
   };
 }
 
 type Sample = Awaited<ReturnType<DataSource["read"]>>;
 
+/** An image with a text that is equal for images that show the same picture. */
+interface Read {
+  readonly sample: Sample;
+  readonly picture: string;
+}
+
+/**
+ * A text that is equal for images that show the same picture. A source that does not tell is asked
+ * for the picture itself.
+ *
+ * @param sample where it has been read already
+ */
+export async function pictureOf(
+  source: DataSource,
+  index: number,
+  sample?: Sample,
+): Promise<string> {
+  if (source.picture) return source.picture(index);
+  const { width, height, rgb } = sample ?? (await source.read(index));
+  return createHash("sha1").update(`${width}x${height}:`).update(rgb).digest("base64");
+}
+
 async function* readInOrder(
   source: DataSource,
   of: number,
   signal?: AbortSignal,
-): AsyncGenerator<{ readonly index: number; readonly read: Sample | BadImageError }> {
-  const open = (index: number): Promise<Sample | BadImageError> =>
-    source.read(index).catch((error: unknown) => {
+): AsyncGenerator<{ readonly index: number; readonly read: Read | BadImageError }> {
+  const open = async (index: number): Promise<Read | BadImageError> => {
+    try {
+      const sample = await source.read(index);
+      return { sample, picture: await pictureOf(source, index, sample) };
+    } catch (error) {
       if (error instanceof BadImageError) return error;
       throw error;
-    });
-  const waiting: Promise<Sample | BadImageError>[] = [];
+    }
+  };
+  const waiting: Promise<Read | BadImageError>[] = [];
   for (let index = 0; index < of; index += 1) {
     signal?.throwIfAborted();
     while (waiting.length < readAhead && index + waiting.length < of) {

@@ -6,6 +6,7 @@ export {
   frameObject,
   type FrameOptions,
   framePixels,
+  frames,
   type InferenceMode,
   modeRules,
   modes,
@@ -16,13 +17,17 @@ export {
   type FeatureRows,
   gather,
   type Gathered,
+  type GatherOptions,
   type Item,
   type Omissions,
+  pictureOf,
+  type Repetition,
 } from "./gather.js";
 export { type FeatureSet, largestPerImage, NetworkFeatures, pick } from "./object-features.js";
 export {
   deviceOf,
   type FeatureKind,
+  featureKinds,
   inferenceLayout,
   inferenceOptions,
   inputImages,

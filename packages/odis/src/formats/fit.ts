@@ -8,13 +8,13 @@ import {
   type RecipeName,
   resolveRecipe,
 } from "../recipe/index.js";
-import type { Geometry } from "./geometry.js";
-import type { Collected } from "./collect.js";
+import type { FileNetwork } from "./find.js";
 import { headSettings } from "./heads.js";
+import type { NetworkShape } from "./shape.js";
 
 /** What a recipe would have to say of its network to take such weights, by dotted path. */
-export function settingsFor(geometry: Geometry): ReadonlyMap<string, string | number> {
-  const { dim, depth, heads, mlpRatio, ffn, patch, layerScale } = geometry;
+export function settingsFor(theirs: NetworkShape): ReadonlyMap<string, string | number> {
+  const { dim, depth, heads, mlpRatio, ffn, patch, layerScale, normEpsilon } = theirs;
   return new Map<string, string | number>([
     ["model.dim", dim],
     ["model.depth", depth],
@@ -24,6 +24,7 @@ export function settingsFor(geometry: Geometry): ReadonlyMap<string, string | nu
     ["model.patch", patch],
     // Trained weights replace the initial value; it only says that there is LayerScale.
     ["model.layerScale", layerScale ? 1e-5 : 0],
+    ...(normEpsilon === undefined ? [] : ([["model.normEpsilon", normEpsilon]] as const)),
   ]);
 }
 
@@ -54,14 +55,15 @@ function at(recipe: Recipe, path: string): unknown {
  * @throws WeightsError when a network of the recipe cannot take such weights: what differs, and the
  *   options that would fit. Another grid of patches is no hindrance: positions are resized
  */
-export function checkFit(file: string, geometry: Geometry, config: BackboneConfig): void {
-  const settings = settingsFor(geometry);
+export function checkFit(file: string, theirs: NetworkShape, config: BackboneConfig): void {
+  const settings = settingsFor(theirs);
   const differ = [...settings].flatMap(([path, value]) => {
     const mine = Reflect.get(config, path.replace("model.", "")) as string | number;
     const same =
       path === "model.layerScale" ? Number(mine) > 0 === Number(value) > 0 : mine === value;
-    // A convention is no knowledge: the recipe may know better.
-    const open = path === "model.heads" && geometry.heads?.from !== "file";
+    // A convention is no knowledge: the recipe may know better. Another epsilon is told in a note.
+    const open =
+      (path === "model.heads" && theirs.heads?.from !== "file") || path === "model.normEpsilon";
     return same || open ? [] : [`${path} is ${value} in the file and ${mine} in the recipe`];
   });
   if (differ.length === 0) return;
@@ -72,30 +74,32 @@ export function checkFit(file: string, geometry: Geometry, config: BackboneConfi
 }
 
 /** The recipe that a network of these tokens would have been trained with. */
-export function recipeNameFor({ cls, objects }: Geometry): RecipeName {
+export function recipeNameFor({ cls, objects }: NetworkShape): RecipeName {
   if (objects === 0) return "ibot";
   return cls ? "odis-cls" : "odis";
 }
 
 /**
- * Layers of a recipe that fits a file's network exactly: its shape, its grid of patches, its heads.
+ * Layers of a recipe that fits a file's network: its shape, its heads, and its grid of patches, or
+ * the square nearest to it.
  *
  * @param heads number of attention heads, over what the file or a convention says
  */
 export function recipeFor(
-  geometry: Geometry,
-  { file, heads: projection }: Collected,
+  theirs: NetworkShape,
+  { file, heads: projection }: FileNetwork,
   heads: number | undefined,
 ): readonly ConfigLayer[] {
-  const { patch, grid, objects } = geometry;
-  const shape = settingsFor(geometry);
+  const { patch, grid, objects } = theirs;
+  const side = Math.max(1, Math.round(Math.sqrt(grid.rows * grid.columns)));
+  const shape = settingsFor(theirs);
   const values = new Map<string, string | number>([
     ...shape,
     ...headSettings(projection),
     ...(heads === undefined ? [] : [["model.heads", heads] as const]),
-    ["views.globals.size", patch * grid],
+    ["views.globals.size", patch * side],
     // About the share of a global view that local views have in the published recipes.
-    ["views.locals.size", patch * Math.max(1, Math.round((grid * 96) / 224))],
+    ["views.locals.size", patch * Math.max(1, Math.round((side * 96) / 224))],
     ...(objects > 1
       ? ([
           ["views.object.count", objects],
@@ -104,7 +108,7 @@ export function recipeFor(
       : []),
   ]);
   return [
-    ...recipeLayers(recipeNameFor(geometry), sizeOf(shape)),
+    ...recipeLayers(recipeNameFor(theirs), sizeOf(shape)),
     { ...settingsLayer([...values].map(([path, value]) => `${path}=${value}`)), source: file },
   ];
 }

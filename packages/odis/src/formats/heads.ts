@@ -1,6 +1,5 @@
-import type { Found, Left } from "./collect.js";
-import type { Tensor } from "@odis/torch";
-import { WeightsError } from "../core/index.js";
+import type { Leftover, WeightSource } from "./find.js";
+import { copy, fits, misfit, type NetworkWeight, type Transfer } from "./transfer.js";
 
 /**
  * Layers that are taken together, and those that may stand in for them when the file has none of
@@ -28,11 +27,11 @@ const units: readonly {
  */
 export function planHeads(
   file: string,
-  wanted: readonly Wanted[],
-  heads: ReadonlyMap<string, Found> | undefined,
-): { readonly taken: readonly Step[]; readonly fresh: readonly Left[] } {
-  const taken: Step[] = [];
-  const fresh: Left[] = [];
+  wanted: readonly NetworkWeight[],
+  heads: ReadonlyMap<string, WeightSource> | undefined,
+): { readonly taken: readonly Transfer[]; readonly fresh: readonly Leftover[] } {
+  const taken: Transfer[] = [];
+  const fresh: Leftover[] = [];
   for (const { prefix, standIns } of units) {
     const weights = wanted.filter(({ name }) => name.startsWith(`${prefix}.`));
     const own = heads && ownLayers(file, weights, heads);
@@ -46,13 +45,13 @@ export function planHeads(
 
 function ownLayers(
   file: string,
-  weights: readonly Wanted[],
-  heads: ReadonlyMap<string, Found>,
-): readonly Step[] | undefined {
+  weights: readonly NetworkWeight[],
+  heads: ReadonlyMap<string, WeightSource>,
+): readonly Transfer[] | undefined {
   if (!weights.some(({ name }) => heads.has(name))) return undefined;
   return weights.map((weight) => {
     const found = heads.get(weight.name);
-    if (found && fits(found, weight)) return copyStep(found, weight);
+    if (found && fits(found, weight)) return copy(found, weight);
     throw misfit(file, found, weight, remedy(heads));
   });
 }
@@ -60,9 +59,9 @@ function ownLayers(
 function standIn(
   prefix: string,
   candidates: readonly (readonly string[])[],
-  weights: readonly Wanted[],
-  heads: ReadonlyMap<string, Found>,
-): readonly Step[] | undefined {
+  weights: readonly NetworkWeight[],
+  heads: ReadonlyMap<string, WeightSource>,
+): readonly Transfer[] | undefined {
   for (const [from, lastLayer] of candidates) {
     const pairs = weights.map((weight) => {
       const layer = weight.name.replace(prefix, from!);
@@ -70,16 +69,14 @@ function standIn(
       return { weight, found: heads.get(name) };
     });
     if (pairs.every(({ weight, found }) => found && fits(found, weight)))
-      return pairs.map(({ weight, found }) =>
-        copyStep(found!, weight, "stands in for one of its own"),
-      );
+      return pairs.map(({ weight, found }) => copy(found!, weight, "stands in for one of its own"));
   }
   return undefined;
 }
 
 /** What a recipe would have to say of its heads to take the file's, by dotted path. */
 export function headSettings(
-  heads: ReadonlyMap<string, Found>,
+  heads: ReadonlyMap<string, WeightSource>,
 ): ReadonlyMap<string, string | number> {
   const rows = (name: string): number | undefined => heads.get(name)?.shape[0];
   const differs = (value: number | undefined, from: number | undefined): boolean =>
@@ -102,57 +99,7 @@ export function headSettings(
   return new Map(found.filter((pair): pair is [string, string | number] => Boolean(pair[1])));
 }
 
-function remedy(heads: ReadonlyMap<string, Found>): string {
+function remedy(heads: ReadonlyMap<string, WeightSource>): string {
   const set = [...headSettings(heads)].map(([path, value]) => `${path}=${value}`).join(" ");
   return `Give --set ${set} (heads of three layers without batch norm fit), or begin with new heads: FILE#backbone.`;
-}
-
-/** Reads what the file holds for a weight: float32, in the shape of `Found`. */
-export type Read = (found: Found) => Tensor;
-
-/** A weight that is taken from the file. */
-export interface Taken {
-  readonly to: string;
-  readonly from: readonly string[];
-  /** what is done to it on the way, when it is not just copied */
-  readonly how?: string | undefined;
-}
-
-export interface Step extends Taken {
-  readonly make: (read: Read) => Tensor;
-}
-
-/** A weight of the network to be filled. */
-export interface Wanted {
-  readonly name: string;
-  readonly shape: readonly number[];
-}
-
-/** Whether a tensor of the file has the elements of a weight; axes of length 1 do not count. */
-export function fits(found: Found, { shape }: Wanted): boolean {
-  const plain = (sides: readonly number[]): string => sides.filter((side) => side !== 1).join();
-  return plain(found.shape) === plain(shape);
-}
-
-export function copyStep(found: Found, { name, shape }: Wanted, how?: string): Step {
-  const joined = found.from.length > 1 ? "query, key and value joined" : undefined;
-  return {
-    to: name,
-    from: found.from,
-    how: how ?? joined,
-    make: (read) => read(found).reshape(shape),
-  };
-}
-
-export function misfit(
-  file: string,
-  found: Found | undefined,
-  { name, shape }: Wanted,
-  remedy: string,
-): WeightsError {
-  const got = found ? `shape [${found.shape.join(", ")}] (${found.from.join(", ")})` : "nothing";
-  return new WeightsError(
-    file,
-    `weight ${name}: got ${got}, wanted shape [${shape.join(", ")}]. ${remedy}`,
-  );
 }

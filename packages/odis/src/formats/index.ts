@@ -1,20 +1,15 @@
-export { collect, type Collected } from "./collect.js";
-export { recipeFor, optionsFor, settingsFor } from "./fit.js";
-export { type Geometry, geometryOf } from "./geometry.js";
-export type { Side } from "./names.js";
-export { openWeights, parseWeights, type PlainValue, type WeightFile } from "./open.js";
 export {
-  describeOutcome,
-  type ImportPlan,
-  importWeights,
-  type Outcome,
-  planImport,
-} from "./plan.js";
-export {
-  familyOf,
-  huggingFaceConfig,
-  huggingFaceEntries,
-  odisEntries,
-  timmEntries,
-} from "./write.js";
+  openWeights,
+  parseWeights,
+  type PlainValue,
+  type WeightFile,
+  type WeightsSpec,
+} from "./files/index.js";
+export { type FileNetwork, findNetwork } from "./find.js";
+export { optionsFor, recipeFor, settingsFor } from "./fit.js";
+export type { ExportedNetwork, FormatWriter, Side } from "./format.js";
 export { headSettings } from "./heads.js";
+export { type ImportPlan, importWeights, planImport } from "./plan.js";
+export { type ExportFormat, writableFormats, writerOf } from "./registry.js";
+export { describeImport, type ImportReport } from "./report.js";
+export { type NetworkShape, shapeOf } from "./shape.js";

@@ -1,55 +1,45 @@
 import { cat, fromBuffer, noGrad, type Tensor, tidy, zeros } from "@odis/torch";
+import { plain, WeightsError } from "../core/index.js";
 import { type Network, resizePositions } from "../model/index.js";
-import type { Collected, Found, Left } from "./collect.js";
-import type { PlainValue, WeightFile } from "./open.js";
+import type { PlainValue, WeightFile, WeightsSpec } from "./files/index.js";
+import type { FileNetwork, Leftover, WeightSource } from "./find.js";
 import { checkFit } from "./fit.js";
-import { type Geometry, geometryOf } from "./geometry.js";
-import { copyStep, fits, misfit, planHeads, type Step, type Taken, type Wanted } from "./heads.js";
-import type { Side } from "./names.js";
+import { planHeads } from "./heads.js";
+import type { ImportReport } from "./report.js";
+import { type NetworkShape, shapeOf } from "./shape.js";
+import { sourceOf, type TokenEntry, tokenEntriesOf, tokenNotes } from "./token-entries.js";
+import { copy, fits, misfit, type NetworkWeight, type Transfer } from "./transfer.js";
 
-/** What an import does, weight by weight. */
-export interface Outcome {
-  readonly file: string;
-  /** undefined when the file does not say */
-  readonly side: Side | undefined;
-  readonly taken: readonly Taken[];
-  /** weights of the network that keep their random start */
-  readonly fresh: readonly Left[];
-  /** tensors of the file that nobody reads */
-  readonly unused: readonly Left[];
-  /** what a user should know besides */
-  readonly notes: readonly string[];
-}
-
-export interface ImportPlan extends Outcome {
-  readonly taken: readonly Step[];
+export interface ImportPlan extends ImportReport {
+  readonly taken: readonly Transfer[];
 }
 
 /**
  * How a file's weights become a network's. Looks at shapes only.
  *
  * @param parts `backbone` leaves the file's heads alone
+ * @param grid rows and columns of patches, over what the file says
  * @throws WeightsError when they do not fit: what, got, wanted, and which settings would
  */
 export function planImport(
-  collected: Collected,
-  plain: ReadonlyMap<string, PlainValue>,
+  found: FileNetwork,
+  leaves: ReadonlyMap<string, PlainValue>,
   network: Network,
-  parts: "all" | "backbone" = "all",
+  { parts = "all", grid }: Partial<Pick<WeightsSpec, "parts" | "grid">> = {},
 ): ImportPlan {
-  const { file, side } = collected;
-  const geometry = geometryOf(collected, plain);
-  checkFit(file, geometry, network.backbone.config);
+  const { file, side } = found;
+  const theirs = shapeOf(found, leaves, grid);
+  checkFit(file, theirs, network.backbone.config);
   const wanted = network.namedParameters().map(([name, { shape }]) => ({ name, shape }));
-  const backbone = planBackbone(collected, geometry, network);
+  const backbone = planBackbone(found, theirs, network);
   const heads = planHeads(
     file,
     wanted.filter(({ name }) => !name.startsWith(prefix)),
-    parts === "all" ? collected.heads : undefined,
+    parts === "all" ? found.heads : undefined,
   );
   const taken = [...backbone.taken, ...heads.taken];
   const read = new Set(taken.flatMap(({ from }) => from));
-  const left = [...collected.backbone.values(), ...collected.heads.values()]
+  const left = [...found.backbone.values(), ...found.heads.values()]
     .flatMap(({ from }) => from)
     .filter((name) => !read.has(name))
     .map((name) => ({ name, reason: "the network has no place for it" }));
@@ -58,29 +48,35 @@ export function planImport(
     side,
     taken,
     fresh: [...backbone.fresh, ...heads.fresh],
-    unused: [...left, ...collected.unused],
-    notes: [...headsNote(geometry, network), ...tokenNotes(geometry, slotsOf(network))],
+    unused: [...left, ...found.unused],
+    notes: [
+      ...headsNote(theirs, network),
+      ...normNote(theirs, network),
+      ...tokenNotes(theirs, tokenEntriesOf(network)),
+    ],
   };
 }
 
 const prefix = "backbone.";
 
 function planBackbone(
-  { file, backbone }: Collected,
-  geometry: Geometry,
+  { file, backbone }: FileNetwork,
+  theirs: NetworkShape,
   network: Network,
-): { readonly taken: readonly Step[]; readonly fresh: readonly Left[] } {
-  const taken: Step[] = [];
-  const fresh: Left[] = [];
-  const slots = slotsOf(network);
+): { readonly taken: readonly Transfer[]; readonly fresh: readonly Leftover[] } {
+  const taken: Transfer[] = [];
+  const fresh: Leftover[] = [];
+  const entries = tokenEntriesOf(network);
   for (const [name, { shape }] of network.backbone.namedParameters()) {
     const weight = { name: prefix + name, shape };
     const found = backbone.get(name);
-    if (name === "cls_token") taken.push(tokens(weight, backbone, geometry, slots.cls));
-    else if (name === "obj_token") taken.push(tokens(weight, backbone, geometry, slots.objects));
-    else if (found && name === "pos_embed")
-      taken.push(positions(weight, found, geometry, slots.positions));
-    else if (found && fits(found, weight)) taken.push(copyStep(found, weight));
+    if (name === "cls_token" || name === "obj_token") {
+      const own = name === "cls_token" ? entries.cls : entries.objects;
+      if (theirs.cls || theirs.objects > 0) taken.push(tokens(weight, backbone, theirs, own));
+      else fresh.push({ name: weight.name, reason: "the file has no token of its kind" });
+    } else if (found && name === "pos_embed")
+      taken.push(positions(weight, found, theirs, entries.positions));
+    else if (found && fits(found, weight)) taken.push(copy(found, weight));
     else if (!found && name === "masked_embed")
       fresh.push({ name: weight.name, reason: "the file has no embedding of hidden patches" });
     else throw misfit(file, found, weight, "Use weights of the recipe's architecture.");
@@ -88,15 +84,15 @@ function planBackbone(
   return { taken, fresh };
 }
 
-/** Each slot starts as the file's token of its kind, or else as the one that is there. */
+/** Each entry starts as the file's token of its kind, or else as the one that is there. */
 function tokens(
-  { name }: Wanted,
-  backbone: Collected["backbone"],
-  geometry: Geometry,
-  slots: readonly Slot[],
-): Step {
-  const sources = slots.map((slot) => {
-    const { kind, index } = sourceOf(slot, geometry);
+  { name }: NetworkWeight,
+  backbone: FileNetwork["backbone"],
+  theirs: NetworkShape,
+  entries: readonly TokenEntry[],
+): Transfer {
+  const sources = entries.map((entry) => {
+    const { kind, index } = sourceOf(entry, theirs);
     return { found: backbone.get(kind === "cls" ? "cls_token" : "obj_token")!, index };
   });
   return {
@@ -111,31 +107,33 @@ function tokens(
 }
 
 function positions(
-  { name, shape: [, length = 0, dim = 0] }: Wanted,
-  found: Found,
-  geometry: Geometry,
-  slots: readonly Slot[],
-): Step {
-  const grid = Math.sqrt(length - slots.length);
-  const { special, grid: side } = geometry;
-  const entry = (table: Tensor, slot: Slot): Tensor => {
-    const { row } = sourceOf(slot, geometry);
+  { name, shape: [, length = 0, dim = 0] }: NetworkWeight,
+  found: WeightSource,
+  theirs: NetworkShape,
+  entries: readonly TokenEntry[],
+): Transfer {
+  const side = Math.sqrt(length - entries.length);
+  const { special, grid } = theirs;
+  const { rows, columns } = grid;
+  const same = rows === side && columns === side;
+  const rowOf = (table: Tensor, entry: TokenEntry): Tensor => {
+    const { row } = sourceOf(entry, theirs);
     return row === undefined ? zeros([1, 1, dim]) : table.narrow(1, row, 1);
   };
   return {
     to: name,
     from: found.from,
-    how: grid === side ? undefined : `resized from ${side} x ${side} to ${grid} x ${grid} patches`,
+    how: same ? undefined : `resized from ${rows} x ${columns} to ${side} x ${side} patches`,
     make(read) {
       const table = read(found);
-      const patches = table.narrow(1, special, side * side);
-      const fitting = grid === side ? patches : resizePositions(patches, grid, grid);
-      return cat([...slots.map((slot) => entry(table, slot)), fitting], 1);
+      const patches = table.narrow(1, special, rows * columns);
+      const fitting = same ? patches : resizePositions(patches, side, side, [rows, columns]);
+      return cat([...entries.map((entry) => rowOf(table, entry)), fitting], 1);
     },
   };
 }
 
-function headsNote({ heads }: Geometry, { backbone }: Network): readonly string[] {
+function headsNote({ heads }: NetworkShape, { backbone }: Network): readonly string[] {
   const mine = backbone.config.heads;
   if (heads?.from === "file") return [];
   const rest = heads
@@ -146,75 +144,21 @@ function headsNote({ heads }: Geometry, { backbone }: Network): readonly string[
     : [`the file does not say how many attention heads it has: ${mine} by the recipe; ${rest}`];
 }
 
-/** A special token, or an entry of the position table for one. */
-export interface Slot {
-  readonly kind: "cls" | "object";
-  /** which [OBJ]; 0 where all share one */
-  readonly index: number;
-}
-
-/** What a network keeps for its special tokens, in its order. */
-export interface Slots {
-  readonly cls: readonly Slot[];
-  readonly objects: readonly Slot[];
-  readonly positions: readonly Slot[];
-}
-
-export function slotsOf({ backbone }: Network): Slots {
-  const { layout, config } = backbone;
-  const cls: Slot[] = layout.cls ? [{ kind: "cls", index: 0 }] : [];
-  const objects = (rule: "shared" | "each"): Slot[] =>
-    Array.from(
-      { length: rule === "each" ? layout.objects : Math.min(1, layout.objects) },
-      (_, index) => ({
-        kind: "object",
-        index,
-      }),
-    );
-  return {
-    cls,
-    objects: objects(config.objectEmbedding),
-    positions: [...cls, ...objects(config.objectPosition)],
-  };
+/** Training goes on with the recipe's; the difference is told, since it changes features a little. */
+function normNote({ normEpsilon }: NetworkShape, { backbone }: Network): readonly string[] {
+  const mine = backbone.config.normEpsilon;
+  return normEpsilon === undefined || normEpsilon === mine
+    ? []
+    : [
+        `its layer norms add ${normEpsilon} to the variance, the recipe's ${mine} (model.normEpsilon)`,
+      ];
 }
 
 /**
- * The file's token that a slot starts as, with its row in the file's position table. [OBJ] takes
- * the place of [CLS] (method: paper section 3), so where the file lacks one kind the other stands in.
+ * Copies a file's weights into a network, one at a time, as planned.
+ *
+ * @throws WeightsError at the first that holds NaN or infinity
  */
-export function sourceOf(
-  { kind, index }: Slot,
-  { cls, objects, special }: Geometry,
-): Slot & { readonly row: number | undefined } {
-  const first = cls ? 1 : 0;
-  const found: Slot =
-    objects > 0 && (kind === "object" || !cls)
-      ? { kind: "object", index: kind === "object" ? index % objects : 0 }
-      : { kind: "cls", index: 0 };
-  const ofObjects = special - first; // one entry for all [OBJ], or one for each
-  const row = found.kind === "cls" ? 0 : first + (ofObjects > 1 ? found.index : 0);
-  return { ...found, row: special === 0 ? undefined : row };
-}
-
-/** In which way tokens stand in for each other. */
-export function tokenNotes(geometry: Geometry, slots: Slots): readonly string[] {
-  const notes: string[] = [];
-  const { objects } = slots;
-  if (objects.length > 0 && geometry.objects === 0)
-    notes.push("[OBJ] starts as the file's [CLS], with its position: it takes its place");
-  if (slots.cls.length > 0 && !geometry.cls)
-    notes.push("[CLS] starts as the file's [OBJ], with its position");
-  const held = Math.max(1, geometry.objects);
-  if (objects.length > held)
-    notes.push(
-      `${objects.length} [OBJ] tokens start as copies of ${held}; their objects tell them apart`,
-    );
-  if (geometry.special === 0)
-    notes.push("the file has no positions for special tokens: theirs are 0");
-  return notes;
-}
-
-/** Copies a file's weights into a network, one at a time, as planned. */
 export function importWeights(file: WeightFile, { taken }: ImportPlan, network: Network): void {
   const weights = new Map(network.namedParameters());
   const read = (name: string): Tensor => {
@@ -222,37 +166,18 @@ export function importWeights(file: WeightFile, { taken }: ImportPlan, network: 
     return fromBuffer(file.read(name), shape, { dtype }).to({ dtype: "float32" });
   };
   noGrad(() => {
-    for (const { to, make } of taken)
+    for (const { to, from, make } of taken)
       tidy(() => {
-        const made = make(({ from }) =>
-          from.length === 1 ? read(from[0]!) : cat(from.map(read), 0),
+        const made = make((source) =>
+          source.from.length === 1 ? read(source.from[0]!) : cat(source.from.map(read), 0),
         );
+        if (!made.isfinite().all().item())
+          throw new WeightsError(
+            file.path,
+            `tensor ${from.map(plain).join(", ")}: holds NaN or infinite numbers. The training that made ` +
+              `it has diverged, or the file is damaged; use an earlier checkpoint.`,
+          );
         weights.get(to)!.copy_(made);
       });
-  });
-}
-
-/** What became of the weights, a line for each reason; all names are in `Outcome`. */
-export function describeOutcome({ side, taken, fresh, unused, notes }: Outcome): string[] {
-  const whose = side === undefined ? "" : ` of the ${side}`;
-  const changed = taken.filter(({ how }) => how !== undefined);
-  return [
-    `${taken.length} of ${taken.length + fresh.length} weights are the file's${whose}`,
-    ...notes,
-    ...byReason(changed.map(({ to, how }) => ({ name: to, reason: how! }))),
-    ...byReason(fresh).map((line) => `begins anew: ${line}`),
-    ...byReason(unused).map((line) => `not used: ${line}`),
-  ];
-}
-
-const shownNames = 3;
-
-function byReason(left: readonly { readonly name: string; readonly reason: string }[]): string[] {
-  const groups = new Map<string, string[]>();
-  for (const { name, reason } of left) groups.set(reason, [...(groups.get(reason) ?? []), name]);
-  return [...groups].map(([reason, names]) => {
-    const more = names.length - shownNames;
-    const shown = names.slice(0, shownNames).join(", ");
-    return `${shown}${more > 0 ? ` and ${more} more` : ""}: ${reason}`;
   });
 }

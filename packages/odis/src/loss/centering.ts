@@ -1,4 +1,4 @@
-import { eye, noGrad, type Tensor, tidy, zeros } from "@odis/torch";
+import { eye, noGrad, type Tensor, tidy, where, zeros } from "@odis/torch";
 
 /**
  * Moving mean of teacher logits, subtracted before the teacher's softmax (DINO section 3.1).
@@ -6,26 +6,34 @@ import { eye, noGrad, type Tensor, tidy, zeros } from "@odis/torch";
  * Moved after it was used, from raw logits: c = momentum * c + (1 - momentum) * mean over rows.
  */
 export class Center {
-  readonly value: Tensor; // [K]
+  /** [K], or [O, K] where each of an image's O tokens has a centre of its own */
+  readonly value: Tensor;
 
   constructor(
-    prototypes: number,
+    shape: readonly [K: number] | readonly [O: number, K: number],
     private readonly momentum: number,
     device: string,
   ) {
-    this.value = zeros([prototypes], { device });
+    this.value = zeros(shape, { device });
   }
 
-  /** softmax((logits - centre) / temperature): [..., K] -> same */
+  /** softmax((logits - centre) / temperature): [..., K] -> same; an image's tokens are innermost */
   sharpen(logits: Tensor, temperature: number): Tensor {
-    return logits.sub(this.value).div(temperature).softmax(-1);
+    const { shape } = this.value;
+    const rows = shape.length === 1 ? logits : logits.reshape([-1, ...shape]);
+    return rows.sub(this.value).div(temperature).softmax(-1).reshape(logits.shape);
   }
 
-  /** @param mean mean of this step's teacher logits, [K] */
-  update(mean: Tensor): void {
+  /**
+   * @param sum of this step's teacher logits over some rows, in the centre's shape
+   * @param rows their number, [] or [O, 1]; a centre with none stays
+   */
+  update(sum: Tensor, rows: Tensor): void {
     noGrad(() =>
       tidy(() => {
-        this.value.mul_(this.momentum).add_(mean.mul(1 - this.momentum));
+        const mean = sum.div(rows);
+        const moved = this.value.mul(this.momentum).add(mean.mul(1 - this.momentum));
+        this.value.copy_(where(rows.gt(0), moved, this.value));
       }),
     );
   }

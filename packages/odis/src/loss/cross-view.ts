@@ -37,8 +37,8 @@ export function rowLoss(student: Tensor, teacher: Tensor, weight: Tensor): Tenso
  * How the loss over pairs of views is averaged when objects are missing.
  *
  * `pairs` (default): the mean over pairs where the object is in both views; missing objects change
- * nothing. `images`: the lineage's rule, every image and pair counts in the denominator and missing
- * ones add 0, so that the term fades as objects get rarer.
+ * nothing. `images`: as in the published follow-up code (`ibot_vidor_obj.py`), every image and pair
+ * counts in the denominator and missing ones add 0, so that the term fades as objects get rarer.
  */
 export type PairMean = "pairs" | "images";
 
@@ -76,7 +76,7 @@ export function pairWeights(
         existing += here;
         for (let o = 0; o < O; o += 1) {
           const both = of(student, s, o) & of(teacher, g, o);
-          // An image's objects share its weight under the lineage's rule.
+          // An image's objects share its weight under `images`.
           weights[((s * G + g) * B + b) * O + o] =
             mean === "images" ? both / Math.max(here, 1) : both;
         }

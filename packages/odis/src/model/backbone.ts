@@ -13,7 +13,7 @@ import {
 } from "@odis/torch";
 import type { Visibility } from "./attention.js";
 import { Block, type BlockConfig } from "./block.js";
-import type { Tape } from "./checkpointing.js";
+import type { ActivationCheckpointing } from "./checkpointing.js";
 import type { ObjectAttention, TokenLayout } from "./tokens.js";
 
 /** Shape of a Vision Transformer. `dim` is a multiple of `heads`. */
@@ -48,7 +48,7 @@ export interface BackboneOptions {
   /** [R] int64: rows of the tokens flattened to [B * T, D] that are read; without it, all */
   readonly rows?: Tensor | undefined;
   /** keeps only the blocks' inputs for the backward pass and computes the rest again */
-  readonly tape?: Tape | undefined;
+  readonly checkpointing?: ActivationCheckpointing | undefined;
 }
 
 /** Splits images into patches and projects each: a convolution whose stride is its kernel. */
@@ -111,14 +111,14 @@ export class Backbone extends Module {
     hides: boolean,
   ) {
     super();
-    const { dim, depth, patch, imageSize } = config;
+    const { dim, depth, patch, imageSize, normEpsilon } = config;
     const grid = imageSize / patch;
-    const slots = (of: "shared" | "each"): number =>
+    const entries = (of: "shared" | "each"): number =>
       of === "each" ? layout.objects : Math.min(1, layout.objects);
     this.clsToken = layout.cls ? uninitialised([1, 1, dim]) : undefined;
     this.objToken =
-      layout.objects > 0 ? uninitialised([1, slots(config.objectEmbedding), dim]) : undefined;
-    this.special = layout.firstObject + slots(config.objectPosition);
+      layout.objects > 0 ? uninitialised([1, entries(config.objectEmbedding), dim]) : undefined;
+    this.special = layout.firstObject + entries(config.objectPosition);
     this.posEmbed = uninitialised([1, this.special + grid * grid, dim]);
     this.maskedEmbed = hides ? uninitialised([1, dim]) : undefined;
     this.patchEmbed = new PatchEmbed(patch, dim);
@@ -126,7 +126,7 @@ export class Backbone extends Module {
       { length: depth },
       (_, index) => new Block(config, dropRate(config, index)),
     );
-    this.norm = new LayerNorm(dim);
+    this.norm = new LayerNorm(dim, normEpsilon);
   }
 
   /** Truncated normals of .02, zero biases and mask embedding (iBOT `models/vision_transformer.py`). */
@@ -146,14 +146,14 @@ export class Backbone extends Module {
    * @returns all tokens after the final norm, [B, T, D], or the rows asked for, [R, D]
    */
   forward(images: Tensor, options: BackboneOptions = {}): Tensor {
-    const { dropPath, tape } = options;
+    const { dropPath, checkpointing } = options;
     const { layout, visibility } = this.pass(options);
-    tape?.keep(visibility?.allowed);
+    checkpointing?.keep(visibility?.allowed);
     let tokens = this.embed(images, layout, options.hidden);
     for (const [index, block] of this.blocks.entries()) {
       const rows = index === this.blocks.length - 1 ? options.rows : undefined;
       const run = (x: Tensor): Tensor => block.forward(x, { visibility, dropPath, rows });
-      tokens = tape ? tape.run(index, tokens, run, dropPath) : run(tokens);
+      tokens = checkpointing ? checkpointing.run(index, tokens, run, dropPath) : run(tokens);
     }
     return this.norm.forward(tokens);
   }
@@ -209,7 +209,7 @@ export class Backbone extends Module {
     }
     const special = [
       ...(this.clsToken ? [this.clsToken.expand([B, 1, dim])] : []),
-      ...(this.objToken ? [perSlot(this.objToken, objects).expand([B, objects, dim])] : []),
+      ...(this.objToken ? [entriesOf(this.objToken, objects).expand([B, objects, dim])] : []),
     ];
     return cat([...special, patches], 1).add(this.positions(H / patch, W / patch, objects));
   }
@@ -222,8 +222,8 @@ export class Backbone extends Module {
     const resize = h * w !== side * side || h !== w;
     if (!resize && special === layout.firstObject + objects) return this.posEmbed;
     const first = this.posEmbed.narrow(1, 0, layout.firstObject);
-    const slots = this.posEmbed.narrow(1, layout.firstObject, special - layout.firstObject);
-    const ofObjects = layout.objects > 0 ? [perSlot(slots, objects)] : [];
+    const perObject = this.posEmbed.narrow(1, layout.firstObject, special - layout.firstObject);
+    const ofObjects = layout.objects > 0 ? [entriesOf(perObject, objects)] : [];
     const ofPatches = this.posEmbed.narrow(1, special, side * side);
     const patches = resize ? resizePositions(ofPatches, h, w) : ofPatches;
     return cat([first, ...ofObjects, patches], 1);
@@ -236,7 +236,7 @@ function dropRate({ dropPath, dropPathDepth, depth }: BackboneConfig, index: num
 }
 
 /** Entries [1, K, D] of `objects` tokens: the first ones, or one for all. */
-function perSlot(entries: Tensor, objects: number): Tensor {
+function entriesOf(entries: Tensor, objects: number): Tensor {
   const [, K, dim] = entries.dims(3);
   if (K === 1) return entries.expand([1, objects, dim]);
   if (objects > K)
@@ -246,16 +246,23 @@ function perSlot(entries: Tensor, objects: number): Tensor {
 
 /**
  * Position embeddings of a square of patches, [1, side * side, D], for a grid of h x w: [1, h * w, D].
+ * With `from` of another grid, [rows, columns]: [1, rows * columns, D].
  *
  * Resized exactly as iBOT's `interpolate_pos_encoding`: bicubic, with scale factors
  * (h + 0.1) / side. The sampling positions follow these factors, not the ratio of sizes, so the
  * 0.1 is part of the numbers and not only a guard against rounding.
  */
-export function resizePositions(patches: Tensor, h: number, w: number): Tensor {
+export function resizePositions(
+  patches: Tensor,
+  h: number,
+  w: number,
+  from?: readonly [rows: number, columns: number],
+): Tensor {
   const [, count, dim] = patches.dims(3);
   const side = Math.sqrt(count);
-  const grid = patches.reshape([1, side, side, dim]).permute([0, 3, 1, 2]);
-  const factors = [(h + 0.1) / side, (w + 0.1) / side] as const;
+  const [rows, columns] = from ?? [side, side];
+  const grid = patches.reshape([1, rows, columns, dim]).permute([0, 3, 1, 2]);
+  const factors = [(h + 0.1) / rows, (w + 0.1) / columns] as const;
   const resized = call("aten::upsample_bicubic2d", grid, [h, w], false, ...factors) as Tensor;
   return resized.permute([0, 2, 3, 1]).reshape([1, h * w, dim]);
 }

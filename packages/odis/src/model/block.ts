@@ -20,6 +20,8 @@ export interface BlockConfig {
   readonly ffn: "mlp" | "swiglu";
   /** initial value of LayerScale; 0: no LayerScale */
   readonly layerScale: number;
+  /** added to the variance in layer norms */
+  readonly normEpsilon: number;
   readonly dropRule: DropRule;
 }
 
@@ -51,12 +53,12 @@ export class Block extends Module {
     readonly drop: number,
   ) {
     super();
-    const { dim, heads, mlpRatio, ffn, layerScale } = config;
+    const { dim, heads, mlpRatio, ffn, layerScale, normEpsilon } = config;
     const hidden = Math.round(mlpRatio * dim);
-    this.norm1 = new LayerNorm(dim);
+    this.norm1 = new LayerNorm(dim, normEpsilon);
     this.attn = new Attention(dim, heads);
     this.ls1 = layerScale > 0 ? new LayerScale(dim) : undefined;
-    this.norm2 = new LayerNorm(dim);
+    this.norm2 = new LayerNorm(dim, normEpsilon);
     this.mlp = ffn === "mlp" ? new Mlp(dim, hidden) : new SwiGlu(dim, SwiGlu.widthFor(hidden));
     this.ls2 = layerScale > 0 ? new LayerScale(dim) : undefined;
   }

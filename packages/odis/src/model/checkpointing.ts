@@ -13,19 +13,19 @@ interface Segment {
  * inside is computed a second time when its gradient is due. A third more computation, and memory
  * for one segment instead of all of them.
  *
- * After `backward()` of whatever was computed from the last outputs, `unwind()` carries the
+ * After `backward()` of whatever was computed from the last outputs, `backward()` here carries the
  * gradient through the segments, last one first.
  */
-export class Tape {
+export class ActivationCheckpointing {
   private readonly segments: Segment[] = [];
 
-  /** @param scope owns what the tape keeps; it is open until after `unwind()` */
+  /** @param scope owns what is kept; it is open until after `backward()` */
   constructor(private readonly scope: Scope) {}
 
   /**
    * @param level depth of the segment: those of equal depth in several passes share their weights
    * @param generator what the segment draws from, if it draws
-   * @returns the segment's output, a leaf whose gradient `unwind` reads
+   * @returns the segment's output, a leaf whose gradient `backward` reads
    */
   run(level: number, input: Tensor, segment: (x: Tensor) => Tensor, generator?: Generator): Tensor {
     const before = generator?.getState();
@@ -57,7 +57,7 @@ export class Tape {
    *
    * @param onLevel called when no weight of a level will get any more gradient
    */
-  unwind(onLevel?: (level: number) => void): void {
+  backward(onLevel?: (level: number) => void): void {
     this.segments.sort((a, b) => a.level - b.level);
     for (let last = this.segments.pop(); last; last = this.segments.pop()) {
       const { level, input, output, replay } = last;

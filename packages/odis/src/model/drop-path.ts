@@ -52,7 +52,8 @@ export function addBranch(
   if (kept.length === B) return x.add(branch(x), scale);
   const { device } = x;
   const index = fromBuffer(BigInt64Array.from(kept, BigInt), [kept.length]).to({ device });
-  const update = branch(x.indexSelect(0, index), index);
+  // Mixed precision leaves the branch in its own type; the sum stays in that of x.
+  const update = branch(x.indexSelect(0, index), index).to({ dtype: x.dtype });
   return call("aten::index_add", x, 0, index, update, scale) as Tensor;
 }
 

@@ -1,4 +1,4 @@
-export { flatRows, composedAttention } from "./attention.js";
+export { flatRows } from "./attention.js";
 export {
   Backbone,
   type BackboneConfig,
@@ -6,7 +6,7 @@ export {
   resizePositions,
 } from "./backbone.js";
 export { Block, SwiGlu } from "./block.js";
-export { Tape } from "./checkpointing.js";
+export { ActivationCheckpointing } from "./checkpointing.js";
 export type { TokenKind } from "./head.js";
 export { imageNet, Network, normalise, type PerKind } from "./network.js";
 export { TokenLayout } from "./tokens.js";

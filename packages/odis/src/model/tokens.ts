@@ -4,7 +4,7 @@ import type { Visibility } from "./attention.js";
 /**
  * Who is restricted when patches of objects are given. `masked`: the [OBJ] rows (the paper).
  * `separate`: besides, [CLS] sees no [OBJ], and a patch sees the [OBJ] of its own objects only (an
- * option of the lineage). `open`: nobody; the object only steers the crops (an ablation).
+ * option of the published follow-up code, `separate_obj_attn`). `open`: nobody; the object only steers the crops (an ablation).
  */
 export type ObjectAttention = "masked" | "separate" | "open";
 
@@ -77,7 +77,7 @@ export class TokenLayout {
    * An [OBJ] token sees [CLS], itself, and the visible patches of its object. Seeing itself keeps
    * its row non-empty when a crop has lost the object, so no softmax can turn that into NaN. All
    * other queries see everything, which is why isolation holds per layer only: context still
-   * reaches [OBJ] in the next layer through patches that saw it (method: paper section 3). In a
+   * reaches [OBJ] in the next layer through patches that saw it (paper section 3). In a
    * network without [OBJ] the [CLS] row is restricted the same way ("iBOT+Masks").
    *
    * @param visible [B, O, N] bool, `true` = patch belongs to the object; O = 1 without [OBJ]

@@ -8,6 +8,18 @@ export function kindsRead({ loss }: Pick<Recipe, "loss">): TokenKind[] {
   return (Object.keys(weights) as TokenKind[]).filter((kind) => weights[kind] > 0);
 }
 
+/** The kind of token that summarises an object, or else an image: what KoLeo spreads and statistics read. */
+export function summaryKind(recipe: Pick<Recipe, "loss">): "cls" | "object" | undefined {
+  const kinds = kindsRead(recipe);
+  return kinds.includes("object") ? "object" : kinds.includes("cls") ? "cls" : undefined;
+}
+
+/** K of the summaries: what their targets' entropies are measured against. */
+export function summaryPrototypes(recipe: Pick<Recipe, "loss" | "head">): number {
+  const { prototypes, objectPrototypes = prototypes } = recipe.head;
+  return summaryKind(recipe) === "object" ? objectPrototypes : prototypes;
+}
+
 interface Rule {
   readonly broken: (recipe: Recipe) => boolean;
   /** what, got, wanted */
@@ -48,6 +60,17 @@ const rules: readonly Rule[] = [
       head.share === "all" && (head.patchPrototypes ?? head.prototypes) !== head.prototypes,
     say: ({ head }) =>
       `head.patchPrototypes: got ${head.patchPrototypes} with head.share "all"; wanted head.prototypes (${head.prototypes}), or head.share "mlp" or "none"`,
+  },
+  {
+    broken: (recipe) => {
+      const { objectPrototypes: own, prototypes, share } = recipe.head;
+      const apart =
+        share !== "all" &&
+        ["cls", "object"].every((kind) => kindsRead(recipe).includes(kind as TokenKind));
+      return !apart && (own ?? prototypes) !== prototypes;
+    },
+    say: ({ head }) =>
+      `head.objectPrototypes: got ${head.objectPrototypes}, but [OBJ] has prototypes of its own only beside a [CLS] with a loss and with head.share "mlp" or "none"; wanted head.prototypes (${head.prototypes})`,
   },
   {
     broken: ({ head }) =>

@@ -10,37 +10,48 @@ export interface ExplainedValue {
   readonly origin: Origin;
 }
 
-const iBot: Origin = { kind: "published", where: "iBOT's ViT-S/16 command" };
-const iBotCode: Origin = { kind: "published", where: "iBOT's code" };
-const dino: Origin = { kind: "published", where: "DINO's code" };
-const odis: Origin = { kind: "paper", where: "ODIS" };
-const dinov2: Origin = { kind: "published", where: "DINOv2's ssl_default_config.yaml" };
-const beit: Origin = { kind: "paper", where: "BEiT, as iBOT's loader.py has it" };
-const ours: Origin = { kind: "ours", where: "method" };
+const iBot: Origin = { kind: "published", where: "bytedance/ibot README.md, ViT-S/16 command" };
+const iBotMain: Origin = { kind: "published", where: "bytedance/ibot main_ibot.py" };
+const iBotVit: Origin = { kind: "published", where: "bytedance/ibot models/vision_transformer.py" };
+const dino: Origin = { kind: "published", where: "facebookresearch/dino main_dino.py" };
+const odis: Origin = { kind: "paper", where: "ODIS (arXiv 2506.05409), method" };
+const dinov2: Origin = {
+  kind: "published",
+  where: "facebookresearch/dinov2 configs/ssl_default_config.yaml",
+};
+const beit: Origin = {
+  kind: "paper",
+  where: "BEiT (arXiv 2106.08254), as in bytedance/ibot loader.py",
+};
+const ours: Origin = { kind: "ours", where: "see EXPERIMENTS.md" };
+const followUp = (file: string): Origin => ({
+  kind: "follow-up",
+  where: `Cross-Time-Self-Distillation ${file}`,
+});
 
 /** Where the schema's own defaults come from; the longest prefix of a path counts. */
 export const defaultOrigins: Readonly<Record<string, Origin>> = {
   name: ours,
-  seed: { kind: "published", where: "iBOT's code (seed 0)" },
-  model: { kind: "published", where: "iBOT models/vision_transformer.py" },
+  seed: iBotMain,
+  model: iBotVit,
   "model.dropPath": iBot,
-  "model.dropPathDepth": iBotCode,
-  "model.dropRule": iBotCode,
+  "model.dropPathDepth": iBotVit,
+  "model.dropRule": iBotVit,
   "model.tokens": odis,
   "model.objectAttention": odis,
-  "model.objectEmbedding": { kind: "lineage", where: "num_object_tokens" },
+  "model.objectEmbedding": followUp("training/models/vision_transformer.py"),
   "model.objectPosition": ours,
-  head: { kind: "published", where: "iBOT models/head.py" },
+  head: { kind: "published", where: "bytedance/ibot models/head.py" },
   "head.prototypes": iBot,
   "head.normLastLayer": iBot,
   "head.share": odis,
   "views.globals": odis,
   "views.globals.scale": iBot,
-  "views.globals.aspect": iBotCode,
+  "views.globals.aspect": iBotMain,
   "views.locals": odis,
   "views.locals.scale": iBot,
-  "views.locals.aspect": iBotCode,
-  "views.flip": iBotCode,
+  "views.locals.aspect": iBotMain,
+  "views.flip": iBotMain,
   "views.masks": ours,
   "views.object": odis,
   "views.object.minArea": ours,
@@ -48,11 +59,11 @@ export const defaultOrigins: Readonly<Record<string, Origin>> = {
   "views.object.count": odis,
   "views.object.overlap": ours,
   "views.visible": ours,
-  "views.visible.margin": { kind: "lineage", where: "training job" },
+  "views.visible.margin": followUp("jobs/train/train_ibot_vidor_odis.sh"),
   "views.hidden": iBot,
   "views.hidden.aspect": beit,
   "views.hidden.shape": beit,
-  "views.color": iBotCode,
+  "views.color": iBotMain,
   loss: iBot,
   "loss.clsWeight": odis,
   "loss.objectWeight": odis,
@@ -60,19 +71,24 @@ export const defaultOrigins: Readonly<Record<string, Origin>> = {
   "loss.objectFrom": odis,
   "loss.koleoWeight": odis,
   "loss.sinkhornIterations": dinov2,
+  "loss.objectTemperature": followUp("training/ibot_vidor_obj.py"),
+  "loss.patchFromEpoch": iBotMain,
+  "loss.patchCenterMomentum": iBotMain,
+  "loss.objectCenterRows": followUp("training/ibot_vidor_obj.py"),
+  "loss.objectCenters": ours,
   "loss.patchCenter": ours,
   "loss.pairMean": ours,
   optim: iBot,
   "optim.batch": ours,
   "optim.accumulate": ours,
   "optim.memory": ours,
-  "optim.precision": { kind: "lineage", where: "training job (fp32)" },
+  "optim.precision": followUp("jobs/train/train_ibot_vidor_odis.sh"),
   "optim.lrBatch": dino,
   "optim.lrScaling": dino,
   "optim.layerDecay": ours,
   "optim.patchLr": ours,
-  "optim.beta1": iBotCode,
-  "optim.beta2": iBotCode,
+  "optim.beta1": iBotMain,
+  "optim.beta2": iBotMain,
   teacher: iBot,
 };
 
@@ -96,7 +112,7 @@ export function explainRecipe(layers: readonly (ConfigLayer | RecipeLayer)[]): {
 
 function originOf(path: readonly string[], layers: readonly (ConfigLayer | RecipeLayer)[]): Origin {
   const layer = layers.findLast(({ values }) => hasLeaf(values, path));
-  if (layer) return "origin" in layer ? layer.origin : { kind: "ours", where: layer.source };
+  if (layer) return "origin" in layer ? layer.origin : { kind: "given", where: layer.source };
   const origin = defaultOrigin(path);
   if (!origin) throw new Error(`internal: nobody says where ${path.join(".")} comes from`);
   return origin;

@@ -1,4 +1,4 @@
-export { kindsRead } from "./combinations.js";
+export { kindsRead, summaryKind, summaryPrototypes } from "./combinations.js";
 export { type ExplainedValue, explainRecipe } from "./explain.js";
 export {
   modelNames,
@@ -8,5 +8,5 @@ export {
   recipeNames,
   recipes,
 } from "./methods.js";
-export { type Knobs, knobsAt, type Length, runLength } from "./schedules.js";
+export { type ScheduleValues, scheduleValuesAt, type Length, runLength } from "./schedules.js";
 export { type Recipe, recipeSchema, resolveRecipe } from "./schema.js";

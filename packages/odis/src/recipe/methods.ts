@@ -2,8 +2,13 @@ import type { ConfigLayer, Settings } from "../core/index.js";
 
 /** Where a value comes from; `odis recipes NAME` shows it beside each. */
 export interface Origin {
-  /** `paper`: ODIS (or the recipe's own paper); `published`: a published command or configuration; `lineage`: code of a project close to the authors; `ours`: our choice */
-  readonly kind: "paper" | "published" | "lineage" | "ours";
+  /**
+   * `paper`: ODIS (or the recipe's own paper); `published`: a published command, configuration or
+   * file; `follow-up`: code that was published for a project built on ODIS; `ours`: our choice;
+   * `given`: by whoever starts the run
+   */
+  readonly kind: "paper" | "published" | "follow-up" | "ours" | "given";
+  /** section of the paper, file, or layer of settings */
   readonly where: string;
 }
 
@@ -13,19 +18,21 @@ export interface RecipeLayer extends ConfigLayer {
 }
 
 const origins = {
-  odis: { kind: "paper", where: "ODIS" },
-  dino: { kind: "published", where: "DINO's code and ViT-S/16 command" },
-  dinoB: { kind: "published", where: "DINO's ViT-B/16 arguments" },
-  ibot: { kind: "published", where: "iBOT's ViT-S/16 command" },
-  ibotB: { kind: "published", where: "iBOT's ViT-B/16 arguments" },
-  ibotL: { kind: "paper", where: "iBOT section 3.2 and appendix B, ViT-L/16" },
-  dinov2Short: { kind: "published", where: "DINOv2's ssl_default_config.yaml (ViT-L/16 short)" },
-  dinov2Long: { kind: "published", where: "DINOv2's train/vitg14.yaml (long)" },
-  vit: { kind: "published", where: "iBOT models/vision_transformer.py" },
-  vitG: { kind: "published", where: "DINOv2 paper, table 17" },
-  lineage: { kind: "lineage", where: "ODIS follow-up's training code" },
-  ours: { kind: "ours", where: "method, section 5" },
-  quick: { kind: "ours", where: "EXPERIMENTS.md: minutes on a CPU" },
+  odis: { kind: "paper", where: "ODIS (arXiv 2506.05409), method" },
+  dino: { kind: "published", where: "facebookresearch/dino main_dino.py and ViT-S/16 arguments" },
+  dinoB: { kind: "published", where: "facebookresearch/dino, argument file of ViT-B/16" },
+  ibot: { kind: "published", where: "bytedance/ibot README.md, ViT-S/16 command" },
+  ibotB: { kind: "published", where: "bytedance/ibot, argument file of ViT-B/16" },
+  ibotL: { kind: "paper", where: "iBOT (arXiv 2111.07832), section 3.2 and appendix B" },
+  dinov2Short: {
+    kind: "published",
+    where: "facebookresearch/dinov2 configs/ssl_default_config.yaml",
+  },
+  dinov2Long: { kind: "published", where: "facebookresearch/dinov2 configs/train/vitg14.yaml" },
+  vit: { kind: "published", where: "bytedance/ibot models/vision_transformer.py" },
+  vitG: { kind: "paper", where: "DINOv2 (arXiv 2304.07193), table 17" },
+  ours: { kind: "ours", where: "see EXPERIMENTS.md" },
+  quick: { kind: "ours", where: "see EXPERIMENTS.md: minutes on a CPU" },
 } as const satisfies Record<string, Origin>;
 
 /** A method: what it changes of the schema's defaults (`odis` itself at ViT-S/16), and why it exists. */
@@ -120,6 +127,8 @@ export const recipes = {
         values: {
           // An unmasked local view looks the same to all [OBJ] tokens of an image: it would pull them together.
           views: { object: { count: 4, choose: "uniform" }, locals: { masked: true } },
+          // Images with fewer objects leave rows empty: those say nothing of how often a prototype is used.
+          loss: { objectCenterRows: "present" },
         },
       },
     ],

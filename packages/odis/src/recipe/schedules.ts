@@ -50,16 +50,19 @@ export interface Length {
   readonly totalSteps: number;
 }
 
-/** Everything about one step that a schedule decides. */
-export interface Knobs {
+/** What schedules say of one step. */
+export interface ScheduleValues {
   readonly step: number;
   readonly epoch: number;
   readonly lr: number;
   readonly weightDecay: number;
   readonly teacherMomentum: number;
-  /** of [CLS] and [OBJ] */
+  /** the teacher's: of [CLS], of [OBJ], of patches */
   readonly teacherTemperature: number;
+  readonly objectTemperature: number;
   readonly patchTemperature: number;
+  /** whether patches are hidden from the student in this step */
+  readonly hidePatches: boolean;
   /** whether the prototypes' gradients are dropped in this step */
   readonly freezeLastLayer: boolean;
 }
@@ -70,12 +73,12 @@ export function runLength({ optim }: Pick<Recipe, "optim">, images: number): Len
   return { stepsPerEpoch, totalSteps: optim.steps ?? Math.round(optim.epochs * stepsPerEpoch) };
 }
 
-/** The schedules' values at a step (counted from 0), as published: facts in `schedules.ts`. */
-export function knobsAt(
+/** The schedules' values at a step, counted from 0 (iBOT `main_ibot.py`, `utils.py`). */
+export function scheduleValuesAt(
   { optim, loss, teacher }: Pick<Recipe, "optim" | "loss" | "teacher">,
   { stepsPerEpoch, totalSteps }: Length,
   step: number,
-): Knobs {
+): ScheduleValues {
   const epoch = Math.floor(step / stepsPerEpoch);
   const warmupSteps = Math.min(totalSteps, Math.round(optim.warmupEpochs * stepsPerEpoch));
   const batches = optim.batch / optim.lrBatch;
@@ -83,8 +86,11 @@ export function knobsAt(
   const lr = { base, final: optim.minLr, warmupSteps };
   const decay = { base: optim.weightDecay.start, final: optim.weightDecay.end };
   const momentum = { base: teacher.momentum.start, final: teacher.momentum.end };
-  const temperature = (of: Recipe["loss"]["teacherTemperature"]): number =>
-    temperatureAt({ start: of.start, end: of.end, warmup: of.warmupEpochs }, epoch);
+  const temperature = (of: Recipe["loss"]["teacherTemperature"], from = 0): number =>
+    temperatureAt(
+      { start: of.start, end: of.end, warmup: of.warmupEpochs },
+      Math.max(0, epoch - from),
+    );
   return {
     step,
     epoch,
@@ -92,7 +98,9 @@ export function knobsAt(
     weightDecay: cosineAt(decay, step, totalSteps),
     teacherMomentum: cosineAt(momentum, step, totalSteps),
     teacherTemperature: temperature(loss.teacherTemperature),
-    patchTemperature: temperature(loss.patchTemperature),
+    objectTemperature: temperature(loss.objectTemperature ?? loss.teacherTemperature),
+    patchTemperature: temperature(loss.patchTemperature, loss.patchFromEpoch),
+    hidePatches: epoch >= loss.patchFromEpoch,
     freezeLastLayer: epoch < optim.freezeLastLayerEpochs,
   };
 }

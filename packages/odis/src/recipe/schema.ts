@@ -19,7 +19,7 @@ const cosine = (value: z.ZodNumber) => z.strictObject({ start: value, end: value
 
 /**
  * Everything that decides the numbers of a run. Defaults are the `odis` recipe at the published
- * ViT-S/16 hyperparameters (method: paper section 4; values the paper does not state are iBOT's).
+ * ViT-S/16 hyperparameters (paper section 4; what it does not state is iBOT's).
  */
 export const recipeSchema = z.strictObject({
   name: z.string().default("odis"),
@@ -44,6 +44,8 @@ export const recipeSchema = z.strictObject({
       dropRule: z.enum(["sample", "subset"]).default("sample"),
       /** initial value of LayerScale; 0: none */
       layerScale: z.number().min(0).default(0),
+      /** added to the variance in layer norms */
+      normEpsilon: positive.max(1).default(1e-6),
       /** tokens before the patches; `views.object.count` says how many [OBJ] there are */
       tokens: z.enum(["cls", "obj", "cls+obj"]).default("obj"),
       /** who is restricted to the object's patches; `separate` hides objects from each other's patches, too */
@@ -58,6 +60,8 @@ export const recipeSchema = z.strictObject({
       hidden: count.default(2048),
       bottleneck: count.default(256),
       prototypes: z.int().min(2).default(8192),
+      /** prototypes of [OBJ] where there is a [CLS] beside it; default: as many */
+      objectPrototypes: z.int().min(2).optional(),
       /** prototypes of patches; default: as many */
       patchPrototypes: z.int().min(2).optional(),
       /** bottleneck of the patches' own head; default: the same */
@@ -81,14 +85,24 @@ export const recipeSchema = z.strictObject({
       koleoWeight: z.number().min(0).default(0),
       studentTemperature: positive.default(0.1),
       teacherTemperature: temperature.default({ start: 0.04, end: 0.07, warmupEpochs: 30 }),
+      /** teacher temperature of [OBJ]; default: that of [CLS] */
+      objectTemperature: temperature.optional(),
       patchTemperature: temperature.default({ start: 0.04, end: 0.07, warmupEpochs: 30 }),
+      /** epoch, from 0, that begins to hide patches; the rise of their temperature begins with it */
+      patchFromEpoch: z.number().min(0).default(0),
       /** how targets are kept from collapsing: a moving mean, or Sinkhorn-Knopp */
       centering: z.enum(["mean", "sinkhorn"]).default("mean"),
       centerMomentum: share.default(0.9),
+      /** of the patch centre; default: that of the others */
+      patchCenterMomentum: share.optional(),
+      /** rows whose teacher logits move the [OBJ] centre: all as published, or those of objects that are in the view */
+      objectCenterRows: z.enum(["all", "present"]).default("all"),
+      /** whether an image's [OBJ] tokens share a centre or each has its own, as in the published follow-up code */
+      objectCenters: z.enum(["shared", "each"]).default("shared"),
       sinkhornIterations: count.default(3),
       /** patches whose teacher logits move the patch centre; `all` is the published rule */
       patchCenter: z.enum(["hidden", "all"]).default("hidden"),
-      /** denominator of L[OBJ]: existing pairs, or the lineage's images x pairs */
+      /** denominator of L[OBJ]: existing pairs, or images x pairs as in the published follow-up code */
       pairMean: z.enum(["pairs", "images"]).default("pairs"),
     })
     .prefault({}),

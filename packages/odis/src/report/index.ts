@@ -4,4 +4,4 @@ export { factList, Html, html, htmlDocument, section } from "./html.js";
 export { medianRate, networkText, readRun, viewsText } from "./record.js";
 export { writeReport } from "./run.js";
 export { intervalPlot } from "./scores.js";
-export { contenderNames, count, percent, formatTable } from "./table.js";
+export { count, formatTable, percent, representationTitles } from "./table.js";

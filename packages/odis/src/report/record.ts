@@ -1,12 +1,12 @@
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readOwnText } from "../core/index.js";
 import { readRunConfig, recipeOf, runLayout } from "../run/index.js";
 import type { MetricsRow } from "../train/index.js";
 import type { Recipe } from "../recipe/index.js";
 import { readEvaluation, type RunEvaluation } from "../evaluate/index.js";
 
 /** What a run folder tells without its data and its network. */
-export interface RunRecord {
+export interface RunContents {
   readonly folder: string;
   /** the resolved configuration as it lies there */
   readonly config: unknown;
@@ -27,7 +27,7 @@ export interface SkippedImage {
  *
  * @throws RunError when it is no run folder, or its evaluation is damaged
  */
-export function readRun(folder: string): RunRecord {
+export function readRun(folder: string): RunContents {
   const config = readRunConfig(folder);
   const layout = runLayout(folder);
   const skipped = jsonLines(layout.skipped, isSkipped);
@@ -43,9 +43,7 @@ export function readRun(folder: string): RunRecord {
 
 /** The rows of a file of JSON lines; a running or killed run may leave half a line at its end. */
 function jsonLines<Row>(path: string, isWhole: (value: unknown) => value is Row): Row[] {
-  if (!existsSync(path)) return [];
-  const lines = readFileSync(path, "utf8").split("\n");
-  return lines.flatMap((line) => {
+  return (readOwnText(path) ?? "").split("\n").flatMap((line) => {
     try {
       const value: unknown = JSON.parse(line);
       return isWhole(value) ? [value] : [];

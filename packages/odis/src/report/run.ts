@@ -1,5 +1,3 @@
-import { writeFileSync } from "node:fs";
-import { replaceFile } from "@odis/torch";
 import {
   type DataSource,
   type DataSpec,
@@ -7,7 +5,14 @@ import {
   openSource,
   type Sample,
 } from "../data/index.js";
-import { BadImageError, OdisError, Rng, shellWord } from "../core/index.js";
+import {
+  BadImageError,
+  checkReplaceable,
+  OdisError,
+  replaceText,
+  Rng,
+  shellWord,
+} from "../core/index.js";
 import { dataOf, duration, type LoadedNetwork, loadTeacher, runLayout } from "../run/index.js";
 import { attentionRow, neighbourStrips, viewsRow } from "./sections.js";
 import { factList, type Html, html, htmlDocument, section } from "./html.js";
@@ -15,11 +20,11 @@ import {
   medianRate,
   networkText,
   readRun,
-  type RunRecord,
+  type RunContents,
   type SkippedImage,
   viewsText,
 } from "./record.js";
-import { openParts, type RunEvaluation } from "../evaluate/index.js";
+import { openSplits, optionsFor, optionWords, type RunEvaluation } from "../evaluate/index.js";
 import { basename } from "node:path";
 import { count } from "./table.js";
 import { valueText } from "./chart.js";
@@ -45,6 +50,7 @@ export interface ReportOptions {
  */
 export async function writeReport(folder: string, options: ReportOptions = {}): Promise<string> {
   const run = readRun(folder);
+  checkReplaceable(runLayout(folder).report);
   const data = dataOf(run.config);
   const attempt = async <T>(part: string, make: () => Promise<T>): Promise<T | undefined> => {
     try {
@@ -58,7 +64,8 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
   };
   const source = data && (await attempt("training data", () => openSource(data)));
   const { evaluation } = run;
-  const parts = evaluation && (await attempt("evaluation data", () => openParts(evaluation.data)));
+  const parts =
+    evaluation && (await attempt("evaluation data", () => openSplits(evaluation.data, evaluation)));
   const teacher = await attempt("checkpoint", async () => loadTeacher(folder));
   try {
     const pictures: Pictures = {
@@ -71,15 +78,16 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
     };
     const { report } = runLayout(folder);
     const text = page(run, factsOf(run, data, source), pictures);
-    replaceFile(report, (descriptor) => writeFileSync(descriptor, text));
+    replaceText(report, text);
     return report;
   } finally {
     teacher?.network.free();
   }
 }
 
-function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource): PageFacts {
+function factsOf(run: RunContents, data: DataSpec | undefined, source?: DataSource): PageFacts {
   const place = data && dataText(data);
+  const words = run.evaluation ? evaluateWords(run.evaluation) : [];
   return {
     images: source?.size,
     data: place ?? "data that is not named",
@@ -87,32 +95,18 @@ function factsOf(run: RunRecord, data: DataSpec | undefined, source?: DataSource
       `node -p 'JSON.stringify(JSON.parse(fs.readFileSync(process.argv[1])).recipe)' ` +
         `${shellWord(`${run.folder}/config.json`)} > recipe.json`,
       `odis pretrain --data ${place === undefined ? "KIND:PLACE" : shellWord(place)} --config recipe.json --out NEW_FOLDER`,
-      `odis evaluate NEW_FOLDER${run.evaluation ? dataOptions(run.evaluation) : ""}`,
+      ["odis evaluate NEW_FOLDER", ...words.map(shellWord)].join(" "),
     ],
   };
 }
 
-function dataOptions({ data, settings }: RunEvaluation): string {
-  const { suites, modes, masks, feature } = settings;
-  const options = {
-    train: shellWord(dataText(data.train)),
-    test: data.test && shellWord(dataText(data.test)),
-    suite: suites.join(),
-    mode: modes.join(),
-    feature,
-    k: settings.k[0],
-    epochs: settings.probe.epochs,
-    size: settings.size,
-    frame: settings.frame,
-    "min-area": settings.minArea > 0 ? settings.minArea : undefined,
-    masks: masks.kind === "truth" ? undefined : masks.kind,
-    "mask-iou": masks.iou < 1 ? masks.iou : undefined,
-    "mask-missing": masks.missing > 0 ? masks.missing : undefined,
-    seed: settings.seed,
-  };
-  return Object.entries(options)
-    .map(([name, value]) => (value === undefined ? "" : ` --${name} ${value}`))
-    .join("");
+/** The words of `odis evaluate` after the run folder. */
+function evaluateWords({ data, settings }: RunEvaluation): readonly string[] {
+  return optionWords({
+    train: dataText(data.train),
+    test: data.test && dataText(data.test),
+    ...optionsFor(settings),
+  });
 }
 
 /** Images drawn by chance, in an order that follows from the run's seed; bad ones are passed over. */
@@ -136,7 +130,10 @@ async function readable(source: DataSource, index: number): Promise<Sample | und
   }
 }
 
-async function exampleViews({ recipe }: RunRecord, source: DataSource): Promise<Html | undefined> {
+async function exampleViews(
+  { recipe }: RunContents,
+  source: DataSource,
+): Promise<Html | undefined> {
   const rows: Html[] = [];
   for await (const { index, sample } of someSamples(source, recipe.seed)) {
     if (rows.length === viewRows) break;
@@ -147,7 +144,7 @@ async function exampleViews({ recipe }: RunRecord, source: DataSource): Promise<
 }
 
 async function attentionMaps(
-  run: RunRecord,
+  run: RunContents,
   { network }: LoadedNetwork,
   source: DataSource | undefined,
 ): Promise<Html | undefined> {
@@ -170,7 +167,7 @@ async function attentionMaps(
 
 /** The objects whose neighbours are shown; where there are none, the largest ones of some images. */
 async function* shownObjects(
-  { evaluation, recipe }: RunRecord,
+  { evaluation, recipe }: RunContents,
   source: DataSource,
 ): AsyncGenerator<{ readonly sample: Sample; readonly object: number }> {
   const examples = evaluation?.examples ?? [];
@@ -202,7 +199,7 @@ export interface PageFacts {
 }
 
 /** The whole report as one HTML file: no script, nothing loaded from elsewhere. */
-export function page(run: RunRecord, facts: PageFacts, pictures: Pictures): string {
+export function page(run: RunContents, facts: PageFacts, pictures: Pictures): string {
   const name = basename(run.folder);
   const { rows, evaluation } = run;
   return htmlDocument(
@@ -219,7 +216,7 @@ ${section("Images left out", skippedList(run), "None: every image could be used.
   );
 }
 
-function summary({ recipe, rows }: RunRecord, { images }: PageFacts): Html {
+function summary({ recipe, rows }: RunContents, { images }: PageFacts): Html {
   const last = rows.at(-1);
   return factList([
     ["images", images === undefined ? undefined : count(images)],
@@ -241,7 +238,7 @@ const viewsKey = html`<p class="note">What training cuts from an image (an examp
 <li><svg viewBox="0 0 20 20" aria-hidden="true"><rect x="2" y="2" width="16" height="16" fill="#777"/><rect class="frame" x="3" y="3" width="14" height="14"/></svg>place of a global view</li></ul>`;
 
 /** Unreadable images of training and of evaluation, each once. */
-function skippedList({ skipped, evaluation }: RunRecord): Html | undefined {
+function skippedList({ skipped, evaluation }: RunContents): Html | undefined {
   const all = [
     ...skipped,
     ...(evaluation?.train.omitted.skipped ?? []),

@@ -1,90 +1,85 @@
 import { modeRules } from "../features/index.js";
 import {
   type ChosenProbe,
-  levels,
+  describeEvaluation,
+  type DetailTable,
+  type FigureTable,
   type Measurement,
   type RunEvaluation,
-  type Suite,
 } from "../evaluate/index.js";
 import {
-  contenderNames,
   count,
   maskLines,
-  measuredContenders,
-  objectRow,
+  measuredRepresentations,
+  measuredTables,
+  measurementOf,
   omissionLines,
   percent,
-  type TableSection,
-  tableSections,
+  representationTitles,
 } from "./table.js";
 import { axis, place, valueText } from "./chart.js";
 import { type Html, html } from "./html.js";
 
-/** What was measured, with intervals, as tables and drawn beside them, and all other k below. */
+/** What was measured, with intervals, as tables and drawn beside them, and details below. */
 export function scores(evaluation: RunEvaluation): Html {
   const { train, test, classes, step, settings } = evaluation;
+  const described = describeEvaluation(settings, train.objects);
   return html`<p>Frozen features after ${count(step)} steps. The bank has ${count(train.objects)} objects in
 ${count(train.images)} images; ${count(test.objects)} objects in ${count(test.images)} other images are tested;
 ${classes.length} classes.</p>
-${tableSections(evaluation).map((section) => scoreTable(section, evaluation))}
-<p class="note">${settings.suites.map((suite) => `${suiteMeanings[suite]} `)}
+${measuredTables(evaluation).map((table) => scoreTable(table, evaluation))}
+<p class="note">${described.map(({ meaning }) => `${meaning} `)}
 ${settings.modes.map((mode) => `${capital(modeRules[mode].name)}: ${modeRules[mode].meaning}. `)}Raw pixels attend to nothing:
 with mask, they are the object’s box with a black background.
 Image: each image has the class of its largest object, and that object’s feature. Untrained: the same network with its initial weights.
 ${evaluation.data.test === undefined && "Test images were held out from the bank, but pretraining saw them (without their classes)."}</p>
 ${[...maskLines(evaluation), ...omissionLines(evaluation)].map((line) => html`<p class="note">${capital(line)}.</p>`)}
-${settings.suites.includes("knn") && allK(evaluation)}
+${described.flatMap(({ details = [] }) => details.map((table) => detailTable(table, evaluation)))}
 ${evaluation.probes.length > 0 && chosenProbes(evaluation)}`;
 }
 
-const suiteMeanings: Readonly<Record<Suite, string>> = {
-  knn: "k-NN: each test object takes the class that the most similar objects of the bank vote for.",
-  linear:
-    "Linear: a linear classifier is trained on the bank’s features; feature and learning rate are those that did best on a tenth of the bank’s images, which it was not trained on.",
-  attributes:
-    "Beside the class: what ridge regression, learned on the bank, reads off a feature about its object: place (centre), size (logarithm of the mask’s area), shape (of width over height of its box), light (mean inside the mask), surroundings (mean outside of it). R²: 100 is all of it, 0 no more than the bank’s mean tells. Features that know light and surroundings but no classes took a short cut.",
-  dense:
-    "Segmentation: each patch of a test image is told from patches of the bank, by the most similar ones or by a linear classifier, and the image is coloured in from its patches; mean over classes (background is one) of intersection over union. What is in front of something larger is what counts.",
-};
-
-function scoreTable({ title, rows, majority }: TableSection, evaluation: RunEvaluation): Html {
-  const shown = measuredContenders(evaluation);
+function scoreTable({ title, figures, classes }: FigureTable, evaluation: RunEvaluation): Html {
+  const shown = measuredRepresentations(evaluation);
+  const { majority } = evaluation;
+  const rows = figures.map(({ title: name, measure }) => ({
+    name,
+    cells: shown.map((by) => measurementOf(evaluation, by, measure)),
+  }));
   return html`<div class="split"><div class="card scroll"><table>
 <caption class="note">${title} [95 % interval, whole images resampled]</caption>
-<thead><tr><th scope="col"></th>${shown.map((name) => html`<th scope="col"${name === "trained" && html` class="ours"`}>${contenderNames[name]}</th>`)}</tr></thead>
+<thead><tr><th scope="col"></th>${shown.map((by) => html`<th scope="col"${by === "trained" && html` class="ours"`}>${representationTitles[by]}</th>`)}</tr></thead>
 <tbody>${rows.map(
     ({ name, cells }) =>
-      html`<tr><th scope="row">${name}</th>${shown.map((contender) => {
-        const found = cells[contender];
+      html`<tr><th scope="row">${name}</th>${shown.map((by, at) => {
+        const found = cells[at];
         if (!found) return html`<td>–</td>`;
-        return html`<td${contender === "trained" && html` class="ours"`}>${percent(found.value)} <small>[${percent(found.low)}, ${percent(found.high)}]</small></td>`;
+        return html`<td${by === "trained" && html` class="ours"`}>${percent(found.value)} <small>[${percent(found.low)}, ${percent(found.high)}]</small></td>`;
       })}</tr>`,
   )}</tbody></table></div>
 ${intervalPlot(
   title,
-  rows.map(({ name, cells }) => ({ name, cells: shown.map((contender) => cells[contender]) })),
-  shown.map((name) => contenderNames[name]),
-  majority === undefined ? undefined : { value: majority, name: "most frequent class" },
+  rows,
+  shown.map((by) => representationTitles[by]),
+  classes ? { value: majority, name: "most frequent class" } : undefined,
 )}</div>`;
 }
 
-function allK(evaluation: RunEvaluation): Html {
-  const { k: asked, modes } = evaluation.settings;
-  const shown = measuredContenders(evaluation);
-  return html`<details><summary>Other numbers of neighbours, and top-5</summary><div class="card scroll"><table>
-<caption class="note">top-1 / top-5, per cent</caption>
-<thead><tr><th scope="col">features</th>${asked.map((k) => html`<th scope="col">k = ${k}</th>`)}</tr></thead>
-<tbody>${shown.flatMap((contender) =>
-    levels.flatMap((level) =>
-      modes.map((mode) => {
-        const row = (k: number, top: string) =>
-          objectRow(evaluation, level, mode, `knn${k}/${top}`);
-        const value = (k: number, top: string): string => {
-          const share = row(k, top).cells[contender]?.value;
-          return share === undefined ? "–" : percent(share);
-        };
-        return html`<tr><th scope="row">${contenderNames[contender]}, ${row(asked[0]!, "top1").name}</th>${asked.map((k) => html`<td>${value(k, "top1")} / ${value(k, "top5")}</td>`)}</tr>`;
-      }),
+function detailTable(
+  { title, caption, columns, rows }: DetailTable,
+  evaluation: RunEvaluation,
+): Html {
+  const value = (by: (typeof shown)[number], measure: string): string => {
+    const found = measurementOf(evaluation, by, measure);
+    return found ? percent(found.value) : "–";
+  };
+  const shown = measuredRepresentations(evaluation);
+  return html`<details><summary>${title}</summary><div class="card scroll"><table>
+<caption class="note">${caption}</caption>
+<thead><tr><th scope="col">features</th>${columns.map((column) => html`<th scope="col">${column}</th>`)}</tr></thead>
+<tbody>${shown.flatMap((by) =>
+    rows.map(
+      (row) =>
+        html`<tr><th scope="row">${representationTitles[by]}, ${row.title}</th>${row.cells.map((measures) => html`<td>${measures.map((measure) => value(by, measure)).join(" / ")}</td>`)}</tr>`,
     ),
   )}</tbody></table></div></details>`;
 }

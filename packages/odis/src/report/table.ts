@@ -1,102 +1,51 @@
 import { createColors } from "picocolors";
 import {
-  attributes,
-  type Contender,
-  contenders,
+  describeEvaluation,
   type Evaluation,
-  type Level,
-  levels,
+  type Figure,
+  type FigureTable,
   type Measurement,
+  type RepresentationName,
+  representationNames,
 } from "../evaluate/index.js";
-import { type InferenceMode, modeRules } from "../features/index.js";
+import type { Repetition } from "../features/index.js";
 
-export const contenderNames: Readonly<Record<Contender, string>> = {
+export const representationTitles: Readonly<Record<RepresentationName, string>> = {
   pixels: "raw pixels",
   untrained: "untrained network",
   trained: "trained teacher",
 };
 
-/** One line of a table: a way to measure, and its measurement of each contender. */
-export interface TableRow {
-  readonly name: string;
-  readonly cells: Readonly<Record<Contender, Measurement | undefined>>;
-}
-
-/** Some rows under one heading. */
-export interface TableSection {
-  readonly title: string;
-  readonly rows: readonly TableRow[];
-  /** what the bank's most frequent class alone would reach, where that is the measure */
-  readonly majority?: number | undefined;
-}
-
 type Measured = Pick<Evaluation, "measurements" | "settings" | "train" | "majority">;
 
-/** Contenders that were measured, in order. */
-export function measuredContenders({
+/** Representations that were measured, in order. */
+export function measuredRepresentations({
   measurements,
-}: Pick<Evaluation, "measurements">): Contender[] {
-  return contenders.filter((name) => measurements.some((m) => m.name.startsWith(`${name}/`)));
+}: Pick<Evaluation, "measurements">): RepresentationName[] {
+  return representationNames.filter((name) =>
+    measurements.some((m) => m.name.startsWith(`${name}/`)),
+  );
 }
 
-/** What is shown of an evaluation: top-1 by k-NN of the first k and by linear classifiers; mIoU. */
-export function tableSections(evaluation: Measured): TableSection[] {
-  const { settings, train, majority } = evaluation;
-  const k = settings.k[0]!;
-  const voting = k > train.objects ? `${train.objects}, the whole bank` : String(k);
-  const byObject = (measure: string): TableRow[] =>
-    levels.flatMap((level) =>
-      settings.modes.map((mode) => objectRow(evaluation, level, mode, measure)),
-    );
-  const sections: TableSection[] = [
-    { title: `k-NN top-1, per cent, k = ${voting}`, rows: byObject(`knn${k}/top1`), majority },
-    { title: "linear top-1, per cent", rows: byObject("linear/top1"), majority },
-    {
-      title: "segmentation by patches, mIoU, per cent",
-      rows: [
-        tableRow(evaluation, "k-NN", "dense/knn/miou"),
-        tableRow(evaluation, "linear", "dense/linear/miou"),
-      ],
-    },
-    ...settings.modes.map((mode) => ({
-      title: `beside the class, ${modeRules[mode].name}: R², per cent`,
-      rows: attributes.map((name) =>
-        tableRow(evaluation, name, `object/${mode}/attributes/${name}`),
-      ),
-    })),
-  ];
-  return sections
-    .map((section) => ({ ...section, rows: section.rows.filter(isMeasured) }))
-    .filter(({ rows }) => rows.length > 0);
-}
-
-function isMeasured({ cells }: TableRow): boolean {
-  return Object.values(cells).some((cell) => cell);
-}
-
-/** Measurements of objects or images in a mode. */
-export function objectRow(
-  evaluation: Pick<Evaluation, "measurements">,
-  level: Level,
-  mode: InferenceMode,
-  measure: string,
-): TableRow {
-  const name = `${level === "image" ? "image, " : ""}${modeRules[mode].name}`;
-  return tableRow(evaluation, name, `${level}/${mode}/${measure}`);
-}
-
-/** The measurement of one name by every contender. */
-function tableRow(
+/** The measurement of a representation; undefined where it was not measured. */
+export function measurementOf(
   { measurements }: Pick<Evaluation, "measurements">,
-  name: string,
+  by: RepresentationName,
   measure: string,
-): TableRow {
-  const cell = (contender: Contender): Measurement | undefined =>
-    measurements.find((found) => found.name === `${contender}/${measure}`);
-  return {
-    name,
-    cells: { pixels: cell("pixels"), untrained: cell("untrained"), trained: cell("trained") },
-  };
+): Measurement | undefined {
+  return measurements.find(({ name }) => name === `${by}/${measure}`);
+}
+
+/** The tables of an evaluation, figures and tables without a measurement left out. */
+export function measuredTables(evaluation: Measured): readonly FigureTable[] {
+  const { settings, train } = evaluation;
+  const shown = measuredRepresentations(evaluation);
+  const isMeasured = ({ measure }: Figure): boolean =>
+    shown.some((by) => measurementOf(evaluation, by, measure));
+  return describeEvaluation(settings, train.objects)
+    .flatMap(({ tables }) => tables)
+    .map((table) => ({ ...table, figures: table.figures.filter(isMeasured) }))
+    .filter(({ figures }) => figures.length > 0);
 }
 
 /** Per cent with one digit: 0.7349 -> `73.5`, -0.012 -> `−1.2`. */
@@ -115,7 +64,7 @@ const [nameWidth, cellWidth] = [18, 20];
 export function formatTable(evaluation: Evaluation, color?: boolean): string {
   const { bold, dim } = createColors(color);
   const { train, test } = evaluation;
-  const shown = measuredContenders(evaluation);
+  const shown = measuredRepresentations(evaluation);
   const cell = (measurement: Measurement | undefined, best: number): string => {
     if (!measurement) return pad("–", "–");
     const { value, low, high } = measurement;
@@ -123,13 +72,15 @@ export function formatTable(evaluation: Evaluation, color?: boolean): string {
     const interval = ` [${percent(low)}, ${percent(high)}]`;
     return pad(number + interval, (value === best ? bold(number) : number) + dim(interval));
   };
-  const tables = tableSections(evaluation).map(({ title, rows }) => {
-    const lines = rows.map(({ name, cells }) => {
-      const best = Math.max(...shown.map((contender) => cells[contender]?.value ?? 0));
-      const numbers = shown.map((contender) => cell(cells[contender], best));
-      return (name.padEnd(nameWidth) + numbers.join("")).trimEnd();
+  const tables = measuredTables(evaluation).map(({ title, figures }) => {
+    const lines = figures.map((figure) => {
+      const cells = shown.map((by) => measurementOf(evaluation, by, figure.measure));
+      const best = Math.max(...cells.map((found) => found?.value ?? 0));
+      return (
+        figure.title.padEnd(nameWidth) + cells.map((found) => cell(found, best)).join("")
+      ).trimEnd();
     });
-    const names = shown.map((contender) => pad(contenderNames[contender])).join("");
+    const names = shown.map((by) => pad(representationTitles[by])).join("");
     const head = dim((" ".repeat(nameWidth) + names).trimEnd());
     return [bold(`${title} [95 % interval over images]`), head, ...lines].join("\n");
   });
@@ -158,19 +109,58 @@ export function maskLines({ settings }: Pick<Evaluation, "settings">): string[] 
 }
 
 /** What was left out, one sentence a part; empty when nothing was. */
-export function omissionLines({ train, test }: Pick<Evaluation, "train" | "test">): string[] {
+export function omissionLines({
+  train,
+  test,
+  settings,
+  unknownClasses,
+}: Pick<Evaluation, "train" | "test" | "settings" | "unknownClasses">): string[] {
+  const lostWhy =
+    settings.frame === "whole"
+      ? `too small to cover a pixel at ${settings.size} px`
+      : `too small to cover a pixel at ${settings.size} px, or outside the central square`;
+  const parts = [
+    { name: "train", ...train },
+    { name: "test", ...test },
+  ];
+  const lines = parts.flatMap(
+    ({ name, repeated, omitted: { skipped, shared, lost, small, unlabelled } }) => {
+      const left = [
+        skipped.length > 0 && some(skipped.length, "unreadable image"),
+        shared.length > 0 &&
+          `${some(shared.length, "image")} whose picture is in the other data, too (${pairs(shared)})`,
+        lost > 0 && `${some(lost, "object")} ${lostWhy}`,
+        small > 0 && `${some(small, "object")} below the least area`,
+        unlabelled > 0 && `${some(unlabelled, "object")} without a class`,
+      ].filter((part) => part !== false);
+      return [
+        ...(left.length > 0 ? [`left out of ${name}: ${left.join(", ")}`] : []),
+        ...(repeated.length > 0
+          ? [
+              `${name}: ${some(repeated.length, "image")} with the picture of another one (${pairs(repeated)}); kept, always on the same side`,
+            ]
+          : []),
+      ];
+    },
+  );
+  if (unknownClasses.length === 0) return lines;
+  const names = unknownClasses.slice(0, 5).map(shortened).join(", ");
   return [
-    { name: "train", omitted: train.omitted },
-    { name: "test", omitted: test.omitted },
-  ].flatMap(({ name, omitted: { skipped, lost, small, unlabelled } }) => {
-    const parts = [
-      skipped.length > 0 && some(skipped.length, "unreadable image"),
-      lost > 0 && `${some(lost, "object")} outside the frame`,
-      small > 0 && `${some(small, "object")} below the least area`,
-      unlabelled > 0 && `${some(unlabelled, "object")} without a class`,
-    ].filter((part) => part !== false);
-    return parts.length > 0 ? [`left out of ${name}: ${parts.join(", ")}`] : [];
-  });
+    ...lines,
+    `classes of test that train does not have: ${names}${unknownClasses.length > 5 ? ", …" : ""}; their objects are left out, as without a class`,
+  ];
+}
+
+/** The first of them by their names. */
+function pairs(all: readonly Repetition[]): string {
+  const first = all.slice(0, 3).map(({ key, as }) => `${shortened(key)} = ${shortened(as)}`);
+  return first.join(", ") + (all.length > 3 ? ", …" : "");
+}
+
+/** Names of files and classes are strangers' texts: one line, and not a long one. */
+export function shortened(text: string): string {
+  const plain = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\ufffd");
+  return plain.length > 60 ? `${plain.slice(0, 57)}…` : plain;
 }
 
 function some(n: number, thing: string): string {

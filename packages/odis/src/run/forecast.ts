@@ -1,6 +1,6 @@
 import { openSource } from "../data/index.js";
-import { knobsAt, runLength } from "../recipe/index.js";
-import { createState, trainStep } from "../train/index.js";
+import { scheduleValuesAt, runLength } from "../recipe/index.js";
+import { createState, trainOn } from "../train/index.js";
 import { openBatches } from "../batches/index.js";
 import type { PretrainOptions } from "./pretrain.js";
 
@@ -25,7 +25,7 @@ export async function measureSpeed(
       if (step === warming) began = performance.now();
       const elapsed = (performance.now() - began) / 1000;
       if (step > warming && elapsed >= seconds) return (step - warming) / elapsed;
-      trainStep(state, await loader.next(), knobsAt(recipe, length, step));
+      trainOn(state, await loader.next(), scheduleValuesAt(recipe, length, step));
     }
   } finally {
     await loader.close();

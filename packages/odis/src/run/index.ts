@@ -1,4 +1,4 @@
-export { type ExportFormat, type ExportOptions, exportRun } from "./export.js";
+export { type ExportOptions, exportRun } from "./export.js";
 export {
   configDifferences,
   describeDifferences,

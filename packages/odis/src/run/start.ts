@@ -1,27 +1,29 @@
-import { existsSync, writeFileSync } from "node:fs";
-import { Generator, replaceFile } from "@odis/torch";
+import { existsSync } from "node:fs";
+import { Generator } from "@odis/torch";
 import type { Network } from "../model/index.js";
 import { buildNetwork, copyWeights, type TrainState } from "../train/index.js";
 import {
-  collect,
-  type Collected,
-  describeOutcome,
-  type Geometry,
-  geometryOf,
+  findNetwork,
+  type FileNetwork,
+  describeImport,
+  type NetworkShape,
+  shapeOf,
   type ImportPlan,
   importWeights,
   openWeights,
-  type Outcome,
+  type ImportReport,
   parseWeights,
   type PlainValue,
   planImport,
   recipeFor,
   type Side,
   type WeightFile,
+  type WeightsSpec,
 } from "../formats/index.js";
-import { checkpointOf, saveCheckpoint, sha256 } from "./checkpoint.js";
-import { openRunFolder, type RunLayout, runLayout } from "./folder.js";
-import { ConfigError } from "../core/index.js";
+import { checkpointOf, sha256 } from "./checkpoint.js";
+import { checkRunFolder, openRunFolder, type RunLayout, runLayout } from "./folder.js";
+import { saveCheckpoint } from "./save.js";
+import { ConfigError, replaceText, shellWord, WeightsError } from "../core/index.js";
 import { resolveRecipe } from "../recipe/index.js";
 
 /** What a run's configuration keeps of the weights that it started from. */
@@ -30,6 +32,8 @@ export interface StartRecord {
   readonly file: string;
   readonly side?: Side | undefined;
   readonly parts: "all" | "backbone";
+  /** rows and columns of patches, where they were given */
+  readonly grid?: WeightsSpec["grid"];
   /** of the file: a changed one would be another run */
   readonly sha256: string;
 }
@@ -44,61 +48,52 @@ export function openNamedWeights(path: string): Promise<WeightFile> {
 }
 
 export function recordOf(
-  path: string,
+  { path, parts, grid }: WeightsSpec,
   file: WeightFile,
-  { side }: Collected,
-  parts: "all" | "backbone",
+  { side }: FileNetwork,
 ): StartRecord {
-  return { file: path, side, parts, sha256: sha256(file.path) };
+  return { file: path, side, parts, ...(grid && { grid }), sha256: sha256(file.path) };
 }
 
 /**
- * Weights that fit a run's network; nothing is copied before `begin`.
+ * Gives a run's student the weights of a file.
  *
- * @param text `FILE[#teacher|#student][.backbone]`
+ * @param text `FILE[#teacher|#student][.backbone][.grid=ROWSxCOLUMNS]`
  * @throws ConfigError, WeightsError, SafetensorsError saying what is wrong, before anything begins
  */
 export async function openStart(text: string, student: Network): Promise<Start> {
-  const { path, side, parts } = parseWeights(text);
-  const file = await openNamedWeights(path);
-  try {
-    const collected = collect(file, side);
-    const plan = planImport(collected, file.plain, student, parts);
-    return new Start(file, plan, recordOf(path, file, collected, parts));
-  } catch (error) {
-    file[Symbol.dispose]();
-    throw error;
-  }
+  const spec = parseWeights(text);
+  using file = await openNamedWeights(spec.path);
+  const found = findNetwork(file, spec.side);
+  const plan = planImport(found, file.plain, student, spec);
+  const record = recordOf(spec, file, found);
+  importWeights(file, plan, student);
+  return new Start(plan, record);
 }
 
-export class Start implements Disposable {
+/** What a run that does not go on begins with. */
+export class Start {
   constructor(
-    private readonly file: WeightFile,
     private readonly plan: ImportPlan,
     readonly record: StartRecord,
   ) {}
 
   /**
-   * Gives student and teacher the weights and notes in the run folder what became of each.
+   * Gives the teacher the student's weights and notes in the run folder what became of each.
    *
    * @returns the same in a few lines
    */
   begin({ student, teacher }: TrainState, { init }: RunLayout): readonly string[] {
-    importWeights(this.file, this.plan, student);
     copyWeights(student, teacher);
-    writeOutcome(init, this.plan, this.record);
-    const [first, ...more] = describeOutcome(this.plan);
+    writeReport(init, this.plan, this.record);
+    const [first, ...more] = describeImport(this.plan);
     return [`starts from ${this.record.file}: ${first}`, ...more];
-  }
-
-  [Symbol.dispose](): void {
-    this.file[Symbol.dispose]();
   }
 }
 
 /** Every weight and every tensor of the file by name, with what was done or why not. */
-export function writeOutcome(path: string, outcome: Outcome, record: StartRecord): void {
-  const { taken, fresh, unused, notes } = outcome;
+export function writeReport(path: string, report: ImportReport, record: StartRecord): void {
+  const { taken, fresh, unused, notes } = report;
   const said = {
     ...record,
     notes,
@@ -106,15 +101,13 @@ export function writeOutcome(path: string, outcome: Outcome, record: StartRecord
     fresh,
     unused,
   };
-  replaceFile(path, (descriptor) =>
-    writeFileSync(descriptor, `${JSON.stringify(said, null, 1)}\n`),
-  );
+  replaceText(path, `${JSON.stringify(said, null, 1)}\n`);
 }
 
 /** What a file of weights holds. */
 export interface Inspection {
-  readonly collected: Collected;
-  readonly geometry: Geometry;
+  readonly network: FileNetwork;
+  readonly shape: NetworkShape;
   /** what else it says, by full name */
   readonly plain: ReadonlyMap<string, PlainValue>;
 }
@@ -126,15 +119,16 @@ export interface Inspection {
  * @throws WeightsError, SafetensorsError when there is no network that odis knows
  */
 export async function inspectWeights(text: string): Promise<Inspection> {
-  const { path, side } = parseWeights(text);
+  const { path, side, grid } = parseWeights(text);
   using file = await openNamedWeights(path);
-  const collected = collect(file, side);
-  return { collected, geometry: geometryOf(collected, file.plain), plain: file.plain };
+  const network = findNetwork(file, side);
+  return { network, shape: shapeOf(network, file.plain, grid), plain: file.plain };
 }
 
 /**
  * Makes other people's weights the teacher of a run at step 0, so that whatever reads runs
- * (evaluate, export, `load`) reads them. The recipe is made to fit; nothing is resized.
+ * (evaluate, export, `load`) reads them. The recipe is made to fit; only positions that are not laid
+ * out for a square are resized.
  *
  * @param heads number of attention heads, where the file does not say
  * @throws ConfigError when the heads are unknown; WeightsError when the weights are not usable
@@ -143,24 +137,31 @@ export async function importRun(
   text: string,
   out: string,
   { heads }: { readonly heads?: number | undefined } = {},
-): Promise<Outcome> {
-  const { path, side, parts } = parseWeights(text);
-  using file = await openNamedWeights(path);
-  const collected = collect(file, side);
-  const geometry = geometryOf(collected, file.plain);
-  if (heads === undefined && !geometry.heads)
+): Promise<ImportReport> {
+  checkRunFolder(out);
+  const spec = parseWeights(text);
+  using file = await openNamedWeights(spec.path);
+  const found = findNetwork(file, spec.side);
+  const shape = shapeOf(found, file.plain, spec.grid);
+  if (!shape.cls && shape.objects === 0)
+    throw new WeightsError(
+      file.path,
+      `its network has no class token, and a run's has one, which its patches would attend to: their ` +
+        `features would be others. Train on from it, with a new token: odis pretrain --init ${shellWord(text)}.`,
+    );
+  if (heads === undefined && !shape.heads)
     throw new ConfigError(
-      `heads: the file does not say how many attention heads its network of width ${geometry.dim} has, ` +
+      `heads: the file does not say how many attention heads its network of width ${shape.dim} has, ` +
         `and published ones have 64 channels each; wanted their number (--heads)`,
     );
-  const recipe = resolveRecipe(recipeFor(geometry, collected, heads));
+  const recipe = resolveRecipe(recipeFor(shape, found, heads));
   const network = buildNetwork(recipe, "teacher")
     .init(new Generator(recipe.seed))
     .requiresGrad_(false);
   try {
-    const plan = planImport(collected, file.plain, network, parts);
+    const plan = planImport(found, file.plain, network, spec);
     importWeights(file, plan, network);
-    const init = recordOf(path, file, collected, parts);
+    const init = recordOf(spec, file, found);
     const config = { recipe, init };
     using folder = openRunFolder(out, config);
     const tensors = network.namedParameters().map(([name, weight]) => ({
@@ -170,7 +171,7 @@ export async function importRun(
       data: () => weight.toArray(),
     }));
     saveCheckpoint(folder.layout.checkpoints, { step: 0, config, state: {} }, tensors, 1);
-    writeOutcome(folder.layout.init, plan, init);
+    writeReport(folder.layout.init, plan, init);
     folder.log(`imported from ${text}`);
     return plan;
   } finally {

@@ -1,21 +1,25 @@
-import { autocast, cat, empty, fromBuffer, Generator, type Tensor, zeros } from "@odis/torch";
-import { flatRows, type Network, type PerKind, type Tape, type TokenKind } from "../model/index.js";
-import type { TrainState } from "./state.js";
-import type { DeviceBatch, DeviceViews } from "./upload.js";
-import type { Batch } from "../batches/index.js";
+import { autocast, cat, empty, Generator, type Tensor, zeros } from "@odis/torch";
 import { sinkhorn } from "../loss/index.js";
-import type { Knobs } from "../recipe/index.js";
-import { similarities, type Similarities } from "./watch.js";
+import {
+  flatRows,
+  type Network,
+  type PerKind,
+  type ActivationCheckpointing,
+  type TokenKind,
+} from "../model/index.js";
+import type { Recipe, ScheduleValues } from "../recipe/index.js";
+import type { TrainState } from "./state.js";
+import type { DeviceBatch, DeviceViews, MicroBatch, Presence } from "./upload.js";
 
 /** What a pass over views of one size gives: features that losses read, before the head. */
-export interface Read {
+interface PassFeatures {
   /** per kind [R, D] */
   readonly features: PerKind<Tensor>;
   /** all patches [V * B * N, D], when they were asked for */
   readonly patches: Tensor | undefined;
 }
 
-/** The student's word on a batch; global views first. */
+/** The student's word on some images; global views first. */
 export interface StudentOutputs {
   /** logits divided by the temperature, per kind: [S * B, K], objects [S * B * O, K], hidden patches [M, K] */
   readonly logits: PerKind<Tensor>;
@@ -26,44 +30,36 @@ export interface StudentOutputs {
 interface PassOptions {
   readonly hidden?: Tensor | undefined;
   readonly dropPath?: Generator | undefined;
-  readonly tape?: Tape | undefined;
+  readonly checkpointing?: ActivationCheckpointing | undefined;
   /** whether all patches are read */
   readonly allPatches?: boolean;
 }
 
-/** The teacher on the global views; call without gradient. */
-export function teacherRead({ teacher, recipe }: TrainState, { global }: DeviceBatch): Read {
-  // The published patch centre reads every patch; nobody else needs more than the rows of losses.
-  const allPatches = recipe.loss.patchCenter === "all" && recipe.loss.patchWeight > 0;
-  return run(teacher, global, recipe.loss.objectFrom, { allPatches });
-}
-
-/** A part's views, and what draws the branches that the student drops in them. */
-export interface PartViews {
-  readonly views: DeviceBatch;
-  readonly dropPath: Generator | undefined;
-}
-
-/** Streams for the dropped branches of each part: several parts have their own, to be passed twice. */
+/** Streams for the dropped branches of each micro-batch: several have their own, to be passed twice. */
 export function dropPaths(
   { recipe, generator }: TrainState,
-  parts: number,
+  count: number,
 ): readonly (Generator | undefined)[] {
-  if (recipe.model.dropPath === 0) return Array.from({ length: parts }, () => undefined);
-  if (parts === 1) return [generator];
-  const seeds = empty([parts], { dtype: "float64" }).uniform_(0, 2 ** 53, generator);
+  if (recipe.model.dropPath === 0) return Array.from({ length: count }, () => undefined);
+  if (count === 1) return [generator];
+  const seeds = empty([count], { dtype: "float64" }).uniform_(0, 2 ** 53, generator);
   return seeds.toNumbers().map((seed) => new Generator(Math.floor(seed)));
 }
 
 /** The student on all views: hidden patches in the global ones only. */
 export function studentOutputs(
   { student, recipe }: TrainState,
-  { views: { global, local }, dropPath }: PartViews,
-  tape: Tape | undefined,
+  { global, local }: MicroBatch,
+  dropPath: Generator | undefined,
+  checkpointing: ActivationCheckpointing | undefined,
 ): StudentOutputs {
   const { objectFrom, studentTemperature } = recipe.loss;
-  const large = run(student, global, objectFrom, { hidden: global.hidden, dropPath, tape });
-  const small = local && run(student, local, objectFrom, { dropPath, tape });
+  const large = pass(student, global, objectFrom, {
+    hidden: global.hidden,
+    dropPath,
+    checkpointing,
+  });
+  const small = local && pass(student, local, objectFrom, { dropPath, checkpointing });
   const all = mapKinds(large.features, (features, kind) => {
     const more = small?.features[kind];
     return more ? cat([features, more], 0) : features;
@@ -75,33 +71,34 @@ export function studentOutputs(
 /** Features of the global views ahead of `studentOutputs`, the dropped branches included. Call without gradient. */
 export function studentFeatures(
   { student, recipe }: TrainState,
-  { views: { global }, dropPath }: PartViews,
+  { global }: MicroBatch,
+  dropPath: Generator | undefined,
 ): PerKind<Tensor> {
   const before = dropPath?.getState();
   const options = { hidden: global.hidden, dropPath };
-  const { features } = run(student, global, recipe.loss.objectFrom, options);
+  const { features } = pass(student, global, recipe.loss.objectFrom, options);
   if (dropPath && before) dropPath.setState(before);
   return features;
 }
 
-function run(
+function pass(
   network: Network,
   { images, visible, objects, rows }: DeviceViews,
   objectFrom: "token" | "pooled",
-  { hidden, dropPath, tape, allPatches = false }: PassOptions,
-): Read {
+  { hidden, dropPath, checkpointing, allPatches = false }: PassOptions,
+): PassFeatures {
   const { layout } = network.backbone;
   const restricted = layout.objects > 0 ? visible : undefined;
-  const options = { visible: restricted, hidden, dropPath, tape };
+  const options = { visible: restricted, hidden, dropPath, checkpointing };
   if (objectFrom === "token" && !allPatches)
     return {
-      features: split(network.forward(images, { ...options, rows: rows.index }), rows),
+      features: byKind(network.forward(images, { ...options, rows: rows.index }), rows),
       patches: undefined,
     };
 
   const tokens = network.forward(images, options); // [V * B, T, D]
   const patches = layout.patchesOf(tokens); // [V * B, N, D]
-  const features = split(flatRows(tokens, rows.index), rows);
+  const features = byKind(flatRows(tokens, rows.index), rows);
   return {
     features:
       objectFrom === "pooled" ? { ...features, object: pool(patches, visible, objects) } : features,
@@ -125,7 +122,7 @@ export function pool(patches: Tensor, visible: Tensor | undefined, O: number): T
 }
 
 /** Rows [R, D] of all kinds -> those of each kind. */
-function split(features: Tensor, { kinds }: DeviceViews["rows"]): PerKind<Tensor> {
+function byKind(features: Tensor, { kinds }: DeviceViews["rows"]): PerKind<Tensor> {
   let from = 0;
   return Object.fromEntries(
     kinds.map(({ kind, count }) => {
@@ -135,60 +132,58 @@ function split(features: Tensor, { kinds }: DeviceViews["rows"]): PerKind<Tensor
   );
 }
 
-export function mapKinds<From, To>(
-  values: PerKind<From>,
-  change: (value: From, kind: TokenKind) => To,
-): PerKind<To> {
-  return Object.fromEntries(
-    Object.entries(values).map(([kind, value]) => [kind, change(value, kind as TokenKind)]),
-  );
-}
-
 /** The teacher's word on a batch. */
 export interface Targets {
   /** probabilities, per kind: [G, B, K], objects [G, B * O, K], hidden patches [M, K] */
   readonly whole: PerKind<Tensor>;
-  /** those of each part */
-  readonly parts: readonly PerKind<Tensor>[];
-  /** means of the logits that will move the centres, [K] */
-  readonly means: PerKind<Tensor>;
-  readonly similarities: Similarities;
+  /** those of each micro-batch */
+  readonly micro: readonly PerKind<Tensor>[];
+  /** what moves the centres: sums of logits over `DeviceBatch.centerRows` rows, [K] */
+  readonly centerSums: PerKind<Tensor>;
+  /** the teacher's [OBJ], else [CLS], before the head: [G, R, D]; undefined when no loss reads one */
+  readonly summaries: Tensor | undefined;
 }
 
 /**
- * Runs the teacher on all parts of a batch and turns its logits into targets: over the whole batch,
- * so that targets do not depend on how it was cut. Call without gradient.
+ * Runs the teacher on all micro-batches and turns its logits into targets: over the whole batch, so
+ * that targets do not depend on how it was cut. Call without gradient.
  */
 export function teacherTargets(
   state: TrainState,
-  parts: readonly DeviceBatch[],
-  { global, size: B, objects: O }: Batch,
-  knobs: Knobs,
+  batch: DeviceBatch,
+  values: ScheduleValues,
 ): Targets {
-  const reads = parts.map((part) => inPrecision(state, () => teacherRead(state, part)));
-  const logits = reads.map(({ features }) =>
+  const { teacher, recipe } = state;
+  const { objectFrom, patchCenter, patchWeight } = recipe.loss;
+  // The published patch centre reads every patch; nobody else needs more than the rows of losses.
+  const allPatches = patchCenter === "all" && patchWeight > 0;
+  const passes = batch.microBatches.map(({ global }) =>
+    inPrecision(state, () => pass(teacher, global, objectFrom, { allPatches })),
+  );
+  const logits = passes.map(({ features }) =>
     mapKinds(
-      inPrecision(state, () => state.teacher.project(features)),
-      (rows, kind) => byView(rows.float(), kind, global.views),
+      inPrecision(state, () => teacher.project(features)),
+      (rows, kind) => byView(rows.float(), kind, batch.globals),
     ),
   );
   const whole = joined(logits);
   const targets = mapKinds(whole, (rows, kind) =>
-    sharpened(state, rows, kind, kind === "object" ? global.present : undefined, knobs),
+    sharpened(state, rows, kind, kind === "object" ? batch.presence : undefined, values),
   );
-  const features = joined(
-    reads.map((read) => mapKinds(read.features, (rows, kind) => byView(rows, kind, global.views))),
+  const { object, cls } = joined(
+    passes.map(({ features }) =>
+      mapKinds(features, (rows, kind) => byView(rows, kind, batch.globals)),
+    ),
   );
-  const { object, cls } = features;
   return {
     whole: targets,
-    parts: apart(targets, logits),
-    means: mapKinds(whole, (rows, kind) =>
-      kind === "patch" ? patchMean(state, reads, rows) : rows.flatten(0, -2).mean([0]),
+    micro: apart(targets, logits),
+    centerSums: mapKinds(whole, (rows, kind) =>
+      kind === "patch"
+        ? patchSum(state, passes, rows)
+        : summarySum(rows, kind === "object" ? objectRows(recipe, batch) : {}),
     ),
-    similarities: object
-      ? similarities(object, global.present, { B, O })
-      : similarities(cls, undefined, { B, O: 1 }),
+    summaries: object ?? cls,
   };
 }
 
@@ -197,17 +192,16 @@ function byView(rows: Tensor, kind: TokenKind, views: number): Tensor {
   return kind === "patch" ? rows : rows.reshape([views, -1, rows.dims(2)[1]]);
 }
 
-/** The axis along which parts follow each other. */
+/** The axis along which micro-batches follow each other. */
 const axis = (kind: TokenKind): number => (kind === "patch" ? 0 : 1);
 
-function joined(parts: readonly PerKind<Tensor>[]): PerKind<Tensor> {
-  if (parts.length === 1) return parts[0]!;
-  const kinds = [...new Set(parts.flatMap((part) => Object.keys(part) as TokenKind[]))];
-  return Object.fromEntries(
-    kinds.map((kind) => {
-      const present = parts.flatMap((part) => part[kind] ?? []);
-      return [kind, cat(present, axis(kind))];
-    }),
+function joined(pieces: readonly PerKind<Tensor>[]): PerKind<Tensor> {
+  if (pieces.length === 1) return pieces[0]!;
+  return mapKinds(pieces[0]!, (_, kind) =>
+    cat(
+      pieces.map((piece) => piece[kind]!),
+      axis(kind),
+    ),
   );
 }
 
@@ -216,8 +210,8 @@ function apart(
   like: readonly PerKind<Tensor>[],
 ): readonly PerKind<Tensor>[] {
   const from = { cls: 0, object: 0, patch: 0 };
-  return like.map((part) =>
-    mapKinds(part, (rows, kind) => {
+  return like.map((piece) =>
+    mapKinds(piece, (rows, kind) => {
       const length = rows.shape[axis(kind)]!;
       from[kind] += length;
       return whole[kind]!.narrow(axis(kind), from[kind] - length, length);
@@ -230,43 +224,81 @@ function sharpened(
   { centers, recipe: { loss } }: TrainState,
   logits: Tensor,
   kind: TokenKind,
-  present: Uint8Array | undefined,
-  { patchTemperature, teacherTemperature }: Knobs,
+  presence: Presence | undefined,
+  { teacherTemperature, objectTemperature, patchTemperature }: ScheduleValues,
 ): Tensor {
-  const temperature = kind === "patch" ? patchTemperature : teacherTemperature;
+  const temperatures = {
+    cls: teacherTemperature,
+    object: objectTemperature,
+    patch: patchTemperature,
+  };
+  const temperature = temperatures[kind];
   if (loss.centering === "mean") return centers[kind]!.sharpen(logits, temperature);
   const rows = logits.flatten(0, -2);
   const balance = (some: Tensor): Tensor => sinkhorn(some, temperature, loss.sinkhornIterations);
-  if (!present || present.every((bit) => bit === 1)) return balance(rows).reshape(logits.shape);
+  if (!presence?.rows) return balance(rows).reshape(logits.shape);
   // Absent objects all look alike: balanced with the others they would claim prototypes for nothing.
-  const there = BigInt64Array.from(
-    [...present.keys()].filter((row) => present[row]),
-    BigInt,
-  );
+  const there = balance(rows.indexSelect(0, presence.rows));
   const none = zeros(rows.shape, { device: rows.device });
-  if (there.length === 0) return none.reshape(logits.shape);
-  const index = fromBuffer(there, [there.length]).to({ device: rows.device });
-  return none.indexAdd(0, index, balance(rows.indexSelect(0, index))).reshape(logits.shape);
+  return none.indexAdd(0, presence.rows, there).reshape(logits.shape);
+}
+
+/** Which [OBJ] rows move which centre. */
+interface ObjectRows {
+  /** [G, B * O], 1 for rows that count; undefined: all do */
+  readonly flags?: Tensor | undefined;
+  /** O, where each of an image's tokens has a centre of its own */
+  readonly tokens?: number | undefined;
+}
+
+function objectRows({ loss }: Recipe, { presence, objects }: DeviceBatch): ObjectRows {
+  return {
+    flags: loss.objectCenterRows === "present" ? presence?.flags : undefined,
+    tokens: loss.objectCenters === "each" ? objects : undefined,
+  };
+}
+
+/** Logits of summaries [G, R, K] -> the sum of those that move the centre: [K], or [O, K]. */
+export function summarySum(logits: Tensor, { flags, tokens }: ObjectRows): Tensor {
+  const counted = flags ? logits.mul(flags.float().unsqueeze(-1)) : logits;
+  const K = logits.dims(3)[2];
+  return tokens === undefined
+    ? counted.flatten(0, 1).sum([0])
+    : counted.reshape([-1, tokens, K]).sum([0]);
 }
 
 /**
- * Mean logits of the patches that move the centre: of hidden ones, or of all as published. The
- * prototypes are linear, so the mean is taken before them: K numbers instead of K per patch.
+ * Logits of the patches that move the centre: the sum of those of hidden patches, or the mean of
+ * all as published. The prototypes are linear, so that mean is taken before them: K numbers instead
+ * of K per patch.
  */
-function patchMean({ teacher }: TrainState, reads: readonly Read[], hidden: Tensor): Tensor {
+function patchSum(
+  { teacher }: TrainState,
+  passes: readonly PassFeatures[],
+  hidden: Tensor,
+): Tensor {
   const head = teacher.headOf("patch");
-  const all = reads.flatMap(
+  const all = passes.flatMap(
     ({ patches }) => (patches ? head.embed(patches).mean([0], true) : []), // [1, bottleneck]
   );
-  if (all.length === 0) return hidden.mean([0]);
+  if (all.length === 0) return hidden.sum([0]);
   return head
     .prototypesOf("patch")
     .forward(cat(all, 0).mean([0], true))
     .squeeze(0);
 }
 
+function mapKinds<From, To>(
+  values: PerKind<From>,
+  change: (value: From, kind: TokenKind) => To,
+): PerKind<To> {
+  return Object.fromEntries(
+    Object.entries(values).map(([kind, value]) => [kind, change(value, kind as TokenKind)]),
+  );
+}
+
 /** Runs a pass in the recipe's precision; losses and statistics stay in float32. */
-export function inPrecision<T>({ recipe, device }: TrainState, pass: () => T): T {
+export function inPrecision<T>({ recipe, device }: TrainState, run: () => T): T {
   const { precision } = recipe.optim;
-  return precision === "float32" ? pass() : autocast(device.split(":")[0]!, precision, pass);
+  return precision === "float32" ? run() : autocast(device.split(":")[0]!, precision, run);
 }

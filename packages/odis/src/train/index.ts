@@ -1,4 +1,4 @@
-export { type MetricsRow, trainSteps } from "./loop.js";
+export { type MetricsRow, trainOn, trainSteps } from "./loop.js";
 export {
   buildNetwork,
   copyWeights,
@@ -9,4 +9,5 @@ export {
   type TrainState,
 } from "./state.js";
 export { trainStep } from "./step.js";
+export { upload } from "./upload.js";
 export { CollapseWatch } from "./watch.js";

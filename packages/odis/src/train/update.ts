@@ -1,74 +1,85 @@
-import { clipGradients, type Module, type Tensor, tidy } from "@odis/torch";
-import { NonFiniteLossError } from "../core/index.js";
-import type { Knobs } from "../recipe/index.js";
-import type { TrainState } from "./state.js";
-
-/** Norms of gradients before clipping. */
-export interface GradientNorms {
-  /** of all gradients together */
-  readonly whole: number;
-  /** of every student weight's, in their order, undefined without one */
-  readonly each: readonly (number | undefined)[];
-}
+import { cat, clipGradients, emaUpdate_, type Module, type Scope, Tensor, tidy } from "@odis/torch";
+import type { TokenKind } from "../model/index.js";
+import type { ScheduleValues } from "../recipe/index.js";
+import type { Targets } from "./forward.js";
+import { averagedWeights, type TrainState } from "./state.js";
+import type { DeviceBatch } from "./upload.js";
 
 /**
- * The student's update in one step: clip, freeze, AdamW. Called once for all weights, or, to hold
+ * The student's update in one step: clip, freeze, AdamW. For all weights at once, or, to hold
  * gradients of one block at a time (`optim.memory: "stream"`), for some of them after the other.
  */
 export class Update {
-  private readonly norms = new Map<Tensor, number>();
+  private readonly clipped: { readonly weights: readonly Tensor[]; readonly norms: Tensor }[] = [];
 
-  /** @param terms of the loss and `keys` of the batch, for the message */
+  /** @param scope owns the norms; it is open until they were read */
   constructor(
     private readonly state: TrainState,
-    private readonly knobs: Knobs,
-    private readonly batch: { readonly keys: readonly string[] },
-    private readonly terms: Readonly<Record<string, number>>,
+    private readonly values: ScheduleValues,
+    private readonly scope: Scope,
   ) {}
 
-  /**
-   * Updates the weights of these modules and drops their gradients.
-   *
-   * @throws NonFiniteLossError before any of them changed. A finite loss can have gradients that
-   *   overflow; one of them would poison every weight
-   */
+  /** Measures the gradients of these modules' weights, and clips them. Waits for no device. */
+  clip(modules: readonly Module[]): void {
+    const { clip, clipScope } = this.state.recipe.optim;
+    const lists =
+      clipScope === "module"
+        ? modules.map((module) => module.parameters())
+        : [modules.flatMap((module) => module.parameters())];
+    // A scope of its own: every look at a gradient holds it, and its memory is wanted back soon.
+    for (const list of lists)
+      tidy(() => {
+        const found = list.flatMap((weight) => {
+          const { grad } = weight;
+          return grad ? [{ weight, grad }] : [];
+        });
+        if (found.length === 0) return;
+        const gradients = found.map(({ grad }) => grad);
+        const norms = clipGradients(gradients, clip, clipScope === "each" ? "each" : "global");
+        this.clipped.push({
+          weights: found.map(({ weight }) => weight),
+          norms: this.scope.claim(norms),
+        });
+      });
+  }
+
+  /** Updates the weights of these modules and drops their gradients. */
   apply(modules: readonly Module[]): void {
-    // A scope of its own: every look at a gradient holds it, and its memory is wanted back now.
-    tidy(() => {
-      const { clip, clipScope } = this.state.recipe.optim;
-      const lists =
-        clipScope === "module"
-          ? modules.map((module) => module.parameters())
-          : [modules.flatMap((module) => module.parameters())];
-      for (const list of lists) this.measure(list, clip, clipScope === "each" ? "each" : "global");
-      const { whole } = this.gradients;
-      if (!Number.isFinite(whole)) {
-        const terms = { ...this.terms, gradient: whole };
-        throw new NonFiniteLossError(this.knobs.step, terms, this.batch.keys);
-      }
-      this.move(lists.flat());
-    });
-  }
-
-  /** Clips the gradients of some weights and keeps what their norms were. */
-  private measure(list: readonly Tensor[], limit: number, scope: "each" | "global"): void {
-    for (const [at, norm] of clipGradients(list, limit, scope).entries())
-      if (norm !== undefined) this.norms.set(list[at]!, norm);
-  }
-
-  private move(weights: readonly Tensor[]): void {
     const { student, optimizer } = this.state;
-    if (this.knobs.freezeLastLayer)
+    const weights = new Set(modules.flatMap((module) => module.parameters()));
+    if (this.values.freezeLastLayer)
       for (const { lastLayers } of student.heads)
         for (const weight of lastLayers.flatMap((layer) => layer.parameters()))
-          weight.grad = undefined;
-    optimizer.step(this.knobs, new Set(weights));
+          if (weights.has(weight)) weight.grad = undefined;
+    tidy(() => optimizer.step(this.values, weights));
     for (const weight of weights) weight.grad = undefined;
   }
 
-  /** Of all weights that were updated so far. */
-  get gradients(): GradientNorms {
-    const each = this.state.student.parameters().map((weight) => this.norms.get(weight));
-    return { whole: Math.hypot(...each.filter((norm) => norm !== undefined)), each };
+  /** Norms of all gradients before clipping, [n], in the order in which they were clipped. */
+  norms(): Tensor {
+    return cat(this.clipped.map(({ norms }) => norms));
   }
+
+  /**
+   * Norms as read from the device -> those of every student weight, in their order; undefined for a
+   * weight without a gradient.
+   */
+  normOfEach(norms: readonly number[]): readonly (number | undefined)[] {
+    const weights = this.clipped.flatMap((list) => list.weights);
+    const of = new Map(weights.map((weight, at) => [weight, norms[at]!]));
+    return this.state.student.parameters().map((weight) => of.get(weight));
+  }
+}
+
+/** Moves centres and teacher: last, so that no step reads what it has changed. */
+export function moveTeacher(
+  state: TrainState,
+  { centerRows }: DeviceBatch,
+  { centerSums }: Targets,
+  values: ScheduleValues,
+): void {
+  for (const [kind, sum] of Object.entries(centerSums) as [TokenKind, Tensor][])
+    state.centers[kind]?.update(sum, centerRows[kind]!);
+  const { slow, fast } = averagedWeights(state);
+  emaUpdate_(slow, fast, values.teacherMomentum);
 }

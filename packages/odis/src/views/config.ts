@@ -27,6 +27,17 @@ function chance(meaning: string) {
   return number(0, 1, `the chance of ${meaning}`);
 }
 
+/** A choice whose values had other names once: files and runs that have those go on. */
+function renamed<Choice extends z.ZodType>(
+  choice: Choice,
+  names: Readonly<Record<string, string>>,
+) {
+  return z.preprocess(
+    (value) => (typeof value === "string" && Object.hasOwn(names, value) ? names[value] : value),
+    choice,
+  );
+}
+
 /** Smallest share of an image that a crop may be asked to cover. */
 const LEAST_SCALE = 0.0001;
 
@@ -109,22 +120,24 @@ export const viewConfig = z
         ).default(0.3),
         /** Smaller objects are not chosen: at the default a crop at the smallest scale that holds all of it just reaches `minVisible`. */
         minArea: number(0, 1, "the least share of the image that an object covers").default(0.0025),
-        /** `redraw`: until the object is present; `exact`: the same with endless patience; `lineage`: the related published code's rule; `off`: plain random crops */
-        crop: z.enum(["redraw", "exact", "lineage", "off"]).default("redraw"),
+        /** `redraw`: until the object is present; `exact`: the same with endless patience; `first-view`: the object is one that the first view shows, as in the published follow-up code; `off`: plain random crops */
+        crop: renamed(z.enum(["redraw", "exact", "first-view", "off"]), {
+          lineage: "first-view",
+        }).default("redraw"),
         tries: whole(1, 1000, "how often a crop is drawn at most").default(20),
         /** Present means at least this share of the view is object. */
         minVisible: number(0, 1, "the least share of a view that is object").default(0.01),
       })
       .readonly()
-      .refine(({ crop, count }) => crop !== "lineage" || count === 1, {
-        error: "wanted 1 with views.object.crop lineage, which knows one object",
+      .refine(({ crop, count }) => crop !== "first-view" || count === 1, {
+        error: "wanted 1 with views.object.crop first-view, which knows one object",
         path: ["count"],
       })
       .prefault({}),
     visible: z
       .strictObject({
-        /** `any`: one object pixel in the patch; `coverage`: a share of it; `lineage`: rectangles round connected groups */
-        rule: z.enum(["any", "coverage", "lineage"]).default("any"),
+        /** `any`: one object pixel in the patch; `coverage`: a share of it; `boxes`: rectangles round connected groups */
+        rule: renamed(z.enum(["any", "coverage", "boxes"]), { lineage: "boxes" }).default("any"),
         coverage: number(0, 1, "the least share of a patch that is object").default(0.5),
         margin: whole(0, 64, "patches added round a rectangle").default(1),
       })

@@ -27,8 +27,10 @@ describe("odis recipes", () => {
       "--only",
       "optim",
     ]);
-    expect(stdout).toMatch(/^optim\.lr +0\.00075 +published code: iBOT's ViT-B\/16 arguments$/m);
-    expect(stdout).toMatch(/^optim\.clip +1 +our choice: --set$/m);
+    expect(stdout).toMatch(
+      /^optim\.lr +0\.00075 +published code: bytedance\/ibot, argument file of ViT-B\/16$/m,
+    );
+    expect(stdout).toMatch(/^optim\.clip +1 +given: --set$/m);
     expect(stdout).not.toContain("loss.");
   });
 

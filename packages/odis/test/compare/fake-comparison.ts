@@ -12,6 +12,16 @@ import { emptyRun, metricsRows, writeJsonLines } from "../evaluate/fake-run.js";
 /** What a fake run's features are worth: chance of a hit by the name of the measurement. */
 export type Worth = Readonly<Record<string, number>>;
 
+const nothing = { skipped: [], lost: 0, unlabelled: 0, small: 0 };
+const settings = {
+  modes: ["none", "mask"],
+  feature: "token",
+  baselines: true,
+  size: 80,
+  frame: "whole",
+  k: [20],
+};
+
 const testImages = Array.from({ length: 40 }, (_, i) => `picture ${i % 20}.png`);
 
 /** The plan and its runs, with nothing on the disk yet. */
@@ -34,10 +44,19 @@ export function fakeRun(out: string, run: PlannedRun, worth: Worth): void {
       },
     ]),
   );
+  const split = { images: 20, objects: 40, omitted: nothing };
   const evaluation = {
     version: 2,
+    step: 300,
+    data: { train: { kind: "module", path: "x.js" } },
+    classes: ["a"],
+    train: split,
+    test: split,
+    majority: 0.1,
+    probes: [],
+    examples: [],
     outcomes: writeOutcomes(join(run.folder, "outcomes.json"), outcomes),
-    settings: { k: [20] },
+    settings: { ...settings, suites: ["knn", "linear"] },
     measurements: [...outcomes].map(([name, { images, ...outcome }]) => {
       const hits = outcome.kind === "share" ? outcome.hits : new Uint8Array();
       const value = hits.reduce((sum, hit) => sum + hit, 0) / images.length;

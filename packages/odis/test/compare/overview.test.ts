@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { Overview } from "../../src/compare/overview.js";
@@ -46,6 +46,23 @@ it("tells the time that is left by the steps of the first run, later by runs tha
     "[1/3] odis seed 0 · training finished after 1 min 1 s\n",
     "[2/3] odis seed 1 · 4 min 0 s left in all · trains\n",
   ]);
+});
+
+it("reads the newest whole row, whatever the order of its keys", () => {
+  const out = scratch();
+  mkdirSync(join(out, "runs"));
+  const { runs } = fakePlan(plan, out);
+  const { written, stream } = shown(false);
+  const overview = new Overview(runs, out, stream);
+  overview.begin(0, "pretrain");
+  written.splice(0);
+  fakeTraining(runs[0]!);
+  const metrics = join(runs[0]!.folder, "metrics.jsonl");
+  // 500 steps of 1,000 in 100 s; then a row that says nothing, and half a row.
+  const rows = ['{"tries":[1,2],"time":100,"loss":null,"step":499}', '{"step":"500"}', '{"time":9'];
+  writeFileSync(metrics, `${"x".repeat(70_000)}\n${rows.join("\n")}`);
+  overview.line("step 500/1000");
+  expect(written).toEqual(["[1/3] odis seed 0 · 10 min 0 s left in all · step 500/1000\n"]);
 });
 
 it("rewrites one line of a terminal, and leaves what ended standing above it", () => {

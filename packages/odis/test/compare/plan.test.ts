@@ -56,7 +56,7 @@ describe("a plan", () => {
     ],
     [
       { evaluate: { mode: ["masks"] } },
-      'my.json: evaluate.mode.0: got "masks", wanted one of "none", "mask", "crop", "blackout". Did you mean "mask"?',
+      'my.json: evaluate.mode.0: got "masks", wanted one of "mask", "none", "crop", "blackout". Did you mean "mask"?',
     ],
     [
       { rows: [{ name: "a" }, { name: "a" }] },

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { PlanInput } from "../../src/compare/plan.js";
 import { collect } from "../../src/compare/collect.js";
-import type { Collected } from "../../src/compare/results.js";
+import type { ComparisonWithCurves } from "../../src/compare/results.js";
 import { reportPage } from "../../src/compare/page.js";
 import { formatComparison, markdown } from "../../src/compare/tables.js";
 import { useBrowser } from "../browser.js";
@@ -42,7 +42,7 @@ const worth = (none: number, mask: number) => ({
   "untrained/object/none/knn20/top1": 0.1,
 });
 
-let collected: Collected;
+let collected: ComparisonWithCurves;
 let file: string;
 beforeAll(() => {
   const out = join(folder, "out");

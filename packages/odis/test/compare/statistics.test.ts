@@ -5,7 +5,7 @@ import {
   differs,
   perImage,
   type SeedScore,
-  spread,
+  summarise,
 } from "../../src/compare/statistics.js";
 import { estimate, imageDraws, limits } from "../../src/evaluate/statistics.js";
 import type { ShareOutcome } from "../../src/evaluate/outcome.js";
@@ -23,9 +23,9 @@ function scored(seed: number, hits: readonly number[], images: readonly string[]
 const values = (...of: readonly number[]): SeedScore[] =>
   of.map((value, seed) => ({ seed, value }));
 
-describe("spread", () => {
+describe("summarise", () => {
   it("of three seeds alone is Student's interval", () => {
-    const { value, deviation, low, high, seeds, overImages } = spread(values(0.5, 0.6, 0.7));
+    const { value, deviation, low, high, seeds, overImages } = summarise(values(0.5, 0.6, 0.7));
     expect([value, deviation]).toEqual([expect.closeTo(0.6, 12), expect.closeTo(0.1, 12)]);
     expect({ seeds, overImages }).toEqual({ seeds: 3, overImages: false });
     // t(.975, 2 degrees of freedom) = 4.303, over the root of 3
@@ -37,7 +37,7 @@ describe("spread", () => {
   it("of one seed is that evaluation's own interval over images", () => {
     const hits = [1, 1, 0, 0, 1, 0, 1, 0, 0, 1];
     const images = hits.map((_, i) => `image ${i >> 1}`);
-    const { low, high, deviation } = spread([scored(0, hits, images)]);
+    const { low, high, deviation } = summarise([scored(0, hits, images)]);
     const own = estimate(outcome(hits, images), 0);
     expect({ low, high, deviation }).toEqual({ low: own.low, high: own.high, deviation: NaN });
   });
@@ -46,15 +46,15 @@ describe("spread", () => {
     const hits = [1, 1, 0, 0, 1, 0, 1, 0, 0, 1];
     const images = hits.map((_, i) => `image ${i}`);
     const own = estimate(outcome(hits, images), 0);
-    const all = spread([0, 1, 2].map((seed) => scored(seed, hits, images)));
+    const all = summarise([0, 1, 2].map((seed) => scored(seed, hits, images)));
     expect(all.low).toBeCloseTo(own.low, 10);
     expect(all.high).toBeCloseTo(own.high, 10);
     expect(all.deviation).toBe(0);
   });
 
   it("does not know what nothing or one value alone are worth", () => {
-    expect(spread([])).toMatchObject({ value: NaN, low: NaN, high: NaN, seeds: 0 });
-    expect(spread(values(0.4))).toMatchObject({ value: 0.4, low: NaN, deviation: NaN });
+    expect(summarise([])).toMatchObject({ value: NaN, low: NaN, high: NaN, seeds: 0 });
+    expect(summarise(values(0.4))).toMatchObject({ value: 0.4, low: NaN, deviation: NaN });
   });
 });
 

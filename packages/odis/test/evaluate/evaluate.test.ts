@@ -9,7 +9,6 @@ import { estimate, pairedDifference } from "../../src/evaluate/statistics.js";
 import { loadTeacher } from "../../src/run/load.js";
 import { modes } from "../../src/features/frame.js";
 import { evaluateRun, readEvaluation, readRunOutcomes } from "../../src/evaluate/run.js";
-import { openParts, subset } from "../../src/evaluate/run.js";
 import { formatTable } from "../../src/report/table.js";
 import { savePosition } from "../../src/run/session.js";
 import { recipeSchema } from "../../src/recipe/schema.js";
@@ -165,19 +164,22 @@ describe("evaluate", () => {
   });
 
   it("refuses what cannot be compared, in sentences", async () => {
-    const renamed = { ...test, classes: ["rectangle", "circle"] };
+    const renamed = { ...test, classes: ["square", "circle"] };
     await expect(evaluate({ recipe, train, test: renamed })).rejects.toThrow(
-      'the classes of train and test data differ: class 1 is "triangle" in train and "circle" in test',
+      'evaluation: train and test data have no class in common: train has "rectangle", "triangle", ' +
+        'test has "square", "circle". Classes are matched by their names; give both annotation files ' +
+        "the same ones.",
     );
     await expect(evaluate({ recipe, train, test, minArea: 0.9 })).rejects.toThrow(
-      "the train data has no object to work with: 12 images read, 0 unreadable, " +
-        "0 objects without a class, 24 too small, 0 outside the frame",
+      "the train data has no object to work with: 12 images read, 0 unreadable, 0 that are in the " +
+        "train data, too, 0 objects without a class, 24 below the least area, 0 too small to cover a " +
+        "pixel or outside the frame. Wanted",
     );
     await expect(evaluate({ recipe, train, test, size: 36 })).rejects.toThrow(
       "size 36 is not a multiple of the network's patch, 8. Wanted for example 40.",
     );
     await expect(evaluate({ recipe, train, test, modes: [] })).rejects.toThrow(
-      "evaluation: modes is empty; wanted at least one.",
+      "evaluation: modes: got [], wanted at least one mode",
     );
     await expect(
       evaluate({ recipe, train, test, suites: ["linear"], modes: ["crop"] }),
@@ -303,25 +305,3 @@ describe("a run", () => {
 });
 
 const twice = <T>(value: T): [T, T] => [value, value];
-
-async function partKeys(): Promise<string[][]> {
-  const parts = await openParts({ train: trainSpec });
-  return [parts.train, parts.test].map((part) =>
-    Array.from({ length: part.size }, (_, i) => part.key(i)),
-  );
-}
-
-describe("openParts", () => {
-  it("holds out the same fifth at every call and loses no image", async () => {
-    const [bank, held] = await partKeys();
-    expect(await partKeys()).toEqual([bank, held]);
-    expect(held).toHaveLength(2);
-    expect(new Set([...bank!, ...held!])).toEqual(new Set(names("a", 12)));
-  });
-
-  it("reads the images that it names", async () => {
-    const part = subset(train, [3, 1]);
-    expect((await part.read(0)).key).toBe(part.key(0));
-    expect(part.key(1)).toBe("a1.png");
-  });
-});

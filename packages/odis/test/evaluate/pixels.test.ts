@@ -21,6 +21,7 @@ const object = {
 };
 const framed: FramedImage = {
   index: 0,
+  picture: 0,
   sample,
   pixels: new Uint8Array(),
   objects: [

@@ -1,8 +1,9 @@
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { SafetensorsError, writeSafetensors } from "@odis/torch";
+import { writeSafetensors } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import { openWeights } from "../../src/formats/open.js";
+import { openWeights } from "../../src/formats/files/open.js";
+import { WeightsError } from "../../src/core/index.js";
 import { scratchFolder } from "../scratch.js";
 import { fixture } from "./fixture.js";
 
@@ -34,6 +35,7 @@ describe("openWeights", () => {
     expect([...file.plain]).toEqual([
       ["config.model_type", "dinov2"],
       ["config.num_attention_heads", 6],
+      ["config.list.0", 1],
     ]);
     writeFileSync(join(folder, "config.json"), "{");
     await expect(openWeights(folder)).rejects.toThrow(
@@ -45,17 +47,19 @@ describe("openWeights", () => {
     const legacy = fixture("legacy.pth");
     await expect(openWeights(legacy)).rejects.toThrow(
       `${legacy}: in the format of PyTorch before 1.6, which is not read here. Convert it, in Python: ` +
-        `torch.save(torch.load("${legacy}", map_location="cpu"), "weights.pth").`,
+        `torch.save(torch.load("${legacy}", map_location="cpu", weights_only=False), "weights.pth").`,
     );
     await expect(openWeights(fixture("bare.pth"))).rejects.toThrow(
       "bare.pth: a bare pickle without tensors of its own. Give a file that torch.save wrote.",
     );
     await expect(openWeights(scratch())).rejects.toThrow(
-      `${scratch()}: a folder without model.safetensors or tensors.safetensors. Give a file of weights, ` +
+      `${scratch()}: a folder without tensors.safetensors or model.safetensors. Give a file of weights, ` +
         `a folder of Hugging Face's with its weights in one file, or a checkpoint of odis.`,
     );
-    await expect(openWeights(join(scratch(), "none.pth"))).rejects.toThrow(SafetensorsError);
-    await expect(openWeights(join(scratch(), "none.pth"))).rejects.toThrow("no such file");
+    await expect(openWeights(join(scratch(), "none.pth"))).rejects.toThrow(WeightsError);
+    await expect(openWeights(join(scratch(), "none.pth"))).rejects.toThrow(
+      "none.pth: does not exist.",
+    );
   });
 });
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { PickleProblem, readPickle } from "../../src/formats/pickle.js";
-import { torchWorld } from "../../src/formats/torch-tensor.js";
-import { ZipArchive } from "../../src/formats/zip.js";
+import { PickleProblem, readPickle } from "../../src/formats/files/pickle.js";
+import { torchWorld } from "../../src/formats/files/torch-world.js";
+import { ZipArchive } from "../../src/formats/files/zip.js";
 import { fixture } from "./fixture.js";
 
 const program = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "latin1"));

@@ -5,7 +5,7 @@ import type { Recipe } from "../../src/recipe/schema.js";
 import { resolveRecipe } from "../../src/recipe/schema.js";
 import { type RecipeName, recipeLayers } from "../../src/recipe/methods.js";
 import { buildNetwork } from "../../src/train/state.js";
-import type { WeightFile } from "../../src/formats/open.js";
+import type { WeightFile } from "../../src/formats/index.js";
 import { fixture } from "./fixture.js";
 
 /** The sizes of the networks in `fixtures/weights`. */
@@ -46,6 +46,7 @@ export function memoryFile(
     path: "memory.pth",
     names,
     plain,
+    unreadable: new Map(),
     has: (name) => names.includes(name),
     info: (name) => tensors[name]!,
     read: (name) => tensors[name]!.data!,

@@ -1,9 +1,10 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { OdisError, WeightsError } from "../../src/core/errors.js";
-import { openTorchFile } from "../../src/formats/torch-file.js";
+import { openTorchFile } from "../../src/formats/files/torch-file.js";
 import { scratchFolder } from "../scratch.js";
 import { fixture } from "./fixture.js";
 
@@ -27,14 +28,20 @@ function fromBrain(bits: number): number {
   return new Float32Array(Uint32Array.of(bits << 16).buffer)[0]!;
 }
 
-async function refusal(name: string): Promise<string> {
+async function refusalOf(name: string): Promise<string> {
   const error: unknown = await openTorchFile(name).then(
     (file) => file[Symbol.dispose](),
     (reason: unknown) => reason,
   );
   expect(error).toBeInstanceOf(WeightsError);
-  return (error as WeightsError).message.replace(name, basename(name)).replaceAll(name, "FILE");
+  return (error as WeightsError).message;
 }
+
+async function refusal(name: string): Promise<string> {
+  return (await refusalOf(name)).replace(name, basename(name)).replaceAll(name, "FILE");
+}
+
+const python = spawnSync("/usr/bin/python3", ["-c", "import torch"]).status === 0;
 
 describe("a file of torch.save", () => {
   it("gives every element type and shape as PyTorch printed it", async () => {
@@ -120,10 +127,27 @@ describe("what is refused, and how", () => {
   it("a program that would call os.system: named, and not run", async () => {
     expect(await refusal(fixture("attack.pth"))).toBe(
       `attack.pth: "teacher.hook" holds posix.system, which is neither a tensor nor a plain container; ` +
-        `nothing of it was run. If you trust the file, keep only its weights, in Python: ` +
-        `torch.save(torch.load("FILE")["teacher"], "weights.pth").`,
+        `nothing of it was run. If you trust the file, keep only its tensors: python3 -c 'import torch; ` +
+        `keep = lambda x: {k: keep(v) for k, v in x.items() if isinstance(v, (dict, torch.Tensor))} ` +
+        `if isinstance(x, dict) else x; torch.save(keep(torch.load("FILE", map_location="cpu", ` +
+        `weights_only=False)), "weights.pth")'`,
     );
     expect(existsSync("odis-was-attacked")).toBe(false);
+  });
+
+  it.skipIf(!python)("what it advises for other objects makes a file that is read", async () => {
+    const advice = /python3 -c '.*'$/.exec(await refusalOf(fixture("custom.pth")))![0];
+    const { status, stderr } = spawnSync("sh", ["-c", advice], {
+      cwd: scratch(),
+      encoding: "utf8",
+      env: { PATH: "/usr/bin:/bin" }, // Debian's Python
+    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    using file = await openTorchFile(join(scratch(), "weights.pth"));
+    using wanted = await openTorchFile(fixture("dino-backbone.pth"));
+    expect(file.names).toEqual(wanted.names.map((name) => `teacher.backbone.${name}`));
+    for (const name of wanted.names)
+      expect(file.read(`teacher.backbone.${name}`)).toEqual(wanted.read(name));
   });
 
   it("any other object, with its place", async () => {

@@ -17,7 +17,7 @@ describe("pair weights", () => {
     expect([...weights]).toEqual([0, 0, 0, 0, 1, 0]);
   });
 
-  it("count missing pairs as zero under the lineage's rule", () => {
+  it("count missing pairs as zero under `images`", () => {
     const student = Uint8Array.from([1, 0, 1]);
     const weights = pairWeights(
       { student, teacher: student.subarray(0, 2) },

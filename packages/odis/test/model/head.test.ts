@@ -12,11 +12,11 @@ interface Case {
 const reference = golden("head");
 const { cases } = reference.info as { cases: Readonly<Record<string, Case>> };
 
-/** iBOT calls the prototypes of patches `last_layer2`; we call them as the lineage does. */
+/** iBOT calls the prototypes of patches `last_layer2`; we call them as the published follow-up does. */
 const published = (name: string, path: string): string =>
   name.startsWith("cls_obj") ? path : path.replace("last_layer_patch", "last_layer2");
 
-describe("head against the published iBOTHead and the lineage's three-way head", () => {
+describe("head against the published iBOTHead and the follow-up's three-way head", () => {
   for (const [name, { shared_head, norm_last_layer, outputs }] of Object.entries(cases)) {
     it(`${name}: logits and gradients of weights and inputs`, () => {
       using _scope = tensorScope();

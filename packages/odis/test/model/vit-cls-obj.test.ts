@@ -59,7 +59,7 @@ function visibleOf(at: string, K: number): Tensor {
   return all.narrow(2, 1 + K, T - 1 - K);
 }
 
-describe("backbone against the lineage's ViT with [CLS] and K x [OBJ]", () => {
+describe("backbone against the published follow-up's ViT with [CLS] and K x [OBJ]", () => {
   for (const [name, variant] of Object.entries(variants)) {
     const K = variant.num_object_tokens;
     it(`${name}: has exactly the published weights, by name`, () => {

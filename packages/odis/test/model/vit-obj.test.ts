@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Backbone } from "../../src/model/backbone.js";
 import { TokenLayout } from "../../src/model/tokens.js";
 import { plainBackbone } from "./shape.js";
+import { device } from "../device.js";
 import { expectClose, golden } from "../golden.js";
 
 interface Case {
@@ -23,12 +24,12 @@ function load(): Backbone {
   const backbone = new Backbone(config, new TokenLayout(false, 1), true);
   for (const [name, weight] of backbone.namedParameters())
     noGrad(() => weight.copy_(tensor(reference.floats(`weights/${name}`), weight.shape)));
-  return backbone.requiresGrad_(true);
+  return backbone.to(device).requiresGrad_(true);
 }
 
 const bools = (name: string, B: number): Tensor => {
   const bytes = reference.uint8(name);
-  return fromBuffer(bytes, [B, bytes.length / B], { dtype: "bool" });
+  return fromBuffer(bytes, [B, bytes.length / B], { dtype: "bool" }).to({ device });
 };
 
 describe("backbone against the published ViT with an object mask in row 0", () => {
@@ -45,7 +46,7 @@ describe("backbone against the published ViT with an object mask in row 0", () =
       using _scope = tensorScope();
       const backbone = load();
       const shape = reference.shape(image);
-      const images = tensor(reference.floats(image), shape).requiresGrad_(true);
+      const images = tensor(reference.floats(image), shape).to({ device }).requiresGrad_(true);
       const at = `case/${name}`;
       const options = {
         visible: object_mask ? bools(`${at}/obj_mask`, shape[0]!) : undefined,
@@ -57,7 +58,7 @@ describe("backbone against the published ViT with an object mask in row 0", () =
       expectClose(attention.toFloat32(), reference.floats(`${at}/attn_obj_last`));
 
       if (!gradients) return;
-      const proj = tensor(reference.floats(`${at}/proj`), tokens.shape);
+      const proj = tensor(reference.floats(`${at}/proj`), tokens.shape).to({ device });
       tokens.mul(proj).sum().backward();
       const got = new Map<string, Tensor>([...backbone.namedParameters(), ["image", images]]);
       for (const key of reference.names(`${at}/grad`)) {

@@ -106,13 +106,13 @@ describe("choosing several objects", () => {
 /** Patches of one pixel: the mask is the grid. */
 function rectangles(grid: readonly string[], margin: number): string[] {
   const [height, width] = [grid.length, grid[0]!.length];
-  const pixels = Uint8Array.from(grid.join(""), Number);
-  const out = new Uint8Array(pixels.length);
-  visiblePatches(pixels, width, height, 1, { rule: "lineage", coverage: 1, margin }, out);
+  const counts = Int32Array.from(grid.join(""), Number);
+  const out = new Uint8Array(counts.length);
+  visiblePatches(counts, width, height, 1, { rule: "boxes", coverage: 1, margin }, out);
   return grid.map((_, y) => out.subarray(y * width, (y + 1) * width).join(""));
 }
 
-describe("the lineage's rectangles", () => {
+describe("rectangles round connected patches", () => {
   test("round each 8-connected group, grown by the margin, cut at the edge", () => {
     const grid = ["1000000", "0100000", "0000000", "0000000", "0000010"];
     expect(rectangles(grid, 0)).toEqual(["1100000", "1100000", "0000000", "0000000", "0000010"]);

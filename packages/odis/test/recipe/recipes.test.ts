@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../src/core/errors.js";
+import { schemaPaths } from "../../src/core/schema-problem.js";
 import { defaultOrigin, defaultOrigins, explainRecipe, leaves } from "../../src/recipe/explain.js";
-import { knobsAt } from "../../src/recipe/schedules.js";
+import { scheduleValuesAt } from "../../src/recipe/schedules.js";
 import { type Recipe, recipeSchema, resolveRecipe } from "../../src/recipe/schema.js";
 import { modelNames, recipeLayers, recipeNames } from "../../src/recipe/methods.js";
 
@@ -34,7 +35,7 @@ describe("recipes", () => {
       warmup: loss.teacherTemperature.warmupEpochs,
       dropPath: model.dropPath,
     });
-    // facts: section 3.2
+    // iBOT README and main_ibot.py, DINO main_dino.py; ViT-B: their published argument files
     const s = {
       lr: 5e-4,
       minLr: 1e-6,
@@ -107,7 +108,7 @@ describe("recipes", () => {
 
   it("scale DINOv2's learning rate with the root of the batch", () => {
     const recipe = resolve("dinov2", "vit-l");
-    const { lr } = knobsAt(recipe, { stepsPerEpoch: 1250, totalSteps: 125_000 }, 12_500);
+    const { lr } = scheduleValuesAt(recipe, { stepsPerEpoch: 1250, totalSteps: 125_000 }, 12_500);
     expect(lr).toBeCloseTo(4e-3 * Math.sqrt(2), 12);
   });
 
@@ -119,14 +120,14 @@ describe("recipes", () => {
     const of = (path: string) => values.find((value) => value.path === path);
     expect(of("optim.lr")).toMatchObject({ value: 0.1, origin: { where: "--set" } });
     expect(of("optim.clip")!.origin.where).toContain("ViT-B/16");
-    expect(of("views.object.crop")!.origin.where).toContain("iBOT");
+    expect(of("views.object.crop")!.origin.where).toContain("bytedance/ibot");
     expect(of("head.share")!.origin.kind).toBe("paper");
   });
 
   it("have an origin for each default, and none for settings that are gone", () => {
     const paths = [...leaves(recipeSchema.parse({}))].map(([path]) => path);
     expect(paths.filter((path) => defaultOrigin(path) === undefined)).toEqual([]);
-    const known = [...paths.map((path) => path.join(".")), "optim.steps"];
+    const known = [...schemaPaths(recipeSchema)].map((path) => path.join("."));
     const stale = Object.keys(defaultOrigins).filter(
       (prefix) => !known.some((path) => path === prefix || path.startsWith(`${prefix}.`)),
     );

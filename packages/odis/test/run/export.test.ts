@@ -11,10 +11,7 @@ import { savePosition } from "../../src/run/session.js";
 import type { Recipe } from "../../src/recipe/schema.js";
 import type { RecipeName } from "../../src/recipe/methods.js";
 import { createState } from "../../src/train/state.js";
-import { collect } from "../../src/formats/collect.js";
-import { importWeights } from "../../src/formats/plan.js";
-import { openWeights } from "../../src/formats/open.js";
-import { planImport } from "../../src/formats/plan.js";
+import { findNetwork, importWeights, openWeights, planImport } from "../../src/formats/index.js";
 import { expectClose } from "../close.js";
 import { scratchFolder } from "../scratch.js";
 import { fixture } from "../formats/fixture.js";
@@ -91,7 +88,7 @@ describe("export, then import", () => {
     exportRun(path, { out, format });
     using file = await openWeights(out);
     const network = studentOf(recipe, 5);
-    const plan = planImport(collect(file), file.plain, network);
+    const plan = planImport(findNetwork(file), file.plain, network);
     importWeights(file, plan, network);
     expect(plan.unused).toEqual([]);
     expect(
@@ -117,7 +114,7 @@ describe("export, then import", () => {
       const out = join(scratch(), format);
       exportRun(path, { out, format, side: "student" });
       using file = await openWeights(out);
-      const plan = planImport(collect(file), file.plain, network);
+      const plan = planImport(findNetwork(file), file.plain, network);
       const embed = plan.taken.filter(({ to }) => to === "backbone.masked_embed");
       expect(embed, format).toHaveLength(parts);
       const copy = studentOf(recipe, 3);
@@ -203,6 +200,23 @@ describe("what others find", () => {
       use_swiglu_ffn: true,
       use_mask_token: false,
     });
+  });
+
+  it("Hugging Face: numbers that Python shall read as floats have a point", () => {
+    const out = join(scratch(), "vit");
+    exportRun(runOf("odis", gated).path, { out, format: "hf" });
+    const text = readFileSync(join(out, "config.json"), "utf8");
+    const floats = ["layerscale_value", "drop_path_rate", "hidden_dropout_prob", "layer_norm_eps"];
+    for (const name of floats) expect(text).toMatch(new RegExp(`"${name}": \\d+\\.\\d+,?\n`));
+    expect(text).toMatch(/"mlp_ratio": 4,\n/); // an integer in theirs
+  });
+
+  it("Hugging Face: a ratio that Dinov2 has no place for is refused", () => {
+    const run = runOf("odis", gated, { model: { mlpRatio: 2.5 } });
+    expect(() => exportRun(run.path, { out: join(scratch(), "vit"), format: "hf" })).toThrow(
+      "export: the network's model.mlpRatio is 2.5; wanted a whole number, as Hugging Face's Dinov2 has " +
+        "(a network with LayerScale or gated layers is one). Give --format timm or odis.",
+    );
   });
 
   it("no file instead of half a network", () => {

@@ -43,16 +43,17 @@ describe("other people's weights as a run", () => {
   });
 
   it("is looked into without being read", async () => {
-    const { collected, geometry, plain } = await inspectWeights(fixture("dinov2.pth"));
-    expect(collected).toMatchObject({ side: "teacher", sides: ["teacher"] });
-    expect(geometry).toEqual({
+    const { network, shape, plain } = await inspectWeights(fixture("dinov2.pth"));
+    expect(network).toMatchObject({ side: "teacher", sides: ["teacher"] });
+    expect(shape).toEqual({
       dim: 8,
       depth: 2,
       heads: undefined,
       mlpRatio: 4,
       ffn: "swiglu",
       patch: 4,
-      grid: 3,
+      grid: { rows: 3, columns: 3, from: "square" },
+      normEpsilon: undefined,
       special: 1,
       layerScale: true,
       cls: true,
@@ -73,7 +74,7 @@ describe("odis import and odis export", () => {
       stderr: "",
       stdout: `whose     teacher, it has a student, too
 network   width 8, 2 blocks, heads unknown (say model.heads, too), mlp of ratio 4, no LayerScale
-tokens    [CLS], 3 x 3 patches of 4 pixels
+tokens    [CLS], 3 x 3 patches of 4 pixels (by their number)
 head      hidden 12, bottleneck 6, prototypes 10
 says      epoch 800, args.arch vit_small
 train on  odis pretrain --init ${file} --set model.dim=8 model.depth=2 model.patch=4 head.hidden=12 head.bottleneck=6 head.prototypes=10 --data KIND:PLACE --out FOLDER

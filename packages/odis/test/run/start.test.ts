@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import type { Settings } from "../../src/core/schema.js";
 import { parseDataSpec } from "../../src/data/dataset.js";
 import { loadNetwork } from "../../src/run/load.js";
-import { parseWeights } from "../../src/formats/open.js";
+import { parseWeights } from "../../src/formats/index.js";
 import { expectClose } from "../close.js";
 import { scratchFolder } from "../scratch.js";
 import { fixture } from "../formats/fixture.js";
@@ -52,7 +52,7 @@ describe("a run that starts from weights", () => {
       `starts from ${fixture("dino.pth")}: 38 of 39 weights are the file's of the teacher\n`,
     );
     expect(log).toContain(
-      "begins anew: backbone.masked_embed: the file has no embedding of hidden patches\n",
+      "randomly initialised: backbone.masked_embed: the file has no embedding of hidden patches\n",
     );
     const init = JSON.parse(readFileSync(join(out, "init.json"), "utf8")) as Record<
       string,
@@ -118,7 +118,7 @@ describe("a run that starts from weights", () => {
     const { masked_embed: _, ...student } = weights(loadNetwork(first, "student"));
     expect(weights(loadNetwork(third, "teacher"))).toEqual(student);
     expect(readFileSync(join(third, "log.txt"), "utf8")).toContain(
-      "begins anew: head.mlp.0.weight, head.mlp.0.bias, head.mlp.2.weight and 5 more: only the backbone was asked for",
+      "randomly initialised: head.mlp.0.weight, head.mlp.0.bias, head.mlp.2.weight and 5 more: only the backbone was asked for",
     );
   });
 
@@ -139,15 +139,28 @@ describe("a run that starts from weights", () => {
 
 describe("naming weights", () => {
   it.each([
-    ["a.pth", { path: "a.pth", side: undefined, parts: "all" }],
-    ["a.pth#teacher", { path: "a.pth", side: "teacher", parts: "all" }],
-    ["a.pth#backbone", { path: "a.pth", side: undefined, parts: "backbone" }],
+    ["a.pth", { path: "a.pth" }],
+    ["a.pth#teacher", { path: "a.pth", side: "teacher" }],
+    ["a.pth#backbone", { path: "a.pth", parts: "backbone" }],
     ["a#b.pth#student.backbone", { path: "a#b.pth", side: "student", parts: "backbone" }],
-  ])("%s", (text, spec) => expect(parseWeights(text)).toEqual(spec));
+    ["a.pth#grid=4x6", { path: "a.pth", grid: { rows: 4, columns: 6 } }],
+    [
+      "a.pth#teacher.backbone.grid=14x14",
+      { path: "a.pth", side: "teacher", parts: "backbone", grid: { rows: 14, columns: 14 } },
+    ],
+  ])("%s", (text, spec) =>
+    expect(parseWeights(text)).toEqual({ side: undefined, parts: "all", grid: undefined, ...spec }),
+  );
+
+  it.each(["grid=4", "grid=0x4", "grid=4x4x4", "grid=1e9x1", "teacher.techer"])(
+    "refuses #%s",
+    (words) =>
+      expect(() => parseWeights(`a.pth#${words}`)).toThrow("after the file; wanted #teacher"),
+  );
 
   it("refuses other words, but not a file of that name", () => {
     const message =
-      'weights a.pth#techer: got "#techer" after the file; wanted #teacher, #student, #backbone, #teacher.backbone or #student.backbone';
+      'weights a.pth#techer: got "#techer" after the file; wanted #teacher, #student, #backbone, #grid=ROWSxCOLUMNS, or several with dots between';
     expect(() => parseWeights("a.pth#techer")).toThrow(message);
     expect(() => parseWeights("a.pth#")).toThrow('got "#" after the file');
     const odd = join(scratch(), "a#1.pth");

@@ -1,16 +1,17 @@
-import { Generator, liveTensors, noGrad, tensorScope } from "@odis/torch";
+import { Generator, liveTensors, noGrad, tensor, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
-import type { Batch } from "../../src/batches/batch.js";
+import { type Batch, imagesOf } from "../../src/batches/batch.js";
 import { NonFiniteLossError } from "../../src/core/errors.js";
-import { type Length, knobsAt, runLength } from "../../src/recipe/schedules.js";
+import { Center } from "../../src/loss/centering.js";
+import { type Length, scheduleValuesAt, runLength } from "../../src/recipe/schedules.js";
 import { type Recipe, resolveRecipe } from "../../src/recipe/schema.js";
 import { recipeLayers, recipeNames, recipes } from "../../src/recipe/methods.js";
-import { partsOf } from "../../src/train/upload.js";
-import { dropPaths, studentFeatures, studentOutputs } from "../../src/train/forward.js";
+import { dropPaths, studentFeatures, studentOutputs, summarySum } from "../../src/train/forward.js";
 import { createState, stateTensors, type TrainState } from "../../src/train/state.js";
-import { trainStep } from "../../src/train/step.js";
+import { trainOn } from "../../src/train/loop.js";
 import { upload } from "../../src/train/upload.js";
 import { checkViewSizes } from "../../src/views/config.js";
+import { expectClose } from "../close.js";
 import { recordingProxy } from "../recording-proxy.js";
 
 const [B, G, L, N] = [3, 2, 1, 9];
@@ -63,7 +64,7 @@ describe("a training step", () => {
   it("reports terms that sum to what was optimised, and changes student, teacher and centres", () => {
     using state = createState(recipeOf());
     const before = bits(state);
-    const { terms, gradient } = trainStep(state, batch, knobsAt(state.recipe, length, 0));
+    const { terms, gradient } = trainOn(state, batch, scheduleValuesAt(state.recipe, length, 0));
     expect(terms.cls + terms.object + terms.patch + terms.koleo).toBeCloseTo(terms.total, 5);
     expect(gradient).toBeGreaterThan(0);
     expect(bits(state)).not.toBe(before);
@@ -72,7 +73,8 @@ describe("a training step", () => {
   it("gives the same bits twice", () => {
     const run = (): string => {
       using state = createState(recipeOf());
-      for (const step of [0, 1, 2]) trainStep(state, batch, knobsAt(state.recipe, length, step));
+      for (const step of [0, 1, 2])
+        trainOn(state, batch, scheduleValuesAt(state.recipe, length, step));
       return bits(state);
     };
     expect(run()).toBe(run());
@@ -82,7 +84,7 @@ describe("a training step", () => {
     using state = createState(recipeOf());
     noGrad(() => state.student.head.mlp[0]!.parameters()[0]!.fill_(Number.NaN));
     const before = bits(state);
-    const step = (): unknown => trainStep(state, batch, knobsAt(state.recipe, length, 4));
+    const step = (): unknown => trainOn(state, batch, scheduleValuesAt(state.recipe, length, 4));
     expect(step).toThrow(NonFiniteLossError);
     expect(step).toThrow(
       /^step 4: the loss or its gradient is not finite .*a\.jpg, b\.jpg, c\.jpg$/,
@@ -100,7 +102,7 @@ describe("a training step", () => {
       for (const weight of last!.parameters()) weight.fill_(0);
     });
     const before = bits(state);
-    const step = (): unknown => trainStep(state, batch, knobsAt(state.recipe, length, 0));
+    const step = (): unknown => trainOn(state, batch, scheduleValuesAt(state.recipe, length, 0));
     expect(step).toThrow(
       /the loss or its gradient is not finite \(total \d+\.\d+.*gradient (Infinity|NaN)\)/,
     );
@@ -130,8 +132,8 @@ describe("every recipe", () => {
     it(`${name}: lowers its loss on a batch that stays the same`, () => {
       // Beside the schedule: a rate that moves a tiny network, and targets that stay.
       using state = createState({ ...recipe, loss: { ...recipe.loss, centerMomentum: 1 } });
-      const knobs = { ...knobsAt(recipe, length, 4), lr: 0.01, teacherMomentum: 1 };
-      const losses = Array.from({ length: 12 }, () => trainStep(state, batch, knobs).terms.total);
+      const values = { ...scheduleValuesAt(recipe, length, 4), lr: 0.01, teacherMomentum: 1 };
+      const losses = Array.from({ length: 12 }, () => trainOn(state, batch, values).terms.total);
       expect(losses.every(Number.isFinite)).toBe(true);
       expect(losses.at(-1)).toBeLessThan(losses[0]!);
     });
@@ -140,7 +142,7 @@ describe("every recipe", () => {
 /** Student's gradients (AdamW's first mean) and the centres after one step. */
 function gradientsAfter(recipe: Recipe): Map<string, Float32Array> {
   using state = createState(recipe);
-  trainStep(state, batch, knobsAt(recipe, length, 2));
+  trainOn(state, batch, scheduleValuesAt(recipe, length, 2));
   const tensors = [...stateTensors(state)].filter(([name]) =>
     /^(optimizer.mean|centers)/.test(name),
   );
@@ -174,12 +176,12 @@ describe("a step in parts", () => {
     using _scope = tensorScope();
     const model = { ...settings.model, depth: 3, dropPath: 0.5 };
     const state = createState(recipeOf({ model }));
-    const views = upload(batch, state.student.backbone.layout, state.recipe, "cpu");
-    const part = { views, dropPath: new Generator(1) };
-    const ahead = noGrad(() => studentFeatures(state, part));
-    const { features } = noGrad(() => studentOutputs(state, part, undefined));
+    const micro = upload(state, batch, scheduleValuesAt(state.recipe, length, 0)).microBatches[0]!;
+    const drops = new Generator(1);
+    const ahead = noGrad(() => studentFeatures(state, micro, drops));
+    const { features } = noGrad(() => studentOutputs(state, micro, drops, undefined));
     expect(ahead.object!.toNumbers()).toEqual(features.object!.toNumbers());
-    const later = noGrad(() => studentFeatures(state, part)); // the stream has moved on
+    const later = noGrad(() => studentFeatures(state, micro, drops)); // the stream has moved on
     expect(later.object!.toNumbers()).not.toEqual(features.object!.toNumbers());
   });
 
@@ -207,9 +209,9 @@ describe("a step that keeps only the blocks' inputs", () => {
   it("leaves no tensor behind", () => {
     const recipe = recipeOf({ optim: { ...settings.optim, memory: "recompute" } });
     using state = createState(recipe);
-    trainStep(state, batch, knobsAt(recipe, length, 2));
+    trainOn(state, batch, scheduleValuesAt(recipe, length, 2));
     const live = liveTensors();
-    trainStep(state, batch, knobsAt(recipe, length, 3));
+    trainOn(state, batch, scheduleValuesAt(recipe, length, 3));
     expect(liveTensors()).toBe(live);
   });
 });
@@ -234,27 +236,164 @@ describe("absent objects", () => {
   it("claim no prototypes: Sinkhorn-Knopp gives the others the targets they have alone", () => {
     const entropies = (images: Batch): number => {
       using state = createState(recipe);
-      return trainStep(state, images, knobsAt(recipe, length, 4)).marginalEntropy;
+      return trainOn(state, images, scheduleValuesAt(recipe, length, 4)).marginalEntropy;
     };
-    const two = { ...partsOf({ ...batch, size: B }, B)[1]!.batch, size: 1 };
+    const two = imagesOf(batch, 1, 1);
     // One image left of three: its two views are balanced as if the others did not exist.
     expect(entropies(without([0, 2]))).toBeCloseTo(entropies(two), 4);
   });
 
   it("leave a step finite when no image of a batch has one", () => {
     using state = createState(recipe);
-    const { terms } = trainStep(state, without([0, 1, 2]), knobsAt(recipe, length, 4));
+    const { terms } = trainOn(state, without([0, 1, 2]), scheduleValuesAt(recipe, length, 4));
     expect(terms.object).toBeCloseTo(0, 6);
     expect(terms.koleo).toBe(0);
     expect(terms.patch).toBeGreaterThan(0);
   });
 });
 
+describe("the [OBJ] centre", () => {
+  const logits = [1, 2, 3, 4, 5, 6, 7, 8]; // [1 view, 2 images x 2 objects, K = 2]
+  const flags = [1, 0, 1, 1]; // the first image has one object
+
+  it("counts rows as its settings say: by hand", () => {
+    using _scope = tensorScope();
+    const rows = tensor(logits, [1, 4, 2]);
+    const there = tensor(flags, [1, 4], { dtype: "float64" });
+    const sum = (of: Parameters<typeof summarySum>[1]): number[] =>
+      summarySum(rows, of).toNumbers();
+    expect(sum({})).toEqual([1 + 3 + 5 + 7, 2 + 4 + 6 + 8]);
+    expect(sum({ flags: there })).toEqual([1 + 5 + 7, 2 + 6 + 8]);
+    expect(sum({ tokens: 2 })).toEqual([1 + 5, 2 + 6, 3 + 7, 4 + 8]);
+    expect(sum({ flags: there, tokens: 2 })).toEqual([1 + 5, 2 + 6, 7, 8]);
+  });
+
+  it("divides by the rows that counted, and stays where none did: by hand", () => {
+    using _scope = tensorScope();
+    const center = new Center([2, 2], 0.9, "cpu");
+    noGrad(() => center.value.fill_(1));
+    center.update(
+      tensor([
+        [6, 8],
+        [0, 0],
+      ]),
+      tensor([[2], [0]], [2, 1], { dtype: "float64" }),
+    );
+    expectClose(center.value.toNumbers(), [0.9 + 0.1 * 3, 0.9 + 0.1 * 4, 1, 1]);
+  });
+
+  /** The batch with a second row of objects, all absent: padding, as images with one object have it. */
+  const padded = (): Batch => {
+    const twice = (bytes: Uint8Array, length: number): Uint8Array => {
+      const out = new Uint8Array(2 * bytes.length);
+      for (let row = 0; row < bytes.length / length; row += 1)
+        out.set(bytes.subarray(row * length, (row + 1) * length), 2 * row * length);
+      return out;
+    };
+    const { global, local } = batch;
+    return {
+      ...batch,
+      objects: 2,
+      global: { ...global, visible: twice(global.visible, N), present: twice(global.present, 1) },
+      local: { ...local, present: twice(local.present, 1) },
+    };
+  };
+
+  const after = (images: Batch, loss: object) => {
+    const objects = { views: { object: { count: images.objects } } };
+    using state = createState(recipeOf({ ...objects, loss: { koleoWeight: 0, ...loss } }));
+    const { marginalEntropy } = trainOn(state, images, scheduleValuesAt(state.recipe, length, 0));
+    const { value } = state.centers.object!;
+    return { marginalEntropy, center: value.toNumbers(), shape: value.shape };
+  };
+
+  it("is not moved by padding rows when only present ones count; the marginal entropy neither", () => {
+    const alone = after(batch, { objectCenterRows: "present" });
+    const beside = after(padded(), { objectCenterRows: "present" });
+    // Patches see the second token, a little of which comes back: not the same bits.
+    expectClose(beside.center, alone.center, { rtol: 1e-3 });
+    expect(beside.marginalEntropy).toBeCloseTo(alone.marginalEntropy, 3);
+    const counted = after(padded(), { objectCenterRows: "all" });
+    const distance = Math.hypot(...counted.center.map((x, k) => x - alone.center[k]!));
+    expect(distance).toBeGreaterThan(0.02 * Math.hypot(...alone.center));
+  });
+
+  it("is one for each of an image's [OBJ] tokens, if asked for, and theirs alone", () => {
+    const each = after(padded(), { objectCenters: "each", objectCenterRows: "present" });
+    const alone = after(batch, { objectCenterRows: "present" });
+    expect(each.shape).toEqual([2, 16]);
+    expectClose(each.center.slice(0, 16), alone.center, { rtol: 1e-3 });
+    expect(each.center.slice(16)).toEqual(Array.from({ length: 16 }, () => 0));
+  });
+});
+
+describe("settings of the published code", () => {
+  const one = (more: object, step = 2, images = batch) => {
+    using state = createState(recipeOf(more));
+    const values = scheduleValuesAt(state.recipe, length, step);
+    const report = trainOn(state, images, values);
+    const centers = Object.entries(state.centers).map(
+      ([kind, { value }]) => [kind, value.toNumbers()] as const,
+    );
+    return { ...report, values, centers: Object.fromEntries(centers) };
+  };
+  const cold = { start: 0.01, end: 0.01, warmupEpochs: 0 };
+
+  it("[OBJ] has a temperature of its own; patches keep theirs", () => {
+    const [plain, own] = [one({}), one({ loss: { ...settings.loss, objectTemperature: cold } })];
+    expect(own.teacherEntropy).toBeLessThan(0.5 * plain.teacherEntropy);
+    expect(own.terms.patch).toBe(plain.terms.patch);
+  });
+
+  it("patches are hidden from an epoch on, and their temperature rises from there", () => {
+    const from = { loss: { ...settings.loss, patchFromEpoch: 2, patchCenter: "all" } };
+    const before = one(from, 3);
+    expect([before.values.epoch, before.values.hidePatches]).toEqual([1, false]);
+    expect(before.terms.patch).toBe(0);
+    expect(Math.hypot(...before.centers["patch"]!)).toBeGreaterThan(0); // as published
+    expect(one(from, 4).terms.patch).toBeGreaterThan(0);
+    const nothing = { ...batch, global: { ...batch.global, hidden: new Uint8Array(G * B * N) } };
+    expect(one({}, 3, nothing).terms).toEqual(before.terms);
+    const { patchTemperature } = scheduleValuesAt(recipeOf(from), length, 4);
+    expect(patchTemperature).toBe(scheduleValuesAt(recipeOf(), length, 0).patchTemperature);
+  });
+
+  it("the patch centre has a momentum of its own", () => {
+    const loss = { ...settings.loss, patchCenterMomentum: 0.5 };
+    const [plain, own] = [one({}).centers, one({ loss }).centers];
+    expect(own["object"]).toEqual(plain["object"]);
+    expectClose(
+      own["patch"]!,
+      plain["patch"]!.map((x) => (x / 0.1) * 0.5),
+    );
+  });
+
+  for (const share of ["mlp", "none"] as const)
+    it(`[OBJ] has another number of prototypes than [CLS], head.share ${share}`, () => {
+      const head = { ...settings.head, share, objectPrototypes: 24, patchPrototypes: 20 };
+      const loss = { ...settings.loss, clsWeight: 1 };
+      const recipe = recipeOf({ model: { ...settings.model, tokens: "cls+obj" }, head, loss });
+      using state = createState(recipe);
+      const { terms } = trainOn(state, batch, scheduleValuesAt(recipe, length, 2));
+      expect(Object.values(state.centers).map(({ value }) => value.shape)).toEqual([
+        [16],
+        [24],
+        [20],
+      ]);
+      const prototypes = state.student.headOf("object").prototypesOf("object").weightV;
+      expect(prototypes.shape).toEqual([24, 8]);
+      expect(terms.object).toBeGreaterThan(0);
+      const moments = [...state.optimizer.state().values()];
+      const own = moments.find(({ mean }) => mean.shape.join() === "24,8");
+      expect(own!.mean.norm().item()).toBeGreaterThan(0);
+    });
+});
+
 describe("clipping", () => {
   it("limits backbone and heads each by its own norm under DINOv2's rule", () => {
     const moments = (clipScope: string): Map<string, Float32Array> => {
       using state = createState(recipeOf({ optim: { ...settings.optim, clip: 1e-3, clipScope } }));
-      trainStep(state, batch, knobsAt(state.recipe, length, 0));
+      trainOn(state, batch, scheduleValuesAt(state.recipe, length, 0));
       return new Map(
         [...state.optimizer.state()].map(([name, { mean }]) => [name, mean.toFloat32()]),
       );
@@ -273,7 +412,7 @@ describe("a step in bfloat16", () => {
   it("has the loss of full precision within what bfloat16 can tell", () => {
     const loss = (precision: string): number => {
       using state = createState(recipeOf({ optim: { ...settings.optim, precision } }));
-      return trainStep(state, batch, knobsAt(state.recipe, length, 2)).terms.total;
+      return trainOn(state, batch, scheduleValuesAt(state.recipe, length, 2)).terms.total;
     };
     const full = loss("float32");
     const half = loss("bfloat16");
@@ -287,7 +426,7 @@ describe("the recipe", () => {
     const read = (more: object): readonly string[] => {
       const { config, unread } = recordingProxy(recipeOf(more));
       using state = createState(config);
-      trainStep(state, batch, knobsAt(config, runLength(config, 6), 0));
+      trainOn(state, batch, scheduleValuesAt(config, runLength(config, 6), 0));
       checkViewSizes(config.views, config.model.patch);
       return unread();
     };

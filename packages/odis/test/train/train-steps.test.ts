@@ -1,10 +1,11 @@
 import { type Tensor, tensor, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import type { Batch } from "../../src/batches/batch.js";
-import { knobsAt } from "../../src/recipe/schedules.js";
+import { scheduleValuesAt } from "../../src/recipe/schedules.js";
 import { recipeSchema } from "../../src/recipe/schema.js";
 import { createState, stateTensors } from "../../src/train/state.js";
-import { trainStep } from "../../src/train/step.js";
+import { trainOn } from "../../src/train/loop.js";
+import { device } from "../device.js";
 import { expectClose, type Golden, golden } from "../golden.js";
 
 interface Trajectory {
@@ -154,7 +155,7 @@ describe("four whole training steps against the published code", () => {
       const reference = golden(`train-steps-${method}-${clip}`);
       const trajectory = reference.info as Trajectory;
       const recipe = recipeOf(method, trajectory);
-      const state = createState(recipe);
+      const state = createState(recipe, device);
       const tensors = stateTensors(state);
       for (const parameter of trajectory.param_order) {
         const weights = reference.floats(`init/${parameter}`);
@@ -166,11 +167,11 @@ describe("four whole training steps against the published code", () => {
       }
       const order = state.student.namedParameters().map(([path]) => path.replace("backbone.", ""));
       for (const [step, wanted] of trajectory.steps.entries()) {
-        const knobs = knobsAt(recipe, { stepsPerEpoch: 2, totalSteps: 8 }, step);
-        const report = trainStep(state, batchOf(step), knobs);
-        expect(knobs.lr).toBeCloseTo(wanted.lr, 12);
-        expect(knobs.weightDecay).toBeCloseTo(wanted.weight_decay_group0, 12);
-        expect(knobs.teacherMomentum).toBeCloseTo(wanted.momentum, 12);
+        const values = scheduleValuesAt(recipe, { stepsPerEpoch: 2, totalSteps: 8 }, step);
+        const report = trainOn(state, batchOf(step), values);
+        expect(values.lr).toBeCloseTo(wanted.lr, 12);
+        expect(values.weightDecay).toBeCloseTo(wanted.weight_decay_group0, 12);
+        expect(values.teacherMomentum).toBeCloseTo(wanted.momentum, 12);
         const { cls = 0, obj = 0, patch = 0, loss } = wanted.losses;
         if (method !== "dino") relative(report.terms.cls, cls);
         relative(report.terms.object, obj);

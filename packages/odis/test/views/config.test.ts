@@ -80,8 +80,8 @@ describe("the configuration of views", () => {
       "color.jitter.hue: wanted the largest turn of the colour circle, from 0 to 0.5",
     ],
     [
-      { object: { crop: "lineage", count: 2 } },
-      "object.count: wanted 1 with views.object.crop lineage, which knows one object",
+      { object: { crop: "first-view", count: 2 } },
+      "object.count: wanted 1 with views.object.crop first-view, which knows one object",
     ],
     [
       { masks: { iou: 0.5 } },
@@ -120,4 +120,12 @@ describe("the configuration of views", () => {
     checkViewSizes(viewConfig.parse({ locals: { size: 8, count: 0 } }), 16);
     checkViewSizes(viewConfig.parse({}), 16);
   });
+});
+
+test("values that had another name once are taken under their new one", () => {
+  const { object, visible } = viewConfig.parse({
+    object: { crop: "lineage" },
+    visible: { rule: "lineage" },
+  });
+  expect([object.crop, visible.rule]).toEqual(["first-view", "boxes"]);
 });

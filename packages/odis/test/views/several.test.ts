@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { patchCounts } from "../../src/objects/patches.js";
 import { boxRle } from "../../src/objects/object.js";
 import { objectFromRuns } from "../../src/objects/mask.js";
 import type { Sample } from "../../src/data/dataset.js";
 import { Rng } from "../../src/core/rng.js";
 import { type ViewConfig, viewConfig } from "../../src/views/config.js";
-import { resampleNearest } from "../../src/views/resample.js";
+import { patchCounts } from "./witness/patches.js";
+import { resampleNearest } from "./witness/resample.js";
 import { makeViews, newViewSlots } from "../../src/views/views.js";
 
 const PATCH = 8;
@@ -49,7 +49,7 @@ describe("with one object an image", () => {
   // Recorded from the code before it knew several objects.
   test.each([
     ["redraw", "77276a7912ba91b9"],
-    ["lineage", "1f6b8a3469f198a2"],
+    ["first-view", "1f6b8a3469f198a2"],
     ["off", "5e29767d597ccaad"],
   ])("%s gives the bytes that it always gave", (crop, wanted) => {
     const settings = config({ crop, minArea: 0 });
@@ -190,7 +190,7 @@ describe("local views", () => {
   });
 });
 
-test.each(["redraw", "exact", "lineage", "off"])("%s takes images without objects", (crop) => {
+test.each(["redraw", "exact", "first-view", "off"])("%s takes images without objects", (crop) => {
   const settings = config({ crop }, { masked: true, aware: true });
   const { global, local, report } = views(scene(50, 40, []), settings, 1);
   expect(report).toMatchObject({ objects: [] });

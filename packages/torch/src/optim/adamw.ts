@@ -1,9 +1,9 @@
 import { noGrad } from "../autograd.js";
 import type { NamedParameter } from "../nn/module.js";
+import { call } from "../dispatch.js";
 import { tidy } from "../scope.js";
 import { zerosLike } from "../creation.js";
 import type { Tensor } from "../tensor.js";
-import { adamW_ } from "./lists.js";
 
 /** Weights that share a treatment. Every trained weight must be in exactly one group. */
 export interface ParameterGroup {
@@ -92,16 +92,21 @@ export class AdamW {
   private update(slots: readonly Slot[], lr: number, weightDecay: number): void {
     const updates = slots[0]!.updates + 1;
     for (const slot of slots) slot.updates = updates;
-    const lists = {
-      parameters: slots.map((slot) => slot.parameter),
-      gradients: slots.map((slot) => slot.parameter.grad!),
-      means: slots.map((slot) => slot.mean),
-      squares: slots.map((slot) => slot.square),
-    };
     const { beta1, beta2, epsilon } = this;
     const { decay: decays, lrScale } = slots[0]!;
-    const decay = decays ? weightDecay : 0;
-    adamW_(lists, { lr: lr * lrScale, beta1, beta2, epsilon, decay, updates });
+    call(
+      "odis::adamw_",
+      slots.map((slot) => slot.parameter),
+      slots.map((slot) => slot.parameter.grad!),
+      slots.map((slot) => slot.mean),
+      slots.map((slot) => slot.square),
+      lr * lrScale,
+      beta1,
+      beta2,
+      epsilon,
+      decays ? weightDecay : 0,
+      updates,
+    );
   }
 }
 

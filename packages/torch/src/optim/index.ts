@@ -1,2 +1,2 @@
 export { AdamW, type AdamWOptions, type Moments, type ParameterGroup } from "./adamw.js";
-export { clipGradients, follow_ } from "./update.js";
+export { clipGradients, emaUpdate_ } from "./update.js";

@@ -1,52 +1,45 @@
 import { noGrad } from "../autograd.js";
-import { tidy } from "../scope.js";
+import { full } from "../creation.js";
 import { call } from "../dispatch.js";
 import { stack } from "../ops.js";
+import { tidy } from "../scope.js";
 import type { Tensor } from "../tensor.js";
-import { movingAverage_ } from "./lists.js";
 
 /**
- * Scales gradients in place and returns their norms before that, in the order of `parameters`
- * (undefined for a weight without a gradient). If any of them is not finite, nothing is scaled.
+ * Scales gradients in place and returns their norms before that, [n] on their device: nothing is
+ * read by the host. Gradients that are not finite come out as NaN; their norms tell.
  *
  * `each` limits every tensor by its own norm, as the published iBOT and DINO code does
  * (`utils.clip_gradients`: g *= min(1, limit / (|g| + 1e-6))); `global` limits the norm of all
  * gradients together. A limit of 0 measures and scales nothing.
+ *
+ * @param gradients at least one
  */
 export function clipGradients(
-  parameters: readonly Tensor[],
+  gradients: readonly Tensor[],
   limit: number,
   scope: "each" | "global",
-): readonly (number | undefined)[] {
-  const norms: (number | undefined)[] = parameters.map(() => undefined);
-  const present = parameters.flatMap((parameter, index) => (parameter.grad ? [index] : []));
-  if (present.length === 0) return norms;
-  noGrad(() =>
+): Tensor {
+  return noGrad(() =>
     tidy(() => {
-      const gradients = present.map((index) => parameters[index]!.grad!);
-      const measured = stack(
-        call("aten::_foreach_norm.Scalar", gradients, 2) as Tensor[],
-      ).toNumbers();
-      for (const [place, index] of present.entries()) norms[index] = measured[place]!;
-      if (limit <= 0 || !measured.every(Number.isFinite)) return;
-      const whole = Math.hypot(...measured);
-      const scales = measured.map((norm) =>
-        Math.min(1, limit / ((scope === "each" ? norm : whole) + 1e-6)),
-      );
-      // Most gradients stay below the limit: those are not worth a pass over memory.
-      const long = scales.flatMap((scale, place) => (scale < 1 ? [place] : []));
-      if (long.length === 0) return;
-      call(
-        "aten::_foreach_mul_.ScalarList",
-        long.map((place) => gradients[place]!),
-        long.map((place) => scales[place]!),
-      );
+      const norms = stack(call("aten::_foreach_norm.Scalar", gradients, 2) as Tensor[]);
+      if (limit <= 0) return norms;
+      const { dtype, device } = norms;
+      const measured = norms.double();
+      const reached = scope === "each" ? measured : measured.norm().expand(norms.shape);
+      const most = full([], limit, { dtype: "float64", device });
+      const scales = most.div(reached.add(1e-6)).clampMax(1).to({ dtype });
+      call("aten::_foreach_mul_.List", gradients, scales.unbind());
+      return norms;
     }),
   );
-  return norms;
 }
 
 /** Moves `slow` towards `fast` in place: slow = momentum * slow + (1 - momentum) * fast. */
-export function follow_(slow: readonly Tensor[], fast: readonly Tensor[], momentum: number): void {
-  noGrad(() => movingAverage_(slow, fast, momentum));
+export function emaUpdate_(
+  slow: readonly Tensor[],
+  fast: readonly Tensor[],
+  momentum: number,
+): void {
+  noGrad(() => call("odis::ema_update_", slow, fast, momentum));
 }

@@ -1,3 +1,5 @@
+import { cat, fromBuffer, noGrad, type Tensor, tidy } from "@odis/torch";
+import { z } from "zod";
 import type { Network } from "../../model/index.js";
 import {
   deviceOf,
@@ -6,37 +8,97 @@ import {
   type PassRow,
   type PassTokens,
 } from "../../features/index.js";
-import { iouCounts, type IouCounts, labelMap, PatchSample } from "./patches.js";
-import type { ChosenProbe } from "./linear.js";
+import { blockElements, unit } from "../neighbours.js";
 import { type Measured, score } from "../outcome.js";
+import { iouCounts, type IouCounts, labelMap, PatchSample } from "../patches.js";
 import {
+  type ChosenProbe,
   chooseProbe,
-  heldOutImages,
+  heldOutPictures,
+  probeOptions,
   type ProbeSettings,
+  probeSettings,
   type Samples,
   trainProbes,
-} from "./probe.js";
-import { cat, fromBuffer, noGrad, type Tensor, tidy } from "@odis/torch";
-import { blockElements, unit } from "./knn.js";
+} from "../probe.js";
+import type { Representation } from "../representations.js";
+import { type Finding, type Job, nameOf, type Split, suite } from "../suite.js";
 
-/** How patch features are judged. Defaults: the published nearest-neighbour protocol's. */
-export interface DenseSettings {
-  /** patches in the k-NN's memory, about; published: 10,240 times 10 to 1000 */
-  readonly bank: number;
-  /** neighbours that each patch asks */
-  readonly k: number;
-  /** of the softmax over their similarities */
-  readonly temperature: number;
-  /** patches that the linear head is trained on, about */
-  readonly samples: number;
+const denseSettings = {
+  /** How patches are told. Defaults: the published nearest-neighbour protocol's. */
+  dense: z
+    .strictObject({
+      /** patches in the k-NN's memory, about; published: 10,240 times 10 to 1000 */
+      bank: z.int().min(1).default(10_240),
+      /** neighbours that each patch asks */
+      k: z.int().min(1).default(30),
+      /** of the softmax over their similarities */
+      temperature: z.number().positive().default(0.02),
+      /** patches that the linear head is trained on, about */
+      samples: z.int().min(1).default(20_480),
+    })
+    .readonly()
+    .prefault({}),
+};
+type DenseSettings = z.output<typeof denseSettings.dense>;
+interface OwnSettings {
+  readonly dense: DenseSettings;
+  readonly probe: ProbeSettings;
 }
 
-export const defaultDenseSettings: DenseSettings = {
-  bank: 10_240,
-  k: 30,
-  temperature: 0.02,
-  samples: 20_480,
-};
+/** Segmentation by patch features. */
+export const dense = suite({
+  name: "dense",
+  summary: "segmentation by patches",
+  settings: { ...denseSettings, ...probeSettings },
+  options: probeOptions,
+  needs: () => ({ modes: [] }),
+  watch: segmentations,
+  measure: (_, watch) => watch.findings(),
+  describe: () => ({
+    meaning:
+      "Segmentation: each patch of a test image is told from patches of the bank, by the most similar ones or by a linear classifier, and the image is coloured in from its patches; mean over classes (background is one) of intersection over union. What is in front of something larger is what counts.",
+    tables: [
+      {
+        title: "segmentation by patches, mIoU, per cent",
+        short: "segmentation",
+        figures: [
+          { key: "dense-knn", title: "k-NN", measure: "dense/knn/miou" },
+          { key: "dense-linear", title: "linear", measure: "dense/linear/miou" },
+        ],
+      },
+    ],
+  }),
+});
+
+/** One segmentation for each representation that has patches. */
+function segmentations({ representations, settings, classes, ...job }: Job<OwnSettings>) {
+  const { patch, images, signal } = job;
+  const options = { ...settings, patch, images, classes: classes.length + 1 };
+  const all = new Map(
+    representations.flatMap(({ name, network }) =>
+      network ? [[name, new Segmentation(network, options)] as const] : [],
+    ),
+  );
+  const probes: ChosenProbe[] = [];
+  return {
+    readers: (split: Split, { name }: Representation): readonly PassReader[] =>
+      all.get(name)?.readers(split) ?? [],
+    async learn() {
+      for (const [name, one] of all)
+        probes.push({ name: nameOf(name, "dense/linear"), ...(await one.learn(signal)) });
+    },
+    *findings(): Iterable<Finding> {
+      for (const [name, one] of all)
+        for (const [measure, outcome] of one.measured())
+          yield { name: nameOf(name, measure), outcome };
+      for (const probe of probes) yield { probe };
+    },
+    [Symbol.dispose]() {
+      for (const one of all.values()) one[Symbol.dispose]();
+    },
+  };
+}
 
 export interface DenseOptions extends FrameOptions {
   /** with the background */
@@ -53,11 +115,11 @@ export interface DenseOptions extends FrameOptions {
  * Balažević et al. 2023) and by a linear head. First show it the bank, then `learn`, then show it
  * the test images. Dispose of it.
  */
-export class DenseEvaluation implements Disposable {
+class Segmentation implements Disposable {
   private readonly memory: PatchSample;
-  private readonly lesson: PatchSample;
+  private readonly training: PatchSample;
   private readonly owned: Disposable[] = [];
-  private judges: readonly PatchJudge[] = [];
+  private segmenters: readonly Segmenter[] = [];
 
   constructor(
     private readonly network: Network,
@@ -65,15 +127,15 @@ export class DenseEvaluation implements Disposable {
   ) {
     const { images, dense } = options;
     const perImage = (patches: number): number => Math.max(1, Math.ceil(patches / images));
-    const of = { memory: perImage(dense.bank), lesson: perImage(dense.samples) };
+    const of = { memory: perImage(dense.bank), training: perImage(dense.samples) };
     const { dim } = network.backbone.config;
     this.memory = new PatchSample(dim, { ...options, perImage: of.memory, rule: "balanced" });
-    this.lesson = new PatchSample(dim, { ...options, perImage: of.lesson, rule: "uniform" });
+    this.training = new PatchSample(dim, { ...options, perImage: of.training, rule: "uniform" });
   }
 
   /** What reads the bank's passes, or the test images'. */
-  readers(part: "train" | "test"): readonly PassReader[] {
-    return part === "train" ? [this.memory, this.lesson] : this.judges;
+  readers(split: Split): readonly PassReader[] {
+    return split === "train" ? [this.memory, this.training] : this.segmenters;
   }
 
   /**
@@ -85,21 +147,21 @@ export class DenseEvaluation implements Disposable {
   async learn(signal?: AbortSignal): Promise<Omit<ChosenProbe, "name">> {
     const { classes, dense, probe, seed } = this.options;
     const device = deviceOf(this.network);
-    const held = heldOutImages(this.lesson.images, seed);
+    const held = heldOutPictures(this.training.pictures, seed);
     const search = new PatchSearch(this.memory.samples(), dense, device);
     this.owned.push(search);
-    const training = this.lesson.samples((image) => !held.has(image));
-    const columns = [{ from: 0, width: training.width }];
-    const probes = await trainProbes(training, columns, probe, { seed, device, signal });
+    const samples = this.training.samples((picture) => !held.has(picture));
+    const columns = [{ from: 0, width: samples.width }];
+    const probes = await trainProbes(samples, columns, probe, { seed, device, signal });
     this.owned.push(probes);
-    const validation = this.lesson.samples((image) => held.has(image));
+    const validation = this.training.samples((picture) => held.has(picture));
     const choice = chooseProbe(probes, validation, (predicted, truth) => {
       const { intersections, unions } = iouCounts(predicted, truth, classes);
       return score("iou", Float64Array.of(...intersections, ...unions));
     });
-    this.judges = [
-      new PatchJudge("knn", this.options, (patches) => search.classify(patches)),
-      new PatchJudge("linear", this.options, (patches) => probes.logitsOf(choice, patches)),
+    this.segmenters = [
+      new Segmenter("knn", this.options, (patches) => search.classify(patches)),
+      new Segmenter("linear", this.options, (patches) => probes.logitsOf(choice, patches)),
     ];
     return {
       blocks: 1,
@@ -111,7 +173,7 @@ export class DenseEvaluation implements Disposable {
 
   /** `dense/knn/miou`, `dense/linear/miou` of the test images shown */
   measured(): Measured[] {
-    return this.judges.map((judge) => judge.measured());
+    return this.segmenters.map((one) => one.measured());
   }
 
   [Symbol.dispose](): void {
@@ -123,7 +185,7 @@ export class DenseEvaluation implements Disposable {
 export type Classify = (patches: Tensor) => Tensor;
 
 /** Segments the images of passes and counts right pixels of the framed images. */
-export class PatchJudge implements PassReader {
+export class Segmenter implements PassReader {
   readonly blocks = 1;
   readonly patches = true;
   private readonly images: string[] = [];

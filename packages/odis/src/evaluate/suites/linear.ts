@@ -1,54 +1,79 @@
 import { noGrad, tidy } from "@odis/torch";
-import { type FeatureKind, type FeatureSet, pick } from "../../features/index.js";
-import { classesAhead } from "./knn.js";
-import type { Measured } from "../outcome.js";
+import { ConfigError } from "../../core/index.js";
+import { type FeatureSet, modeRules, type InferenceMode, pick } from "../../features/index.js";
+import { imageNames, type Measured } from "../outcome.js";
 import {
+  type ChosenProbe,
   chooseProbe,
-  type Columns,
-  heldOutImages,
+  heldOutPictures,
+  type ProbedFeature,
+  probedModes,
+  probeOptions,
   type ProbeSettings,
+  probeSettings,
   type Samples,
   trainProbes,
-} from "./probe.js";
+} from "../probe.js";
+import { type CommonSettings, type Finding, nameOf, type ReadJob, suite } from "../suite.js";
+import { classesAhead } from "../votes.js";
 
-/** A feature that linear classifiers are tried on: the summaries of the last blocks, side by side. */
-export interface ProbedFeature extends Columns {
-  /** how many blocks; 0 where there are none */
-  readonly blocks: number;
-  /** whether the mean of patch tokens stands beside them */
-  readonly average: boolean;
-}
+/** Linear classifiers of objects, for the modes that look at one framed image. */
+export const linear = suite({
+  name: "linear",
+  summary: "linear classifiers",
+  settings: probeSettings,
+  options: probeOptions,
+  needs: (settings) => ({ modes: trainedModes(settings), wide: true }),
+  measure,
+  describe: ({ settings }) => ({
+    meaning:
+      "Linear: a linear classifier is trained on the bank’s features; feature and learning rate are those that did best on a tenth of the bank’s images, which it was not trained on.",
+    tables: [
+      {
+        title: "linear top-1, per cent",
+        short: "linear probe",
+        classes: true,
+        figures: trainedModes(settings).map((mode) => ({
+          key: `linear-${mode}`,
+          title: modeRules[mode].name,
+          measure: `object/${mode}/linear/top1`,
+          mode,
+        })),
+      },
+    ],
+  }),
+});
 
-/** The probe that was best on validation images. */
-export interface ChosenProbe {
-  /** of the measurements that it made, without `/top1` */
-  readonly name: string;
-  readonly blocks: number;
-  readonly average: boolean;
-  /** for a batch of 256 */
-  readonly learningRate: number;
-  /** what it was chosen by, 0..1 */
-  readonly validation: number;
-}
-
-/** Blocks whose summaries are tried together (DINOv2: 1 and 4). */
-export const probedBlocks = 4;
-
-/**
- * The features that DINOv2's grid tries, in rows as `NetworkFeatures` makes them: the last block
- * or the last four, without and with the mean of the last block's patch tokens. `pooled` summaries
- * are that mean already.
- */
-export function probedFeatures(depth: number, dim: number, kind: FeatureKind): ProbedFeature[] {
-  const all = Math.min(probedBlocks, depth);
-  return [...new Set([1, all])].flatMap((blocks) =>
-    (kind === "pooled" ? [false] : [false, true]).map((average) => ({
-      from: (all - blocks) * dim,
-      width: (blocks + Number(average)) * dim,
-      blocks,
-      average,
-    })),
+function trainedModes({ modes }: Pick<CommonSettings, "modes">): readonly InferenceMode[] {
+  const trained = modes.filter((mode) => probedModes.includes(mode));
+  if (trained.length > 0) return trained;
+  throw new ConfigError(
+    `evaluation: suite linear trains in the modes ${probedModes.join(" and ")}; got only ` +
+      `${modes.join(", ")}. Add one of them, or leave the suite out.`,
   );
+}
+
+async function* measure({
+  representations,
+  settings,
+  bank,
+  queries,
+  ...job
+}: ReadJob<{ readonly probe: ProbeSettings }>): AsyncIterable<Finding> {
+  const options = {
+    ...job,
+    classes: job.classes.length,
+    settings: settings.probe,
+    seed: settings.seed,
+  };
+  for (const { name, probed } of representations)
+    for (const mode of trainedModes(settings)) {
+      const [from, of] = [bank, queries].map((data) => data.columns(name, mode));
+      const { measured, probe } = await linearShares(from!, of!, probed, options);
+      for (const [measure, outcome] of measured)
+        yield { name: nameOf(name, `object/${mode}/${measure}`), outcome };
+      yield { probe: { name: nameOf(name, `object/${mode}/linear`), ...probe } };
+    }
 }
 
 /**
@@ -73,10 +98,10 @@ export async function linearShares(
   },
 ): Promise<{ readonly measured: readonly Measured[]; readonly probe: Omit<ChosenProbe, "name"> }> {
   const { classes, settings, seed, device, signal } = options;
-  const held = heldOutImages([...new Set(bank.items.map(({ image }) => image))], seed);
+  const held = heldOutPictures([...new Set(bank.items.map(({ picture }) => picture))], seed);
   const part = (isHeld: boolean): Samples => {
     const rows = [...bank.items.keys()];
-    const mine = rows.filter((row) => held.has(bank.items[row]!.image) === isHeld);
+    const mine = rows.filter((row) => held.has(bank.items[row]!.picture) === isHeld);
     return samplesOf(pick(bank, mine), classes);
   };
   const training = part(false);
@@ -88,7 +113,7 @@ export async function linearShares(
   const ahead = Array.from(queries.labels, (label, row) =>
     classesAhead(scores.subarray(row * classes, (row + 1) * classes), label),
   );
-  const images = queries.items.map(({ key }) => key);
+  const images = imageNames(queries.items);
   const hits = (top: number): Uint8Array => Uint8Array.from(ahead, (n) => Number(n < top));
   const { blocks, average } = features[choice.at]!;
   return {

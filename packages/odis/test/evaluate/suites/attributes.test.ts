@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   attributeFits,
   AttributeNotes,
-  attributes,
+  attributeNames,
   type Note,
 } from "../../../src/evaluate/suites/attributes.js";
 import type { FeatureSet } from "../../../src/features/object-features.js";
@@ -23,8 +23,8 @@ describe("attributes of an object", () => {
     const object = { id: 1, label: 0, area: 200, box, pixels: () => inside };
     const framed = { index: 0, object, seen: object, inside, visible: Uint8Array.of(1) };
     const sample = { key: "a", width: 40, height: 40, rgb: new Uint8Array(), objects: [object] };
-    notes.push({ index: 0, sample, pixels, objects: [framed] });
-    expect(attributes).toEqual(["place", "size", "shape", "light", "surroundings"]);
+    notes.push({ index: 0, picture: 0, sample, pixels, objects: [framed] });
+    expect(attributeNames).toEqual(["place", "size", "shape", "light", "surroundings"]);
     const row = notes.notes[0]!.flat();
     const light = (255 + 102 + 0) / 3 / 255;
     expectClose(row, [2 / 4, 0.25 / 4, Math.log(4), Math.log(3 / 2), light, 51 / 255]);
@@ -52,6 +52,7 @@ function made(
       items: rows.map((_, row) => ({
         key: `${seed}${row >> 1}`,
         image: row >> 1,
+        picture: row >> 1,
         object: row & 1,
         area: 1,
       })),
@@ -80,13 +81,13 @@ describe("what features tell of attributes", () => {
       light! - around!,
       around! + x!,
     ]);
-    for (const name of attributes) expect(found[name], name).toBeGreaterThan(0.999);
+    for (const name of attributeNames) expect(found[name], name).toBeGreaterThan(0.999);
     expect(liveTensors()).toBe(before);
   });
 
   it("is nothing when they are noise, and one thing when they know one thing", () => {
     const noise = fits((_, rng) => Array.from({ length: 8 }, () => rng.uniform(-1, 1)));
-    for (const name of attributes) expect(Math.abs(noise[name]!), name).toBeLessThan(0.15);
+    for (const name of attributeNames) expect(Math.abs(noise[name]!), name).toBeLessThan(0.15);
     const { light, ...others } = fits((row, rng) => [
       row[4]!,
       ...Array.from({ length: 4 }, () => rng.uniform(-1, 1)),
@@ -117,12 +118,21 @@ describe("what features tell of attributes", () => {
     expect(found["place"]).toBeCloseTo(0.5, 1);
   });
 
+  it("is solved by its dual to the same values when there are more columns than objects", () => {
+    const noisy = (row: readonly number[], rng: Rng): readonly number[] =>
+      row.map((value) => value + rng.uniform(-1, 1));
+    const constants = Array.from({ length: 200 }, (_, c) => c);
+    const wide = fits((row, rng) => [...noisy(row, rng), ...constants]);
+    for (const [name, value] of Object.entries(fits(noisy)))
+      expect(wide[name], name).toBeCloseTo(value, 9);
+  });
+
   it("does not explode with more columns than objects", () => {
     const found = fits(
       (row, rng) => [...row, ...Array.from({ length: 300 }, () => rng.uniform(-1, 1))],
       50,
     );
-    for (const name of attributes) {
+    for (const name of attributeNames) {
       expect(found[name], name).toBeLessThan(1);
       expect(found[name], name).toBeGreaterThan(-0.2);
     }

@@ -5,12 +5,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DataSource, openSource, type Sample } from "../../../src/data/dataset.js";
 import { evaluate, type Evaluation } from "../../../src/evaluate/evaluate.js";
 import { type FramedImage, frameObject, framePixels } from "../../../src/features/frame.js";
-import { iouCounts, labelMap, patchShares } from "../../../src/evaluate/suites/patches.js";
+import { iouCounts, labelMap, patchShares } from "../../../src/evaluate/patches.js";
 import { score } from "../../../src/evaluate/outcome.js";
-import type { Suite } from "../../../src/evaluate/options.js";
+import type { SuiteName } from "../../../src/evaluate/settings.js";
 import { readOutcomes, writeOutcomes } from "../../../src/evaluate/outcome.js";
 import { inputImages, Passes } from "../../../src/features/passes.js";
-import { PatchSample } from "../../../src/evaluate/suites/patches.js";
+import { PatchSample } from "../../../src/evaluate/patches.js";
 import { PatchSearch } from "../../../src/evaluate/suites/dense.js";
 import type { Network } from "../../../src/model/network.js";
 import { Rng } from "../../../src/core/rng.js";
@@ -51,7 +51,7 @@ async function framed(source: DataSource, index: number): Promise<FramedImage> {
     seen: object,
     ...frameObject(sample, object, view)!,
   }));
-  return { index, sample, pixels: framePixels(sample, view), objects };
+  return { index, picture: index, sample, pixels: framePixels(sample, view), objects };
 }
 
 /** [N][D] */
@@ -182,7 +182,7 @@ const value = ({ measurements }: Evaluation, name: string): number =>
   measurements.find((m) => m.name === name)!.value;
 
 describe("the suite", () => {
-  const run = (suites: readonly Suite[] = ["dense"]) =>
+  const run = (suites: readonly SuiteName[] = ["dense"]) =>
     evaluate({
       recipe,
       trained: network,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { classify, type Labelled, nearest, votes } from "../../../src/evaluate/suites/knn.js";
+import { type Labelled, nearestRows } from "../../../src/evaluate/neighbours.js";
+import { classify, votes } from "../../../src/evaluate/votes.js";
 import { expectClose, golden } from "../../golden.js";
 
 const reference = golden("knn");
@@ -25,7 +26,7 @@ const share = (hits: Uint8Array): number =>
   (100 * hits.reduce((sum, hit) => sum + hit, 0)) / hits.length;
 
 describe("k-NN against the published code", () => {
-  const neighbours = nearest(bank, queries, 20);
+  const neighbours = nearestRows(bank, queries, 20);
 
   it.each([1, 5, 10, 20])("k = %i: predictions and percentages", (k) => {
     const result = classify(neighbours, bank.labels, queries.labels, classes, k);
@@ -37,12 +38,12 @@ describe("k-NN against the published code", () => {
   });
 
   it("finds the same neighbours in the same order", () => {
-    const ten = nearest(bank, queries, 10);
+    const ten = nearestRows(bank, queries, 10);
     expect([...ten.rows]).toEqual(reference.integers("neighbors_k10"));
   });
 
   it("counts the same votes", () => {
-    const ten = nearest(bank, queries, 10);
+    const ten = nearestRows(bank, queries, 10);
     const got = queries.labels.reduce<number[]>((all, _, query) => {
       const rows = ten.rows.subarray(query * 10, query * 10 + 10);
       const similar = ten.similarities.subarray(query * 10, query * 10 + 10);
@@ -60,7 +61,7 @@ describe("k-NN against the published code", () => {
 
   it("does not depend on the length of the vectors", () => {
     const longer = { ...queries, features: queries.features.map((value) => 3 * value) };
-    expect(nearest(bank, longer, 20).rows).toEqual(neighbours.rows);
+    expect(nearestRows(bank, longer, 20).rows).toEqual(neighbours.rows);
   });
 });
 
@@ -77,7 +78,7 @@ describe("k-NN by hand", () => {
   });
 
   it("gives equal votes to the lower class, and no rank to a class without a vote", () => {
-    const found = nearest(compass, northEast, 2);
+    const found = nearestRows(compass, northEast, 2);
     expect([...found.rows].toSorted((a, b) => a - b)).toEqual([0, 1]);
     const asIf = (label: number) => classify(found, compass.labels, Int32Array.from([label]), 3, 2);
     expect([...asIf(1).predictions]).toEqual([1]);
@@ -86,14 +87,14 @@ describe("k-NN by hand", () => {
   });
 
   it("takes the whole bank when k is larger, and says so", () => {
-    const found = nearest(compass, northEast, 200);
+    const found = nearestRows(compass, northEast, 200);
     expect(found.k).toBe(4);
     expect(classify(found, compass.labels, Int32Array.from([2]), 3, 200).k).toBe(4);
   });
 
   it("refuses an empty bank in a sentence", () => {
     const empty = { features: new Float32Array(), width: 2, labels: new Int32Array() };
-    expect(() => nearest(empty, northEast, 1)).toThrow(
+    expect(() => nearestRows(empty, northEast, 1)).toThrow(
       "k-NN: got an empty bank; wanted at least one labelled row",
     );
   });

@@ -1,0 +1,198 @@
+import { drawMask } from "@odis/torch/images";
+import { Rng } from "../core/index.js";
+import {
+  frameBox,
+  type FramedImage,
+  type FrameOptions,
+  type PassReader,
+  type PassRow,
+  type PassTokens,
+} from "../features/index.js";
+import type { Samples } from "./probe.js";
+
+export interface PatchSampleOptions extends FrameOptions {
+  /** with the background */
+  readonly classes: number;
+  /** patches of an image at most */
+  readonly perImage: number;
+  /**
+   * `balanced`: each class of an image is as likely as another (Hummingbird's memory); `uniform`:
+   * each patch is
+   */
+  readonly rule: "balanced" | "uniform";
+  readonly seed: number;
+}
+
+/** Collects some patches of every image: their features after the final norm, and what they show. */
+export class PatchSample implements PassReader {
+  readonly blocks = 1;
+  readonly patches = true;
+  private readonly features: Float32Array[] = [];
+  private readonly targets: Float32Array[] = [];
+  private readonly origins: number[] = [];
+
+  /** @param width of a patch token */
+  constructor(
+    private readonly width: number,
+    private readonly options: PatchSampleOptions,
+  ) {}
+
+  read(tokens: PassTokens, rows: readonly PassRow[]): void {
+    const { size, patch, classes, perImage, rule, seed } = this.options;
+    const patches = tokens.patches[0]!.toFloat32();
+    const N = (size / patch) ** 2;
+    for (const [row, { image }] of rows.entries()) {
+      const shares = patchShares(labelMap(image, this.options), size, patch, classes);
+      const rng = new Rng("patches", rule, seed, image.index);
+      for (const n of drawn(weights(shares, classes, rule), perImage, rng)) {
+        const begin = (row * N + n) * this.width;
+        this.features.push(patches.slice(begin, begin + this.width));
+        this.targets.push(shares.slice(n * classes, (n + 1) * classes));
+        this.origins.push(image.picture);
+      }
+    }
+  }
+
+  /** All that was collected, or that of some pictures. */
+  samples(wanted: (picture: number) => boolean = () => true): Samples {
+    const rows = [...this.origins.keys()].filter((row) => wanted(this.origins[row]!));
+    const join = (parts: readonly Float32Array[], width: number): Float32Array => {
+      const joined = new Float32Array(rows.length * width);
+      for (const [to, row] of rows.entries()) joined.set(parts[row]!, to * width);
+      return joined;
+    };
+    return {
+      features: join(this.features, this.width),
+      width: this.width,
+      targets: join(this.targets, this.options.classes),
+      classes: this.options.classes,
+    };
+  }
+
+  /** Pictures that something was collected from, each once. */
+  get pictures(): readonly number[] {
+    return [...new Set(this.origins)];
+  }
+}
+
+/** [N] chances to be drawn; 0 where nobody knows what a patch shows. */
+function weights(
+  shares: Float32Array,
+  classes: number,
+  rule: PatchSampleOptions["rule"],
+): Float64Array {
+  const totals = new Float64Array(classes);
+  for (const [at, share] of shares.entries()) totals[at % classes]! += share;
+  return Float64Array.from({ length: shares.length / classes }, (_, n) => {
+    const row = shares.subarray(n * classes, (n + 1) * classes);
+    if (rule === "uniform") return Math.sign(row.reduce((sum, share) => sum + share, 0));
+    return row.reduce((sum, share, c) => sum + (share > 0 ? share / totals[c]! : 0), 0);
+  });
+}
+
+/** Indices drawn without replacement in proportion to weights (Efraimidis and Spirakis 2006). */
+function drawn(weights: Float64Array, count: number, rng: Rng): number[] {
+  const keys = Array.from(weights, (weight, index) => {
+    const waits = -Math.log(1 - rng.uniform()); // drawn for every patch: no draw depends on labels
+    return { index, key: weight > 0 ? waits / weight : Infinity };
+  });
+  return keys
+    .filter(({ key }) => key < Infinity)
+    .toSorted((a, b) => a.key - b.key)
+    .slice(0, count)
+    .map(({ index }) => index);
+}
+
+/** In a label map: pixels that say nothing, because nobody knows what is there. */
+export const ignored = -1;
+
+/** Several readers look at one image while it is there; by what decides the map. */
+const maps = new WeakMap<FramedImage, Map<string, Int16Array>>();
+
+/**
+ * What each pixel of a framed image shows: 0 = background, c + 1 = an object of class c, `ignored` =
+ * an object without a class. Larger objects are painted first, so that what stands in front of
+ * something larger stays whole; of equally large ones the later stays on top. Every object counts,
+ * also those that are too small to be an item of their own.
+ *
+ * @returns [size, size]
+ */
+export function labelMap(image: FramedImage, { frame, size }: FrameOptions): Int16Array {
+  const known = maps.get(image) ?? new Map<string, Int16Array>();
+  maps.set(image, known);
+  const way = `${frame} ${size}`;
+  const before = known.get(way);
+  if (before) return before;
+  const { sample } = image;
+  const { width, height } = sample;
+  const map = new Int16Array(size * size);
+  const inside = new Uint8Array(size * size);
+  const geometry = { box: frameBox(sample, frame), flip: false };
+  for (const object of sample.objects.toSorted((a, b) => b.area - a.area)) {
+    const mask = { width, height, pixels: object.pixels() };
+    if (drawMask(mask, geometry, size, inside) === 0) continue;
+    const value = object.label < 0 ? ignored : object.label + 1;
+    for (const [at, bit] of inside.entries()) if (bit) map[at] = value;
+  }
+  known.set(way, map);
+  return map;
+}
+
+/**
+ * Shares of the classes in each patch's pixels, ignored ones left out: [N, classes], row by row of
+ * the patch grid. A patch of ignored pixels only has zeros.
+ *
+ * @param map [size, size]
+ */
+export function patchShares(
+  map: Int16Array,
+  size: number,
+  patch: number,
+  classes: number,
+): Float32Array {
+  const side = size / patch;
+  const shares = new Float32Array(side * side * classes);
+  for (let y = 0, at = 0; y < size; y += 1)
+    for (let x = 0; x < size; x += 1, at += 1) {
+      const label = map[at]!;
+      const cell = Math.floor(y / patch) * side + Math.floor(x / patch);
+      if (label !== ignored) shares[cell * classes + label]! += 1;
+    }
+  for (let begin = 0; begin < shares.length; begin += classes) {
+    const row = shares.subarray(begin, begin + classes);
+    const known = row.reduce((sum, n) => sum + n, 0);
+    if (known > 0) for (const c of row.keys()) row[c]! /= known;
+  }
+  return shares;
+}
+
+/** Pixels that prediction and truth agree on, and pixels that either of them has, per class. */
+export interface IouCounts {
+  readonly intersections: Int32Array;
+  readonly unions: Int32Array;
+}
+
+/**
+ * Counts of one picture, to be added up over pictures before they are divided (mmsegmentation's
+ * `intersect_and_union`): ignored pixels of the truth count for nobody.
+ *
+ * @param predicted classes 0..classes - 1
+ * @param truth of the same length; classes, or `skip`
+ */
+export function iouCounts(
+  predicted: ArrayLike<number>,
+  truth: ArrayLike<number>,
+  classes: number,
+  skip = ignored,
+): IouCounts {
+  const intersections = new Int32Array(classes);
+  const unions = new Int32Array(classes);
+  for (let at = 0; at < truth.length; at += 1) {
+    const [wanted, got] = [truth[at]!, predicted[at]!];
+    if (wanted === skip) continue;
+    unions[wanted]! += 1;
+    if (wanted === got) intersections[wanted]! += 1;
+    else unions[got]! += 1;
+  }
+  return { intersections, unions };
+}

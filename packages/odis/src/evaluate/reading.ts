@@ -1,0 +1,89 @@
+import type { DataSource } from "../data/index.js";
+import {
+  type Consumer,
+  type Extractor,
+  type FeatureSet,
+  gather,
+  type Gathered,
+  type GatherOptions,
+  type InferenceMode,
+  largestPerImage,
+  type PassReader,
+  pick,
+} from "../features/index.js";
+import type { Columns } from "./probe.js";
+import type { Representation, RepresentationName } from "./representations.js";
+
+/** `object`: every labelled object is an item. `image`: only each image's largest one is. */
+export const levels = ["object", "image"] as const;
+export type Level = (typeof levels)[number];
+
+/** Features of objects that somebody wants to be read. */
+export interface Needs {
+  readonly modes: readonly InferenceMode[];
+  /** all columns that linear probes are tried on, beside the summaries */
+  readonly wide?: boolean;
+}
+
+/** A data set that was read once, by all representations. */
+export interface ReadData extends Gathered {
+  /** the features that are compared by similarity */
+  readonly summaries: (by: RepresentationName, mode: InferenceMode, level: Level) => FeatureSet;
+  /** all columns that were read */
+  readonly columns: (by: RepresentationName, mode: InferenceMode) => FeatureSet;
+}
+
+export interface ReadDataOptions extends GatherOptions {
+  readonly needs: readonly Needs[];
+  readonly consumers?: readonly Consumer[];
+  /** read the passes of whole images */
+  readonly readers?: (by: Representation) => readonly PassReader[];
+}
+
+/** Reads a data set once for all representations and modes. */
+export async function readData(
+  source: DataSource,
+  representations: readonly Representation[],
+  { needs, consumers = [], readers = () => [], ...options }: ReadDataOptions,
+): Promise<ReadData> {
+  const modes = new Set(needs.flatMap((need) => need.modes));
+  const wide = new Set(needs.flatMap((need) => (need.wide === true ? need.modes : [])));
+  const extractors = new Map<string, Extractor>();
+  const others = [...consumers];
+  for (const by of representations) {
+    const along = readers(by);
+    for (const mode of modes) {
+      const readsWhole = mode === "none" ? along : [];
+      extractors.set(`${by.name}/${mode}`, by.extractor(mode, wide.has(mode), readsWhole));
+    }
+    if (by.whole && along.length > 0 && !modes.has("none")) others.push(by.whole(along));
+  }
+  const gathered = await gather(source, options, [...extractors.values(), ...others]);
+  const { items, labels } = gathered;
+  const largest = largestPerImage(items);
+  const columns = (name: RepresentationName, mode: InferenceMode): FeatureSet => ({
+    ...extractors.get(`${name}/${mode}`)!.rows(),
+    items,
+    labels,
+  });
+  return {
+    ...gathered,
+    columns,
+    summaries(name, mode, level) {
+      const by = representations.find((one) => one.name === name)!;
+      const summary = columnsOf(columns(name, mode), by.summary(wide.has(mode)));
+      return level === "image" ? pick(summary, largest) : summary;
+    },
+  };
+}
+
+/** Some neighbouring columns of a feature set. */
+function columnsOf(set: FeatureSet, { from, width }: Columns): FeatureSet {
+  if (width === set.width) return set;
+  const features = new Float32Array(set.items.length * width);
+  for (const row of set.items.keys()) {
+    const begin = row * set.width + from;
+    features.set(set.features.subarray(begin, begin + width), row * width);
+  }
+  return { ...set, features, width };
+}

@@ -1,0 +1,172 @@
+import type { z } from "zod";
+import type { DataSource } from "../data/index.js";
+import type { Consumer, InferenceMode, PassReader } from "../features/index.js";
+import type { Example } from "./examples.js";
+import type { commonSettings, EvaluationOptions } from "./options.js";
+import type { Outcome } from "./outcome.js";
+import type { ChosenProbe } from "./probe.js";
+import type { Representation, RepresentationName } from "./representations.js";
+import type { Needs, ReadData } from "./reading.js";
+
+/** What every suite is told: all settings that are not another suite's own. */
+export type CommonSettings = z.output<z.ZodObject<typeof commonSettings>> & {
+  readonly feature: z.output<(typeof commonSettings)["feature"]> & string;
+  readonly size: number;
+};
+
+/** The two data sets of an evaluation: `train` votes and teaches, `test` is answered. */
+export type Split = "train" | "test";
+
+/** What a suite works on. */
+export interface Job<S> {
+  readonly settings: CommonSettings & S;
+  readonly representations: readonly Representation[];
+  readonly classes: readonly string[];
+  /** images of the bank at most */
+  readonly images: number;
+  readonly patch: number;
+  readonly device: string;
+  readonly signal: AbortSignal | undefined;
+  /** Reads another data set by all representations. */
+  readonly read: (name: string, source: DataSource, needs: Needs) => Promise<ReadData>;
+}
+
+/** What a suite works on when both data sets have been read. */
+export interface ReadJob<S> extends Job<S> {
+  readonly bank: ReadData;
+  readonly queries: ReadData;
+}
+
+/** What looks on while the data sets are read, for suites that need more than features of objects. */
+export interface Watch extends Partial<Disposable> {
+  /** is shown every image */
+  readonly consumer?: (split: Split) => Consumer;
+  /** read the passes of whole images */
+  readonly readers?: (split: Split, by: Representation) => readonly PassReader[];
+  /** between the bank and the test images */
+  readonly learn?: () => Promise<void>;
+}
+
+/**
+ * Something that was found out. A measurement's name is `REPRESENTATION/…` and then what is in
+ * {@link Figure.measure}.
+ */
+export type Finding =
+  | { readonly name: string; readonly outcome: Outcome }
+  | { readonly probe: ChosenProbe }
+  | { readonly examples: readonly Example[] };
+
+export type Findings = Iterable<Finding> | AsyncIterable<Finding>;
+
+/** One figure of every representation: a line of a table, or a column of a comparison. */
+export interface Figure {
+  /** names the column of a comparison; unique among all suites */
+  readonly key: string;
+  readonly title: string;
+  /** the measurement's name after that of the representation */
+  readonly measure: string;
+  /** compared with the figure of mode `none` in the same group: what do masks change? */
+  readonly mode?: InferenceMode;
+}
+
+/** Figures that belong together. */
+export interface FigureTable {
+  /** with the unit */
+  readonly title: string;
+  /** where there is little room */
+  readonly short: string;
+  readonly figures: readonly Figure[];
+  /** the answers are classes: it means something what always the same one would reach */
+  readonly classes?: boolean;
+  /** what no figure can be below; default 0 */
+  readonly lowest?: number;
+}
+
+/** Numbers for those who want to know more: a line for each representation and each of `rows`. */
+export interface DetailTable {
+  readonly title: string;
+  readonly caption: string;
+  readonly columns: readonly string[];
+  /** a cell shows one or more measurements */
+  readonly rows: readonly {
+    readonly title: string;
+    readonly cells: readonly (readonly string[])[];
+  }[];
+}
+
+/** How figures are shown: tables, sections of reports and columns of comparisons follow from it. */
+export interface Description {
+  /** how they come about, for readers of a report */
+  readonly meaning: string;
+  readonly tables: readonly FigureTable[];
+  /** columns of comparisons, where they are not the lines of the tables */
+  readonly groups?: readonly FigureTable[];
+  readonly details?: readonly DetailTable[];
+}
+
+/** What is told about an evaluation to describe it. */
+export interface Described<S> {
+  readonly settings: CommonSettings & S;
+  /** objects that vote; unknown in a comparison, whose runs may differ */
+  readonly bank?: number | undefined;
+}
+
+/** What can be done with a suite. `S` are its own settings. */
+export interface SuiteOf<Name extends string, S> {
+  readonly name: Name;
+  /** what is measured, a few words for help */
+  readonly summary: string;
+  /** how people give its settings; what several suites share, each of them names */
+  readonly options: EvaluationOptions;
+  /**
+   * The features of objects that it wants to be read.
+   *
+   * @throws ConfigError when the settings leave it nothing to measure
+   */
+  readonly needs: (settings: CommonSettings & S) => Needs;
+  /** called before anything is read */
+  readonly begin: (job: Job<S>) => {
+    readonly watch: Watch;
+    /** called when everything has been read */
+    readonly measure: (job: ReadJob<S>) => Findings;
+  };
+  readonly describe: (of: Described<S>) => Description;
+}
+
+/** A suite without settings adds none, where zod would allow none besides. */
+type Output<Shape extends z.ZodRawShape> = keyof Shape extends never
+  ? object
+  : z.output<z.ZodObject<Shape>>;
+
+/** A kind of evaluation, by frozen features. */
+export interface Suite<Name extends string, Shape extends z.ZodRawShape>
+  extends SuiteOf<Name, Output<Shape>> {
+  /** its own settings, each with a default; shared ones as with options */
+  readonly settings: Shape;
+}
+
+/** A suite as it is written down: who looks on is handed to its `measure`. */
+interface SuiteEntry<Name extends string, Shape extends z.ZodRawShape, W extends Watch>
+  extends Omit<Suite<Name, Shape>, "begin"> {
+  readonly watch?: (job: Job<Output<Shape>>) => W;
+  readonly measure: (job: ReadJob<Output<Shape>>, watch: W) => Findings;
+}
+
+export function suite<
+  const Name extends string,
+  Shape extends z.ZodRawShape,
+  W extends Watch = Watch,
+>({ watch: begin, measure, ...entry }: SuiteEntry<Name, Shape, W>): Suite<Name, Shape> {
+  return {
+    ...entry,
+    begin(job) {
+      const watch = begin?.(job) ?? ({} as W); // who has no `watch` asks nothing of it
+      return { watch, measure: (read) => measure(read, watch) };
+    },
+  };
+}
+
+/** A measurement's name. */
+export function nameOf(of: Representation | RepresentationName, measure: string): string {
+  return `${typeof of === "string" ? of : of.name}/${measure}`;
+}

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace odis {
+
+using MaybeTensor = c10::optional<at::Tensor>;
+
+/// Throws a sentence unless sizes and dtypes are those of an attention, see attention.cc.
+void checkAttention(const at::Tensor& qkv, int64_t heads, const MaybeTensor& allowed, int64_t firstRow);
+
+/// Attention from LibTorch's own operators: on any device, in any floating dtype.
+at::Tensor composedAttention(const at::Tensor& qkv, int64_t heads, const MaybeTensor& allowed,
+                             int64_t firstRow);
+
+}  // namespace odis
