@@ -4,6 +4,7 @@ import { checkObjects, type DataSpec, openSource } from "../data/index.js";
 import { CollapseWatch, createState, trainSteps } from "../train/index.js";
 import { type Recipe, runLength, summaryPrototypes } from "../recipe/index.js";
 import { whatStands } from "./save.js";
+import { checkData } from "./fingerprint.js";
 import { checkRunFolder, openRunFolder, type RunLayout } from "./folder.js";
 import { Journal } from "./journal.js";
 import { RunError, systemReason } from "../core/index.js";
@@ -32,6 +33,8 @@ export interface PretrainOptions extends LoadingOptions {
   readonly checkpointSeconds?: number;
   /** newest checkpoints that stay, default 2 */
   readonly keep?: number;
+  /** go on with a run although its data has changed; default: refused */
+  readonly acceptData?: boolean;
   /** asked between two steps; a signal ends the run after a checkpoint */
   readonly stop?: { requested(): Promise<boolean> };
   /** where progress is shown; default nowhere */
@@ -85,13 +88,15 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     folder.log(message);
     progress.note(message);
   };
-  for (const line of [source.summary, ...source.notes, ...remarks]) note(line);
+  const changes = checkData(folder.layout.data, source, options.acceptData ?? false);
+  for (const line of [source.summary, ...source.notes, ...remarks, ...changes]) note(line);
   const { checkpoints } = folder.layout;
   const from = resumePosition(checkpoints, config, state, note);
   if (from.step > 0) note(`resumes after step ${from.step} of ${length.totalSteps}`);
   else for (const line of start?.begin(state, folder.layout) ?? []) note(line);
   using journal = new Journal(folder, from.step);
   const save = (position: Position): string => {
+    folder.checkPresence(position.step);
     journal.flush();
     return savePosition(checkpoints, config, state, position, keep);
   };
