@@ -1,7 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { autocast, deviceInfo, ones, runtimeInfo, synchronize, tidy } from "@odis/torch";
 import { Contestant } from "./contestant.js";
-import { readTokens, stepFlops } from "./flops.js";
+import { stepFlops } from "../../packages/odis/dist/train/index.js";
+import { readTokens } from "./flops.js";
 import { median } from "./measure.js";
 import { percent, printTable } from "./table.js";
 import { loadRecipe, syntheticBatch, type WorkloadName } from "./workload.js";
