@@ -37,6 +37,8 @@ export interface DataSource {
    * picture. Reads the file, but does not decode it.
    */
   readonly picture?: (index: number) => Promise<string>;
+  /** The order of an epoch, where it is not a plain permutation. */
+  readonly order?: (seed: number, epoch: number) => EpochOrder;
 }
 
 /** A data set: a kind, and what its reader needs. Plain JSON, since it is saved with every run. */
@@ -54,8 +56,6 @@ export interface OpenSource extends DataSource {
   readonly notes: readonly string[];
   /** Objects of an image, where they are known without reading it. */
   readonly listed?: (image: number) => readonly ListedObject[];
-  /** The order of an epoch, where it is not a plain permutation. */
-  readonly order?: (seed: number, epoch: number) => EpochOrder;
 }
 
 /** Which image stands where in an epoch. */

@@ -14,6 +14,7 @@ import { module } from "./readers/module.js";
 import { openImages } from "./readers/open-images.js";
 import { panoptic } from "./readers/panoptic.js";
 import { voc } from "./readers/voc.js";
+import { webdataset } from "./readers/webdataset.js";
 import { yolo } from "./readers/yolo.js";
 
 /**
@@ -64,6 +65,7 @@ export const readers: readonly Reader[] = [
   imagenet,
   imagenetS,
   metadata,
+  webdataset,
   folder,
   classes,
   module,
