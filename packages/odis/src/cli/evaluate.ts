@@ -1,4 +1,5 @@
 import { choice, choices, command, integer, number, path, positional, text } from "./command.js";
+import { runFolder } from "./run-folder.js";
 
 export const evaluateCommand = command({
   name: "evaluate",
@@ -20,9 +21,9 @@ export const evaluateCommand = command({
   ],
   options: {
     run: positional(
-      path({
-        help: "run folder; its newest checkpoint is taken",
-        exists: "folder",
+      text({
+        help: "run folder (its newest checkpoint is taken), or a network that comes with odis",
+        placeholder: "FOLDER",
         required: true,
       }),
     ),
@@ -87,7 +88,8 @@ export const evaluateCommand = command({
     device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
     threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
   },
-  async run({ run, train, test, k, threads, ...options }, io) {
+  async run({ run: word, train, test, k, threads, ...options }, io) {
+    const run = await runFolder(word, io);
     const [{ parseDataSpec }, { dataOf, readRunConfig }, { ConfigError }] = await Promise.all([
       import("../data/index.js"),
       import("../run/index.js"),
