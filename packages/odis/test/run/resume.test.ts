@@ -161,7 +161,10 @@ describe("weights that are not finite", () => {
   it("are told instead of saved", () => {
     const growth = ["optim.lr=1000", "optim.weightDecay.start=100", "optim.weightDecay.end=100"];
     const { code, stdout, stderr } = pretrain(
-      ...["--steps", "60", "--checkpoint-steps", "60"],
+      "--steps",
+      "60",
+      "--checkpoint-steps",
+      "60",
       ...growth.flatMap((setting) => ["--set", setting]),
     );
     expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
