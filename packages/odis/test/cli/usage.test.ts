@@ -118,6 +118,16 @@ describe("a command line that cannot be understood", () => {
   });
 });
 
+describe("a device that is not there", () => {
+  it.each(["gpu", "mps", "cpu:7", "cuda:99"])("%s is refused before anything is made", (device) => {
+    const { code, stderr } = pretrain("--device", device);
+    expect(code).toBe(5);
+    expect(stderr).toMatch(/^odis pretrain: .*device/);
+    expect(stderr).toContain(device);
+    expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+  });
+});
+
 describe("settings that cannot be", () => {
   it("are named with path, value and wish, a line each, before anything is made", () => {
     const { code, stderr } = pretrain(
