@@ -41,7 +41,7 @@ export async function compareRecipes(options: CompareOptions): Promise<CompareRe
   const runs = planRuns(plan, out, options);
   checkWritable(out, "comparison", "Choose another --out.");
   makeFolder(out);
-  const unlock = lock(join(out, "lock"), `comparison ${out}`);
+  const held = lock(join(out, "lock"), `comparison ${out}`);
   try {
     const overview = new Overview(runs, out, progress);
     const known: ReadRuns = new Map();
@@ -61,7 +61,7 @@ export async function compareRecipes(options: CompareOptions): Promise<CompareRe
     const { comparison } = write();
     return { comparison, finished, ...resultFiles(out) };
   } finally {
-    unlock();
+    held[Symbol.dispose]();
   }
 }
 

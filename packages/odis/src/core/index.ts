@@ -26,7 +26,7 @@ export {
 export { parseJson, readJson, record } from "./json.js";
 export { JsonLines } from "./json-lines.js";
 export { type JsonRest, type OnEntry, readJsonLists, WHOLE } from "./json-stream.js";
-export { lock } from "./lock.js";
+export { type Lock, lock } from "./lock.js";
 export { Rng } from "./rng.js";
 export { number, range, renamed, whole } from "./setting.js";
 export {

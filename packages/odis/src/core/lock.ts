@@ -2,7 +2,7 @@ import { linkSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync }
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { RunError } from "./errors.js";
-import { causeOf, makeFolder, readRegularSync } from "./files.js";
+import { causeOf, makeFolder, readRegularSync, statOf } from "./files.js";
 import { codeOf } from "./text.js";
 
 /** Who holds a lock. A process id alone may belong to another process by now. */
@@ -13,6 +13,12 @@ interface Holder {
   readonly began: string | undefined;
 }
 
+/** A folder's lock that this process holds; disposing of it gives it back. */
+export interface Lock extends Disposable {
+  /** Whether it is still there: not if somebody has deleted or moved its folder. */
+  stands(): boolean;
+}
+
 /**
  * Claims a folder for this process, so that two of them never write into one run. The lock of a
  * process that is gone (crash, reboot) is taken over.
@@ -21,14 +27,13 @@ interface Holder {
  * is followed, not removed: of several processes that find it dead, only one can make the next
  * number.
  *
- * @returns gives the lock back
  * @throws RunError naming the process that holds it, or why nothing can be locked there
  */
-export function lock(path: string, what: string): () => void {
+export function lock(path: string, what: string): Lock {
   try {
     for (let tries = 0; tries < mostTries; tries += 1) {
-      const release = tryLock(path, what);
-      if (release) return release;
+      const held = tryLock(path, what);
+      if (held) return held;
     }
   } catch (error) {
     if (error instanceof RunError) throw error;
@@ -45,7 +50,7 @@ export function lock(path: string, what: string): () => void {
 const mostTries = 1000;
 
 /** Undefined when another process was quicker: whether it has the lock now must be looked at anew. */
-function tryLock(path: string, what: string): (() => void) | undefined {
+function tryLock(path: string, what: string): Lock | undefined {
   const last = newest(path);
   const other = last > 0 ? holderIn(join(path, String(last))) : undefined;
   if (other && isAlive(other)) throw inUse(path, what, other);
@@ -62,7 +67,10 @@ function tryLock(path: string, what: string): (() => void) | undefined {
     return undefined;
   }
   for (const dead of others) rmSync(join(path, String(dead)), { force: true });
-  return () => release(path, mine);
+  return {
+    stands: () => statOf(mine) !== undefined,
+    [Symbol.dispose]: () => release(path, mine),
+  };
 }
 
 /** Makes the lock of this number with its text at once, or returns undefined when it is there. */

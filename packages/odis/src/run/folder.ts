@@ -5,6 +5,7 @@ import {
   causeOf,
   checkWritable,
   FileProblem,
+  type Lock,
   lock,
   makeFolder,
   readOwnText,
@@ -31,6 +32,8 @@ export interface RunLayout {
   readonly report: string;
   /** what became of the weights that it started from, by name */
   readonly init: string;
+  /** what the data was that it began with: see `checkData` */
+  readonly data: string;
 }
 
 export function runLayout(path: string): RunLayout {
@@ -44,6 +47,7 @@ export function runLayout(path: string): RunLayout {
     events: join(path, "events"),
     report: join(path, "report.html"),
     init: join(path, "init.json"),
+    data: join(path, "data.json"),
   };
 }
 
@@ -53,7 +57,7 @@ export class RunFolder implements Disposable {
     readonly layout: RunLayout,
     /** whether the folder held this run already */
     readonly existed: boolean,
-    private readonly unlock: () => void,
+    private readonly held: Lock,
   ) {}
 
   /** Adds a line to log.txt. */
@@ -67,8 +71,24 @@ export class RunFolder implements Disposable {
     }
   }
 
+  /**
+   * Makes sure that the folder is still this run's.
+   *
+   * @param step after which it is asked, for the message
+   * @throws RunError when it was deleted, moved, or replaced by another
+   */
+  checkPresence(step: number): void {
+    const { path, config } = this.layout;
+    if (this.held.stands() && statOf(config)) return;
+    throw new RunError(
+      `run folder ${path}: is gone (deleted, moved or replaced) since the run began; step ${step} ` +
+        `cannot be saved there. Put it back and run the same line again to go on from its newest ` +
+        `checkpoint, or begin anew.`,
+    );
+  }
+
   [Symbol.dispose](): void {
-    this.unlock();
+    this.held[Symbol.dispose]();
   }
 }
 
@@ -93,14 +113,14 @@ const otherOut = "Choose another --out.";
 export function openRunFolder(path: string, config: unknown): RunFolder {
   const layout = runLayout(path);
   makeRunFolder(path);
-  const unlock = lock(join(path, "lock"), `run folder ${path}`);
+  const held = lock(join(path, "lock"), `run folder ${path}`);
   try {
     const existed = statOf(layout.config) !== undefined;
     if (existed) checkSame(path, readRunConfig(path), config);
     else claim(layout, config);
-    return new RunFolder(layout, existed, unlock);
+    return new RunFolder(layout, existed, held);
   } catch (error) {
-    unlock();
+    held[Symbol.dispose]();
     throw error;
   }
 }

@@ -1,9 +1,10 @@
-import { setThreads } from "@odis/torch";
+import { checkDevice, setThreads } from "@odis/torch";
 import { checkBatch, type LoadingOptions, openBatches } from "../batches/index.js";
 import { checkObjects, type DataSpec, openSource } from "../data/index.js";
 import { checkMemory, CollapseWatch, createState, trainSteps } from "../train/index.js";
 import { type Recipe, runLength, summaryPrototypes } from "../recipe/index.js";
 import { whatStands } from "./save.js";
+import { checkData } from "./fingerprint.js";
 import { checkRunFolder, openRunFolder, type RunLayout } from "./folder.js";
 import { Journal } from "./journal.js";
 import { RunError, systemReason } from "../core/index.js";
@@ -32,6 +33,8 @@ export interface PretrainOptions extends LoadingOptions {
   readonly checkpointSeconds?: number;
   /** newest checkpoints that stay, default 2 */
   readonly keep?: number;
+  /** go on with a run although its data has changed; default: refused */
+  readonly acceptData?: boolean;
   /** asked between two steps; a signal ends the run after a checkpoint */
   readonly stop?: { requested(): Promise<boolean> };
   /** where progress is shown; default nowhere */
@@ -61,10 +64,11 @@ export interface PretrainResult {
  * newest whole checkpoint; one with another config is refused. Whatever happened in between, the
  * run ends in the same bits (same seed, same number of threads).
  *
- * @throws ConfigError, DataError, RunError: all that can be known is checked before training starts
+ * @throws EngineError, ConfigError, DataError, RunError: all that can be known is checked before training starts
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { recipe, data, out, keep = 2 } = options;
+  checkDevice(options.device ?? "cpu");
   checkRunFolder(out);
   const source = await openSource(data);
   checkBatch(recipe.optim.batch, source.size);
@@ -86,13 +90,15 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     folder.log(message);
     progress.note(message);
   };
-  for (const line of [source.summary, ...source.notes, ...remarks]) note(line);
+  const changes = checkData(folder.layout.data, source, options.acceptData ?? false);
+  for (const line of [source.summary, ...source.notes, ...remarks, ...changes]) note(line);
   const { checkpoints } = folder.layout;
   const from = resumePosition(checkpoints, config, state, note);
   if (from.step > 0) note(`resumes after step ${from.step} of ${length.totalSteps}`);
   else for (const line of start?.begin(state, folder.layout) ?? []) note(line);
   using journal = new Journal(folder, from.step);
   const save = (position: Position): string => {
+    folder.checkPresence(position.step);
     journal.flush();
     return savePosition(checkpoints, config, state, position, keep);
   };

@@ -119,7 +119,7 @@ describe.skipIf(!canMount)("a disk that fills up between two checkpoints", () =>
       until ls run/checkpoints/step-* > /dev/null 2>&1; do sleep 0.01; done
       cat /dev/zero > filler 2> /dev/null; wait $child; echo "$?"; tail -n 1 said; ls run/checkpoints
       rm filler; ${run} > /dev/null 2> more & child=$!
-      until grep -q step more; do sleep 0.01; done; head -n 1 more; kill -9 $child`,
+      until grep -q resumes more; do sleep 0.01; done; grep resumes more; kill -9 $child`,
     );
     const [, code, ended, step, last, resumed] =
       /^(\d+)\n(.*cannot be written after step (\d+).*)\n(.*)\n(.*)\n$/.exec(stdout) ?? [];

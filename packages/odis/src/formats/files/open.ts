@@ -10,7 +10,7 @@ import { FileProblem, openRegular, plain, readRange, WeightsError } from "../../
 import { readers } from "../registry.js";
 import { leavesOf } from "./texts.js";
 import { openTorchFile } from "./torch-file.js";
-import type { PlainValue, WeightFile } from "./weight-file.js";
+import type { PlainValue, WeightFile } from "../format.js";
 
 /**
  * Opens weights, told apart by their first bytes: a file of `torch.save`, a safetensors file, or a
@@ -23,6 +23,11 @@ export async function openWeights(path: string): Promise<WeightFile> {
   const start = await firstBytes(path);
   if (start.subarray(0, 2).toString("latin1") === "PK") return openTorchFile(path);
   if (start[0] === 0x80) throw oldFormat(path, start);
+  return openSafetensorsWeights(path);
+}
+
+/** A safetensors file, its header's texts as leaves. */
+export function openSafetensorsWeights(path: string): WeightFile {
   return new SafetensorsWeights(openSafetensors(path), new Map());
 }
 
