@@ -69,7 +69,7 @@ export function syntheticBatch({ model, views, optim }: Recipe): Batch {
       pixels: noise(locals.count * B * 3 * locals.size ** 2),
       present: new Uint8Array(locals.count * B * O).fill(1),
     },
-    stats: { tries: [1, 1], absent: 0, skipped: [] },
+    stats: { wanted: 1, tries: [1, 1], absent: 0, skipped: [] },
   };
 }
 

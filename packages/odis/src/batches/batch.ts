@@ -49,6 +49,8 @@ export interface LocalViews {
 }
 
 export interface BatchStats {
+  /** objects that there are, each once a global view; an image without any counts as one */
+  readonly wanted: number;
   /** crops drawn per global view, mean over the batch: [G] */
   readonly tries: readonly number[];
   /**
@@ -202,7 +204,7 @@ export function batchOver(
     keys,
     global: { views: global.views, size: global.size, ...slot.global },
     local: { views: local.views, size: local.size, ...slot.local },
-    stats: { tries, absent: 1 - present / wanted, skipped },
+    stats: { tries, wanted, absent: 1 - present / wanted, skipped },
   };
 }
 

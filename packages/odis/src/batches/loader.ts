@@ -9,7 +9,7 @@ import {
   type Slot,
   slotOver,
 } from "./batch.js";
-import { checkBatch, Order } from "./order.js";
+import { checkBatch, Order, type Rank } from "./order.js";
 import type { OpenSource } from "../data/index.js";
 import {
   fromWire,
@@ -32,6 +32,8 @@ export interface LoaderOptions {
   readonly settings: unknown;
   /** decides order, replacements and views */
   readonly seed: number;
+  /** which of the processes that share every batch this is; default: the only one */
+  readonly place?: Rank;
   /** first step; a resumed run goes on where it stopped */
   readonly start?: number;
   /** worker threads; default: one per core */
@@ -82,7 +84,7 @@ export class Loader {
   /** Starts the workers and waits until each has opened the source. */
   static async open(source: OpenSource, options: LoaderOptions): Promise<Loader> {
     const { images } = options.shape;
-    checkBatch(images, source.size);
+    checkBatch(images * (options.place?.size ?? 1), source.size);
     const buffers = Array.from({ length: PREFETCH + 1 }, () => newSlotBuffer(options.shape));
     const closed = new Int32Array(new SharedArrayBuffer(4));
     const start: WorkerStart<unknown> = {
@@ -116,7 +118,8 @@ export class Loader {
     buffers: readonly SharedArrayBuffer[],
     private readonly closed: Int32Array,
   ) {
-    this.order = new Order(options.seed, source, options.shape.images);
+    const { place = { rank: 0, size: 1 } } = options;
+    this.order = new Order(options.seed, source, options.shape.images * place.size, place);
     this.stepsPerEpoch = this.order.stepsPerEpoch;
     this.slots = buffers.map((buffer) => slotOver(buffer, options.shape));
     this.badLimit = Math.ceil((options.maxBad ?? 0.05) * source.size);
@@ -292,16 +295,22 @@ export interface LoadingOptions {
   readonly maxBad?: number;
 }
 
-/** A recipe's batches from step `start` on. */
+/** A recipe's batches from step `start` on; of several processes each gets its images. */
 export function openBatches(
   source: OpenSource,
   { seed, views, model, optim }: Recipe,
   start: number,
   { workers, maxBad }: LoadingOptions,
+  place: Rank = { rank: 0, size: 1 },
 ): Promise<Loader> {
-  const options = { seed, views, patch: model.patch, batch: optim.batch, start };
+  const batch = optim.batch / place.size;
   return openViewLoader(source, {
-    ...options,
+    seed,
+    views,
+    patch: model.patch,
+    batch,
+    start,
+    place,
     ...(workers === undefined ? {} : { workers }),
     ...(maxBad === undefined ? {} : { maxBad }),
   });

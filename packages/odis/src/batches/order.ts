@@ -10,7 +10,19 @@ export function checkBatch(images: number, size: number): void {
   );
 }
 
-/** Which images a step uses: a new random order in each epoch, the rest of an epoch dropped. */
+/** One of the processes that share every batch. */
+export interface Rank {
+  /** from 0 */
+  readonly rank: number;
+  /** number of processes; divides the batch */
+  readonly size: number;
+}
+
+/**
+ * Which images a step uses: a new random order in each epoch, the rest of an epoch dropped. Each
+ * process takes consecutive images of the step's batch, so that together they take what one would,
+ * whatever their number.
+ */
 export class Order {
   private epoch = -1;
   private order: EpochOrder = { at: () => 0 };
@@ -18,14 +30,16 @@ export class Order {
   constructor(
     private readonly seed: number,
     private readonly source: Pick<DataSource, "size" | "order">,
+    /** images of a step, of all processes */
     private readonly batch: number,
+    private readonly place: Rank = { rank: 0, size: 1 },
   ) {}
 
   get stepsPerEpoch(): number {
     return Math.floor(this.source.size / this.batch);
   }
 
-  /** @returns the epoch, the position of the step's first image in its order, and the indices */
+  /** @returns the epoch, the position of this process's first image in its order, and the indices */
   step(step: number): { epoch: number; position: number; indices: Int32Array } {
     const epoch = Math.floor(step / this.stepsPerEpoch);
     if (epoch !== this.epoch) {
@@ -33,9 +47,10 @@ export class Order {
       this.order = order?.(this.seed, epoch) ?? shuffled(this.seed, epoch, size);
       this.epoch = epoch;
     }
-    const position = (step % this.stepsPerEpoch) * this.batch;
-    const { order, batch } = this;
-    const indices = Int32Array.from({ length: batch }, (_, at) => order.at(position + at));
+    const { order, batch, place } = this;
+    const own = batch / place.size;
+    const position = (step % this.stepsPerEpoch) * batch + place.rank * own;
+    const indices = Int32Array.from({ length: own }, (_, at) => order.at(position + at));
     return { epoch, position, indices };
   }
 }

@@ -125,18 +125,14 @@ function measure(): Rates {
     tidy(() => {
       const a = ones([side, side]);
       const product = fastest(() => a.matmul(a));
-      const block = new Block(
-        {
-          dim: width,
-          heads,
-          mlpRatio: 4,
-          ffn: "mlp",
-          layerScale: 0,
-          normEpsilon: 1e-6,
-          dropRule: "sample",
-        },
-        0,
-      );
+      const block = new Block({
+        dim: width,
+        heads,
+        mlpRatio: 4,
+        ffn: "mlp",
+        layerScale: 0,
+        normEpsilon: 1e-6,
+      });
       block.init(new Generator(0));
       const x = ones([images, tokens, width]);
       // qkv, projection and MLP are 12 D² weights a token; scores and mixing are 2 T² D each.

@@ -44,17 +44,34 @@ export class Center {
  * `loss/ibot_patch_loss.py`). Alternates between prototypes summing to 1/K and rows summing to 1/R.
  *
  * @param logits raw teacher logits [R, K]
+ * @param everyone those who have more rows to be balanced with these; default: nobody
  * @returns rows that sum to 1, [R, K]
  */
-export function sinkhorn(logits: Tensor, temperature: number, iterations: number): Tensor {
-  const [R, K] = logits.dims(2);
+export function sinkhorn(
+  logits: Tensor,
+  temperature: number,
+  iterations: number,
+  everyone?: Everyone,
+): Tensor {
+  const [own, K] = logits.dims(2);
+  const { rows: R, gather } = everyone ?? { rows: own, gather: undefined };
   // In logarithms: a row whose logits are all far below the others' must not become 0 / 0.
   let shares = logits.div(temperature);
   for (let i = 0; i < iterations; i += 1) {
-    shares = shares.sub(shares.logsumexp(0, true)).sub(Math.log(K));
+    const mine = shares.logsumexp(0, true); // [1, K]; -∞ without rows
+    const used = gather ? gather(mine).logsumexp(0, true) : mine;
+    shares = shares.sub(used).sub(Math.log(K));
     shares = shares.sub(shares.logsumexp(1, true)).sub(Math.log(R));
   }
   return shares.add(Math.log(R)).exp();
+}
+
+/** Several processes, each with some of the rows of one matrix. */
+export interface Everyone {
+  /** of all together */
+  readonly rows: number;
+  /** [1, K] of each, in the order of ranks -> [N, K] */
+  readonly gather: (own: Tensor) => Tensor;
 }
 
 /** Distances below this are duplicates: they push nobody, instead of pushing with 1 / 0. */

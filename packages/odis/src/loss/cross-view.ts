@@ -62,9 +62,12 @@ export function pairWeights(
   { student, teacher }: Presence,
   { S, G, B, O }: { S: number; G: number; B: number; O: number },
   mean: PairMean,
+  all: AllPairs = {
+    existing: existingPairs({ student, teacher }, { S, G, B, O }),
+    images: B,
+  },
 ): Float32Array {
   const weights = new Float32Array(S * G * B * O);
-  let existing = 0;
   for (let s = 0; s < S; s += 1)
     for (let g = 0; g < G; g += 1) {
       if (s === g) continue;
@@ -73,7 +76,6 @@ export function pairWeights(
           views[(view * B + b) * O + o]!;
         let here = 0;
         for (let o = 0; o < O; o += 1) here += of(student, s, o) & of(teacher, g, o);
-        existing += here;
         for (let o = 0; o < O; o += 1) {
           const both = of(student, s, o) & of(teacher, g, o);
           // An image's objects share its weight under `images`.
@@ -83,8 +85,31 @@ export function pairWeights(
       }
     }
   const pairs = G * (S - 1);
-  const denominator = mean === "images" ? pairs * B : Math.max(existing, 1);
+  const denominator = mean === "images" ? pairs * all.images : Math.max(all.existing, 1);
   return weights.map((weight) => weight / denominator);
+}
+
+/** What weights are averaged over, where these images are some of more. */
+export interface AllPairs {
+  /** see `existingPairs` */
+  readonly existing: number;
+  readonly images: number;
+}
+
+/** Number of (student view, teacher view, object) in which the object is at both ends. */
+export function existingPairs(
+  { student, teacher }: Presence,
+  { S, G, B, O }: { S: number; G: number; B: number; O: number },
+): number {
+  const rows = B * O;
+  let existing = 0;
+  for (let s = 0; s < S; s += 1)
+    for (let g = 0; g < G; g += 1) {
+      if (s === g) continue;
+      for (let row = 0; row < rows; row += 1)
+        existing += student[s * rows + row]! & teacher[g * rows + row]!;
+    }
+  return existing;
 }
 
 /** Hidden patches of a stack of views, as rows to gather and weights to sum with. */

@@ -1,2 +1,9 @@
 export { Center, koleo, sinkhorn } from "./centering.js";
-export { crossViewLoss, type HiddenRows, hiddenRows, pairWeights, rowLoss } from "./cross-view.js";
+export {
+  crossViewLoss,
+  existingPairs,
+  type HiddenRows,
+  hiddenRows,
+  pairWeights,
+  rowLoss,
+} from "./cross-view.js";

@@ -13,6 +13,7 @@ import {
 } from "@odis/torch";
 import type { Visibility } from "./attention.js";
 import { Block, type BlockConfig } from "./block.js";
+import type { BlockDrops } from "./drop-path.js";
 import type { ActivationCheckpointing } from "./checkpointing.js";
 import type { ObjectAttention, TokenLayout } from "./tokens.js";
 
@@ -23,10 +24,6 @@ export interface BackboneConfig extends BlockConfig {
   readonly patch: number;
   /** side of the square image that position embeddings are laid out for, pixels */
   readonly imageSize: number;
-  /** rate of stochastic depth at the last block */
-  readonly dropPath: number;
-  /** whether the rate grows linearly from 0 at the first block, or is the same in all (DINOv2) */
-  readonly dropPathDepth: "linear" | "uniform";
   /** whether all [OBJ] tokens begin as one vector, or each has its own */
   readonly objectEmbedding: "shared" | "each";
   /** the same for their position embeddings */
@@ -44,7 +41,8 @@ export interface BackboneOptions {
   readonly attention?: ObjectAttention | undefined;
   /** [B, N] bool: patches replaced by the learned embedding (student only) */
   readonly hidden?: Tensor | undefined;
-  readonly dropPath?: Generator | undefined;
+  /** branches that are dropped (student only), one entry a block */
+  readonly drops?: readonly (BlockDrops | undefined)[] | undefined;
   /** [R] int64: rows of the tokens flattened to [B * T, D] that are read; without it, all */
   readonly rows?: Tensor | undefined;
   /** keeps only the blocks' inputs for the backward pass and computes the rest again */
@@ -122,10 +120,7 @@ export class Backbone extends Module {
     this.posEmbed = uninitialised([1, this.special + grid * grid, dim]);
     this.maskedEmbed = hides ? uninitialised([1, dim]) : undefined;
     this.patchEmbed = new PatchEmbed(patch, dim);
-    this.blocks = Array.from(
-      { length: depth },
-      (_, index) => new Block(config, dropRate(config, index)),
-    );
+    this.blocks = Array.from({ length: depth }, () => new Block(config));
     this.norm = new LayerNorm(dim, normEpsilon);
   }
 
@@ -146,14 +141,15 @@ export class Backbone extends Module {
    * @returns all tokens after the final norm, [B, T, D], or the rows asked for, [R, D]
    */
   forward(images: Tensor, options: BackboneOptions = {}): Tensor {
-    const { dropPath, checkpointing } = options;
+    const { drops, checkpointing } = options;
     const { layout, visibility } = this.pass(options);
     checkpointing?.keep(visibility?.allowed);
     let tokens = this.embed(images, layout, options.hidden);
     for (const [index, block] of this.blocks.entries()) {
       const rows = index === this.blocks.length - 1 ? options.rows : undefined;
-      const run = (x: Tensor): Tensor => block.forward(x, { visibility, dropPath, rows });
-      tokens = checkpointing ? checkpointing.run(index, tokens, run, dropPath) : run(tokens);
+      const run = (x: Tensor): Tensor =>
+        block.forward(x, { visibility, drops: drops?.[index], rows });
+      tokens = checkpointing ? checkpointing.run(index, tokens, run) : run(tokens);
     }
     return this.norm.forward(tokens);
   }
@@ -228,11 +224,6 @@ export class Backbone extends Module {
     const patches = resize ? resizePositions(ofPatches, h, w) : ofPatches;
     return cat([first, ...ofObjects, patches], 1);
   }
-}
-
-function dropRate({ dropPath, dropPathDepth, depth }: BackboneConfig, index: number): number {
-  if (dropPathDepth === "uniform") return dropPath;
-  return depth > 1 ? (dropPath * index) / (depth - 1) : 0;
 }
 
 /** Entries [1, K, D] of `objects` tokens: the first ones, or one for all. */

@@ -9,7 +9,7 @@ import {
   uninitialised,
 } from "@odis/torch";
 import { Attention, flatRows, type Visibility } from "./attention.js";
-import { addBranch, type DropPath, type DropRule, rowScales } from "./drop-path.js";
+import { addBranch, type BlockDrops, type Kept, rowScales } from "./drop-path.js";
 
 /** What all blocks of a network have in common. */
 export interface BlockConfig {
@@ -22,14 +22,13 @@ export interface BlockConfig {
   readonly layerScale: number;
   /** added to the variance in layer norms */
   readonly normEpsilon: number;
-  readonly dropRule: DropRule;
 }
 
 /** What a forward pass may be asked for beside its input. */
 export interface BlockOptions {
   readonly visibility?: Visibility | undefined;
-  /** Draws the dropped paths of a training pass; without it nothing is dropped. */
-  readonly dropPath?: Generator | undefined;
+  /** who keeps its branches in a training pass; without it nothing is dropped */
+  readonly drops?: BlockDrops | undefined;
   /**
    * Rows of the flattened tokens that are wanted, [R] int64. The others then serve as keys and
    * values only and nothing is computed for them after the attention: for the last block, where
@@ -47,11 +46,7 @@ export class Block extends Module {
   readonly mlp: Mlp | SwiGlu;
   readonly ls2: LayerScale | undefined;
 
-  /** @param drop probability with which a sample skips a residual branch, [0, 1) */
-  constructor(
-    private readonly config: BlockConfig,
-    readonly drop: number,
-  ) {
+  constructor(private readonly config: BlockConfig) {
     super();
     const { dim, heads, mlpRatio, ffn, layerScale, normEpsilon } = config;
     const hidden = Math.round(mlpRatio * dim);
@@ -74,28 +69,26 @@ export class Block extends Module {
   }
 
   /** [B, T, D] -> [B, T, D], or [R, D] with `rows` */
-  forward(x: Tensor, { visibility, dropPath: generator, rows }: BlockOptions = {}): Tensor {
-    const rule = this.config.dropRule;
-    const dropPath =
-      generator && this.drop > 0 ? { keep: 1 - this.drop, rule, generator } : undefined;
-    if (rows) return this.forwardRows(x, rows, visibility, dropPath);
-    const attended = addBranch(x, dropPath, (images, kept) =>
+  forward(x: Tensor, { visibility, drops, rows }: BlockOptions = {}): Tensor {
+    if (rows) return this.forwardRows(x, rows, visibility, drops);
+    const attended = addBranch(x, drops?.attention, (images, kept) =>
       this.attention(images, visibilityOf(visibility, kept)),
     );
-    return addBranch(attended, dropPath, (images) => this.feedForward(images));
+    return addBranch(attended, drops?.feedForward, (images) => this.feedForward(images));
   }
 
   private forwardRows(
     x: Tensor,
     rows: Tensor,
     visibility: Visibility | undefined,
-    dropPath: DropPath | undefined,
+    drops: BlockDrops | undefined,
   ): Tensor {
     const [B, T] = x.dims(3);
-    const scaled = (branch: Tensor): Tensor =>
-      dropPath ? branch.mul(rowScales([B, T], rows, dropPath)) : branch;
-    const attended = flatRows(x, rows).add(scaled(this.attention(x, visibility, rows)));
-    return attended.add(scaled(this.feedForward(attended)));
+    const scaled = (branch: Tensor, kept: Kept | undefined): Tensor =>
+      kept ? branch.mul(rowScales(kept, [B, T], rows)) : branch;
+    const mixed = scaled(this.attention(x, visibility, rows), drops?.attention);
+    const attended = flatRows(x, rows).add(mixed);
+    return attended.add(scaled(this.feedForward(attended), drops?.feedForward));
   }
 
   private attention(x: Tensor, visibility?: Visibility, rows?: Tensor): Tensor {

@@ -1,11 +1,11 @@
-import { type Generator, noGrad, type Scope, type Tensor, tidy } from "@odis/torch";
+import { noGrad, type Scope, type Tensor, tidy } from "@odis/torch";
 
 interface Segment {
   readonly level: number;
   readonly input: Tensor;
   readonly output: Tensor;
-  /** computes the output again, with the random numbers of the first time */
-  readonly replay: (input: Tensor) => Tensor;
+  /** computes the output again */
+  readonly segment: (input: Tensor) => Tensor;
 }
 
 /**
@@ -24,25 +24,14 @@ export class ActivationCheckpointing {
 
   /**
    * @param level depth of the segment: those of equal depth in several passes share their weights
-   * @param generator what the segment draws from, if it draws
+   * @param segment gives the same for the same input: it is computed twice
    * @returns the segment's output, a leaf whose gradient `backward` reads
    */
-  run(level: number, input: Tensor, segment: (x: Tensor) => Tensor, generator?: Generator): Tensor {
-    const before = generator?.getState();
+  run(level: number, input: Tensor, segment: (x: Tensor) => Tensor): Tensor {
     const output = noGrad(() => tidy(() => segment(input).detach())).requiresGrad_();
-    const replay = (x: Tensor): Tensor => {
-      if (!generator || !before) return segment(x);
-      const now = generator.getState();
-      generator.setState(before);
-      try {
-        return segment(x);
-      } finally {
-        generator.setState(now);
-      }
-    };
     this.scope.claim(input);
     this.scope.claim(output);
-    this.segments.push({ level, input, output, replay });
+    this.segments.push({ level, input, output, segment });
     return output;
   }
 
@@ -60,12 +49,12 @@ export class ActivationCheckpointing {
   backward(onLevel?: (level: number) => void): void {
     this.segments.sort((a, b) => a.level - b.level);
     for (let last = this.segments.pop(); last; last = this.segments.pop()) {
-      const { level, input, output, replay } = last;
+      const { level, input, output, segment } = last;
       const { grad } = output;
       if (grad)
         tidy(() => {
           const leaf = input.detach().requiresGrad_();
-          replay(leaf).backward(grad);
+          segment(leaf).backward(grad);
           // An output of an earlier segment is a leaf; the first input has a graph of its own.
           if (leaf.grad) input.backward(leaf.grad);
         });

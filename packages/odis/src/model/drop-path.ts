@@ -1,4 +1,4 @@
-import { call, empty, fromBuffer, type Generator, randperm, type Tensor } from "@odis/torch";
+import { call, type Tensor } from "@odis/torch";
 
 /**
  * How images are chosen that skip a residual branch. `sample`: each by chance of its own (Huang et
@@ -7,54 +7,85 @@ import { call, empty, fromBuffer, type Generator, randperm, type Tensor } from "
  */
 export type DropRule = "sample" | "subset";
 
-/** Stochastic depth in one pass of a block. */
-export interface DropPath {
-  /** probability with which an image keeps a residual branch, (0, 1] */
-  readonly keep: number;
-  readonly rule: DropRule;
-  readonly generator: Generator;
+/** How often the branches of each block are dropped. */
+export interface DropRates {
+  readonly depth: number;
+  /** rate at the last block, [0, 1) */
+  readonly dropPath: number;
+  /** whether the rate grows linearly from 0 at the first block, or is the same in all (DINOv2) */
+  readonly dropPathDepth: "linear" | "uniform";
+}
+
+/** The rate of each block. */
+export function dropRates({ depth, dropPath, dropPathDepth }: DropRates): readonly number[] {
+  return Array.from({ length: depth }, (_, block) => {
+    if (dropPathDepth === "uniform") return dropPath;
+    return depth > 1 ? (dropPath * block) / (depth - 1) : 0;
+  });
 }
 
 /** Below this rate DINOv2 draws each image by itself. */
 const SUBSET_FROM = 0.1;
 
-/** The images that keep their branch, in rising order, and what their branches are scaled by. */
-function draw(
-  images: number,
-  { keep, rule, generator }: DropPath,
+/**
+ * Which images keep a branch.
+ *
+ * @param uniforms a number of each image, uniform in [0, 1)
+ * @param rate probability with which an image drops it, [0, 1)
+ * @returns their numbers, rising, and what their branches are scaled by
+ */
+export function keptImages(
+  uniforms: ArrayLike<number>,
+  rate: number,
+  rule: DropRule,
 ): { readonly kept: readonly number[]; readonly scale: number } {
-  // On the CPU, so that nobody waits for a device.
-  if (rule === "subset" && 1 - keep > SUBSET_FROM) {
-    const count = Math.max(1, Math.floor(images * keep));
-    const kept = randperm(images, { generator }).toNumbers().slice(0, count);
-    return { kept: kept.toSorted((a, b) => a - b), scale: images / count };
-  }
-  const drawn = empty([images]).bernoulli_(keep, generator).toNumbers();
-  return { kept: drawn.flatMap((one, image) => (one ? [image] : [])), scale: 1 / keep };
+  const images = Array.from(uniforms, (_, image) => image);
+  const keep = 1 - rate;
+  if (rule === "sample" || rate <= SUBSET_FROM)
+    return { kept: images.filter((image) => uniforms[image]! < keep), scale: 1 / keep };
+  const count = Math.max(1, Math.floor(images.length * keep));
+  const least = images.toSorted((a, b) => uniforms[a]! - uniforms[b]! || a - b).slice(0, count);
+  return { kept: least.toSorted((a, b) => a - b), scale: images.length / count };
+}
+
+/** The images that keep a branch, on the device. */
+export interface Kept {
+  /** their numbers, rising, [n] int64 */
+  readonly images: Tensor;
+  /** n */
+  readonly count: number;
+  /** what their branches are scaled by, so that the expectation stays */
+  readonly scale: number;
+  /** the same for every image, 0 for those that drop the branch, [B] */
+  readonly scales: Tensor;
+}
+
+/** Who keeps the two residual branches of a block in one pass. */
+export interface BlockDrops {
+  readonly attention: Kept;
+  readonly feedForward: Kept;
 }
 
 /**
- * x + branch(x), where an image that drops the branch keeps x, and the branches of the others are
- * scaled up so that the expectation stays. The branch is computed for those others only.
+ * x + branch(x), where an image that drops the branch keeps x. The branch is computed for the others
+ * only.
  *
  * @param x [B, T, D]
- * @param branch gets some of the images and their numbers, [B'] int64, undefined for all of them
+ * @param branch gets some of the images and their numbers, [n] int64, undefined for all of them
  */
 export function addBranch(
   x: Tensor,
-  dropPath: DropPath | undefined,
+  kept: Kept | undefined,
   branch: (images: Tensor, kept?: Tensor) => Tensor,
 ): Tensor {
-  if (!dropPath) return x.add(branch(x));
+  if (!kept) return x.add(branch(x));
   const [B] = x.dims(3);
-  const { kept, scale } = draw(B, dropPath);
-  if (kept.length === 0) return x;
-  if (kept.length === B) return x.add(branch(x), scale);
-  const { device } = x;
-  const index = fromBuffer(BigInt64Array.from(kept, BigInt), [kept.length]).to({ device });
+  const { images, count, scale } = kept;
+  if (count === 0) return x;
+  if (count === B) return x.add(branch(x), scale);
   // Mixed precision leaves the branch in its own type; the sum stays in that of x.
-  const update = branch(x.indexSelect(0, index), index).to({ dtype: x.dtype });
-  return call("aten::index_add", x, 0, index, update, scale) as Tensor;
+  const update = branch(x.indexSelect(0, images), images).to({ dtype: x.dtype });
+  return call("aten::index_add", x, 0, images, update, scale) as Tensor;
 }
 
 /**
@@ -64,15 +95,12 @@ export function addBranch(
  * @param rows [R] int64
  */
 export function rowScales(
+  { scales }: Kept,
   [B, T]: readonly [number, number],
   rows: Tensor,
-  dropPath: DropPath,
 ): Tensor {
-  const { kept, scale } = draw(B, dropPath);
-  const scales = new Float32Array(B);
-  for (const image of kept) scales[image] = scale;
-  return fromBuffer(scales, [B, 1])
-    .to({ device: rows.device })
+  return scales
+    .unsqueeze(-1)
     .expand([B, T])
     .reshape([B * T, 1])
     .indexSelect(0, rows);

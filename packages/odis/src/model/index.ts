@@ -6,6 +6,7 @@ export {
   resizePositions,
 } from "./backbone.js";
 export { Block, SwiGlu } from "./block.js";
+export { type BlockDrops, dropRates, keptImages, type Kept } from "./drop-path.js";
 export { ActivationCheckpointing } from "./checkpointing.js";
 export type { TokenKind } from "./head.js";
 export { imageNet, Network, normalise, type PerKind } from "./network.js";

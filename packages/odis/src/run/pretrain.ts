@@ -111,13 +111,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     (options.checkpointSteps !== undefined && step % options.checkpointSteps === 0) ||
     seconds - savedAt >= (options.checkpointSeconds ?? 300);
   try {
-    for await (const { row, skipped } of trainSteps(
-      state,
-      loader,
-      length,
-      from.step,
-      from.seconds,
-    )) {
+    const steps = trainSteps(state, loader, length, {
+      from: from.step,
+      secondsBefore: from.seconds,
+    });
+    for await (const { row, skipped } of steps) {
       at = { step: row.step + 1, seconds: row.time };
       journal.write(row, skipped);
       progress.step(row);

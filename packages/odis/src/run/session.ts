@@ -1,7 +1,7 @@
-import { type Tensor, tensor, type TensorEntry } from "@odis/torch";
+import { type Tensor, tensor } from "@odis/torch";
 import { z } from "zod";
 import { RunError } from "../core/index.js";
-import { restoreState, stateNumbers, stateTensors, type TrainState } from "../train/index.js";
+import { restoreState, savedState, type TrainState } from "../train/index.js";
 import { type Checkpoint, loadLatestCheckpoint } from "./checkpoint.js";
 import { allFinite, dropCheckpointsAfter, saveCheckpoint } from "./save.js";
 
@@ -16,7 +16,6 @@ export interface Position {
 const savedSchema = z.object({
   seconds: z.number().min(0),
   optimizerUpdates: z.record(z.string(), z.int().min(0)),
-  generator: z.string(),
 });
 
 /**
@@ -30,21 +29,8 @@ export function savePosition(
   { step, seconds }: Position,
   keep: number,
 ): string {
-  const tensors = Array.from(
-    stateTensors(state),
-    ([name, value]): TensorEntry => ({
-      name,
-      shape: value.shape,
-      dtype: value.dtype,
-      data: () => value.toArray(),
-    }),
-  );
-  return saveCheckpoint(
-    folder,
-    { step, config, state: { seconds, ...stateNumbers(state) } },
-    tensors,
-    keep,
-  );
+  const { tensors, numbers } = savedState(state);
+  return saveCheckpoint(folder, { step, config, state: { seconds, ...numbers } }, tensors, keep);
 }
 
 /**
@@ -84,12 +70,6 @@ function restore(
   state: TrainState,
   saved: z.infer<typeof savedSchema>,
 ): void {
-  const wanted = stateNumbers(state).generator.length;
-  if (saved.generator.length !== wanted)
-    throw new RunError(
-      `checkpoint ${path}: the generator's state in its state.json has ${saved.generator.length} ` +
-        `characters, wanted ${wanted}. Restore it from a copy, or delete this checkpoint.`,
-    );
   const read = (name: string): Tensor | undefined => {
     if (!tensors.has(name)) return undefined;
     const values = tensors.read(name);

@@ -1,4 +1,4 @@
-import { autocast, cat, empty, Generator, type Tensor, zeros } from "@odis/torch";
+import { autocast, cat, type Tensor, zeros } from "@odis/torch";
 import { sinkhorn } from "../loss/index.js";
 import {
   flatRows,
@@ -9,7 +9,7 @@ import {
 } from "../model/index.js";
 import type { Recipe, ScheduleValues } from "../recipe/index.js";
 import type { TrainState } from "./state.js";
-import type { DeviceBatch, DeviceViews, MicroBatch, Presence } from "./upload.js";
+import type { DeviceBatch, DeviceViews, MicroBatch } from "./upload.js";
 
 /** What a pass over views of one size gives: features that losses read, before the head. */
 interface PassFeatures {
@@ -28,38 +28,22 @@ export interface StudentOutputs {
 }
 
 interface PassOptions {
-  readonly hidden?: Tensor | undefined;
-  readonly dropPath?: Generator | undefined;
+  /** whether patches are hidden and branches dropped */
+  readonly asStudent?: boolean;
   readonly checkpointing?: ActivationCheckpointing | undefined;
   /** whether all patches are read */
   readonly allPatches?: boolean;
-}
-
-/** Streams for the dropped branches of each micro-batch: several have their own, to be passed twice. */
-export function dropPaths(
-  { recipe, generator }: TrainState,
-  count: number,
-): readonly (Generator | undefined)[] {
-  if (recipe.model.dropPath === 0) return Array.from({ length: count }, () => undefined);
-  if (count === 1) return [generator];
-  const seeds = empty([count], { dtype: "float64" }).uniform_(0, 2 ** 53, generator);
-  return seeds.toNumbers().map((seed) => new Generator(Math.floor(seed)));
 }
 
 /** The student on all views: hidden patches in the global ones only. */
 export function studentOutputs(
   { student, recipe }: TrainState,
   { global, local }: MicroBatch,
-  dropPath: Generator | undefined,
   checkpointing: ActivationCheckpointing | undefined,
 ): StudentOutputs {
   const { objectFrom, studentTemperature } = recipe.loss;
-  const large = pass(student, global, objectFrom, {
-    hidden: global.hidden,
-    dropPath,
-    checkpointing,
-  });
-  const small = local && pass(student, local, objectFrom, { dropPath, checkpointing });
+  const large = pass(student, global, objectFrom, { asStudent: true, checkpointing });
+  const small = local && pass(student, local, objectFrom, { asStudent: true, checkpointing });
   const all = mapKinds(large.features, (features, kind) => {
     const more = small?.features[kind];
     return more ? cat([features, more], 0) : features;
@@ -68,28 +52,27 @@ export function studentOutputs(
   return { logits, features: large.features };
 }
 
-/** Features of the global views ahead of `studentOutputs`, the dropped branches included. Call without gradient. */
+/** Features of the global views ahead of `studentOutputs`. Call without gradient. */
 export function studentFeatures(
   { student, recipe }: TrainState,
   { global }: MicroBatch,
-  dropPath: Generator | undefined,
 ): PerKind<Tensor> {
-  const before = dropPath?.getState();
-  const options = { hidden: global.hidden, dropPath };
-  const { features } = pass(student, global, recipe.loss.objectFrom, options);
-  if (dropPath && before) dropPath.setState(before);
-  return features;
+  return pass(student, global, recipe.loss.objectFrom, { asStudent: true }).features;
 }
 
 function pass(
   network: Network,
-  { images, visible, objects, rows }: DeviceViews,
+  { images, visible, objects, rows, hidden, drops }: DeviceViews,
   objectFrom: "token" | "pooled",
-  { hidden, dropPath, checkpointing, allPatches = false }: PassOptions,
+  { asStudent = false, checkpointing, allPatches = false }: PassOptions,
 ): PassFeatures {
   const { layout } = network.backbone;
   const restricted = layout.objects > 0 ? visible : undefined;
-  const options = { visible: restricted, hidden, dropPath, checkpointing };
+  const options = {
+    visible: restricted,
+    ...(asStudent && { hidden, drops }),
+    checkpointing,
+  };
   if (objectFrom === "token" && !allPatches)
     return {
       features: byKind(network.forward(images, { ...options, rows: rows.index }), rows),
@@ -167,9 +150,7 @@ export function teacherTargets(
     ),
   );
   const whole = joined(logits);
-  const targets = mapKinds(whole, (rows, kind) =>
-    sharpened(state, rows, kind, kind === "object" ? batch.presence : undefined, values),
-  );
+  const targets = mapKinds(whole, (rows, kind) => sharpened(state, batch, rows, kind, values));
   const { object, cls } = joined(
     passes.map(({ features }) =>
       mapKinds(features, (rows, kind) => byView(rows, kind, batch.globals)),
@@ -221,10 +202,10 @@ function apart(
 
 /** Logits [..., K] -> probabilities, kept from collapsing by a moving centre or by Sinkhorn-Knopp. */
 function sharpened(
-  { centers, recipe: { loss } }: TrainState,
+  { centers, world, recipe: { loss } }: TrainState,
+  { presence, targetRows }: DeviceBatch,
   logits: Tensor,
   kind: TokenKind,
-  presence: Presence | undefined,
   { teacherTemperature, objectTemperature, patchTemperature }: ScheduleValues,
 ): Tensor {
   const temperatures = {
@@ -235,12 +216,15 @@ function sharpened(
   const temperature = temperatures[kind];
   if (loss.centering === "mean") return centers[kind]!.sharpen(logits, temperature);
   const rows = logits.flatten(0, -2);
-  const balance = (some: Tensor): Tensor => sinkhorn(some, temperature, loss.sinkhornIterations);
-  if (!presence?.rows) return balance(rows).reshape(logits.shape);
+  const others = { rows: targetRows[kind]!, gather: (own: Tensor) => world.gather(own) };
+  const everyone = world.size > 1 ? others : undefined;
+  const balance = (some: Tensor): Tensor =>
+    sinkhorn(some, temperature, loss.sinkhornIterations, everyone);
+  const there = kind === "object" ? presence?.rows : undefined;
+  if (!there) return balance(rows).reshape(logits.shape);
   // Absent objects all look alike: balanced with the others they would claim prototypes for nothing.
-  const there = balance(rows.indexSelect(0, presence.rows));
   const none = zeros(rows.shape, { device: rows.device });
-  return none.indexAdd(0, presence.rows, there).reshape(logits.shape);
+  return none.indexAdd(0, there, balance(rows.indexSelect(0, there))).reshape(logits.shape);
 }
 
 /** Which [OBJ] rows move which centre. */

@@ -1,4 +1,6 @@
 export { bytesText, checkMemory, memoryOfDevice } from "./memory.js";
+export { type SavedState, savedState } from "./saved.js";
+export { World } from "./world.js";
 export { type MetricsRow, trainOn, trainSteps } from "./loop.js";
 export {
   buildNetwork,

@@ -1,5 +1,5 @@
 import { Stream } from "@odis/torch";
-import type { Batch } from "../batches/index.js";
+import type { Batch, BatchStats } from "../batches/index.js";
 import {
   type Length,
   type ScheduleValues,
@@ -9,6 +9,7 @@ import {
 import type { TrainState } from "./state.js";
 import { type StepReport, trainStep } from "./step.js";
 import { type DeviceBatch, tensorsOf, upload } from "./upload.js";
+import type { World } from "./world.js";
 
 /** Where batches come from, in the order of steps. */
 export interface BatchStream {
@@ -54,10 +55,25 @@ export interface MetricsRow {
   readonly tries: readonly number[];
 }
 
-/** A finished step: its metrics, and the images that could not be used in it. */
+/** A finished step: its metrics, and the images that could not be used in it; the same in all processes. */
 export interface StepResult {
   readonly row: MetricsRow;
-  readonly skipped: Batch["stats"]["skipped"];
+  readonly skipped: Skipped;
+  /** what processes asked for with the step's batch, added up; see `StepOptions.ask` */
+  readonly asked: readonly number[];
+  /** what this process has sent in it */
+  readonly traffic: World["traffic"];
+}
+
+type Skipped = Batch["stats"]["skipped"];
+
+export interface StepOptions {
+  /** first step */
+  readonly from: number;
+  /** training time of earlier sessions of the run */
+  readonly secondsBefore: number;
+  /** numbers that all processes hear with the batch of a step, e.g. that somebody wants to stop */
+  readonly ask?: () => Promise<readonly number[]>;
 }
 
 /** Uploads a batch and trains on it. */
@@ -67,23 +83,24 @@ export function trainOn(state: TrainState, batch: Batch, values: ScheduleValues)
 }
 
 /**
- * Runs steps `from` to the end of the run, one at a time. Everything that happens only now and then
+ * Runs steps to the end of the run, one at a time. Everything that happens only now and then
  * (checkpoints, logs, stopping) is the caller's, between two steps.
  *
- * @param secondsBefore training time of earlier sessions of the run
+ * @param batches of this process's images
  */
 export async function* trainSteps(
   state: TrainState,
   batches: BatchStream,
   length: Length,
-  from: number,
-  secondsBefore: number,
+  { from, secondsBefore, ask }: StepOptions,
 ): AsyncGenerator<StepResult> {
+  const { world } = state;
   const began = performance.now();
   let stepBegan = began;
-  using ahead = new Ahead(state, batches, length);
+  let sent = world.traffic;
+  using ahead = new Ahead(state, batches, length, ask);
   for (let step = from; step < length.totalSteps; step += 1) {
-    const { batch, ready, values } = await ahead.take(step);
+    const { images, stats, asked, ready, values } = await ahead.take(step);
     const dataCame = performance.now();
     const report = trainStep(state, ready, values);
     ready[Symbol.dispose]();
@@ -92,22 +109,27 @@ export async function* trainSteps(
       step,
       epoch: values.epoch,
       time: secondsBefore + (now - began) / 1000,
-      imagesPerSecond: (1000 * batch.size) / (now - stepBegan),
+      imagesPerSecond: (1000 * images) / (now - stepBegan),
       dataWait: (dataCame - stepBegan) / (now - stepBegan),
       ...termsOf(report),
       ...scheduled(state, values),
-      absent: batch.stats.absent,
-      tries: batch.stats.tries,
+      absent: stats.absent,
+      tries: stats.tries,
     };
     stepBegan = now;
-    yield { row, skipped: batch.stats.skipped };
+    const { messages, bytes } = world.traffic;
+    const traffic = { messages: messages - sent.messages, bytes: bytes - sent.bytes };
+    sent = world.traffic;
+    yield { row, skipped: stats.skipped, asked, traffic };
   }
 }
 
 /** A batch on the device, for one step. */
 interface Uploaded {
-  /** only its plain facts: the loader overwrites its arrays */
-  readonly batch: Pick<Batch, "size" | "stats">;
+  /** of all processes */
+  readonly images: number;
+  readonly stats: BatchStats;
+  readonly asked: readonly number[];
   readonly ready: DeviceBatch;
   readonly values: ScheduleValues;
 }
@@ -124,6 +146,7 @@ class Ahead implements Disposable {
     private readonly state: TrainState,
     private readonly batches: BatchStream,
     private readonly length: Length,
+    private readonly ask: StepOptions["ask"],
   ) {
     if (state.device !== "cpu") this.uploads = new Stream(state.device);
   }
@@ -137,17 +160,59 @@ class Ahead implements Disposable {
   }
 
   private async upload(step: number): Promise<Uploaded> {
-    const batch = await this.batches.next();
+    const { state, uploads } = this;
+    const { world } = state;
+    const asked = (await this.ask?.()) ?? [];
+    const batch = await world.together(this.batches.next());
     if (batch.step !== step) throw new Error(`internal: got batch ${batch.step} for step ${step}`);
-    const values = scheduleValuesAt(this.state.recipe, this.length, step);
-    const send = (): DeviceBatch => upload(this.state, batch, values);
-    const ready = this.uploads ? this.uploads.run(send) : send();
-    return { batch: { size: batch.size, stats: batch.stats }, ready, values };
+    const values = scheduleValuesAt(state.recipe, this.length, step);
+    const say = [...asked, ...numbersOf(batch.stats)];
+    const send = (): DeviceBatch => upload(state, batch, values, say);
+    const ready = uploads ? uploads.run(send) : send();
+    const heard = ready.said.map((said) => said.slice(asked.length));
+    return {
+      images: batch.size * world.size,
+      stats: statsOfAll(world, batch.stats, heard),
+      asked: asked.map((_, at) => ready.said.reduce((sum, said) => sum + said[at]!, 0)),
+      ready,
+      values,
+    };
   }
 
   [Symbol.dispose](): void {
     this.next?.ready[Symbol.dispose]();
   }
+}
+
+const numbersOf = ({ absent, wanted, tries, skipped }: BatchStats): number[] => [
+  skipped.length,
+  wanted,
+  absent * wanted,
+  ...tries,
+];
+
+/** Statistics of the images of all processes. */
+function statsOfAll(
+  world: World,
+  own: BatchStats,
+  heard: readonly (readonly number[])[],
+): BatchStats {
+  if (world.size === 1) return own;
+  const total = (at: number): number => heard.reduce((sum, numbers) => sum + numbers[at]!, 0);
+  const wanted = total(1);
+  // Names are sent only when there are any.
+  const skipped =
+    total(0) > 0
+      ? world
+          .shareText(JSON.stringify(own.skipped))
+          .flatMap((text): Skipped => JSON.parse(text) as Skipped)
+      : [];
+  return {
+    wanted,
+    absent: total(2) / wanted,
+    tries: own.tries.map((_, view) => total(3 + view) / world.size),
+    skipped,
+  };
 }
 
 function termsOf({ terms, similarities, ...report }: StepReport) {

@@ -1,13 +1,4 @@
-import {
-  cat,
-  type Generator,
-  gradientsOf,
-  noGrad,
-  ones,
-  stack,
-  type Tensor,
-  zeros,
-} from "@odis/torch";
+import { cat, gradientsOf, noGrad, ones, stack, type Tensor, zeros } from "@odis/torch";
 import { crossViewLoss, koleo, rowLoss } from "../loss/index.js";
 import type { PerKind } from "../model/index.js";
 import { summaryKind } from "../recipe/index.js";
@@ -20,6 +11,7 @@ import {
 } from "./forward.js";
 import type { TrainState } from "./state.js";
 import type { DeviceBatch, MicroBatch, Presence } from "./upload.js";
+import type { World } from "./world.js";
 
 /** The loss, which is differentiated, and its weighted terms, which sum to it. */
 export const lossNames = ["total", "cls", "object", "patch", "koleo"] as const;
@@ -64,45 +56,60 @@ export function objective(
 export type KoleoShare = (features: PerKind<Tensor>) => Tensor;
 
 /**
- * KoLeo of a batch, whatever the number of micro-batches that compute it. It compares all images
- * with each other; so with several all features are computed ahead without a graph, and each carries
- * its rows of the whole batch's gradient through the network (gradient caching, Gao et al. 2021).
- * That costs a second pass over the global views. The shares sum to the batch's value.
+ * KoLeo of a batch, whatever the number of micro-batches and processes that compute it. It compares
+ * all images with each other; so where others have some of them, it is differentiated on the features
+ * of all, and each micro-batch carries its rows of that gradient through the network (gradient
+ * caching, Gao et al. 2021). Several micro-batches have to compute their features ahead, without a
+ * graph: a second pass over the global views. The shares sum to the batch's value.
  *
  * @returns one for each micro-batch
  */
 export function koleoShares(
   state: TrainState,
   { microBatches, globals, presence }: DeviceBatch,
-  drops: readonly (Generator | undefined)[],
 ): readonly KoleoShare[] {
-  const { recipe, device } = state;
+  const { recipe, device, world } = state;
   const none = zeros([], { device });
   const kind = summaryKind(recipe);
   if (recipe.loss.koleoWeight === 0 || !kind) return microBatches.map(() => () => none);
   const summaries = (features: PerKind<Tensor>): Tensor =>
     features[kind]!.float().reshape([globals, -1, recipe.model.dim]); // [G, R, D]
-  const count = microBatches.length;
-  if (count === 1) return [(features) => koleoOfPresent(summaries(features), presence)];
+  const pieces = microBatches.length;
+  if (pieces * world.size === 1)
+    return [(features) => koleoOfPresent(summaries(features), presence)];
 
+  const carry = (own: Tensor): KoleoShare[] => {
+    const whole = everyone(world, own).requiresGrad_();
+    const value = koleoOfPresent(whole, presence);
+    // Where no view has two objects, nobody is pushed.
+    if (!value.requiresGrad) return microBatches.map(() => () => none);
+    const [gradient] = gradientsOf([value], [whole]);
+    const share = value.detach().div(pieces * world.size);
+    const rows = own.dims(3)[1] / pieces;
+    return microBatches.map((_, at) => (features) => {
+      const first = (world.rank * pieces + at) * rows;
+      const carried = summaries(features)
+        .mul(gradient!.narrow(1, first, rows))
+        .sum();
+      return carried.sub(carried.detach()).add(share);
+    });
+  };
+  if (pieces === 1) return [(features) => carry(summaries(features).detach())[0]!(features)];
   const ahead = noGrad(() =>
-    microBatches.map((micro, at) =>
-      summaries(inPrecision(state, () => studentFeatures(state, micro, drops[at]))),
-    ),
+    microBatches.map((micro) => summaries(inPrecision(state, () => studentFeatures(state, micro)))),
   );
-  const whole = cat(ahead, 1).requiresGrad_();
-  const value = koleoOfPresent(whole, presence);
-  // Where no view has two objects, nobody is pushed.
-  if (!value.requiresGrad) return microBatches.map(() => () => none);
-  const [gradient] = gradientsOf([value], [whole]);
-  const share = value.detach().div(count);
-  const rows = whole.dims(3)[1] / count;
-  return microBatches.map((_, at) => (features) => {
-    const carried = summaries(features)
-      .mul(gradient!.narrow(1, at * rows, rows))
-      .sum();
-    return carried.sub(carried.detach()).add(share);
-  });
+  return carry(cat(ahead, 1));
+}
+
+/** Rows [G, R, D] of every process, one after the other: [G, N * R, D] */
+function everyone(world: World, own: Tensor): Tensor {
+  if (world.size === 1) return own;
+  const [G, R, D] = own.dims(3);
+  return world
+    .gather(own) // [N * G, R, D]
+    .reshape([world.size, G, R, D])
+    .transpose(0, 1)
+    .reshape([G, world.size * R, D]);
 }
 
 /**

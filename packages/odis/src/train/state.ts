@@ -1,34 +1,71 @@
 import {
   AdamW,
   Generator,
+  type GradientBuckets,
   type NamedParameter,
   noGrad,
   type ParameterGroup,
   type Tensor,
 } from "@odis/torch";
-import { RunError } from "../core/index.js";
+import { ConfigError, RunError } from "../core/index.js";
 import { Center } from "../loss/index.js";
 import { Network, type PerKind, type TokenKind, TokenLayout } from "../model/index.js";
 import { kindsRead, type Recipe } from "../recipe/index.js";
+import { World } from "./world.js";
 
 /** All that a training step reads and changes. */
 export interface TrainState extends Disposable {
   readonly recipe: Recipe;
   readonly device: string;
+  /** the processes that train together */
+  readonly world: World;
   readonly student: Network;
   readonly teacher: Network;
   /** one for each kind of token that a loss reads */
   readonly centers: PerKind<Center>;
+  /** of the weights that this process updates */
   readonly optimizer: AdamW;
-  /** draws the dropped paths */
-  readonly generator: Generator;
+  /** which process updates a weight, where they share the optimiser's work */
+  readonly owners: ReadonlyMap<Tensor, number> | undefined;
+  /** sums gradients over processes; undefined alone */
+  readonly buckets: GradientBuckets | undefined;
 }
 
 /** The plain numbers of a state; everything else is in `stateTensors`. */
 export interface StateNumbers {
   readonly optimizerUpdates: Readonly<Record<string, number>>;
-  /** state of the engine's generator, base64 */
-  readonly generator: string;
+}
+
+/** How processes share a run. */
+export interface Sharing {
+  /** default: one process */
+  readonly world?: World | undefined;
+  /** whether each keeps the optimiser's moments of its share of the weights only (ZeRO stage 1, Rajbhandari et al. 2020) */
+  readonly shardOptimizer?: boolean | undefined;
+}
+
+/**
+ * Pieces that each process computes its images in. `optim.accumulate` cuts the whole batch, so that
+ * its pieces, and with them the numbers, stay what they are when more processes share them.
+ */
+export function piecesOf({ optim }: Pick<Recipe, "optim">, processes: number): number {
+  return Math.max(1, optim.accumulate / processes);
+}
+
+/** @throws ConfigError when a batch cannot be shared equally */
+export function checkSharing({ optim }: Pick<Recipe, "optim">, processes: number): void {
+  const { batch, accumulate } = optim;
+  if (batch % processes !== 0)
+    throw new ConfigError(
+      `optim.batch: got ${batch}, shared by ${processes} processes; wanted a multiple of their number, ` +
+        `e.g. ${Math.max(1, Math.round(batch / processes)) * processes}`,
+    );
+  const pieces = piecesOf({ optim }, processes);
+  if (!Number.isInteger(pieces) || (batch / processes) % pieces !== 0)
+    throw new ConfigError(
+      `optim.accumulate: got ${accumulate}, with ${processes} processes that have ${batch / processes} images ` +
+        `each; wanted ${processes} times a divisor of that, or 1`,
+    );
 }
 
 /** The tokens of a recipe's networks. */
@@ -47,10 +84,21 @@ export function buildNetwork(recipe: Recipe, role: "student" | "teacher"): Netwo
   return new Network(backbone, head, layoutOf(recipe), kinds, hides);
 }
 
-/** A fresh state at step 0, the teacher a copy of the student; disposing of it frees its tensors. */
-export function createState(recipe: Recipe, device = "cpu"): TrainState {
-  const generator = new Generator(recipe.seed);
-  const student = buildNetwork(recipe, "student").init(generator).requiresGrad_(true);
+/**
+ * A fresh state at step 0, the teacher a copy of the student, the same in all processes; disposing of
+ * it frees its tensors.
+ *
+ * @throws ConfigError when a batch cannot be shared equally
+ */
+export function createState(
+  recipe: Recipe,
+  device = "cpu",
+  { world = World.alone, shardOptimizer = false }: Sharing = {},
+): TrainState {
+  checkSharing(recipe, world.size);
+  const student = buildNetwork(recipe, "student")
+    .init(new Generator(recipe.seed))
+    .requiresGrad_(true);
   const lastLayers = student.heads.flatMap((head) => head.lastLayers);
   if (recipe.head.normLastLayer) for (const layer of lastLayers) layer.weightG.requiresGrad_(false);
   const teacher = buildNetwork(recipe, "teacher").requiresGrad_(false);
@@ -64,20 +112,46 @@ export function createState(recipe: Recipe, device = "cpu"): TrainState {
     const momentum = kind === "patch" ? patchCenterMomentum : centerMomentum;
     return new Center(each ? [recipe.views.object.count, K] : [K], momentum, device);
   };
+  const trained = student.namedParameters().filter(([, weight]) => weight.requiresGrad);
+  const owners = shardOptimizer && world.size > 1 ? shares(trained, world.size) : undefined;
+  const own = trained.filter(([, weight]) => !owners || owners.get(weight) === world.rank);
   const state: TrainState = {
     recipe,
     device,
+    world,
     student,
     teacher,
     centers: Object.fromEntries(kindsRead(recipe).map((kind) => [kind, center(kind)])),
-    optimizer: new AdamW(parameterGroups(student.namedParameters(), recipe), recipe.optim),
-    generator,
+    optimizer: new AdamW(parameterGroups(own, recipe), recipe.optim),
+    owners,
+    buckets:
+      recipe.optim.memory === "stream"
+        ? undefined
+        : world.buckets(trained.map(([, weight]) => weight)),
     [Symbol.dispose]() {
-      state.optimizer.zeroGrad();
+      state.buckets?.[Symbol.dispose]();
+      dropGradients(state);
       for (const tensor of stateTensors(state).values()) tensor.free();
     },
   };
   return state;
+}
+
+/** Weights by the process that updates them: about as many numbers for each. */
+function shares(weights: readonly NamedParameter[], processes: number): Map<Tensor, number> {
+  const load = Array.from({ length: processes }, () => 0);
+  const largestFirst = weights.toSorted(([, a], [, b]) => b.size - a.size);
+  return new Map(
+    largestFirst.map(([, weight]) => {
+      const rank = load.indexOf(Math.min(...load));
+      load[rank]! += weight.size;
+      return [weight, rank] as const;
+    }),
+  );
+}
+
+export function dropGradients({ student }: TrainState): void {
+  for (const weight of student.parameters()) weight.grad = undefined;
 }
 
 /** Gives a network the weights of another that has them all, as a teacher has its student's. */
@@ -98,7 +172,10 @@ export function averagedWeights({ student, teacher }: TrainState): {
   return { slow: slow.map(([, weight]) => weight), fast: slow.map(([name]) => fast.get(name)!) };
 }
 
-/** Every tensor of the state by checkpoint name. */
+/**
+ * Every tensor of the state by checkpoint name. Where processes share the optimiser's work, a process
+ * has only its own moments: see `gatherMoments`.
+ */
 export function stateTensors(state: TrainState): Map<string, Tensor> {
   const { student, teacher, centers, optimizer } = state;
   return new Map<string, Tensor>([
@@ -112,12 +189,11 @@ export function stateTensors(state: TrainState): Map<string, Tensor> {
   ]);
 }
 
-export function stateNumbers({ optimizer, generator }: TrainState): StateNumbers {
+export function stateNumbers({ optimizer }: TrainState): StateNumbers {
   return {
     optimizerUpdates: Object.fromEntries(
       [...optimizer.state()].map(([name, { updates }]) => [name, updates]),
     ),
-    generator: Buffer.from(generator.getState()).toString("base64"),
   };
 }
 
@@ -147,7 +223,6 @@ export function restoreState(
   });
   for (const [name, moments] of state.optimizer.state())
     moments.updates = numbers.optimizerUpdates[name] ?? 0;
-  state.generator.setState(Buffer.from(numbers.generator, "base64"));
 }
 
 /**

@@ -2,7 +2,7 @@ import { cat, noGrad, type Tensor, tensorScope, tidy } from "@odis/torch";
 import { NonFiniteLossError } from "../core/index.js";
 import { ActivationCheckpointing } from "../model/index.js";
 import { type ScheduleValues, summaryKind } from "../recipe/index.js";
-import { dropPaths, inPrecision, studentOutputs, teacherTargets } from "./forward.js";
+import { inPrecision, studentOutputs, teacherTargets } from "./forward.js";
 import {
   koleoShares,
   type LossName,
@@ -13,7 +13,7 @@ import {
   statisticsOf,
   statisticSums,
 } from "./objective.js";
-import type { TrainState } from "./state.js";
+import { dropGradients, type TrainState } from "./state.js";
 import { moveTeacher, Update } from "./update.js";
 import type { DeviceBatch } from "./upload.js";
 
@@ -47,48 +47,51 @@ export function trainStep(
   values: ScheduleValues,
 ): StepReport {
   using scope = tensorScope();
-  const { student, optimizer, recipe } = state;
+  const { student, recipe, world } = state;
   const { blocks } = student.backbone;
-  const { memory } = recipe.optim;
   const whole = [student.backbone, ...student.heads];
-  const drops = dropPaths(state, batch.microBatches.length);
   const targets = noGrad(() => tidy(() => teacherTargets(state, batch, values)));
-  const koleo = koleoShares(state, batch, drops);
+  const koleo = koleoShares(state, batch);
 
-  optimizer.zeroGrad();
+  dropGradients(state);
   const update = new Update(state, values, scope);
   const losses = batch.microBatches.map((micro, at) => {
     using _micro = tensorScope();
-    const checkpointing = memory === "keep" ? undefined : new ActivationCheckpointing(scope);
+    const checkpointing =
+      recipe.optim.memory === "keep" ? undefined : new ActivationCheckpointing(scope);
     // What neither autograd nor the next line needs goes at once: logits are large.
     const loss = tidy(() => {
-      const outputs = inPrecision(state, () =>
-        studentOutputs(state, micro, drops[at], checkpointing),
-      );
+      const outputs = inPrecision(state, () => studentOutputs(state, micro, checkpointing));
       return objective(state, micro, outputs, targets.micro[at]!, koleo[at]!);
     });
-    loss.total.backward();
-    const done = (block: number): void => {
-      update.clip([blocks[block]!]);
-      update.apply([blocks[block]!]);
-    };
-    if (checkpointing)
-      inPrecision(state, () => checkpointing.backward(memory === "stream" ? done : undefined));
+    update.backward(at === koleo.length - 1, (done) => {
+      loss.total.backward();
+      inPrecision(state, () => checkpointing?.backward((block) => done([blocks[block]!])));
+    });
     return scope.claim(loss.values);
   });
+  update.sumRest(whole);
   update.clip(whole);
 
+  const { cls, object, patch, ...statistics } = noGrad(() =>
+    tidy(() =>
+      world.sums({
+        ...targets.centerSums,
+        ...statisticSums(state, batch, targets),
+        losses: sum(losses),
+      }),
+    ),
+  );
   const report = reportOf(state, batch, update, {
-    losses: noGrad(() => sum(losses)),
     norms: update.norms(),
-    ...noGrad(() => tidy(() => reduced(statisticSums(state, batch, targets)))),
+    ...noGrad(() => tidy(() => reduced(statistics))),
   });
   if (!Number.isFinite(report.gradient + report.terms.total)) {
     const terms = { ...report.terms, gradient: report.gradient };
     throw new NonFiniteLossError(values.step, terms, batch.keys);
   }
   update.apply(whole);
-  moveTeacher(state, batch, targets, values);
+  moveTeacher(state, batch, { cls, object, patch }, values);
   return report;
 }
 

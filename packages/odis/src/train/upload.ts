@@ -3,29 +3,34 @@ import { type Batch, imagesOf } from "../batches/index.js";
 import { hiddenRows, pairWeights } from "../loss/index.js";
 import { normalise, type PerKind, type TokenKind } from "../model/index.js";
 import { kindsRead, type ScheduleValues } from "../recipe/index.js";
-import type { TrainState } from "./state.js";
+import { drawDrops, type PassDrops } from "./drops.js";
+import { count, type Facts, meet, presenceInViews, viewShape } from "./facts.js";
+import { piecesOf, type TrainState } from "./state.js";
 
 /**
  * A batch on the device, with all that is known of it before a network has seen it: from here to
- * its only read a step waits for nothing on the host. Dispose of it after the step.
+ * its only read a step waits for nothing on the host. Of several processes each has its images;
+ * whatever counts images, pairs or patches counts those of all. Dispose of it after the step.
  */
 export interface DeviceBatch extends Disposable {
   /** names of the images, for messages */
   readonly keys: readonly string[];
-  /** B */
-  readonly images: number;
   /** O */
   readonly objects: number;
   /** G */
   readonly globals: number;
-  /** the batch in equal pieces of consecutive images (`optim.accumulate`) */
+  /** the images in equal pieces of consecutive ones (`optim.accumulate`) */
   readonly microBatches: readonly MicroBatch[];
   /** weight in the loss of every pair of views of every summary, [S, G, R]; R is B, or B * O */
   readonly pairs: PerKind<Tensor>;
   /** how many rows of the teacher's logits move the centre of each kind, [], or [O, 1], float64 */
   readonly centerRows: PerKind<Tensor>;
+  /** how many rows Sinkhorn-Knopp balances */
+  readonly targetRows: PerKind<number>;
   /** undefined when no loss reads [OBJ] */
   readonly presence: Presence | undefined;
+  /** what every process said with its batch, in the order of ranks */
+  readonly said: readonly (readonly number[])[];
 }
 
 /** Some images of a batch. */
@@ -50,6 +55,8 @@ export interface DeviceViews {
   /** [V * B, N] bool; undefined when no loss reads hidden patches */
   readonly hidden: Tensor | undefined;
   readonly rows: TokenRows;
+  /** branches that the student drops */
+  readonly drops: PassDrops | undefined;
 }
 
 /** Where the tokens of each kind are in tokens flattened to [V * B * T, D]. */
@@ -65,13 +72,22 @@ export interface Presence {
   readonly flags: Tensor;
   /** [R] int64: the rows of [G * B * O] whose object is there; undefined when all are */
   readonly rows: Tensor | undefined;
-  /** for each view [R'] int64: the rows of its [B * O] whose object is there */
+  /** for each view [R'] int64: the rows whose object is there, of the rows of all processes one after the other */
   readonly perView: readonly Tensor[];
 }
 
-/** Brings what the recipe reads of a batch to the device. */
-export function upload(state: TrainState, batch: Batch, values: ScheduleValues): DeviceBatch {
-  const content = tidy(() => contentOf(state, batch, values));
+/**
+ * Brings what the recipe reads of a batch to the device.
+ *
+ * @param say numbers that every process hears with it, as many from each
+ */
+export function upload(
+  state: TrainState,
+  batch: Batch,
+  values: ScheduleValues,
+  say: readonly number[] = [],
+): DeviceBatch {
+  const content = tidy(() => contentOf(state, batch, values, say));
   return {
     ...content,
     [Symbol.dispose]() {
@@ -82,29 +98,37 @@ export function upload(state: TrainState, batch: Batch, values: ScheduleValues):
 
 type Content = Omit<DeviceBatch, typeof Symbol.dispose>;
 
-function contentOf(state: TrainState, whole: Batch, { hidePatches }: ScheduleValues): Content {
-  const batch = hidePatches ? whole : withoutHidden(whole);
-  const { recipe, device } = state;
+function contentOf(
+  state: TrainState,
+  own: Batch,
+  { hidePatches, step }: ScheduleValues,
+  say: readonly number[],
+): Content {
+  const { recipe, device, world } = state;
+  const batch = hidePatches ? own : withoutHidden(own);
   const { size: B, objects: O, global } = batch;
-  const pairs = pairsOf(state, batch);
   const kinds = kindsRead(recipe);
-  const count = recipe.optim.accumulate;
-  const size = B / count;
-  const microBatches = Array.from({ length: count }, (_, piece) =>
-    microBatch(state, imagesOf(batch, piece * size, size), {
-      B,
-      pairs: pairsOfImages(pairs, { from: piece * size, size, B }),
-    }),
-  );
+  const { everyone, said } = meet(state, batch, say);
+  const pairs = pairsOf(state, batch, everyone);
+  const pieces = piecesOf(recipe, world.size);
+  const size = B / pieces;
+  const microBatches = Array.from({ length: pieces }, (_, piece) => {
+    const from = piece * size;
+    return microBatch(state, imagesOf(batch, from, size), {
+      images: { step, first: world.rank * B + from, images: size },
+      pairs: pairsOfImages(pairs, { from, size, B }),
+      B: B * world.size,
+    });
+  });
   return {
     keys: batch.keys,
-    images: B,
     objects: O,
     globals: global.views,
     microBatches,
     pairs,
-    centerRows: centerRows(state, batch),
-    presence: kinds.includes("object") ? presenceOf(batch, device) : undefined,
+    ...rowCounts(state, batch, everyone),
+    presence: kinds.includes("object") ? presenceOf(batch, everyone, device) : undefined,
+    said,
   };
 }
 
@@ -115,10 +139,17 @@ function withoutHidden(batch: Batch): Batch {
   };
 }
 
+interface Piece {
+  readonly images: Parameters<typeof drawDrops>[1];
+  readonly pairs: PerKind<Tensor>;
+  /** images of the step over all processes */
+  readonly B: number;
+}
+
 function microBatch(
   { recipe, device, student }: TrainState,
   { size, objects: O, global, local }: Batch,
-  whole: { readonly B: number; readonly pairs: PerKind<Tensor> },
+  { images, pairs, B }: Piece,
 ): MicroBatch {
   const { layout } = student.backbone;
   const { patch } = recipe.model;
@@ -126,9 +157,11 @@ function microBatch(
   const pooled = recipe.loss.objectFrom === "pooled";
   const bools = (bytes: Uint8Array, shape: readonly number[]): Tensor =>
     fromBuffer(bytes, shape, { dtype: "bool", device });
+  const drops = drawDrops(recipe, images, [global.views, local.views], device);
 
   const views = (
     { views: V, size: side, pixels, visible }: Batch["local"] | Batch["global"],
+    dropped: PassDrops | undefined,
     hidden?: { readonly bytes: Uint8Array; readonly rows: readonly number[] },
   ): DeviceViews => {
     const N = (side / patch) ** 2;
@@ -155,6 +188,7 @@ function microBatch(
         ),
         kinds: read.map(({ kind, rows }) => ({ kind, count: rows.length })),
       },
+      drops: dropped,
     };
   };
 
@@ -165,35 +199,45 @@ function microBatch(
   const summaries = kinds.some((kind) => kind !== "patch");
   return {
     images: size,
-    global: views(global, guesses ? { bytes: global.hidden, rows } : undefined),
-    local: local.views > 0 && summaries ? views(local) : undefined,
-    pairs: whole.pairs,
+    global: views(global, drops?.[0], guesses ? { bytes: global.hidden, rows } : undefined),
+    local: local.views > 0 && summaries ? views(local, drops?.[1]) : undefined,
+    pairs,
     hiddenWeights: fromBuffer(
-      hidden.weight.map((one) => (one * size) / whole.B),
+      hidden.weight.map((one) => (one * size) / B),
       [rows.length],
       { device },
     ),
   };
 }
 
-/** Weights of pairs of views for a whole batch: [S, G, B], objects [S, G, B * O]. */
+/** Weights of pairs of views for a process's images: [S, G, B], objects [S, G, B * O]. */
 function pairsOf(
-  { recipe, device }: TrainState,
-  { global, local, size: B, objects }: Batch,
+  { recipe, device, world }: TrainState,
+  batch: Batch,
+  everyone: readonly Facts[],
 ): PerKind<Tensor> {
-  const [G, S] = [global.views, global.views + local.views];
+  const { S, G, B, O } = viewShape(batch);
+  const { pairMean } = recipe.loss;
   const everywhere = new Uint8Array(S * B).fill(1);
-  const weights = (student: Uint8Array, teacher: Uint8Array, O: number): Tensor =>
-    fromBuffer(
-      pairWeights({ student, teacher }, { S, G, B, O }, recipe.loss.pairMean),
-      [S, G, B * O],
-      { device },
-    );
+  const cls = { student: everywhere, teacher: everywhere.subarray(0, G * B) };
+  const weights = (
+    presence: Parameters<typeof pairWeights>[0],
+    objects: number,
+    existing: number,
+  ): Tensor => {
+    const all = { existing, images: B * world.size };
+    const shape = { S, G, B, O: objects };
+    return fromBuffer(pairWeights(presence, shape, pairMean, all), [S, G, B * objects], { device });
+  };
   const kinds = kindsRead(recipe);
   return {
-    ...(kinds.includes("cls") && { cls: weights(everywhere, everywhere.subarray(0, G * B), 1) }),
+    ...(kinds.includes("cls") && { cls: weights(cls, 1, G * (S - 1) * B * world.size) }),
     ...(kinds.includes("object") && {
-      object: weights(Buffer.concat([global.present, local.present]), global.present, objects),
+      object: weights(
+        presenceInViews(batch),
+        O,
+        sum(everyone, ({ pairs }) => pairs),
+      ),
     }),
   };
 }
@@ -212,39 +256,58 @@ function pairsOfImages(
   );
 }
 
-function centerRows(
-  { recipe, device }: TrainState,
-  { size: B, objects: O, global: { views: G, hidden, present } }: Batch,
-): PerKind<Tensor> {
+/** How many rows of each kind move its centre, and how many are balanced. */
+function rowCounts(
+  { recipe, device, world }: TrainState,
+  { size: B, objects: O, global: { views: G } }: Batch,
+  everyone: readonly Facts[],
+): Pick<DeviceBatch, "centerRows" | "targetRows"> {
   const { patchCenter, objectCenterRows, objectCenters } = recipe.loss;
-  const counted = objectCenterRows === "present" ? present : present.map(() => 1);
-  const ofToken = (o: number): number => count(counted.filter((_, row) => row % O === o));
-  const rows = {
-    cls: [G * B],
-    object:
-      objectCenters === "each" ? Array.from({ length: O }, (_, o) => ofToken(o)) : [count(counted)],
-    patch: [patchCenter === "all" ? 1 : count(hidden)], // of all patches the mean comes as one row
+  const each = objectCenters === "each";
+  const hidden = sum(everyone, (facts) => facts.hidden);
+  /** of token o, or of all */
+  const present = (o?: number): number =>
+    sum(everyone, (facts) =>
+      count(facts.present.filter((_, row) => o === undefined || row % O === o)),
+    );
+  const images = G * B * world.size;
+  const objects = (o?: number): number => {
+    if (objectCenterRows === "present") return present(o);
+    return o === undefined ? images * O : images;
   };
-  return Object.fromEntries(
-    kindsRead(recipe).map((kind) => {
-      const shape = kind === "object" && objectCenters === "each" ? [O, 1] : [];
-      return [kind, fromBuffer(Float64Array.from(rows[kind]), shape, { device })];
-    }),
-  );
+  const rows = {
+    cls: [images],
+    object: each ? Array.from({ length: O }, (_, o) => objects(o)) : [objects()],
+    patch: [patchCenter === "all" ? world.size : hidden], // a mean of all patches from each process
+  };
+  const kinds = kindsRead(recipe);
+  return {
+    centerRows: Object.fromEntries(
+      kinds.map((kind) => {
+        const shape = kind === "object" && each ? [O, 1] : [];
+        return [kind, fromBuffer(Float64Array.from(rows[kind]), shape, { device })];
+      }),
+    ),
+    targetRows: { cls: images, object: present(), patch: hidden },
+  };
 }
-
-const count = (flags: Uint8Array): number => flags.reduce((sum, flag) => sum + flag, 0);
 
 function presenceOf(
   { global: { present, views: G }, size: B, objects: O }: Batch,
+  everyone: readonly Facts[],
   device: string,
 ): Presence {
-  const there = (flags: Uint8Array): number[] => [...flags.keys()].filter((row) => flags[row]);
+  const there = (flags: ArrayLike<number>): number[] =>
+    Array.from(flags, (flag, row) => (flag ? row : -1)).filter((row) => row >= 0);
+  const R = B * O;
   return {
-    flags: fromBuffer(Float64Array.from(present), [G, B * O], { device }),
+    flags: fromBuffer(Float64Array.from(present), [G, R], { device }),
     rows: present.every((flag) => flag === 1) ? undefined : indexTensor(there(present), device),
     perView: Array.from({ length: G }, (_, view) =>
-      indexTensor(there(present.subarray(view * B * O, (view + 1) * B * O)), device),
+      indexTensor(
+        there(everyone.flatMap((facts) => facts.present.slice(view * R, (view + 1) * R))),
+        device,
+      ),
     ),
   };
 }
@@ -252,6 +315,9 @@ function presenceOf(
 function indexTensor(rows: readonly number[], device: string): Tensor {
   return fromBuffer(BigInt64Array.from(rows, BigInt), [rows.length], { device });
 }
+
+const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
+  items.reduce((total, item) => total + of(item), 0);
 
 /** Every tensor of a batch. */
 export function tensorsOf(batch: Content): Iterable<Tensor> {

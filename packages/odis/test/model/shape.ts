@@ -4,12 +4,9 @@ export const plainBlock = {
   ffn: "mlp",
   layerScale: 0,
   normEpsilon: 1e-6,
-  dropRule: "sample",
 } as const;
 export const plainBackbone = {
   ...plainBlock,
-  dropPath: 0,
-  dropPathDepth: "linear",
   objectEmbedding: "shared",
   objectPosition: "each",
 } as const;

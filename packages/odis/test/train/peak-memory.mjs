@@ -29,7 +29,7 @@ function steps(recipe, count) {
       pixels: new Uint8Array(L * B * 3 * locals.size ** 2).fill(100),
       present: new Uint8Array(L * B * O).fill(1),
     },
-    stats: { tries: [1, 1], absent: 0, skipped: [] },
+    stats: { wanted: 1, tries: [1, 1], absent: 0, skipped: [] },
   };
   const before = process.memoryUsage.rss();
   const state = createState(recipe);

@@ -1,4 +1,4 @@
-import { Generator, liveTensors, noGrad, tensor, tensorScope } from "@odis/torch";
+import { liveTensors, noGrad, tensor, tensorScope, tidy } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import { type Batch, imagesOf } from "../../src/batches/batch.js";
 import { NonFiniteLossError } from "../../src/core/errors.js";
@@ -6,7 +6,8 @@ import { Center } from "../../src/loss/centering.js";
 import { type Length, scheduleValuesAt, runLength } from "../../src/recipe/schedules.js";
 import { type Recipe, resolveRecipe } from "../../src/recipe/schema.js";
 import { recipeLayers, recipeNames, recipes } from "../../src/recipe/methods.js";
-import { dropPaths, studentFeatures, studentOutputs, summarySum } from "../../src/train/forward.js";
+import { drawDrops } from "../../src/train/drops.js";
+import { studentFeatures, studentOutputs, summarySum } from "../../src/train/forward.js";
 import { createState, stateTensors, type TrainState } from "../../src/train/state.js";
 import { trainOn } from "../../src/train/loop.js";
 import { upload } from "../../src/train/upload.js";
@@ -54,7 +55,7 @@ const batch: Batch = {
     pixels: bytes(L * B * 3 * 16 * 16),
     present: new Uint8Array(L * B).fill(1),
   },
-  stats: { tries: [1, 1], absent: 0, skipped: [] },
+  stats: { wanted: 1, tries: [1, 1], absent: 0, skipped: [] },
 };
 
 const bits = (state: TrainState): string =>
@@ -166,7 +167,8 @@ describe("a step in parts", () => {
   for (const { name, recipe } of methods)
     for (const koleoWeight of [0, 0.2])
       it(`${name}, KoLeo ${koleoWeight}: three parts of one image have the gradient of the whole batch`, () => {
-        const model = { ...recipe.model, dropPath: 0 }; // parts draw other branches than the whole
+        // One by one, and so by chance of their own: a subset is one of a piece.
+        const model = { ...recipe.model, dropPath: 0.3, depth: 3, dropRule: "sample" as const };
         const whole = { ...recipe, model, loss: { ...recipe.loss, koleoWeight } };
         const parts = { ...whole, optim: { ...whole.optim, accumulate: B } };
         expectSameGradients(parts, whole);
@@ -177,21 +179,41 @@ describe("a step in parts", () => {
     const model = { ...settings.model, depth: 3, dropPath: 0.5 };
     const state = createState(recipeOf({ model }));
     const micro = upload(state, batch, scheduleValuesAt(state.recipe, length, 0)).microBatches[0]!;
-    const drops = new Generator(1);
-    const ahead = noGrad(() => studentFeatures(state, micro, drops));
-    const { features } = noGrad(() => studentOutputs(state, micro, drops, undefined));
+    const ahead = noGrad(() => studentFeatures(state, micro));
+    const { features } = noGrad(() => studentOutputs(state, micro, undefined));
     expect(ahead.object!.toNumbers()).toEqual(features.object!.toNumbers());
-    const later = noGrad(() => studentFeatures(state, micro, drops)); // the stream has moved on
+    // In the next step others are dropped.
+    const next = upload(state, batch, scheduleValuesAt(state.recipe, length, 1)).microBatches[0]!;
+    const later = noGrad(() => studentFeatures(state, next));
     expect(later.object!.toNumbers()).not.toEqual(features.object!.toNumbers());
   });
 
-  it("drops other branches in each part", () => {
-    const state = createState(recipeOf({ model: { ...settings.model, dropPath: 0.5 } }));
-    const numbers = dropPaths(state, 3).map((stream) =>
-      Buffer.from(stream!.getState()).toString("hex"),
-    );
-    expect(new Set(numbers).size).toBe(3);
-    state[Symbol.dispose]();
+  it("drops what the whole batch drops: by the image's number in the step, view and block", () => {
+    const recipe = recipeOf({ model: { ...settings.model, depth: 4, dropPath: 0.5 } });
+    const drawn = (first: number, images: number, step = 3): readonly (readonly string[])[] =>
+      tidy(() => {
+        const passes = drawDrops(recipe, { step, first, images }, [G, L], "cpu")!;
+        // [image] -> the scales of its views in all blocks
+        return Array.from({ length: images }, (_, image) =>
+          passes.flatMap((blocks, pass) =>
+            blocks.flatMap((drops) =>
+              drops
+                ? [drops.attention, drops.feedForward].map(({ scales }) =>
+                    scales
+                      .toNumbers()
+                      .filter((_, row) => row % images === image)
+                      .join(),
+                  )
+                : [`pass ${pass}: none`],
+            ),
+          ),
+        );
+      });
+    const whole = drawn(0, 6);
+    expect(whole[0]![0]).toBe("pass 0: none"); // the first block keeps all
+    expect(new Set(whole.map((image) => image.join())).size).toBe(6);
+    expect([...drawn(0, 2), ...drawn(2, 4)]).toEqual(whole);
+    expect(drawn(0, 6, 4)).not.toEqual(whole);
   });
 });
 

@@ -172,7 +172,7 @@ export function batchOf(inputs: Golden<Inputs>, step: number): Batch {
       pixels: pixels("local", L),
       present: present.subarray(G * B),
     },
-    stats: { tries: [1, 1], absent: 0, skipped: [] },
+    stats: { wanted: 1, tries: [1, 1], absent: 0, skipped: [] },
   };
 }
 
