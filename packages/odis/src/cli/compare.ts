@@ -69,8 +69,9 @@ export const compareCommand = command({
       io.stderr.write(
         `\n${signal}: the run at work saves a checkpoint and ends. Once more Ctrl-C ends at once.\n`,
       );
-      child?.kill(signal);
+      child?.kill(signal === "SIGPIPE" ? "SIGTERM" : signal);
     });
+    using _held = stop.hold();
     const { comparison, finished, report, table } = await compareRecipes({
       plan,
       out,
@@ -88,6 +89,6 @@ export const compareCommand = command({
     io.print(`report: ${report}\ntable:  ${table}`);
     if (finished) return exitCodes.ok;
     io.print(`stopped; go on with: ${io.commandLine}`);
-    return stop.signal === "SIGINT" ? exitCodes.stopped : exitCodes.ok;
+    return stop.exitCode;
   },
 });

@@ -62,7 +62,8 @@ Examples:
   odis pretrain --help                              every option of one command
 
 Exit codes: 0 done, 1 a mistake of odis, 2 wrong usage or setting, 3 unusable data,
-4 unusable run or checkpoint, 5 unusable engine, 130 stopped by Ctrl-C.
+4 unusable run or checkpoint, 5 unusable engine. Unfinished, but saved: 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by a
+closed terminal, 141 because nobody reads its output.
 `,
   );
 }
@@ -98,9 +99,10 @@ async function main(words: readonly string[]): Promise<number> {
   return code;
 }
 
-// `odis --help | head` closes the pipe early; that is no failure.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(exitCodes.ok);
-});
+// `odis --help | head` closes the pipe early, and terminals are closed: no failure of ours. Runs that
+// have something to lose listen for themselves (`run/stop.ts`).
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
+  });
 process.exitCode = await main(process.argv.slice(2));

@@ -108,7 +108,7 @@ export const pretrainCommand = command({
     if (!finished) {
       io.print(`stopped after step ${done} of ${totalSteps}; saved ${checkpoint}`);
       io.print(`go on with: ${io.commandLine}`);
-      return stop.signal === "SIGINT" ? exitCodes.stopped : exitCodes.ok;
+      return stop.exitCode;
     }
     io.print(
       `finished ${totalSteps} steps in ${duration(seconds)}; newest checkpoint ${checkpoint}`,

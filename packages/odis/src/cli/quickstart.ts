@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { exitCodes } from "../core/index.js";
 import type { Recipe } from "../recipe/index.js";
 import { command, integer, type Io, number, path } from "./command.js";
 
@@ -42,7 +41,7 @@ export const quickstartCommand = command({
     if (!run.finished) {
       io.print(`stopped after step ${run.steps} of ${run.totalSteps}; saved ${run.checkpoint}`);
       io.print(`go on with: ${io.commandLine}`);
-      return stop.signal === "SIGINT" ? exitCodes.stopped : exitCodes.ok;
+      return stop.exitCode;
     }
     io.print(`    trained in ${duration(run.seconds)}`);
 

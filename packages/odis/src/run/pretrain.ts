@@ -6,11 +6,13 @@ import { type Recipe, runLength, summaryPrototypes } from "../recipe/index.js";
 import { whatStands } from "./save.js";
 import { checkData } from "./fingerprint.js";
 import { checkRunFolder, openRunFolder, type RunLayout } from "./folder.js";
+import { closeInTime, Interruptible, Interruption } from "./interruptible.js";
 import { Journal } from "./journal.js";
 import { RunError, systemReason } from "../core/index.js";
 import { Progress, type ProgressStream } from "./progress.js";
 import { type Position, resumePosition, savePosition } from "./session.js";
 import { openStart } from "./start.js";
+import type { StopWish } from "./stop.js";
 
 export interface PretrainOptions extends LoadingOptions {
   /** everything that decides the numbers; see `resolveRecipe` */
@@ -36,7 +38,7 @@ export interface PretrainOptions extends LoadingOptions {
   /** go on with a run although its data has changed; default: refused */
   readonly acceptData?: boolean;
   /** asked between two steps; a signal ends the run after a checkpoint */
-  readonly stop?: { requested(): Promise<boolean> };
+  readonly stop?: StopWish;
   /** where progress is shown; default nowhere */
   readonly progress?: ProgressStream;
 }
@@ -103,19 +105,16 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
 
   const watch = new CollapseWatch(summaryPrototypes(recipe), length.totalSteps);
   const loader = await openBatches(source, recipe, from.step, options);
+  using _held = options.stop?.hold?.();
+  const batches = options.stop?.asked ? new Interruptible(loader, options.stop.asked) : loader;
   let at = from;
   let savedAt = from.seconds;
   const due = ({ step, seconds }: Position): boolean =>
     (options.checkpointSteps !== undefined && step % options.checkpointSteps === 0) ||
     seconds - savedAt >= (options.checkpointSeconds ?? 300);
   try {
-    for await (const { row, skipped } of trainSteps(
-      state,
-      loader,
-      length,
-      from.step,
-      from.seconds,
-    )) {
+    const steps = trainSteps(state, batches, length, from.step, from.seconds);
+    for await (const { row, skipped } of steps) {
       at = { step: row.step + 1, seconds: row.time };
       journal.write(row, skipped);
       progress.step(row);
@@ -128,14 +127,19 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       if (await options.stop?.requested()) break;
     }
   } catch (error) {
-    throw interrupted(error, at, folder.layout);
+    if (!(error instanceof Interruption)) throw interrupted(error, at, folder.layout);
   } finally {
     progress.end();
-    await loader.close();
+    await closeInTime(loader, options.stop);
   }
   const checkpoint = save(at);
   const finished = at.step >= length.totalSteps;
-  folder.log(finished ? `finished after ${at.step} steps` : `stopped after step ${at.step}`);
+  const signal = finished ? undefined : options.stop?.signal;
+  folder.log(
+    finished
+      ? `finished after ${at.step} steps`
+      : `stopped after step ${at.step}${signal ? ` (${signal})` : ""}`,
+  );
   return {
     out,
     steps: at.step,

@@ -79,7 +79,7 @@ export class Progress {
     const done = (row.step + 1) / this.options.totalSteps;
     const filled = Math.round(done * barCells);
     const bar = colors.cyan("█".repeat(filled)) + colors.dim("░".repeat(barCells - filled));
-    const width = (this.stream.columns ?? 80) - barCells - 2;
+    const width = (this.stream.columns || 80) - barCells - 2;
     return `${bar} ${this.line(row).slice(0, Math.max(0, width))}`;
   }
 

@@ -1,4 +1,4 @@
-export { type MetricsRow, trainOn, trainSteps } from "./loop.js";
+export { type BatchStream, type MetricsRow, trainOn, trainSteps } from "./loop.js";
 export {
   buildNetwork,
   copyWeights,
