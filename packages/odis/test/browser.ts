@@ -37,5 +37,22 @@ export function useBrowser() {
     return page.evaluate("document.documentElement.scrollWidth - window.innerWidth");
   }
 
-  return { open, sidewaysScroll };
+  /** Opens everything that is folded away. */
+  async function unfold(page: Page): Promise<void> {
+    await page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true");
+  }
+
+  /** What reaches over the edge of the page or of its own box, so that nobody sees all of it. */
+  async function cutOff(page: Page): Promise<readonly string[]> {
+    return page.evaluate(`(() => {
+      const hidden = (one) => one.closest("thead, [aria-hidden]") && getComputedStyle(one.closest("thead") ?? one).position === "absolute";
+      const scrolls = (one) => getComputedStyle(one).overflowX === "auto";
+      return [...document.querySelectorAll("main *:not(svg *)")]
+        .filter((one) => !hidden(one) && !one.parentElement.closest("pre"))
+        .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5 || (one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 0 && !scrolls(one)))
+        .map((one) => one.tagName + "." + one.className + ": " + one.textContent.slice(0, 60));
+    })()`);
+  }
+
+  return { open, sidewaysScroll, unfold, cutOff };
 }

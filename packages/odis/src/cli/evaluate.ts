@@ -69,7 +69,7 @@ export const evaluateCommand = command({
     const [
       { setThreads },
       { evaluateRun, evaluationOptions, optionSettings },
-      { writeReport, formatTable },
+      { formatTable, formatVerdict, makeReport },
     ] = await Promise.all([
       import("@odis/torch"),
       import("../evaluate/index.js"),
@@ -85,11 +85,11 @@ export const evaluateCommand = command({
           io.stderr.write(`\r${what}: ${done} of ${of} images${done === of ? "\n" : ""}`);
       },
     });
-    io.print(formatTable(evaluation));
-    const report = await writeReport(run, {
+    const { file, verdict } = await makeReport(run, {
       onMissing: (part, reason) => io.stderr.write(`report without ${part}: ${reason}\n`),
     });
-    io.print(`report: ${report}`);
+    io.print(`${formatVerdict(verdict)}\n\n${formatTable(evaluation)}`);
+    io.print(`report: ${file}`);
     return undefined;
   },
 });

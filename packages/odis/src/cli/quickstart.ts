@@ -45,7 +45,7 @@ export const quickstartCommand = command({
     }
     io.print(`    trained in ${duration(run.seconds)}`);
 
-    const [{ evaluateRun }, { formatTable, writeReport }] = await Promise.all([
+    const [{ evaluateRun }, { formatTable, formatVerdict, makeReport }] = await Promise.all([
       import("../evaluate/index.js"),
       import("../report/index.js"),
     ]);
@@ -58,9 +58,9 @@ export const quickstartCommand = command({
       onProgress: (part, done, of) => count(io, `${part} image`, done, of),
     });
     io.print("4/4 report");
-    const report = await writeReport(out);
-    io.print(`\n${formatTable(evaluation)}\n`);
-    io.print(`report: ${report}`);
+    const { file, verdict } = await makeReport(out);
+    io.print(`\n${formatVerdict(verdict)}\n\n${formatTable(evaluation)}\n`);
+    io.print(`report: ${file}`);
     io.print(`all in ${duration((performance.now() - began) / 1000)}`);
     return undefined;
   },

@@ -1,7 +1,8 @@
 import {
-  axis,
   column,
   count,
+  dataTable,
+  dotPlot,
   factList,
   type Html,
   html,
@@ -9,9 +10,9 @@ import {
   intervalPlot,
   lineChart,
   type NumberKey,
-  place,
   section,
-  tickText,
+  signed,
+  type TableLine,
   valueText,
 } from "../report/index.js";
 import { duration } from "../run/index.js";
@@ -110,38 +111,23 @@ function chartsOfRow(
   );
 }
 
-interface PlotRow extends Pick<DifferenceResult, "value" | "low" | "high" | "differs"> {
-  readonly name: string;
-}
-
-const width = 360;
-const left = 122;
-const right = 14;
-const rowHeight = 24;
-
 /** Differences as dots with intervals round a line at 0; dots that differ are filled. */
-export function differencePlot(title: string, rows: readonly PlotRow[]): Html {
-  const ends = rows.flatMap(({ value, low, high }) => [value, low, high]).filter(Number.isFinite);
-  const x = axis(100 * Math.min(0, ...ends), 100 * Math.max(0, ...ends), 5);
-  const toX = (share: number): number =>
-    Math.round((left + place(100 * share, x) * (width - left - right)) * 10) / 10;
-  const bottom = rows.length * rowHeight + 14;
-  return html`<figure class="card chart">
-<figcaption><b>${title}</b> <span>percentage points, with 95 % intervals</span></figcaption>
-<svg viewBox="0 0 ${width} ${bottom + 24}" role="img" aria-label="${title}: the table's values as dots with intervals">
-<g class="grid">${x.ticks.map((tick) => html`<line x1="${toX(tick / 100)}" x2="${toX(tick / 100)}" y1="8" y2="${bottom}"/>`)}</g>
-<g class="tick middle">${x.ticks.map((tick) => html`<text x="${toX(tick / 100)}" y="${bottom + 15}">${tick === 0 ? "0" : `${tick < 0 ? "−" : "+"}${tickText(Math.abs(tick), x)}`}</text>`)}</g>
-<g class="reference"><line x1="${toX(0)}" x2="${toX(0)}" y1="8" y2="${bottom}"/></g>
-${rows.map((row, at) => dot(row, toX, 14 + at * rowHeight + rowHeight / 2))}
-</svg></figure>`;
-}
-
-function dot(row: PlotRow, toX: (share: number) => number, y: number): Html {
-  const { name, value, low, high, differs } = row;
-  const interval = Number.isFinite(low);
-  return html`<text class="row-name" x="0" y="${y}">${name}</text>
-<g class="c0"><title>${name}: ${differenceText(row)}</title>
-${interval && html`<line class="interval" x1="${toX(low)}" x2="${toX(high)}" y1="${y}" y2="${y}"/>`}<circle${differs !== true && html` class="hollow"`} cx="${toX(value)}" cy="${y}" r="4"/></g>`;
+export function differencePlot(
+  title: string,
+  rows: readonly (Pick<DifferenceResult, "value" | "low" | "high" | "differs"> & {
+    readonly name: string;
+  })[],
+): Html {
+  return dotPlot({
+    title,
+    note: "percentage points, with 95 % intervals",
+    rows: rows.map(({ name, differs, ...dot }) => ({
+      name,
+      cells: [{ ...dot, hollow: differs !== true }],
+    })),
+    series: [title],
+    text: signed,
+  });
 }
 
 /** Every row against the reference: the numbers, and drawn. */
@@ -171,10 +157,15 @@ function matrix(
   const columns = groups.flatMap((group) => group.columns);
   const at = (name: string, key: string): DifferenceResult | undefined =>
     found.find(({ of, measure }) => of === name && measure === key);
-  return html`<div class="card scroll"><table class="wide">
-<caption class="note">Percentage points [95 % interval]; * and bold: differs, 0 is outside of the interval; otherwise within noise</caption>
-${columnHeads(groups)}
-<tbody>${names.map((name) => html`<tr><th scope="row">${name}</th>${columns.map(({ key }) => differenceCell(at(name, key)))}</tr>`)}</tbody></table></div>
+  return html`${dataTable({
+    caption:
+      "Percentage points [95 % interval]; * and bold: differs, 0 is outside of the interval; otherwise within noise",
+    ...heads(groups),
+    lines: names.map((name) => ({
+      name,
+      cells: columns.map(({ key }) => differenceCell(at(name, key))),
+    })),
+  })}
 <p class="note">Paired: the same seed and the same test images on both sides. Images are resampled as wholes; seeds enter by
 Student’s t, because few seeds cannot be resampled. Of twenty comparisons of equal things, one is marked by chance.</p>
 <div class="grid-cards">${groups.flatMap((group) =>
@@ -190,9 +181,13 @@ Student’s t, because few seeds cannot be resampled. Of twenty comparisons of e
   )}</div>`;
 }
 
-function differenceCell(found: DifferenceResult | undefined): Html {
+function differenceCell(found: DifferenceResult | undefined) {
+  if (!found) return undefined;
   const [value, ...interval] = differenceText(found).split(" ");
-  return html`<td${found?.differs === true && html` class="differs"`}>${value} <small>${interval.join(" ")}</small></td>`;
+  return {
+    text: html`${value} <small>${interval.join(" ")}</small>`,
+    bold: found.differs === true,
+  };
 }
 
 /** What each row is, and the commands of each of its runs. */
@@ -216,12 +211,23 @@ ${evaluate}</pre>`,
 export function rowsTable(comparison: Comparison): Html {
   const { rows, baselines, reference } = comparison;
   const groups = filledGroups(comparison);
-  const cells = (of: Readonly<Record<string, SeedSummary>>): readonly Html[] =>
+  const cells = (of: Readonly<Record<string, SeedSummary>>): TableLine["cells"] =>
     groups.flatMap(({ columns }) => columns.map((column) => cell(of[column.key], column)));
-  return html`<div class="card scroll"><table class="wide">
-${columnHeads(groups)}
-<tbody>${rows.map((row) => html`<tr${row.name === reference && html` class="ours"`}><th scope="row">${rowName(row)}</th>${cells(row.cells)}</tr>`)}
-${baselines.map(({ name, cells: of }) => html`<tr class="soft"><th scope="row">${name}</th>${cells(of)}</tr>`)}</tbody></table></div>
+  return html`${dataTable({
+    ...heads(groups),
+    lines: [
+      ...rows.map((row) => ({
+        name: rowName(row),
+        look: row.name === reference ? ("ours" as const) : undefined,
+        cells: cells(row.cells),
+      })),
+      ...baselines.map(({ name, cells: of }) => ({
+        name,
+        look: "soft" as const,
+        cells: cells(of),
+      })),
+    ],
+  })}
 <p class="note">${groups
     .filter(({ columns }) => columns.some(isShare))
     .map(({ title }) => title)
@@ -233,15 +239,24 @@ ${plots(comparison)}`;
 }
 
 /** Two lines over a table: groups of columns, and the columns. */
-export function columnHeads(groups: readonly ColumnGroup[]): Html {
-  return html`<thead><tr><td></td>${groups.map(({ short, columns }) => html`<th scope="colgroup" colspan="${columns.length}">${short}</th>`)}</tr>
-<tr><th scope="col">row</th>${groups.flatMap(({ columns }) => columns.map(({ title }) => html`<th scope="col">${title}</th>`))}</tr></thead>`;
+function heads(groups: readonly ColumnGroup[]) {
+  return {
+    corner: "row",
+    groups: groups.map(({ short, columns }) => ({ title: short, size: columns.length })),
+    columns: groups.flatMap((group) =>
+      group.columns.map((column) => ({ title: column.title, label: longTitle(group, column) })),
+    ),
+  };
 }
 
-function cell(of: SeedSummary | undefined, column: Pick<Column, "unit">): Html {
+function cell(
+  of: SeedSummary | undefined,
+  column: Pick<Column, "unit">,
+): TableLine["cells"][number] {
+  if (!of) return undefined;
   const [value, ...rest] = cellText(of, column).split(" ");
-  const unit = column.unit === "bytes" ? ` ${rest.join(" ")}` : "";
-  return html`<td>${value}${unit}${unit === "" && rest.length > 0 && html` <small>${rest.join(" ")}</small>`}</td>`;
+  if (column.unit === "bytes") return { text: [value, ...rest].join(" ") };
+  return { text: html`${value}${rest.length > 0 && html` <small>${rest.join(" ")}</small>`}` };
 }
 
 /** Columns of shares as dots with intervals, a card for each group. */
@@ -267,9 +282,18 @@ function plots(comparison: Comparison): Html {
 /** Rows together with a way of inference, as the paper's tables have them. */
 export function linesTable(comparison: Comparison): Html {
   const { lines } = comparison;
-  const first = lines[0]!.name;
-  return html`<div class="card scroll"><table>
-<thead><tr><th scope="col"></th><th scope="col">${linesTitle(comparison)}</th><th scope="col">difference to ${first}</th></tr></thead>
-<tbody>${lines.map(({ name, summary, difference }) => html`<tr><th scope="row">${name}</th>${cell(summary, { unit: "share" })}<td${difference?.differs === true && html` class="differs"`}>${difference && differenceText(difference)}</td></tr>`)}</tbody></table></div>
+  return html`${dataTable({
+    columns: [
+      { title: linesTitle(comparison) ?? "" },
+      { title: `difference to ${lines[0]!.name}` },
+    ],
+    lines: lines.map(({ name, summary, difference }) => ({
+      name,
+      cells: [
+        cell(summary, { unit: "share" }),
+        difference && { text: differenceText(difference), bold: difference.differs === true },
+      ],
+    })),
+  })}
 <p class="note">“+ masks”: the same weights, asked with the object’s mask; one feature an object.</p>`;
 }

@@ -1,3 +1,4 @@
+import { deviation } from "d3-array";
 import {
   imageCounts,
   imageDraws,
@@ -65,9 +66,9 @@ export function summarise(scores: readonly SeedScore[]): SeedSummary {
   const seeds = scores.length;
   const values = scores.map(({ value }) => value);
   const value = mean(values);
-  const deviation = standardDeviation(values);
+  const spread = standardDeviation(values);
   const images = sharedImages(scores);
-  const known = { value, deviation, seeds, overImages: images !== undefined };
+  const known = { value, deviation: spread, seeds, overImages: images !== undefined };
   if (seeds === 0 || (seeds === 1 && !images))
     return { ...known, low: Number.NaN, high: Number.NaN };
   const ofSeeds = images && scores.map(({ perImage }) => perImage!.draws());
@@ -78,7 +79,7 @@ export function summarise(scores: readonly SeedScore[]): SeedSummary {
   if (seeds === 1) return { ...known, ...limits(centers) };
 
   const common = commonShare(drawn, centers);
-  const error = deviation / Math.sqrt(seeds);
+  const error = spread / Math.sqrt(seeds);
   const deviates = studentDraws(seeds - 1);
   const samples = centers.flatMap((center, draw) => {
     const shared = value + common * (center - value);
@@ -106,7 +107,7 @@ function commonShare(drawn: readonly (readonly number[])[], centers: readonly nu
   const own = Array.from({ length: seeds }, (_, seed) =>
     standardDeviation(whole.map(({ row, at }) => row[seed]! - centers[at]!)),
   );
-  const averaged = mean(own.map((deviation) => deviation ** 2)) / (seeds - 1);
+  const averaged = mean(own.map((one) => one ** 2)) / (seeds - 1);
   return Math.sqrt(Math.max(0, 1 - averaged / total));
 }
 
@@ -166,13 +167,12 @@ function studentDraws(freedom: number): readonly number[] {
   return known;
 }
 
+/** NaN where one of them is: d3's would pass it over. */
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** Of a sample (n - 1). */
 function standardDeviation(values: readonly number[]): number {
-  const center = mean(values);
-  const squares = values.reduce((sum, value) => sum + (value - center) ** 2, 0);
-  return values.length < 2 ? Number.NaN : Math.sqrt(squares / (values.length - 1));
+  return deviation(values) ?? Number.NaN;
 }

@@ -1,4 +1,4 @@
-import { percent } from "../report/index.js";
+import { percent, signed, wrapped } from "../report/index.js";
 import { type Column, type ColumnGroup, isShare } from "./measures.js";
 import type { Comparison, DifferenceResult, RowResult } from "./results.js";
 import type { SeedSummary } from "./statistics.js";
@@ -29,13 +29,6 @@ export function differenceText(
   const { value, low, high } = found;
   if (Number.isNaN(low)) return signed(value);
   return `${signed(value)} [${signed(low)}, ${signed(high)}]${found.differs ? " *" : ""}`;
-}
-
-/** Percentage points: 0.0321 -> `+3.2` */
-export function signed(share: number): string {
-  const text = percent(Math.abs(share));
-  if (Number(text) === 0) return "0.0";
-  return `${share < 0 ? "−" : "+"}${text}`;
 }
 
 /** Groups with the columns that any row has a figure of. */
@@ -174,18 +167,6 @@ export function formatComparison(comparison: Comparison, color?: boolean): strin
     dim(wrapped(legend(comparison))),
     ...(notes.length > 0 ? [notes.join("\n")] : []),
   ].join("\n\n");
-}
-
-/** Broken between words; later lines are set in. */
-function wrapped(text: string): string {
-  const lines: string[] = [""];
-  for (const word of text.split(/\s+/)) {
-    const line = lines.at(-1)!;
-    const longer = line === "" ? word : `${line} ${word}`;
-    if (longer.length <= terminalWidth || line === "") lines[lines.length - 1] = longer;
-    else lines.push(`  ${word}`);
-  }
-  return lines.join("\n");
 }
 
 const widest = (texts: readonly string[]): number =>

@@ -28,6 +28,7 @@ export { JsonLines } from "./json-lines.js";
 export { type JsonRest, type OnEntry, readJsonLists, WHOLE } from "./json-stream.js";
 export { type Lock, lock } from "./lock.js";
 export { Rng } from "./rng.js";
+export { number, range, renamed, whole } from "./setting.js";
 export {
   type ConfigLayer,
   loadConfigFile,

@@ -1,6 +1,7 @@
 import {
   boxIou,
   boxRle,
+  checkedRle,
   type Frame,
   objectFromRuns,
   polygonRle,
@@ -74,7 +75,7 @@ export interface LabelMaps {
   readonly files: PackedStrings;
   /** whether objects are those of the map; otherwise they are listed, in the form `value` */
   readonly unlisted: boolean;
-  /** values that are no object */
+  /** values that are no object, beside the highest of greys and indices */
   readonly ignore: readonly number[];
   /** label of a value; missing ones have none */
   readonly labels: ReadonlyMap<number, number>;
@@ -109,6 +110,8 @@ export interface Shape {
 /** Values of a picture whose pixels say which object they belong to, row-major. */
 export interface LabelMap extends Frame {
   readonly values: ArrayLike<number>;
+  /** the largest value that greys and indices can have, which means "nothing" by custom */
+  readonly highest: number | undefined;
 }
 
 /** The files beside a picture that its objects need. */
@@ -146,7 +149,7 @@ export function objectsOf(
 ): SceneObject[] {
   const { maps } = index;
   if (maps?.unlisted && files.map) return mappedObjects(maps, files.map);
-  const values = files.map && runsOfValues(files.map.values, files.map, new Set(maps?.ignore));
+  const values = files.map && runsOf(files.map, maps!.ignore);
   const [begin, end] = objectRange(index, image);
   const objects: SceneObject[] = [];
   for (let k = begin; k < end; k += 1) {
@@ -158,8 +161,17 @@ export function objectsOf(
   return objects;
 }
 
+function runsOf(map: LabelMap, ignore: readonly number[]): Map<number, Rle> {
+  const { highest } = map;
+  return runsOfValues(
+    map.values,
+    map,
+    new Set(highest === undefined ? ignore : [...ignore, highest]),
+  );
+}
+
 function mappedObjects({ ignore, labels }: LabelMaps, map: LabelMap): SceneObject[] {
-  return [...runsOfValues(map.values, map, new Set(ignore))]
+  return [...runsOf(map, ignore)]
     .toSorted(([a], [b]) => a - b)
     .map(([value, rle]) => objectFromRuns(rle, { id: value, label: labels.get(value) ?? -1 }));
 }
@@ -175,7 +187,7 @@ function draw(
     case "polygons":
       return polygonRle(parts as number[][], width, height);
     case "runs":
-      return { width, height, counts: Uint32Array.from(first) };
+      return checkedRle(Array.from(first), width, height);
     case "box":
       return boxRle(first, width, height);
     case "share polygons":

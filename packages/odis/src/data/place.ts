@@ -128,13 +128,15 @@ export class Place {
    * their names, hidden ones left out.
    *
    * @param onOther hears of pictures that odis does not read
+   * @param start a folder below the root, to walk only through that
    */
   async walk(
     endings: ReadonlySet<string> = pictureEndings,
     onOther: (ending: string) => void = () => undefined,
+    start = ".",
   ): Promise<string[]> {
     const files: string[] = [];
-    await this.list(".");
+    await this.list(start);
     const visited = new Set<string>();
     const into = async (folder: string, depth: number): Promise<void> => {
       const real = await realpath(resolve(this.root, folder));
@@ -155,7 +157,7 @@ export class Place {
       this.listings.delete(folder); // a walk comes by once
       for (const path of inner) await into(path, depth + 1);
     };
-    await into(".", 0);
+    await into(posix.normalize(start), 0);
     return files;
   }
 

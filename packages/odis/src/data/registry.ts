@@ -1,9 +1,22 @@
 import type { PackedIndex } from "./packed-index.js";
-import type { DataSource, DataSpec } from "./dataset.js";
+import type { DataSource, DataSpec, OpenSource } from "./dataset.js";
 import type { Look } from "./look.js";
 import { coco } from "./readers/coco.js";
+import { results } from "./readers/coco-results.js";
+import { cvat } from "./readers/cvat.js";
+import { classes, folder } from "./readers/folder.js";
+import { imagenet } from "./readers/imagenet.js";
+import { imagenetS, maps } from "./readers/label-maps.js";
+import { labelme } from "./readers/labelme.js";
+import { lvis } from "./readers/lvis.js";
+import { metadata } from "./readers/metadata.js";
+import { mix } from "./readers/mix.js";
 import { module } from "./readers/module.js";
+import { openImages } from "./readers/open-images.js";
+import { panoptic } from "./readers/panoptic.js";
 import { voc } from "./readers/voc.js";
+import { webdataset } from "./readers/webdataset.js";
+import { yolo } from "./readers/yolo.js";
 
 /**
  * One kind of data set. It is found by {@link Reader.detect}, named on the command line as
@@ -23,12 +36,21 @@ export interface Reader {
   readonly settings?: readonly string[];
   /** What speaks for this kind at a place that nobody has named the kind of. */
   detect(look: Look): Detected | undefined;
-  /** @throws ConfigError when it cannot be a place of this kind */
-  parse(place: string): DataSpec;
+  /**
+   * @param parse reads the places of other data sets, for those that consist of some
+   * @throws ConfigError when it cannot be a place of this kind
+   */
+  parse(place: string, parse: (text: string) => DataSpec): DataSpec;
   /** The inverse of `parse`. */
-  place(spec: DataSpec): string;
-  /** @throws DataError saying what is wrong with the data set */
-  open(spec: DataSpec): Promise<PackedIndex | DataSource>;
+  place(spec: DataSpec, textOf: (spec: DataSpec) => string): string;
+  /**
+   * @param open opens other data sets, for those that consist of some
+   * @throws DataError saying what is wrong with the data set
+   */
+  open(
+    spec: DataSpec,
+    open: (spec: DataSpec) => Promise<OpenSource>,
+  ): Promise<PackedIndex | DataSource>;
 }
 
 export interface Detected {
@@ -39,4 +61,23 @@ export interface Detected {
 }
 
 /** All kinds, in the order of help. A new one is a file and its line here. */
-export const readers: readonly Reader[] = [coco, voc, module];
+export const readers: readonly Reader[] = [
+  coco,
+  panoptic,
+  lvis,
+  results,
+  voc,
+  yolo,
+  openImages,
+  labelme,
+  cvat,
+  maps,
+  imagenet,
+  imagenetS,
+  metadata,
+  webdataset,
+  folder,
+  classes,
+  mix,
+  module,
+];

@@ -80,6 +80,8 @@ const common = {
 
 /** For kinds that name them. */
 const special = {
+  stuff: flag("take segments of stuff (sky, grass) as objects, too"),
+  values: word("what the numbers of label maps are", ["objects", "classes"]),
   crowd: flag("take regions marked iscrowd as objects"),
   set: {
     help: "only the images of this list or split, such as train or Segmentation/val",

@@ -9,16 +9,22 @@ import type { Example } from "./examples.js";
 import type { Outcome, Outcomes } from "./outcome.js";
 import type { ChosenProbe } from "./probe.js";
 import { type ReadData, readData, type ReadDataOptions } from "./reading.js";
-import { networkTokens, rawPixels, type Representation } from "./representations.js";
+import {
+  networkTokens,
+  rawPixels,
+  type Representation,
+  type RepresentationName,
+} from "./representations.js";
 import {
   chosenSuites,
   type EvaluationSettings,
   type GivenSettings,
+  headlineOf,
   settingsOf,
 } from "./settings.js";
 import { relabelled } from "./splits.js";
-import { estimate, type Estimate } from "./statistics.js";
-import type { Finding, Job, Split, Watch } from "./suite.js";
+import { type Difference, estimate, type Estimate, pairedDifference } from "./statistics.js";
+import { type Finding, type Job, nameOf, type Split, type Watch } from "./suite.js";
 
 /** What is evaluated, and the settings that are not left to their defaults. */
 export interface EvaluateOptions extends GivenSettings {
@@ -53,10 +59,17 @@ export interface Evaluation {
   readonly majority: number;
   /** classes that only the test data has; objects of them are left out, as without a class */
   readonly unknownClasses: readonly string[];
+  /** how much better the trained teacher is than others, by the headline's figure */
+  readonly differences: readonly HeadlineDifference[];
   /** the linear classifiers that were tested */
   readonly probes: readonly ChosenProbe[];
   /** nearest neighbours of some test objects by the trained teacher in the first mode */
   readonly examples: readonly Example[];
+}
+
+/** Of the same images: what makes an image hard for both cancels out. */
+export interface HeadlineDifference extends Difference {
+  readonly to: Exclude<RepresentationName, "trained">;
 }
 
 export interface SplitSummary {
@@ -174,6 +187,7 @@ async function measureAll({ read, job: parts, unknownClasses, ...sources }: Work
       })),
       majority: majority(bank.labels, queries.labels, classes.length),
       unknownClasses,
+      differences: headlineDifferences(settings, outcomes),
       probes,
       examples,
     };
@@ -181,6 +195,18 @@ async function measureAll({ read, job: parts, unknownClasses, ...sources }: Work
   } finally {
     for (const watch of watches) watch[Symbol.dispose]?.();
   }
+}
+
+function headlineDifferences(
+  settings: EvaluationSettings,
+  outcomes: Outcomes,
+): readonly HeadlineDifference[] {
+  const measure = headlineOf(settings)?.figure.measure ?? "";
+  const trained = outcomes.get(nameOf("trained", measure));
+  return (["pixels", "untrained"] as const).flatMap((to) => {
+    const other = outcomes.get(nameOf(to, measure));
+    return trained && other ? [{ to, ...pairedDifference(trained, other, settings.seed) }] : [];
+  });
 }
 
 /** What the suites found out, sorted by what it is. */

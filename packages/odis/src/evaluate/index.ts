@@ -16,6 +16,8 @@ export {
   describeEvaluation,
   type EvaluationSettings,
   evaluationOptions,
+  type Headline,
+  headlineOf,
   optionsFor,
   optionWords,
 } from "./settings.js";

@@ -70,6 +70,17 @@ const schema = z.object({
   measurements: z.array(z.object({ name: text, ...estimate })),
   majority: figure,
   unknownClasses: z.array(text).default([]),
+  differences: z
+    .array(
+      z.object({
+        to: z.enum(["pixels", "untrained"]),
+        value: figure,
+        low: figure,
+        high: figure,
+        images: count,
+      }),
+    )
+    .default([]),
   probes: z.array(
     z.object({
       name: text,

@@ -10,7 +10,7 @@ import {
   optionValue,
   type OptionValue,
 } from "./options.js";
-import type { CommonSettings, Description, SuiteOf } from "./suite.js";
+import type { CommonSettings, Description, Figure, FigureTable, SuiteOf } from "./suite.js";
 import * as registry from "./suites/index.js";
 
 type Entry = (typeof registry)[keyof typeof registry];
@@ -134,6 +134,19 @@ export const savedSettings: z.ZodType<EvaluationSettings> = schema
 
 export function chosenSuites({ suites: names }: Pick<EvaluationSettings, "suites">) {
   return names.map((name) => suites.find((suite) => suite.name === name)!);
+}
+
+/** The one figure that an evaluation is summed up by. */
+export interface Headline extends Pick<FigureTable, "title" | "classes" | "says"> {
+  readonly figure: Figure;
+}
+
+/** Of the first suite that tells classes, or else of the first; undefined where nothing is measured. */
+export function headlineOf(settings: EvaluationSettings, bank?: number): Headline | undefined {
+  const tables = describeEvaluation(settings, bank).flatMap((described) => described.tables);
+  const table = tables.find(({ classes }) => classes) ?? tables[0];
+  const figure = table?.figures[0];
+  return table && figure && { ...table, figure };
 }
 
 /** How the figures of an evaluation are shown, suite by suite. */

@@ -1,5 +1,11 @@
-import { BadImageError, DataError, Rng } from "../core/index.js";
-import { type DataSource, type DataSpec, openSource, type Sample } from "../data/index.js";
+import { DataError, plain, Rng } from "../core/index.js";
+import {
+  type DataSource,
+  type DataSpec,
+  openSource,
+  pictureGroups,
+  type Sample,
+} from "../data/index.js";
 import { pictureOf } from "../features/index.js";
 
 /** What an evaluation compares; JSON. Without test data a fifth of the images is held out. */
@@ -21,7 +27,7 @@ export interface Splits {
 export interface SplitOptions {
   /** images that will be read of each split at most */
   readonly limit?: number | undefined;
-  /** what an earlier call found out; without it the images are read once to see which are the same */
+  /** what an earlier call found out; without it the files are read once to see which are the same */
   readonly moved?: readonly number[] | undefined;
 }
 
@@ -64,32 +70,10 @@ async function sameAsHeld(
   kept: readonly number[],
   limit = source.size,
 ): Promise<readonly number[]> {
-  const pictures = await picturesOf(source, held.slice(0, limit));
-  const shown = new Set(pictures);
-  const others = kept.slice(0, limit);
-  const found = await picturesOf(source, others);
-  return others.filter((_, at) => found[at] !== undefined && shown.has(found[at]));
-}
-
-const atOnce = 8;
-
-/** The picture of each image; undefined where it cannot be read, which is told when it is its turn. */
-async function picturesOf(
-  source: DataSource,
-  indices: readonly number[],
-): Promise<readonly (string | undefined)[]> {
-  const found: (string | undefined)[] = [];
-  const one = async (index: number): Promise<string | undefined> => {
-    try {
-      return await pictureOf(source, index);
-    } catch (error) {
-      if (error instanceof BadImageError) return undefined;
-      throw error;
-    }
-  };
-  for (let begin = 0; begin < indices.length; begin += atOnce)
-    found.push(...(await Promise.all(indices.slice(begin, begin + atOnce).map(one))));
-  return found;
+  const [tested, others] = [held.slice(0, limit), kept.slice(0, limit)];
+  const pictures = await pictureGroups(source, [...tested, ...others]);
+  const shown = new Set(pictures.subarray(0, tested.length));
+  return others.filter((_, at) => shown.has(pictures[tested.length + at]!));
 }
 
 /** Some images of a source, in the order given. */
@@ -151,6 +135,6 @@ export function relabelled(test: DataSource, classes: readonly string[]): Relabe
 /** The first names of a list, shortened: annotation files are strangers' texts. */
 function listed(names: readonly string[]): string {
   if (names.length === 0) return "none";
-  const first = names.slice(0, 5).map((name) => JSON.stringify(name.slice(0, 40)));
+  const first = names.slice(0, 5).map((name) => JSON.stringify(plain(name)));
   return first.join(", ") + (names.length > 5 ? `, … (${names.length})` : "");
 }

@@ -1,3 +1,4 @@
+import { quantileSorted } from "d3-array";
 import { Rng } from "../core/index.js";
 import { imageCounts, type Outcome, score } from "./outcome.js";
 
@@ -121,14 +122,7 @@ export function limits(samples: readonly number[]): {
   readonly low: number;
   readonly high: number;
 } {
-  const sorted = Float64Array.from(samples.filter((value) => !Number.isNaN(value))).toSorted();
-  return { low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) };
-}
-
-/** Linear interpolation between the two nearest of the sorted values. */
-function quantile(sorted: Float64Array, q: number): number {
-  const at = q * (sorted.length - 1);
-  const below = Math.floor(at);
-  const next = sorted[Math.min(below + 1, sorted.length - 1)]!;
-  return sorted[below]! + (at - below) * (next - sorted[below]!);
+  const sorted = samples.filter((value) => !Number.isNaN(value)).toSorted((a, b) => a - b);
+  const end = (share: number): number => quantileSorted(sorted, share) ?? Number.NaN;
+  return { low: end(0.025), high: end(0.975) };
 }

@@ -104,6 +104,8 @@ export interface ModeRule {
   readonly name: string;
   /** what it does, one clause */
   readonly meaning: string;
+  /** how an object is shown, a few words behind "an object" */
+  readonly shown: string;
   /** whether only the object's patches are read: by [OBJ] in every block, or by the mean of patches */
   readonly restricts: boolean;
   /** network input that an object gets of its own, [3, size, size]; without it, the framed image */
@@ -114,22 +116,26 @@ export const modeRules: Readonly<Record<InferenceMode, ModeRule>> = {
   mask: {
     name: "with mask",
     meaning: "the object’s token sees the object’s patches only",
+    shown: "that its mask points at",
     restricts: true,
   },
   none: {
     name: "no mask",
     meaning: "the token sees the whole image, so objects of one image share a feature",
+    shown: "somewhere in a whole image, not pointed at",
     restricts: false,
   },
   crop: {
     name: "cropped",
     meaning: "the object’s box is the whole input",
+    shown: "that is cut out by its box",
     restricts: false,
     picture: cropPicture,
   },
   blackout: {
     name: "black-out",
     meaning: "everything but the object is black",
+    shown: "with everything else black",
     restricts: false,
     picture: blackoutPicture,
   },

@@ -1,7 +1,6 @@
 import type { TensorInfo } from "@odis/torch";
 import { plain, WeightsError } from "../core/index.js";
-import type { WeightFile } from "./files/index.js";
-import type { Renamed, Side } from "./format.js";
+import type { Renamed, Side, WeightFile } from "./format.js";
 import { type Meaning, meaningOf } from "./meaning.js";
 import { readers, readTitles } from "./registry.js";
 

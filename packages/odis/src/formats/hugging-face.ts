@@ -1,9 +1,8 @@
 import { join } from "node:path";
-import { ones, type TensorEntry, tidy, writeSafetensors } from "@odis/torch";
+import { ones, type TensorEntry } from "@odis/torch";
 import { ConfigError, makeFolder, replaceText } from "../core/index.js";
 import { type Backbone, imageNet, type Network } from "../model/index.js";
-import { Float, pythonJson } from "./python-json.js";
-import { checkOneToken, describeExport, tensorEntry, tokenNotes } from "./entries.js";
+import { checkOneToken, elementsOf, tensorEntry, tokenNotes, writeWeights } from "./entries.js";
 import type { ExportedNetwork, Renamed, WritableFormat } from "./format.js";
 import { imageIn, numberIn, sizeIn, textIn } from "./leaves.js";
 import { linear, translator } from "./naming.js";
@@ -154,20 +153,28 @@ function familyOf({ config: { layerScale, ffn } }: Backbone): Family {
   return layerScale > 0 || ffn === "swiglu" ? "dinov2" : "vit";
 }
 
-function writeFolder(out: string, exported: ExportedNetwork): readonly string[] {
-  const { network, recipe } = exported;
+async function writeFolder(out: string, exported: ExportedNetwork): Promise<readonly string[]> {
+  const { network } = exported;
   checkOneToken(network.backbone);
   checkRatio(network.backbone);
   makeFolder(out);
   const weights = join(out, "model.safetensors");
-  writeSafetensors(weights, entriesOf(network), describeExport(exported));
+  writeWeights(weights, entriesOf(exported), exported);
+  return [weights, ...writeTexts(out, exported)];
+}
+
+/** Writes what stands beside the weights: what network they are, and what it wants to see. */
+export function writeTexts(
+  out: string,
+  { network, recipe, precision }: ExportedNetwork,
+): readonly string[] {
   const texts = {
-    "config.json": configOf(network),
+    "config.json": configOf(network, precision),
     "preprocessor_config.json": processorOf(recipe.views.globals.size),
   };
   for (const [name, value] of Object.entries(texts))
     replaceText(join(out, name), pythonJson(value));
-  return [weights, ...Object.keys(texts).map((name) => join(out, name))];
+  return Object.keys(texts).map((name) => join(out, name));
 }
 
 /** `Dinov2Config` has whole ratios only; transformers 5 refuses others. */
@@ -180,17 +187,20 @@ function checkRatio(backbone: Backbone): void {
   );
 }
 
-function entriesOf({ backbone }: Network): readonly TensorEntry[] {
+function entriesOf({ network, precision }: ExportedNetwork): readonly TensorEntry[] {
+  const { backbone } = network;
   const { config } = backbone;
   const family = familyOf(backbone);
   const entries = backbone.namedParameters().flatMap(([ours, weight]) => {
     const names = toHuggingFace(ours, family);
     const [rows = 0] = weight.shape;
     if (names.length === 1)
-      return tensorEntry(names[0]!, weight, hiddenShape(ours, family, config.dim));
+      return tensorEntry(names[0]!, weight, precision, hiddenShape(ours, family, config.dim));
     const shape = [rows / names.length, ...weight.shape.slice(1)];
     return names.map((name, third) =>
-      tensorEntry(name, weight, shape, (all) => all.narrow(0, third * shape[0]!, shape[0]!)),
+      tensorEntry(name, weight, precision, shape, (all) =>
+        all.narrow(0, third * shape[0]!, shape[0]!),
+      ),
     );
   });
   if (family === "vit" || config.layerScale > 0) return entries;
@@ -200,12 +210,11 @@ function entriesOf({ backbone }: Network): readonly TensorEntry[] {
   );
   return [
     ...entries,
-    ...scales.flat().map((ours) => ({
-      name: toHuggingFace(ours, family)[0]!,
-      dtype: "float32" as const,
-      shape: [config.dim],
-      data: () => tidy(() => ones([config.dim]).toFloat32()),
-    })),
+    ...scales.flat().map((ours) => {
+      const [name] = toHuggingFace(ours, family);
+      const data = () => elementsOf(name!, () => ones([config.dim]), precision);
+      return { name: name!, dtype: precision, shape: [config.dim], data };
+    }),
   ];
 }
 
@@ -215,7 +224,7 @@ function hiddenShape(ours: string, family: Family, dim: number): readonly number
 }
 
 /** Their `config.json`. */
-function configOf({ backbone }: Network): Readonly<Record<string, unknown>> {
+function configOf({ backbone }: Network, precision: string): Readonly<Record<string, unknown>> {
   const { dim, depth, heads, mlpRatio, ffn, patch, imageSize, normEpsilon } = backbone.config;
   const common = {
     hidden_size: dim,
@@ -229,7 +238,7 @@ function configOf({ backbone }: Network): Readonly<Record<string, unknown>> {
     layer_norm_eps: new Float(normEpsilon),
     hidden_dropout_prob: new Float(0),
     attention_probs_dropout_prob: new Float(0),
-    dtype: "float32",
+    dtype: precision,
   };
   return familyOf(backbone) === "vit"
     ? {
@@ -251,7 +260,7 @@ function configOf({ backbone }: Network): Readonly<Record<string, unknown>> {
 }
 
 /** Their `preprocessor_config.json`: what the network was trained to see. */
-export function processorOf(size: number): Readonly<Record<string, unknown>> {
+function processorOf(size: number): Readonly<Record<string, unknown>> {
   return {
     image_processor_type: "ViTImageProcessor",
     do_resize: true,
@@ -263,4 +272,26 @@ export function processorOf(size: number): Readonly<Record<string, unknown>> {
     image_mean: imageNet.mean,
     image_std: imageNet.std,
   };
+}
+
+/**
+ * A number that Python shall read as a float: `1.0`, which JSON of JavaScript writes as `1`. Strict
+ * readers (transformers 5) refuse an integer in its place.
+ */
+class Float {
+  constructor(readonly value: number) {}
+}
+
+/** JSON of two levels at most, a name a line; finite numbers only. */
+function pythonJson(values: Readonly<Record<string, unknown>>): string {
+  const lines = Object.entries(values).map(
+    ([name, value]) => `  ${JSON.stringify(name)}: ${text(value)}`,
+  );
+  return `{\n${lines.join(",\n")}\n}\n`;
+}
+
+function text(value: unknown): string {
+  if (!(value instanceof Float)) return JSON.stringify(value);
+  const shortest = String(value.value);
+  return /^-?\d+$/.test(shortest) ? `${shortest}.0` : shortest;
 }

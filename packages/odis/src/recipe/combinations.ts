@@ -29,6 +29,11 @@ interface Rule {
 /** What the schema cannot know: settings that are possible alone, but not together. */
 const rules: readonly Rule[] = [
   {
+    broken: ({ model }) => Math.round(model.mlpRatio * model.dim) < 1,
+    say: ({ model: { dim, mlpRatio } }) =>
+      `model.mlpRatio: got ${mlpRatio}, which leaves no width with model.dim ${dim}; wanted at least ${1 / dim}`,
+  },
+  {
     broken: ({ model }) => model.dim % model.heads !== 0,
     say: ({ model: { dim, heads } }) =>
       `model.dim: got ${dim}; wanted a multiple of model.heads (${heads}), e.g. ${Math.ceil(dim / heads) * heads}`,

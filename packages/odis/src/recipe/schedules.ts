@@ -1,3 +1,4 @@
+import { ConfigError } from "../core/index.js";
 import type { Recipe } from "./schema.js";
 
 /**
@@ -67,10 +68,21 @@ export interface ScheduleValues {
   readonly freezeLastLayer: boolean;
 }
 
-/** Steps of a run over `images` images; the last incomplete batch of an epoch is dropped. */
+/**
+ * Steps of a run over `images` images; the last incomplete batch of an epoch is dropped.
+ *
+ * @throws ConfigError when that is less than one step
+ */
 export function runLength({ optim }: Pick<Recipe, "optim">, images: number): Length {
-  const stepsPerEpoch = Math.max(1, Math.floor(images / optim.batch));
-  return { stepsPerEpoch, totalSteps: optim.steps ?? Math.round(optim.epochs * stepsPerEpoch) };
+  const { batch, epochs, steps } = optim;
+  const stepsPerEpoch = Math.max(1, Math.floor(images / batch));
+  const totalSteps = steps ?? Math.round(epochs * stepsPerEpoch);
+  if (totalSteps < 1)
+    throw new ConfigError(
+      `optim.epochs: got ${epochs}, which is not one step of ${batch} images out of ${images}; ` +
+        `wanted at least ${1 / stepsPerEpoch}`,
+    );
+  return { stepsPerEpoch, totalSteps };
 }
 
 /** The schedules' values at a step, counted from 0 (iBOT `main_ibot.py`, `utils.py`). */

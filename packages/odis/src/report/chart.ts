@@ -1,53 +1,53 @@
+import { extent, max, mean, min } from "d3-array";
+import { precisionFixed } from "d3-format";
+import { scaleLinear } from "d3-scale";
+import { area, line } from "d3-shape";
 import { type Html, html } from "./html.js";
+import { count, tickText, valueText } from "./numbers.js";
 
-/** A linear axis from data to drawing. */
+/** A linear axis with round ticks. */
 export interface Axis {
   readonly low: number;
   readonly high: number;
   readonly ticks: readonly number[];
-  /** digits after the point that tell neighbouring ticks apart */
-  readonly digits: number;
+  /** where a value lies in the drawing */
+  readonly at: (value: number) => number;
+  readonly text: (tick: number) => string;
 }
 
-/** Steps of 1, 2 or 5 times a power of ten, about `wanted` of them, that cover low..high. */
-export function axis(low: number, high: number, wanted = 4): Axis {
-  const largest = Math.max(Math.abs(low), Math.abs(high));
+/** What cannot be drawn, because no float32 computes with it: it is left out, as NaN is. */
+const farthest = 1e30;
+
+export function drawable(value: number): boolean {
+  return Math.abs(value) <= farthest;
+}
+
+/**
+ * An axis that covers some values, and ends on ticks.
+ *
+ * @param values at least one; those that cannot be drawn do not count
+ * @param range where its ends lie in the drawing
+ * @param wanted about how many ticks
+ */
+export function axis(values: Iterable<number>, range: readonly [number, number], wanted = 4): Axis {
+  const [lowest = 0, highest = 0] = extent([...values].filter(drawable)) as [number?, number?];
+  const largest = Math.max(Math.abs(lowest), Math.abs(highest));
   // Where all values are as good as equal, the axis shows their size instead of rounding noise.
-  const apart = high - low > Math.max(1e-30, largest * 1e-9);
-  const span = apart ? high - low : largest > 1e-30 ? largest : 1;
-  const rough = span / wanted;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999)! * power;
-  const first = Math.floor(low / step + 1e-9);
-  const last = Math.max(first + 1, Math.ceil(high / step - 1e-9));
-  const ticks = Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
+  const apart = highest - lowest > Math.max(1e-30, largest * 1e-9);
+  const size = largest > 1e-30 ? largest : 1;
+  const domain = apart ? [lowest, highest] : lowest < 0 ? [-size, 0] : [0, size];
+  const scale = scaleLinear(domain, range).nice(wanted);
+  const ticks = scale.ticks(wanted);
+  const [low = 0, high = 0] = scale.domain();
+  const digits = precisionFixed((ticks[1] ?? 1) - (ticks[0] ?? 0));
+  const end = Math.max(Math.abs(low), Math.abs(high));
   return {
-    low: ticks[0]!,
-    high: ticks.at(-1)!,
+    low,
+    high,
     ticks,
-    digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)),
+    at: (value) => round(scale(value)),
+    text: (tick) => tickText(tick, digits, end),
   };
-}
-
-/** Where a value lies on the axis, 0..1. */
-export function place(value: number, { low, high }: Axis): number {
-  return (value - low) / (high - low);
-}
-
-/** A tick's label: `1,500`, `0.25`, `2e-4`. */
-export function tickText(value: number, { digits, high, low }: Axis): string {
-  const largest = Math.max(Math.abs(high), Math.abs(low));
-  if (largest < 1e-2) return value === 0 ? "0" : value.toExponential(0).replace("e-", "e−");
-  return value.toLocaleString("en-US", {
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
-  });
-}
-
-/** A value for reading: four significant digits. */
-export function valueText(value: number): string {
-  if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(2);
-  return value.toLocaleString("en-US", { maximumSignificantDigits: 4 });
 }
 
 /** One curve over the steps of a run. */
@@ -72,22 +72,18 @@ export interface LineChart {
 const width = 360;
 const height = 210;
 const frame = { left: 46, right: 10, top: 10, bottom: 30 };
-const inner = {
-  width: width - frame.left - frame.right,
-  height: height - frame.top - frame.bottom,
-};
+const bottom = height - frame.bottom;
+const rightEnd = width - frame.right;
 /** Points along a curve; more could not be seen at this size. */
 const mostBins = 120;
 const strokes = ["", "6 3", "2 3", "8 3 2 3"];
 
+/** Some steps of one curve; NaN where none of them has a value. */
 interface Bin {
   readonly step: number;
-  /** per series: mean and range of the bin's steps */
-  readonly values: readonly {
-    readonly mean: number;
-    readonly low: number;
-    readonly high: number;
-  }[];
+  readonly mean: number;
+  readonly low: number;
+  readonly high: number;
 }
 
 /**
@@ -95,57 +91,46 @@ interface Bin {
  * from the lowest to the highest single step. Curves differ by dashes as well as by colour.
  */
 export function lineChart(chart: LineChart): Html {
-  const series = chart.series.filter(({ values }) => values.some(Number.isFinite));
-  const bins = binned(chart.steps, series);
-  const all = bins.flatMap(({ values }) => values.flatMap(({ low, high }) => [low, high]));
-  const finite = [...all, ...(chart.reference ? [chart.reference.value] : [])].filter(
-    Number.isFinite,
-  );
-  if (finite.length === 0) return html``;
-  const smallest = finite.reduce((a, b) => Math.min(a, b));
-  const y = axis(
-    chart.fromZero ? Math.min(0, smallest) : smallest,
-    finite.reduce((a, b) => Math.max(a, b)),
-  );
-  const x = axis(0, Math.max(1, chart.steps.at(-1)!));
+  const { steps, reference } = chart;
+  const series = chart.series.filter(({ values }) => values.some(drawable));
+  if (series.length === 0) return html``;
+  const curves = series.map(({ values }) => binned(steps, values));
+  const levels = reference ? [reference.value] : [];
+  const ends = curves.flatMap((bins) => bins.flatMap(({ low, high }) => [low, high]));
+  const zero = chart.fromZero ? [0] : [];
+  const y = axis([...ends, ...levels, ...zero], [bottom, frame.top]);
   // The horizontal axis ends with the run, not at the next round number.
-  const end = Math.max(1, chart.steps.at(-1)!);
-  const toX = (step: number): number => round(frame.left + (step / end) * inner.width);
-  const toY = (value: number): number => round(frame.top + (1 - place(value, y)) * inner.height);
-  const bottom = frame.top + inner.height;
+  const end = Math.max(1, steps.at(-1)!);
+  const across = scaleLinear([0, end], [frame.left, rightEnd]);
+  const toX = (step: number): number => round(across(step));
+  const ticks = across.ticks(4).filter((tick) => tick <= end * 0.97);
 
   return html`<figure class="card chart">
 <figcaption><b>${chart.title}</b> <span>${chart.note}</span></figcaption>
 <svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${spoken(chart.title, series)}">
-<g class="grid">${y.ticks.map((tick) => html`<line x1="${frame.left}" x2="${width - frame.right}" y1="${toY(tick)}" y2="${toY(tick)}"/>`)}</g>
-<g class="tick end">${y.ticks.map((tick) => html`<text x="${frame.left - 6}" y="${toY(tick) + 4}">${tickText(tick, y)}</text>`)}</g>
-<g class="tick middle">${x.ticks
-    .filter((tick) => tick <= end * 0.97)
-    .map((tick) => html`<text x="${toX(tick)}" y="${bottom + 15}">${tickText(tick, x)}</text>`)}</g>
-<text class="tick-name" x="${width - frame.right}" y="${height - 3}">step</text>
-${chart.reference && referenceLine(toY(chart.reference.value), chart.reference.name)}
-${series.map((_, i) => curve(bins, i, toX, toY))}
-<g class="hover">${bins.map((bin, i) => hoverColumn(bin, series, toX, bins[i - 1], bins[i + 1]))}</g>
+<g class="grid">${y.ticks.map((tick) => html`<line x1="${frame.left}" x2="${rightEnd}" y1="${y.at(tick)}" y2="${y.at(tick)}"/>`)}</g>
+<g class="tick end">${y.ticks.map((tick) => html`<text x="${frame.left - 6}" y="${y.at(tick) + 4}">${y.text(tick)}</text>`)}</g>
+<g class="tick middle">${ticks.map((tick) => html`<text x="${toX(tick)}" y="${bottom + 15}">${tickText(tick, 0, end)}</text>`)}</g>
+<text class="tick-name" x="${rightEnd}" y="${height - 3}">step</text>
+${reference && referenceLine(y.at(reference.value), reference.name)}
+${curves.map((bins, i) => curve(bins, i, toX, y.at))}
+<g class="hover">${curves[0]!.map((_, bin) => hoverColumn(bin, series, curves, toX))}</g>
 </svg>
 ${series.length > 1 && legend(series)}
 </figure>`;
 }
 
 /** Consecutive steps averaged, at most `mostBins` of them. */
-function binned(steps: readonly number[], series: readonly Series[]): Bin[] {
+function binned(steps: readonly number[], values: readonly number[]): Bin[] {
   const size = Math.ceil(steps.length / mostBins);
   return Array.from({ length: Math.ceil(steps.length / size) }, (_, bin) => {
     const [from, to] = [bin * size, Math.min(steps.length, (bin + 1) * size)];
+    const known = values.slice(from, to).filter(drawable);
     return {
       step: (steps[from]! + steps[to - 1]!) / 2,
-      values: series.map(({ values }) => {
-        const finite = values.slice(from, to).filter(Number.isFinite);
-        return {
-          mean: finite.reduce((sum, value) => sum + value, 0) / finite.length,
-          low: Math.min(...finite),
-          high: Math.max(...finite),
-        };
-      }),
+      mean: mean(known) ?? Number.NaN,
+      low: min(known) ?? Number.NaN,
+      high: max(known) ?? Number.NaN,
     };
   });
 }
@@ -156,34 +141,41 @@ function curve(
   toX: (step: number) => number,
   toY: (value: number) => number,
 ): Html {
-  const seen = bins.filter(({ values }) => Number.isFinite(values[index]!.mean));
-  const points = (of: "mean" | "low" | "high"): string[] =>
-    seen.map((bin) => `${toX(bin.step)},${toY(bin.values[index]![of])}`);
-  const band = `M${[...points("high"), ...points("low").toReversed()].join("L")}Z`;
-  const single = seen.length === 1 ? points("mean")[0]!.split(",") : undefined;
+  const seen = bins.filter((bin) => Number.isFinite(bin.mean));
+  const x = ({ step }: Bin): number => toX(step);
+  const path = line<Bin>(x, (bin) => toY(bin.mean)).digits(1)(seen) ?? "";
+  const band = area<Bin>(
+    x,
+    (bin) => toY(bin.low),
+    (bin) => toY(bin.high),
+  ).digits(1);
+  const [only] = seen;
   return html`<g class="c${index}">
-${seen.some(({ values }) => values[index]!.high > values[index]!.low) && html`<path class="band" d="${band}"/>`}
-${single ? html`<circle cx="${single[0]}" cy="${single[1]}" r="3"/>` : html`<path class="line" stroke-dasharray="${strokes[index] ?? ""}" d="M${points("mean").join("L")}"/>`}
+${seen.some(({ low, high }) => high > low) && html`<path class="band" d="${band(seen) ?? ""}"/>`}
+${seen.length === 1 ? html`<circle cx="${x(only!)}" cy="${toY(only!.mean)}" r="3"/>` : html`<path class="line" stroke-dasharray="${strokes[index] ?? ""}" d="${path}"/>`}
 </g>`;
 }
 
 function referenceLine(y: number, name: string): Html {
-  return html`<g class="reference"><line x1="${frame.left}" x2="${width - frame.right}" y1="${y}" y2="${y}"/>
-<text x="${width - frame.right}" y="${y < frame.top + 14 ? y + 13 : y - 4}">${name}</text></g>`;
+  return html`<g class="reference"><line x1="${frame.left}" x2="${rightEnd}" y1="${y}" y2="${y}"/>
+<text x="${rightEnd}" y="${y < frame.top + 14 ? y + 13 : y - 4}">${name}</text></g>`;
 }
 
-/** An invisible column over the bin that shows its numbers when pointed at. */
+/** An invisible column over a bin that shows its numbers when pointed at. */
 function hoverColumn(
-  bin: Bin,
+  bin: number,
   series: readonly Series[],
+  curves: readonly (readonly Bin[])[],
   toX: (step: number) => number,
-  before?: Bin,
-  after?: Bin,
 ): Html {
-  const left = before ? (toX(before.step) + toX(bin.step)) / 2 : frame.left;
-  const right = after ? (toX(bin.step) + toX(after.step)) / 2 : width - frame.right;
-  const numbers = series.map(({ name }, i) => `${name} ${valueText(bin.values[i]!.mean)}`);
-  return html`<rect x="${round(left)}" y="${frame.top}" width="${round(Math.max(0, right - left))}" height="${inner.height}"><title>step ${Math.round(bin.step).toLocaleString("en-US")}: ${numbers.join(", ")}</title></rect>`;
+  const [first] = curves;
+  const { step } = first![bin]!;
+  const middle = (other: number): number | undefined =>
+    first![other] && (toX(first![other].step) + toX(step)) / 2;
+  const left = middle(bin - 1) ?? frame.left;
+  const right = middle(bin + 1) ?? rightEnd;
+  const numbers = series.map(({ name }, i) => `${name} ${valueText(curves[i]![bin]!.mean)}`);
+  return html`<rect x="${round(left)}" y="${frame.top}" width="${round(Math.max(0, right - left))}" height="${bottom - frame.top}"><title>step ${count(step)}: ${numbers.join(", ")}</title></rect>`;
 }
 
 function legend(series: readonly Series[]): Html {
@@ -196,8 +188,8 @@ function legend(series: readonly Series[]): Html {
 /** The chart for people who do not see it: where each curve starts and ends. */
 function spoken(title: string, series: readonly Series[]): string {
   const ways = series.map(({ name, values }) => {
-    const finite = values.filter(Number.isFinite);
-    return `${name} from ${valueText(finite[0]!)} to ${valueText(finite.at(-1)!)}`;
+    const known = values.filter(drawable);
+    return `${name} from ${valueText(known[0]!)} to ${valueText(known.at(-1)!)}`;
   });
   return `${title}: ${ways.join("; ")}`;
 }

@@ -1,7 +1,8 @@
 import type { MetricsRow } from "../train/index.js";
 import { type Recipe, summaryPrototypes } from "../recipe/index.js";
-import { lineChart, type LineChart, type Series, valueText } from "./chart.js";
+import { lineChart, type LineChart, type Series } from "./chart.js";
 import { type Html, html } from "./html.js";
+import { valueText } from "./numbers.js";
 
 /** The run's curves as a grid of small charts; empty without rows. */
 export function curves(rows: readonly MetricsRow[], recipe: Recipe): Html {
@@ -49,9 +50,7 @@ function learning(rows: readonly MetricsRow[], recipe: Recipe): Chart[] {
     {
       title: "Likeness",
       note: "mean cosine of the teacher’s summaries; all near 1: collapsed",
-      series: alike
-        .filter(({ key }) => typeof rows[0]![key] === "number")
-        .map(({ key, name }) => column(rows, key, name)),
+      series: alike.map(({ key, name }) => column(rows, key, name)),
       fromZero: true,
     },
     {
@@ -113,10 +112,7 @@ function health(rows: readonly MetricsRow[]): Chart[] {
 
 export type NumberKey = Exclude<keyof MetricsRow, "tries">;
 
-/** JSON has no NaN: what is not a number there was none. */
+/** One key of all rows as a curve. */
 export function column(rows: readonly MetricsRow[], key: NumberKey, name: string): Series {
-  return {
-    name,
-    values: rows.map((row) => (typeof row[key] === "number" ? row[key] : Number.NaN)),
-  };
+  return { name, values: rows.map((row) => row[key] ?? Number.NaN) };
 }

@@ -1,7 +1,10 @@
-export { axis, lineChart, place, tickText, valueText } from "./chart.js";
+export { lineChart } from "./chart.js";
 export { column, type NumberKey } from "./curves.js";
+export { dataTable, type TableLine } from "./data-table.js";
+export { type DotRow, dotPlot } from "./dots.js";
 export { factList, Html, html, htmlDocument, section } from "./html.js";
+export { count, percent, signed, valueText } from "./numbers.js";
 export { medianRate, networkText, readRun, viewsText } from "./record.js";
-export { writeReport } from "./run.js";
+export { makeReport, writeReport } from "./run.js";
 export { intervalPlot } from "./scores.js";
-export { count, formatTable, percent, representationTitles } from "./table.js";
+export { formatTable, formatVerdict, representationTitles, wrapped } from "./table.js";

@@ -1,5 +1,7 @@
+import { median } from "d3-array";
+import { z } from "zod";
 import { join } from "node:path";
-import { readOwnText } from "../core/index.js";
+import { isRecord, readOwnText } from "../core/index.js";
 import { readRunConfig, recipeOf, runLayout } from "../run/index.js";
 import type { MetricsRow } from "../train/index.js";
 import type { Recipe } from "../recipe/index.js";
@@ -11,10 +13,25 @@ export interface RunContents {
   /** the resolved configuration as it lies there */
   readonly config: unknown;
   readonly recipe: Recipe;
+  /** the weights that it started from; undefined where they were drawn */
+  readonly init: StartWeights | undefined;
   readonly rows: readonly MetricsRow[];
   /** images that could not be used in training, each once */
   readonly skipped: readonly SkippedImage[];
   readonly evaluation: RunEvaluation | undefined;
+}
+
+const startWeights = z.object({
+  file: z.string(),
+  side: z.string().optional(),
+  parts: z.enum(["all", "backbone"]),
+});
+type StartWeights = z.output<typeof startWeights>;
+
+/** Weights as `odis pretrain --init` names them. */
+export function weightsText({ file, side, parts }: StartWeights): string {
+  const words = [side, parts === "backbone" ? parts : undefined].filter(Boolean);
+  return words.length > 0 ? `${file}#${words.join(".")}` : file;
 }
 
 export interface SkippedImage {
@@ -30,45 +47,77 @@ export interface SkippedImage {
 export function readRun(folder: string): RunContents {
   const config = readRunConfig(folder);
   const layout = runLayout(folder);
-  const skipped = jsonLines(layout.skipped, isSkipped);
+  const skipped = jsonLines(layout.skipped, skippedOf);
   return {
     folder,
     config,
     recipe: recipeOf(config, join(folder, "config.json")),
-    rows: jsonLines(layout.metrics, isRow),
+    init: z.object({ init: startWeights }).safeParse(config).data?.init,
+    rows: jsonLines(layout.metrics, rowOf),
     skipped: [...new Map(skipped.map((image) => [image.key, image])).values()],
     evaluation: readEvaluation(folder),
   };
 }
 
 /** The rows of a file of JSON lines; a running or killed run may leave half a line at its end. */
-function jsonLines<Row>(path: string, isWhole: (value: unknown) => value is Row): Row[] {
+function jsonLines<Row>(path: string, parse: (value: unknown) => Row | undefined): Row[] {
   return (readOwnText(path) ?? "").split("\n").flatMap((line) => {
     try {
-      const value: unknown = JSON.parse(line);
-      return isWhole(value) ? [value] : [];
+      return parse(JSON.parse(line)) ?? [];
     } catch {
       return [];
     }
   });
 }
 
-function isRow(value: unknown): value is MetricsRow {
-  return isObject(value) && typeof value["step"] === "number" && Array.isArray(value["tries"]);
+/** What a row tells in numbers, whatever release wrote it. */
+const numbers = [
+  "epoch",
+  "time",
+  "imagesPerSecond",
+  "dataWait",
+  "loss",
+  "cls",
+  "object",
+  "patch",
+  "koleo",
+  "teacherEntropy",
+  "marginalEntropy",
+  "kl",
+  "similarityImages",
+  "similarityViews",
+  "similarityObjects",
+  "gradNorm",
+  "lr",
+  "weightDecay",
+  "teacherMomentum",
+  "teacherTemperature",
+  "patchTemperature",
+  "absent",
+] as const satisfies readonly Exclude<keyof MetricsRow, "step" | "tries">[];
+
+type Numbers = { [Key in (typeof numbers)[number]]: number };
+
+/** JSON has no NaN: what is not a number there was none. */
+function rowOf(value: unknown): MetricsRow | undefined {
+  if (!isRecord(value)) return undefined;
+  const { step, tries } = value;
+  if (typeof step !== "number" || !Number.isSafeInteger(step) || step < 0) return undefined;
+  const number = (found: unknown): number => (typeof found === "number" ? found : Number.NaN);
+  const read = Object.fromEntries(numbers.map((key) => [key, number(value[key])])) as Numbers;
+  return { ...read, step, tries: Array.isArray(tries) ? tries.map(number) : [] };
 }
 
-function isSkipped(value: unknown): value is SkippedImage {
-  return isObject(value) && typeof value["key"] === "string";
+function skippedOf(value: unknown): SkippedImage | undefined {
+  if (!isRecord(value)) return undefined;
+  const { key, reason } = value;
+  if (typeof key !== "string") return undefined;
+  return { key, reason: typeof reason === "string" ? reason : "" };
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null;
-}
-
-/** Images a second of the middle row: half of them were faster. */
+/** Images a second of the middle row: half of them were faster. NaN where no row tells. */
 export function medianRate(rows: readonly MetricsRow[]): number {
-  const sorted = rows.map(({ imagesPerSecond }) => imagesPerSecond).toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
+  return median(rows, ({ imagesPerSecond }) => imagesPerSecond) ?? Number.NaN;
 }
 
 /** `ViT 384 wide, 12 blocks, 6 heads, patch 16` */

@@ -23,14 +23,15 @@ import {
   type RunContents,
   type SkippedImage,
   viewsText,
+  weightsText,
 } from "./record.js";
 import { openSplits, optionsFor, optionWords, type RunEvaluation } from "../evaluate/index.js";
-import { basename } from "node:path";
-import { count } from "./table.js";
-import { valueText } from "./chart.js";
+import { basename, resolve } from "node:path";
+import { count, valueText } from "./numbers.js";
 import { curves } from "./curves.js";
 import { fullHeat } from "./pictures.js";
 import { scores } from "./scores.js";
+import { verdict } from "./verdict.js";
 
 const viewRows = 4;
 const attentionRows = 4;
@@ -40,15 +41,26 @@ export interface ReportOptions {
   readonly onMissing?: (part: string, reason: string) => void;
 }
 
+/** A report, and what it says first. */
+export interface Report {
+  readonly file: string;
+  /** sentences */
+  readonly verdict: readonly string[];
+}
+
+/** As {@link makeReport}. @returns the file's path */
+export async function writeReport(folder: string, options: ReportOptions = {}): Promise<string> {
+  return (await makeReport(folder, options)).file;
+}
+
 /**
  * Writes `report.html` into a run folder from what lies there: configuration, metrics, checkpoint,
  * evaluation, and the data that the configuration names. A part whose source is missing is left
  * out and the page says so.
  *
- * @returns the file's path
  * @throws RunError when the folder is no run
  */
-export async function writeReport(folder: string, options: ReportOptions = {}): Promise<string> {
+export async function makeReport(folder: string, options: ReportOptions = {}): Promise<Report> {
   const run = readRun(folder);
   checkReplaceable(runLayout(folder).report);
   const data = dataOf(run.config);
@@ -76,10 +88,11 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
           ? await neighbourStrips(evaluation.examples, evaluation.classes, parts.train, parts.test)
           : undefined,
     };
-    const { report } = runLayout(folder);
-    const text = page(run, factsOf(run, data, source), pictures);
-    replaceText(report, text);
-    return report;
+    const { report: file } = runLayout(folder);
+    const facts = factsOf(run, data, source);
+    const text = page(run, facts, pictures);
+    replaceText(file, text);
+    return { file, verdict: facts.verdict };
   } finally {
     teacher?.network.free();
   }
@@ -89,12 +102,18 @@ function factsOf(run: RunContents, data: DataSpec | undefined, source?: DataSour
   const place = data && dataText(data);
   const words = run.evaluation ? evaluateWords(run.evaluation) : [];
   return {
+    verdict: verdict(run, source?.size),
     images: source?.size,
     data: place ?? "data that is not named",
     commands: [
       `node -p 'JSON.stringify(JSON.parse(fs.readFileSync(process.argv[1])).recipe)' ` +
         `${shellWord(`${run.folder}/config.json`)} > recipe.json`,
-      `odis pretrain --data ${place === undefined ? "KIND:PLACE" : shellWord(place)} --config recipe.json --out NEW_FOLDER`,
+      [
+        "odis pretrain --data",
+        place === undefined ? "KIND:PLACE" : shellWord(place),
+        ...(run.init ? ["--init", shellWord(weightsText(run.init))] : []),
+        "--config recipe.json --out NEW_FOLDER",
+      ].join(" "),
       ["odis evaluate NEW_FOLDER", ...words.map(shellWord)].join(" "),
     ],
   };
@@ -190,6 +209,8 @@ export interface Pictures {
 }
 
 export interface PageFacts {
+  /** what the page says first, sentences */
+  readonly verdict: readonly string[];
   /** images of the training data */
   readonly images: number | undefined;
   /** the data set in words */
@@ -200,18 +221,19 @@ export interface PageFacts {
 
 /** The whole report as one HTML file: no script, nothing loaded from elsewhere. */
 export function page(run: RunContents, facts: PageFacts, pictures: Pictures): string {
-  const name = basename(run.folder);
+  const name = basename(resolve(run.folder)); // of ".", too
   const { rows, evaluation } = run;
   return htmlDocument(
     `${name} – odis report`,
-    html`<header><h1>${name}</h1><p class="lead">Object-level self-distillation, recipe <b>${run.recipe.name}</b>, on ${facts.data}</p>${summary(run, facts)}</header>
-${section("How good the features are", evaluation && scores(evaluation), `Not evaluated yet: odis evaluate ${run.folder}`)}
+    html`<header><h1>${name}</h1><p class="lead">Object-level self-distillation, recipe <b>${run.recipe.name}</b>, on ${facts.data}</p>
+<div class="verdict">${facts.verdict.map((sentence) => html`<p>${sentence}</p>`)}</div>${summary(run, facts)}</header>
+${section("How good the features are", evaluation && scores(evaluation), `Not evaluated yet: odis evaluate ${shellWord(run.folder)}`)}
 ${section("Nearest neighbours", pictures.neighbours && html`<p class="note">Test objects drawn by chance, one a class as far as possible, and the bank’s most similar objects by the teacher’s features with masks; ✓ marks the same class, ✗ another one. The number is the cosine similarity.</p>${pictures.neighbours}`, "No neighbours: they need an evaluation of the run by k-NN, and its data.")}
 ${section("Where [OBJ] looks", pictures.attention && html`<p class="note">Attention of the teacher’s [OBJ] token in its last block, the mean over heads, brightest where it looks ${fullHeat} times as much as on the average patch, or more. With the mask it can only look at the object’s patches (outlined); without it, anywhere.</p>${pictures.attention}`, "No attention maps: they need a checkpoint and the data.")}
 ${section("Example views", pictures.views && html`${viewsKey}${pictures.views}`, "No example views: the training data could not be read.")}
 ${section("Curves", rows.length > 0 ? html`<p class="note">Neighbouring steps are averaged; the tint reaches from the lowest to the highest. Point at a curve for its numbers.</p>${curves(rows, run.recipe)}` : undefined, "No metrics yet.")}
 ${section("Images left out", skippedList(run), "None: every image could be used.")}
-<section><h2>How to make this run again</h2><pre>${facts.commands.join("\n")}</pre>
+<section><h2>How to make this run again</h2><pre class="wrap">${facts.commands.join("\n")}</pre>
 <details><summary>Resolved configuration</summary><pre>${JSON.stringify(run.config, null, 2)}</pre></details></section>`,
   );
 }
@@ -222,7 +244,7 @@ function summary({ recipe, rows }: RunContents, { images }: PageFacts): Html {
     ["images", images === undefined ? undefined : count(images)],
     ["steps", last && count(last.step + 1)],
     ["batch", count(recipe.optim.batch)],
-    ["time", last && duration(last.time)],
+    ["time", last && Number.isFinite(last.time) ? duration(last.time) : undefined],
     ["images/s", rows.length > 0 ? valueText(medianRate(rows)) : undefined],
     ["loss", last && valueText(last.loss)],
     ["network", networkText(recipe)],

@@ -1,4 +1,5 @@
 import { createColors } from "picocolors";
+import { plain } from "../core/index.js";
 import {
   describeEvaluation,
   type Evaluation,
@@ -9,6 +10,7 @@ import {
   representationNames,
 } from "../evaluate/index.js";
 import type { Repetition } from "../features/index.js";
+import { count, percent } from "./numbers.js";
 
 export const representationTitles: Readonly<Record<RepresentationName, string>> = {
   pixels: "raw pixels",
@@ -48,12 +50,29 @@ export function measuredTables(evaluation: Measured): readonly FigureTable[] {
     .filter(({ figures }) => figures.length > 0);
 }
 
-/** Per cent with one digit: 0.7349 -> `73.5`, -0.012 -> `−1.2`. */
-export function percent(share: number): string {
-  return (100 * share).toFixed(1).replace("-", "−");
+const terminalWidth = 80;
+
+/** Broken between words to fit a terminal; later lines are set in. */
+export function wrapped(text: string): string {
+  const lines: string[] = [""];
+  for (const word of text.split(/\s+/)) {
+    const line = lines.at(-1)!;
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (longer.length <= terminalWidth || line === "") lines[lines.length - 1] = longer;
+    else lines.push(`  ${word}`);
+  }
+  return lines.join("\n");
 }
 
-/** Three contenders at `100.0 [100.0, 100.0]` still fit 80 columns. */
+/** What a run has come to, for a terminal of 80 columns; its ability stands out. */
+export function formatVerdict(sentences: readonly string[], color?: boolean): string {
+  const { bold } = createColors(color);
+  return sentences
+    .map((sentence, at) => (at === 1 ? bold(wrapped(sentence)) : wrapped(sentence)))
+    .join("\n");
+}
+
+/** Three representations at `100.0 [100.0, 100.0]` still fit 80 columns. */
 const [nameWidth, cellWidth] = [18, 20];
 
 /**
@@ -144,7 +163,7 @@ export function omissionLines({
     },
   );
   if (unknownClasses.length === 0) return lines;
-  const names = unknownClasses.slice(0, 5).map(shortened).join(", ");
+  const names = unknownClasses.slice(0, 5).map(plain).join(", ");
   return [
     ...lines,
     `classes of test that train does not have: ${names}${unknownClasses.length > 5 ? ", …" : ""}; their objects are left out, as without a class`,
@@ -153,21 +172,10 @@ export function omissionLines({
 
 /** The first of them by their names. */
 function pairs(all: readonly Repetition[]): string {
-  const first = all.slice(0, 3).map(({ key, as }) => `${shortened(key)} = ${shortened(as)}`);
+  const first = all.slice(0, 3).map(({ key, as }) => `${plain(key)} = ${plain(as)}`);
   return first.join(", ") + (all.length > 3 ? ", …" : "");
-}
-
-/** Names of files and classes are strangers' texts: one line, and not a long one. */
-export function shortened(text: string): string {
-  const plain = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\ufffd");
-  return plain.length > 60 ? `${plain.slice(0, 57)}…` : plain;
 }
 
 function some(n: number, thing: string): string {
   return `${count(n)} ${thing}${n === 1 ? "" : "s"}`;
-}
-
-/** 12345 -> `12,345` */
-export function count(n: number): string {
-  return n.toLocaleString("en-US");
 }

@@ -23,6 +23,8 @@ export interface ExportOptions {
   readonly format?: ExportFormat | undefined;
   /** default `teacher` */
   readonly side?: Side;
+  /** weights as float16; default float32 */
+  readonly half?: boolean;
 }
 
 /** What was written. */
@@ -39,7 +41,10 @@ export interface Exported {
  * @throws RunError when there is none, or `out` cannot be made; ConfigError when `out` exists, or the
  *   format has no place for all parts of the network
  */
-export function exportRun(run: string, { out, format, side = "teacher" }: ExportOptions): Exported {
+export async function exportRun(
+  run: string,
+  { out, format, side = "teacher", half = false }: ExportOptions,
+): Promise<Exported> {
   const writer = chosenWriter(out, format);
   if (existsSync(out)) throw new ConfigError(`export: ${out} exists; wanted a new ${writer.makes}`);
   if (writer.makes === "folder") checkWritable(out, "folder", "Choose another one.");
@@ -47,8 +52,14 @@ export function exportRun(run: string, { out, format, side = "teacher" }: Export
   const { network, recipe, step } = loadNetwork(run, side);
   try {
     makeFolder(dirname(out));
-    const exported = { network, recipe, step, side };
-    return { files: writer.write(out, exported), notes: writer.notes(exported) };
+    const exported = {
+      network,
+      recipe,
+      step,
+      side,
+      precision: half ? "float16" : "float32",
+    } as const;
+    return { files: await writer.write(out, exported), notes: writer.notes(exported) };
   } finally {
     network.free();
   }

@@ -1,7 +1,7 @@
 import { setThreads } from "@odis/torch";
 import { checkBatch, type LoadingOptions, openBatches } from "../batches/index.js";
 import { checkObjects, type DataSpec, openSource } from "../data/index.js";
-import { CollapseWatch, createState, trainSteps } from "../train/index.js";
+import { checkMemory, CollapseWatch, createState, trainSteps } from "../train/index.js";
 import { type Recipe, runLength, summaryPrototypes } from "../recipe/index.js";
 import { whatStands } from "./save.js";
 import { checkData } from "./fingerprint.js";
@@ -78,6 +78,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const remarks = wantsObjects ? checkObjects(source, object.minArea) : [];
   const length = runLength(recipe, source.size);
   if (options.threads !== undefined) setThreads(options.threads);
+  checkMemory(recipe, options);
   using state = createState(recipe, options.device);
   const start =
     options.init === undefined ? undefined : await openStart(options.init, state.student);

@@ -12,7 +12,7 @@ import { fakeFailure, fakePlan, fakeRun, fakeTraining } from "./fake-comparison.
 
 const hostile = "<img src=x onerror=document.title='stolen'>";
 const folder = scratchFolder();
-const { open, sidewaysScroll } = useBrowser();
+const { open, sidewaysScroll, unfold, cutOff } = useBrowser();
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const plan: PlanInput = {
@@ -123,8 +123,9 @@ describe("the report", () => {
     expect(problems).toEqual([]);
     expect(requests).toHaveLength(1);
     expect(await page.title()).toBe("A comparison of fakes – odis comparison");
-    await page.locator("details").evaluateAll("(all) => all.forEach((one) => (one.open = true))");
+    await unfold(page);
     expect(await sidewaysScroll(page)).toBeLessThanOrEqual(0);
+    expect(await cutOff(page)).toEqual([]);
     await page.close();
   });
 

@@ -1,13 +1,16 @@
+import { spawnSync } from "node:child_process";
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { evaluateRun } from "../../src/evaluate/run.js";
+import { shellWord } from "../../src/core/text.js";
+import { evaluateRun, readEvaluation } from "../../src/evaluate/run.js";
 import { writeReport } from "../../src/report/run.js";
 import { savePosition } from "../../src/run/session.js";
 import { recipeSchema } from "../../src/recipe/schema.js";
 import { createState } from "../../src/train/state.js";
 import { type Opened, useBrowser } from "../browser.js";
+import { odisProgram } from "../cli/odis.js";
 import { emptyRun, metricsRows, writeJsonLines } from "../evaluate/fake-run.js";
 import { scratchFolder, tinyCoco } from "../evaluate/tiny-coco.js";
 
@@ -20,7 +23,7 @@ const recipe = recipeSchema.parse({
 const hostile = "<img src=x onerror=document.title='stolen'>.png";
 const folder = scratchFolder();
 afterAll(() => rmSync(folder, { recursive: true }));
-const { open, sidewaysScroll } = useBrowser();
+const { open, sidewaysScroll, unfold, cutOff } = useBrowser();
 
 describe("the report of a run that has only begun", () => {
   let file: string;
@@ -65,6 +68,17 @@ describe("the report of a run that has only begun", () => {
     await page.close();
   });
 
+  it("says first what it is, and what is likely to come", async () => {
+    const { page } = await open(file, 1200);
+    const [what, ability, outlook] = await page.locator("header .verdict p").allTextContents();
+    expect(what).toMatch(
+      /^This is a Vision Transformer \(32 wide, .* from 3 images and the objects/,
+    );
+    expect(ability).toBe("What it can do has not been measured yet.");
+    expect(outlook).toContain("The run has done 30 of ");
+    await page.close();
+  });
+
   it("says what is not there yet", async () => {
     const { page } = await open(file, 1200);
     const text = (await page.locator("main").textContent()) ?? "";
@@ -83,7 +97,7 @@ describe("the report of a run that was evaluated", () => {
       Array.from({ length: 20 }, (_, i) => `picture ${i}.png`),
       3,
     );
-    const run = emptyRun(join(folder, "done"), recipe, data);
+    const run = emptyRun(join(folder, "it's done"), recipe, data);
     const config: unknown = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
     const state = createState(recipe);
     savePosition(join(run, "checkpoints"), config, state, { step: 40, seconds: 9 }, 2);
@@ -92,6 +106,7 @@ describe("the report of a run that was evaluated", () => {
       k: [3, 1],
       suites: ["knn", "linear", "dense"],
       probe: { epochs: 5 },
+      limit: 40,
     });
     const missing: string[] = [];
     file = await writeReport(run, { onMissing: (part) => missing.push(part) });
@@ -99,6 +114,33 @@ describe("the report of a run that was evaluated", () => {
     opened = await open(file, 1200);
   });
   afterAll(() => opened.page.close());
+
+  it("says first how good it is, against what needs no training", async () => {
+    const { page } = opened;
+    const said = await page.locator("header .verdict p").allTextContents();
+    expect(said[1]).toMatch(
+      /^In \d+\.\d % of cases it recognises an object that its mask points at, by the vote of the 3 most similar known ones\. For comparison: raw pixels, without any network, 100\.0 %, the same network untrained \d+\.\d %, always the most frequent class 50\.0 %, guessing among 2 classes 50\.0 %\.$/,
+    );
+    expect(said[2]).toMatch(/Only 4 images were tested: all this may change\.$/);
+  });
+
+  it("can be evaluated again by the line that it shows", async () => {
+    const { page } = opened;
+    const line = (await page.locator("pre").first().textContent())!.split("\n").at(-1)!;
+    const run = join(folder, "it's done");
+    const before = readEvaluation(run)!;
+    expect(before.settings).toMatchObject({ limit: 40, k: [3, 1] });
+    const here = `set -e; odis() { node ${shellWord(odisProgram)} "$@"; }; `;
+    const again = line.replace("NEW_FOLDER", shellWord(run));
+    const { status, stderr } = spawnSync("sh", ["-c", here + again], { encoding: "utf8" });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    const { settings, measurements } = readEvaluation(run)!;
+    expect({ ...settings, k: [3, 1] }).toEqual(before.settings);
+    // The command line asks for one k; it is the first, and the usual ones follow.
+    const shared = before.measurements.filter(({ name }) => !name.includes("/knn1/"));
+    expect(shared.length).toBeGreaterThan(10);
+    expect(measurements).toEqual(expect.arrayContaining([...shared]));
+  });
 
   it("has the table with intervals, and says what was compared", async () => {
     const { page, problems } = opened;
@@ -151,8 +193,10 @@ describe("the report of a run that was evaluated", () => {
 
   it("fits a phone", async () => {
     const { page } = await open(file, 400);
-    await page.locator("details").evaluateAll("(all) => all.forEach((one) => (one.open = true))");
+    await unfold(page);
+    expect(await page.locator("td[data-column='learning rate']").first().isVisible()).toBe(true);
     expect(await sidewaysScroll(page)).toBeLessThanOrEqual(0);
+    expect(await cutOff(page)).toEqual([]);
     await page.close();
   });
 });
@@ -176,6 +220,49 @@ it("of an evaluation without k-NN shows attention all the same, and where neighb
   expect(await page.locator("main").textContent()).toContain(
     "No neighbours: they need an evaluation of the run by k-NN",
   );
+  await page.close();
+});
+
+it("stays whole when its metrics are not numbers, or beyond all numbers", async () => {
+  const data = await tinyCoco(join(folder, "wild-data"), ["a.png", "b.png"], 2);
+  const run = emptyRun(join(folder, "wild"), recipe, data);
+  const wild = [1e308, -1e308, 1e300, null, "NaN", [], 5e-324, true];
+  const rows = metricsRows(wild.length, recipe).map((row, at) =>
+    Object.fromEntries(
+      Object.entries(row).map(([key, value]) => [key, key === "step" ? value : wild[at]]),
+    ),
+  );
+  const odd = [{ step: 1e300, loss: 1 }, { step: -1 }, { loss: 2 }, [], null, { step: 0.5 }];
+  writeJsonLines(join(run, "metrics.jsonl"), [...rows, ...(odd as object[])]);
+  const { page, problems } = await open(await writeReport(run), 400);
+  expect(problems).toEqual([]);
+  const markup = await page.content();
+  expect(markup).not.toMatch(/="[^"]*(NaN|Infinity|undefined|\d{40})/);
+  expect(await page.locator(".facts").textContent()).toContain(`steps${wild.length}`);
+  await page.close();
+});
+
+it("shows a source of two members, whose classes have no names, and hostile words as text", async () => {
+  const module = join(folder, "source.mjs");
+  writeFileSync(
+    module,
+    `const rgb = Uint8Array.from({ length: 3 * 64 * 64 }, (_, i) => (i * 7) % 251);
+     const object = { id: 1, label: -1, area: 1024, box: { x: 8, y: 8, width: 32, height: 32 },
+       pixels: () => Uint8Array.from({ length: 64 * 64 }, (_, i) => Number(i % 64 >= 8 && i % 64 < 40 && i >= 512 && i < 2560)) };
+     export const open = () => ({ size: 3, read: () => ({ width: 64, height: 64, rgb, objects: [object] }) });`,
+  );
+  const run = emptyRun(join(folder, "two-members"), recipe, { kind: "module", path: module });
+  const key = "a\u0000b\u202egnp.exe<script>alert(1)</script>";
+  writeJsonLines(join(run, "skipped.jsonl"), [{ step: 3, key, reason: "x\u001b[2J" }]);
+  const missing: string[] = [];
+  const file = await writeReport(run, { onMissing: (part) => missing.push(part) });
+  expect(missing).toEqual(["checkpoint"]);
+  const { page, problems } = await open(file, 1200);
+  expect(problems).toEqual([]);
+  expect(await page.locator("section .views").count()).toBe(3);
+  expect(await page.locator("ul.plain li").allTextContents()).toEqual([
+    "a\ufffdb\ufffdgnp.exe<script>alert(1)</script>: x\ufffd[2J",
+  ]);
   await page.close();
 });
 

@@ -11,6 +11,7 @@ import type { Detected, Reader } from "../registry.js";
 import { optionalText, textOf } from "../spec.js";
 import { readText } from "../text-file.js";
 import { elements, numberOf, readXml, textOf as childText, type XmlElement } from "../xml.js";
+import { onePlace } from "./places.js";
 
 /** Where VOC keeps pictures, boxes, label maps of objects, and lists of images. */
 const [PICTURES, ANNOTATIONS, MASKS, LISTS] = [
@@ -22,15 +23,13 @@ const [PICTURES, ANNOTATIONS, MASKS, LISTS] = [
 
 /** Pascal VOC: an XML file for each picture, with boxes; for some a label map of the same objects. */
 export const voc: Reader = {
-  kind: "voc",
+  ...onePlace("voc"),
   places: "FOLDER",
   about:
     "Pascal VOC: Annotations/*.xml beside JPEGImages/, masks in SegmentationObject/, lists in ImageSets/ " +
     "(#set=train); or pictures and XML files in one folder",
   settings: ["set"],
   detect: detectVoc,
-  parse: (folder) => ({ kind: "voc", folder }),
-  place: (spec) => textOf(spec, "folder"),
   open: openVoc,
 };
 
@@ -44,7 +43,7 @@ function detectVoc(look: Look): Detected | undefined {
 }
 
 async function openVoc(spec: DataSpec): Promise<PackedIndex> {
-  const root = resolve(textOf(spec, "folder"));
+  const root = resolve(textOf(spec, "place"));
   const place = new Place(root, "data folder", spec.outside === true);
   const isVoc = (await place.entries(".")).has(ANNOTATIONS);
   const annotations = isVoc ? ANNOTATIONS : ".";
@@ -73,8 +72,7 @@ async function openVoc(spec: DataSpec): Promise<PackedIndex> {
   if (builder.size === 0) throw new DataError(`VOC data ${plain(root)}: there is no picture`);
   const { names, labels } = classes.sorted();
   builder.relabel(labels);
-  // 255 is the border round objects, and what was too hard to draw.
-  return builder.finish(names, { maps: { unlisted: false, ignore: [0, 255], labels: new Map() } });
+  return builder.finish(names, { maps: { unlisted: false, ignore: [0], labels: new Map() } });
 }
 
 /** Names of the images in a list of ImageSets: the first word of each line. */

@@ -21,6 +21,7 @@ export const centroid = suite({
         title: "nearest class mean, top-1, per cent",
         short: "nearest mean",
         classes: true,
+        says: `it recognises an object ${modeRules[modes[0]!].shown}, by the nearest class mean`,
         figures: modes.map((mode) => ({
           key: `centroid-${mode}`,
           title: modeRules[mode].name,

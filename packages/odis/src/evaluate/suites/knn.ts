@@ -96,6 +96,7 @@ function describe({ settings: { k, modes }, bank }: Described<KnnSettings>): Des
         title: `k-NN top-1, per cent, k = ${voting}`,
         short: "k-NN",
         classes: true,
+        says: `it recognises an object ${modeRules[modes[0]!].shown}, by the vote of the ${voting} most similar known ones`,
         figures: ways.map(({ level, mode, name }) => ({ ...figure(level, mode), title: name })),
       },
     ],

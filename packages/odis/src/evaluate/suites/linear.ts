@@ -33,6 +33,7 @@ export const linear = suite({
         title: "linear top-1, per cent",
         short: "linear probe",
         classes: true,
+        says: `it recognises an object ${modeRules[trainedModes(settings)[0]!].shown}, by a linear classifier on its features`,
         figures: trainedModes(settings).map((mode) => ({
           key: `linear-${mode}`,
           title: modeRules[mode].name,

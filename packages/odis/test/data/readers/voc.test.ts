@@ -14,9 +14,9 @@ const masks = (picture: string) => (picture === "000000000143.jpg" ? "box" : "ou
 
 describe("Pascal VOC", () => {
   test("masks where there are some, boxes elsewhere", async () => {
-    expect(parseDataSpec(folder)).toEqual({ kind: "voc", folder });
-    expect(await found({ kind: "voc", folder })).toEqual(wanted(masks));
-    const { summary, notes } = await openSource({ kind: "voc", folder });
+    expect(parseDataSpec(folder)).toEqual({ kind: "voc", place: folder });
+    expect(await found({ kind: "voc", place: folder })).toEqual(wanted(masks));
+    const { summary, notes } = await openSource({ kind: "voc", place: folder });
     expect([summary, notes]).toEqual(["voc: 3 images, 7 objects, 3 classes", []]);
   });
 
@@ -36,7 +36,7 @@ describe("Pascal VOC", () => {
     const [head, first, second, third, tail] = objects;
     writeFileSync(path, [head, second, third, first, tail].join(""));
     const [, ...rest] = wanted(masks)["000000000030.jpg"]!;
-    expect((await found({ kind: "voc", folder: scratch() }))["000000000030.jpg"]).toEqual([
+    expect((await found({ kind: "voc", place: scratch() }))["000000000030.jpg"]).toEqual([
       ...rest,
       wanted(masks)["000000000030.jpg"]![0],
     ]);
@@ -46,8 +46,8 @@ describe("Pascal VOC", () => {
     cpSync(join(folder, "JPEGImages"), scratch(), { recursive: true });
     cpSync(join(folder, "Annotations"), scratch(), { recursive: true });
     rmSync(join(scratch(), "000000000092.xml"));
-    expect(parseDataSpec(scratch())).toEqual({ kind: "voc", folder: scratch() });
-    expect(await found({ kind: "voc", folder: scratch() })).toEqual({
+    expect(parseDataSpec(scratch())).toEqual({ kind: "voc", place: scratch() });
+    expect(await found({ kind: "voc", place: scratch() })).toEqual({
       ...wanted(() => "box"),
       "000000000092.jpg": [],
     });
@@ -122,7 +122,7 @@ describe("VOC data with a mistake is refused with a sentence", () => {
       join(formats, "../pictures/map-palette.png"),
       join(scratch(), "SegmentationObject/000000000092.png"),
     );
-    const source = await openSource({ kind: "voc", folder: scratch() });
+    const source = await openSource({ kind: "voc", place: scratch() });
     await expect(source.read(1)).rejects.toThrow(
       "image JPEGImages/000000000092.jpg: its label map SegmentationObject/000000000092.png is 13 × 9 " +
         "pixels; wanted 48 × 32, as the picture",
@@ -131,7 +131,7 @@ describe("VOC data with a mistake is refused with a sentence", () => {
 
   test("an empty folder", async () => {
     mkdirSync(join(scratch(), "Annotations"));
-    expect(await failure(openSource({ kind: "voc", folder: scratch() }), DataError)).toBe(
+    expect(await failure(openSource({ kind: "voc", place: scratch() }), DataError)).toBe(
       `VOC data ${scratch()}: there is no picture`,
     );
   });
