@@ -1,3 +1,4 @@
+import { checkDevice } from "@odis/torch";
 import { join } from "node:path";
 import { checkReplaceable, readOwnText, replaceText, RunError } from "../core/index.js";
 import { evaluate, type EvaluateOptions } from "./evaluate.js";
@@ -22,6 +23,7 @@ export async function evaluateRun(
   folder: string,
   { data, device, ...options }: EvaluateRunOptions,
 ): Promise<RunEvaluation> {
+  checkDevice(device ?? "cpu");
   for (const path of [evaluationFile(folder), outcomesFile(folder)]) checkReplaceable(path);
   const { train, test, moved } = await openSplits(data, { limit: options.limit });
   const teacher = loadTeacher(folder, device);

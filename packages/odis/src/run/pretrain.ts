@@ -1,4 +1,4 @@
-import { setThreads } from "@odis/torch";
+import { checkDevice, setThreads } from "@odis/torch";
 import { checkBatch, type LoadingOptions, openBatches } from "../batches/index.js";
 import { checkObjects, type DataSpec, openSource } from "../data/index.js";
 import { checkMemory, CollapseWatch, createState, trainSteps } from "../train/index.js";
@@ -66,10 +66,11 @@ export interface PretrainResult {
  * newest whole checkpoint; one with another config is refused. Whatever happened in between, the
  * run ends in the same bits (same seed, same number of threads).
  *
- * @throws ConfigError, DataError, RunError: all that can be known is checked before training starts
+ * @throws EngineError, ConfigError, DataError, RunError: all that can be known is checked before training starts
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { recipe, data, out, keep = 2 } = options;
+  checkDevice(options.device ?? "cpu");
   checkRunFolder(out);
   const source = await openSource(data);
   checkBatch(recipe.optim.batch, source.size);

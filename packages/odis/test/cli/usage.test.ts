@@ -118,6 +118,16 @@ describe("a command line that cannot be understood", () => {
   });
 });
 
+describe("a device that is not there", () => {
+  it.each(["gpu", "mps", "cpu:7", "cuda:99"])("%s is refused before anything is made", (device) => {
+    const { code, stderr } = pretrain("--device", device);
+    expect(code).toBe(5);
+    expect(stderr).toMatch(/^odis pretrain: .*device/);
+    expect(stderr).toContain(device);
+    expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+  });
+});
+
 describe("settings that cannot be", () => {
   it("are named with path, value and wish, a line each, before anything is made", () => {
     const { code, stderr } = pretrain(
@@ -131,7 +141,7 @@ describe("settings that cannot be", () => {
     expect(stderr.split("\n").toSorted()).toEqual([
       "",
       'odis pretrain: --set: loss.centering: got "sinkhron", wanted one of "mean", "sinkhorn". Did you mean "sinkhorn"?',
-      "odis pretrain: --set: optim.lr: got -1, wanted a number greater than 0",
+      "odis pretrain: --set: optim.lr: got -1, wanted the learning rate for a batch of optim.lrBatch, from 1e-12 to 1000",
       "odis pretrain: --set: optim.lrr: unknown setting (got 1). Did you mean optim.lr?",
     ]);
     expect(readdirSync(scratch())).toEqual([]);
@@ -152,7 +162,7 @@ describe("settings that cannot be", () => {
   it("come from a file that names itself", () => {
     writeFileSync(join(scratch(), "mine.json"), '{"optim": {"batch": 0}}');
     expect(pretrain("--config", "mine.json").stderr).toBe(
-      "odis pretrain: mine.json: optim.batch: got 0, wanted a number of at least 1\n",
+      "odis pretrain: mine.json: optim.batch: got 0, wanted the images of a step, a whole number from 1 to 1000000000\n",
     );
     writeFileSync(join(scratch(), "mine.json"), '{"optim": ');
     const broken = pretrain("--config", "mine.json");

@@ -77,8 +77,7 @@ const isWeight = (value: unknown): value is number | undefined =>
 function partsOf(spec: DataSpec): MixSpec["parts"] {
   const { parts } = spec;
   const isPart = (part: unknown) => isRecord(part) && isRecord(part.data) && isWeight(part.weight);
-  if (Array.isArray(parts) && parts.length > 0 && parts.every(isPart))
-    return parts;
+  if (Array.isArray(parts) && parts.length > 0 && parts.every(isPart)) return parts;
   throw new ConfigError(
     `data of the kind mix: "parts" is ${show(parts)}; wanted data sets with weights`,
   );
