@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { exitCodes, shellWord } from "../core/index.js";
+import { exitCodes, printable, shellWord } from "../core/index.js";
 import type { CliCommand, Io } from "./command.js";
 import { compareCommand } from "./compare.js";
 import { describeFailure } from "./failure.js";
@@ -71,8 +71,14 @@ closed terminal, 141 because nobody reads its output.
 /** Runs one command line. @returns the exit code */
 async function main(words: readonly string[]): Promise<number> {
   const io: Io = {
-    print: (text) => console.log(text),
-    stderr: process.stderr,
+    print: (text) => console.log(printable(text)),
+    stderr: {
+      isTTY: process.stderr.isTTY,
+      get columns() {
+        return process.stderr.columns;
+      },
+      write: (text) => process.stderr.write(printable(text)),
+    },
     commandLine: ["odis", ...words].map(shellWord).join(" "),
     tell: (fact) => {
       if (process.connected) process.send?.(fact);
@@ -93,7 +99,7 @@ async function main(words: readonly string[]): Promise<number> {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok; // --help
     const command = commands.find(({ name }) => name === first)?.name;
     const failure = describeFailure(error, command);
-    console.error(failure.text);
+    console.error(printable(failure.text));
     return failure.exitCode;
   }
   return code;
