@@ -27,7 +27,8 @@ static void wait_if_slow(int file) {
   ssize_t length = readlink(link, path, sizeof path - 1);
   if (length < 0) return;
   path[length] = 0;
-  if (strstr(path, slow) != NULL) sleep(60);
+  if (strstr(path, slow) == NULL) return;
+  for (unsigned left = 60; left > 0;) left = sleep(left); // signals end it early
 }
 
 int link(const char *from, const char *to) {

@@ -1,5 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { Argument, Command, Option } from "commander";
+import type { ProgressStream } from "../run/index.js";
 import { exitCodes, nearest, OdisError, optionName } from "../core/index.js";
 
 /** A command line that cannot be understood. */
@@ -10,7 +11,7 @@ export interface Io {
   /** results, on stdout */
   readonly print: (text: string) => void;
   /** progress and remarks */
-  readonly stderr: NodeJS.WriteStream;
+  readonly stderr: ProgressStream;
   /** the command line as it was typed, quoted for a shell */
   readonly commandLine: string;
   /** facts for the process that started this one and listens (`odis compare`), for nobody else */

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { exitCodes } from "../core/index.js";
 import { modelNames } from "../recipe/index.js";
 import { choice, command, integer, list, path, positional, text } from "./command.js";
+import { threadsOption } from "./limits.js";
 
 export const compareCommand = command({
   name: "compare",
@@ -50,7 +51,7 @@ export const compareCommand = command({
       placeholder: "PATH=VALUE",
     }),
     device: text({ help: "cpu, cuda or cuda:1", placeholder: "NAME" }),
-    threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
+    threads: threadsOption(),
   },
   async run({ plan: name, rows, set, out, device, threads, ...changes }, io) {
     const [{ loadPlan, changePlan, compareRecipes, formatComparison }, { settingPaths }, { Stop }] =
@@ -69,8 +70,9 @@ export const compareCommand = command({
       io.stderr.write(
         `\n${signal}: the run at work saves a checkpoint and ends. Once more Ctrl-C ends at once.\n`,
       );
-      child?.kill(signal);
+      child?.kill(signal === "SIGPIPE" ? "SIGTERM" : signal);
     });
+    using _held = stop.hold();
     const { comparison, finished, report, table } = await compareRecipes({
       plan,
       out,
@@ -88,6 +90,6 @@ export const compareCommand = command({
     io.print(`report: ${report}\ntable:  ${table}`);
     if (finished) return exitCodes.ok;
     io.print(`stopped; go on with: ${io.commandLine}`);
-    return stop.signal === "SIGINT" ? exitCodes.stopped : exitCodes.ok;
+    return stop.exitCode;
   },
 });

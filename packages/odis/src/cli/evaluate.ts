@@ -11,6 +11,7 @@ import {
   positional,
   text,
 } from "./command.js";
+import { threadsOption } from "./limits.js";
 import { runFolder } from "./run-folder.js";
 
 export const evaluateCommand = command({
@@ -52,7 +53,7 @@ export const evaluateCommand = command({
       test: text({ help: "data set whose objects are classified", placeholder: "KIND:PLACE" }),
       ...(Object.fromEntries(settings) as Record<string, CliOption<OptionValue | undefined>>),
       device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
-      threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
+      threads: threadsOption(),
     };
   },
   async run({ run: word, train, test, device, threads, ...options }, io) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { exitCodes, shellWord } from "../core/index.js";
+import { exitCodes, printable, shellWord } from "../core/index.js";
 import type { CliCommand, Io } from "./command.js";
 import { compareCommand } from "./compare.js";
 import { describeFailure } from "./failure.js";
@@ -62,7 +62,8 @@ Examples:
   odis pretrain --help                              every option of one command
 
 Exit codes: 0 done, 1 a mistake of odis, 2 wrong usage or setting, 3 unusable data,
-4 unusable run or checkpoint, 5 unusable engine, 130 stopped by Ctrl-C.
+4 unusable run or checkpoint, 5 unusable engine. Unfinished, but saved: 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by a
+closed terminal, 141 because nobody reads its output.
 `,
   );
 }
@@ -70,8 +71,14 @@ Exit codes: 0 done, 1 a mistake of odis, 2 wrong usage or setting, 3 unusable da
 /** Runs one command line. @returns the exit code */
 async function main(words: readonly string[]): Promise<number> {
   const io: Io = {
-    print: (text) => console.log(text),
-    stderr: process.stderr,
+    print: (text) => console.log(printable(text)),
+    stderr: {
+      isTTY: process.stderr.isTTY,
+      get columns() {
+        return process.stderr.columns;
+      },
+      write: (text) => process.stderr.write(printable(text)),
+    },
     commandLine: ["odis", ...words].map(shellWord).join(" "),
     tell: (fact) => {
       if (process.connected) process.send?.(fact);
@@ -92,15 +99,16 @@ async function main(words: readonly string[]): Promise<number> {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok; // --help
     const command = commands.find(({ name }) => name === first)?.name;
     const failure = describeFailure(error, command);
-    console.error(failure.text);
+    console.error(printable(failure.text));
     return failure.exitCode;
   }
   return code;
 }
 
-// `odis --help | head` closes the pipe early; that is no failure.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(exitCodes.ok);
-});
+// `odis --help | head` closes the pipe early, and terminals are closed: no failure of ours. Runs that
+// have something to lose listen for themselves (`run/stop.ts`).
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
+  });
 process.exitCode = await main(process.argv.slice(2));

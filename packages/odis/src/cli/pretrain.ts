@@ -1,6 +1,7 @@
 import { exitCodes } from "../core/index.js";
 import { modelNames, recipeLayers, recipeNames } from "../recipe/index.js";
 import { choice, command, flag, integer, list, number, path, text } from "./command.js";
+import { threadsOption, workersOption } from "./limits.js";
 
 export const pretrainCommand = command({
   name: "pretrain",
@@ -49,11 +50,8 @@ export const pretrainCommand = command({
     epochs: integer({ help: "length of the run in passes over the data (optim.epochs)", min: 1 }),
     seed: integer({ help: "decides weights, order and views", min: 0 }),
     device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
-    threads: integer({
-      help: "threads of the engine; other numbers round differently (default: all cores)",
-      min: 1,
-    }),
-    workers: integer({ help: "threads that prepare images; they change only the speed", min: 1 }),
+    threads: threadsOption("; other numbers round differently"),
+    workers: workersOption(),
     maxBad: number({
       help: "share of the images that may turn out unusable before the run ends (default: 0.05)",
       min: 0,
@@ -108,7 +106,7 @@ export const pretrainCommand = command({
     if (!finished) {
       io.print(`stopped after step ${done} of ${totalSteps}; saved ${checkpoint}`);
       io.print(`go on with: ${io.commandLine}`);
-      return stop.signal === "SIGINT" ? exitCodes.stopped : exitCodes.ok;
+      return stop.exitCode;
     }
     io.print(
       `finished ${totalSteps} steps in ${duration(seconds)}; newest checkpoint ${checkpoint}`,

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { exitCodes } from "../core/index.js";
 import type { Recipe } from "../recipe/index.js";
 import { command, integer, type Io, number, path } from "./command.js";
+import { threadsOption } from "./limits.js";
 
 /** Share of the time that is kept for measuring speed, evaluating and the report. */
 const RESERVED = 0.2;
@@ -18,7 +18,7 @@ export const quickstartCommand = command({
     data: path({ help: "where the scenes are made, or were made before", default: "data/scenes" }),
     out: path({ help: "run folder", default: "runs/quickstart" }),
     seed: integer({ help: "decides weights, order and views", default: 0, min: 0 }),
-    threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
+    threads: threadsOption(),
   },
   async run({ minutes, data: folder, out, seed, threads }, io) {
     const began = performance.now();
@@ -42,7 +42,7 @@ export const quickstartCommand = command({
     if (!run.finished) {
       io.print(`stopped after step ${run.steps} of ${run.totalSteps}; saved ${run.checkpoint}`);
       io.print(`go on with: ${io.commandLine}`);
-      return stop.signal === "SIGINT" ? exitCodes.stopped : exitCodes.ok;
+      return stop.exitCode;
     }
     io.print(`    trained in ${duration(run.seconds)}`);
 

@@ -1,6 +1,6 @@
-import { exitCodes } from "../core/index.js";
+import { exitCodes, nearest } from "../core/index.js";
 import { modelNames, recipeLayers, recipeNames, recipes } from "../recipe/index.js";
-import { choice, command, flag, list, path, positional, text } from "./command.js";
+import { choice, command, flag, list, path, positional, text, UsageError } from "./command.js";
 
 const kinds = {
   paper: "paper",
@@ -51,6 +51,8 @@ export const recipesCommand = command({
     const shown = explained.values.filter(
       ({ path: place }) => only === undefined || place === only || place.startsWith(`${only}.`),
     );
+    if (only !== undefined && shown.length === 0)
+      throw new UsageError(`--only ${only}: ${noSuchPath(only, explained.values)}`);
     const rows = shown.map(({ path: place, value, origin }) => [
       place,
       JSON.stringify(value),
@@ -62,3 +64,15 @@ export const recipesCommand = command({
     return exitCodes.ok;
   },
 });
+
+function noSuchPath(only: string, values: readonly { readonly path: string }[]): string {
+  const known = new Set(
+    values.flatMap(({ path: place }) => {
+      const parts = place.split(".");
+      return parts.map((_, index) => parts.slice(0, index + 1).join("."));
+    }),
+  );
+  const close = nearest(only, known);
+  const top = [...known].filter((place) => !place.includes("."));
+  return `no setting is there. ${close === undefined ? `Wanted one of ${top.join(", ")}, or a path below` : `Did you mean ${close}?`}`;
+}

@@ -1,4 +1,5 @@
 import { choice, command, integer, number, path, positional, range } from "./command.js";
+import { longestSide } from "./limits.js";
 
 export const scenesCommand = command({
   name: "scenes",
@@ -21,7 +22,7 @@ export const scenesCommand = command({
     }),
     train: integer({ help: "training scenes", default: 20_000, min: 1 }),
     test: integer({ help: "test scenes, of other things", default: 2_000, min: 1 }),
-    canvas: integer({ help: "side of a scene, pixels", default: 64, min: 16 }),
+    canvas: integer({ help: "side of a scene, pixels", default: 64, min: 16, max: longestSide }),
     objects: range({ help: "fewest and most things in a scene (default: 2,5)" }),
     scale: range({ help: "longer side of a thing, as a share of the canvas (default: 0.3,0.6)" }),
     minVisible: number({

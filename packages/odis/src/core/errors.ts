@@ -9,6 +9,9 @@ export const exitCodes = {
   run: 4,
   engine: 5,
   stopped: 130,
+  terminated: 143,
+  hungUp: 129,
+  unheard: 141,
 } as const;
 
 /**

@@ -135,7 +135,9 @@ export function readOwnText(path: string): string | undefined {
   } catch (error) {
     if (!(error instanceof FileProblem)) throw error;
     if (error.code === "ENOENT") return undefined;
-    throw new RunError(`${path} ${error.message}`, { cause: error });
+    throw new RunError(`${path} ${error.message}. Put the file back, or move away what is there.`, {
+      cause: error,
+    });
   }
 }
 

@@ -39,4 +39,14 @@ export {
 } from "./schema.js";
 export { FileProblem, kindOf, openRegular, readRange, readRegular } from "./regular-file.js";
 export { isSystemError, systemReason, systemSentence } from "./system.js";
-export { codeOf, isRecord, nearest, optionName, plain, reasonOf, shellWord, show } from "./text.js";
+export {
+  codeOf,
+  isRecord,
+  nearest,
+  optionName,
+  plain,
+  printable,
+  reasonOf,
+  shellWord,
+  show,
+} from "./text.js";

@@ -95,8 +95,20 @@ export function plain(name: string): string {
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 
 function escaped(text: string): string {
-  return text.replace(
-    UNSAFE,
-    (found) => `\\u${found.codePointAt(0)!.toString(16).padStart(4, "0")}`,
-  );
+  return text.replace(UNSAFE, spelled);
+}
+
+const spelled = (found: string): string =>
+  `\\u${found.codePointAt(0)!.toString(16).padStart(4, "0")}`;
+
+/** Our own ways to steer a terminal: lines, tabs, colours, and rewriting a line from its start. */
+// oxlint-disable-next-line eslint/no-control-regex -- these are what it is about
+const STEERING = /(^\r|[\n\t]|\u001b\[[0-9;]*m|\u001b\[K)/u;
+
+/** Whole output for a terminal: whatever would steer it, and is not ours, is spelled out. */
+export function printable(text: string): string {
+  return text
+    .split(STEERING)
+    .map((part, index) => (index % 2 === 1 ? part : escaped(part)))
+    .join("");
 }

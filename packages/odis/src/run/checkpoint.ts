@@ -119,7 +119,7 @@ export function openCheckpointOf(path: string): Checkpoint {
   const latest = loadLatestCheckpoint(checkpoints, () => undefined);
   if (latest) return latest;
   throw new RunError(
-    `${path}: no checkpoint was written yet. Go on with the run until it saves one, or give ` +
+    `${path}: no checkpoint was written yet, checkpoints/ is empty. Go on with the run until it saves one, or give ` +
       `another run folder.`,
   );
 }
@@ -174,7 +174,7 @@ function readState(path: string): StateFile {
   if (named !== undefined && Number(named) !== step)
     throw refuse(
       `${stateName} says step ${step}, the folder's name step ${Number(named)}; one of them was ` +
-        `changed. Restore it from a copy, or delete this checkpoint.`,
+        `changed. ${putBack}`,
     );
   return state.data;
 }
@@ -187,10 +187,12 @@ function stateValue(path: string, refuse: (problem: string) => RunError): unknow
     text = readRegularSync(file, longestState).toString("utf8");
   } catch (error) {
     if (!(error instanceof FileProblem))
-      throw error instanceof RunError ? error : refuse(causeOf(error));
-    if (error.code !== "ENOENT") throw refuse(`${stateName} ${error.message}`);
+      throw error instanceof RunError
+        ? error
+        : refuse(`${stateName} cannot be read: ${causeOf(error)}.`);
+    if (error.code !== "ENOENT") throw refuse(`${stateName} ${error.message}. ${putBack}`);
     const others = readdirSync(path).filter((name) => name !== tensorsName);
-    if (others.length > 0) throw refuse(`not a checkpoint: it has no ${stateName}`);
+    if (others.length > 0) throw refuse(`not a checkpoint: it has no ${stateName}. Move it away.`);
     throw new Torn(`${stateName} is missing`);
   }
   try {
@@ -198,9 +200,11 @@ function stateValue(path: string, refuse: (problem: string) => RunError): unknow
   } catch {
     // A crash leaves the start of what was written, or zeros of its length.
     if (/^\{[^]*[^}\s]\s*$|\0|^$/.test(text)) throw new Torn(`${stateName} is not JSON`);
-    throw refuse(`${stateName} is not JSON. Restore it from a copy, or delete this checkpoint.`);
+    throw refuse(`${stateName} is not JSON. ${putBack}`);
   }
 }
+
+const putBack = "Restore it from a copy, or delete this checkpoint.";
 
 /** Bytes; ours have some ten thousand. */
 const longestState = 2 ** 26;
@@ -219,7 +223,8 @@ function checkTensors(path: string, wanted: StateFile["tensors"]): void {
   try {
     const stat = statOf(file);
     if (!stat) throw new Torn(`${tensorsName} is missing`);
-    if (!stat.isFile()) throw new RunError(`checkpoint ${path}: ${tensorsName} is no regular file`);
+    if (!stat.isFile())
+      throw new RunError(`checkpoint ${path}: ${tensorsName} is no regular file. ${putBack}`);
     if (stat.size !== wanted.bytes)
       throw new Torn(`${tensorsName} has ${stat.size} of ${wanted.bytes} bytes`);
     if (sha256(file) !== wanted.sha256)

@@ -8,6 +8,7 @@ import {
   type Lock,
   lock,
   makeFolder,
+  printable,
   readOwnText,
   replaceText,
   RunError,
@@ -64,7 +65,7 @@ export class RunFolder implements Disposable {
   log(message: string): void {
     const { log } = this.layout;
     try {
-      appendText(log, `${new Date().toISOString()} ${message}\n`);
+      appendText(log, `${new Date().toISOString()} ${printable(message)}\n`);
     } catch (error) {
       if (!(error instanceof FileProblem)) throw error;
       throw new RunError(`${log} ${error.message}. Move it away, then resume.`, { cause: error });

@@ -5,12 +5,15 @@ import { checkMemory, CollapseWatch, createState, trainSteps } from "../train/in
 import { type Recipe, runLength, summaryPrototypes } from "../recipe/index.js";
 import { whatStands } from "./save.js";
 import { checkData } from "./fingerprint.js";
+import { forecast, Pace } from "./forecast.js";
 import { checkRunFolder, openRunFolder, type RunLayout } from "./folder.js";
+import { closeInTime, Interruptible, Interruption } from "./interruptible.js";
 import { Journal } from "./journal.js";
 import { RunError, systemReason } from "../core/index.js";
 import { Progress, type ProgressStream } from "./progress.js";
 import { type Position, resumePosition, savePosition } from "./session.js";
 import { openStart } from "./start.js";
+import type { StopWish } from "./stop.js";
 
 export interface PretrainOptions extends LoadingOptions {
   /** everything that decides the numbers; see `resolveRecipe` */
@@ -36,7 +39,7 @@ export interface PretrainOptions extends LoadingOptions {
   /** go on with a run although its data has changed; default: refused */
   readonly acceptData?: boolean;
   /** asked between two steps; a signal ends the run after a checkpoint */
-  readonly stop?: { requested(): Promise<boolean> };
+  readonly stop?: StopWish;
   /** where progress is shown; default nowhere */
   readonly progress?: ProgressStream;
 }
@@ -70,28 +73,25 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { recipe, data, out, keep = 2 } = options;
   checkDevice(options.device ?? "cpu");
   checkRunFolder(out);
-  const source = await openSource(data);
-  checkBatch(recipe.optim.batch, source.size);
-  const { masks, object } = recipe.views;
-  const wantsObjects = recipe.loss.objectWeight > 0 && masks.kind !== "none" && masks.false === 0;
-  const remarks = wantsObjects ? checkObjects(source, object.minArea) : [];
-  const length = runLength(recipe, source.size);
+  const { source, length, remarks } = await openData(data, recipe);
   if (options.threads !== undefined) setThreads(options.threads);
   checkMemory(recipe, options);
+  const progress = new Progress(options.progress ?? silent, { totalSteps: length.totalSteps });
+  const expected = forecast(recipe, length.totalSteps, options);
+  if (expected !== undefined) progress.note(expected); // now: the next line may take a minute
   using state = createState(recipe, options.device);
   const start =
     options.init === undefined ? undefined : await openStart(options.init, state.student);
   // Last of the checks: a folder that was claimed by mistake would refuse the corrected settings.
   const config = { recipe, data, ...(start && { init: start.record }) };
   using folder = openRunFolder(out, config);
-
-  const progress = new Progress(options.progress ?? silent, { totalSteps: length.totalSteps });
+  if (expected !== undefined) folder.log(expected);
   const note = (message: string): void => {
     folder.log(message);
     progress.note(message);
   };
   const changes = checkData(folder.layout.data, source, options.acceptData ?? false);
-  for (const line of [source.summary, ...source.notes, ...remarks, ...changes]) note(line);
+  for (const line of [...remarks, ...changes]) note(line);
   const { checkpoints } = folder.layout;
   const from = resumePosition(checkpoints, config, state, note);
   if (from.step > 0) note(`resumes after step ${from.step} of ${length.totalSteps}`);
@@ -104,14 +104,17 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   };
 
   const watch = new CollapseWatch(summaryPrototypes(recipe), length.totalSteps);
+  const pace = new Pace(length.totalSteps);
   const loader = await openBatches(source, recipe, from.step, options);
+  using _held = options.stop?.hold?.();
+  const batches = options.stop?.asked ? new Interruptible(loader, options.stop.asked) : loader;
   let at = from;
   let savedAt = from.seconds;
   const due = ({ step, seconds }: Position): boolean =>
     (options.checkpointSteps !== undefined && step % options.checkpointSteps === 0) ||
     seconds - savedAt >= (options.checkpointSeconds ?? 300);
   try {
-    const steps = trainSteps(state, loader, length, {
+    const steps = trainSteps(state, batches, length, {
       from: from.step,
       secondsBefore: from.seconds,
     });
@@ -119,8 +122,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       at = { step: row.step + 1, seconds: row.time };
       journal.write(row, skipped);
       progress.step(row);
-      const warning = watch.observe(row);
-      if (warning !== undefined) note(warning);
+      for (const sentence of [watch.observe(row), pace.observe(row)])
+        if (sentence !== undefined) note(sentence);
       if (due(at)) {
         save(at);
         savedAt = at.seconds;
@@ -128,14 +131,19 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       if (await options.stop?.requested()) break;
     }
   } catch (error) {
-    throw interrupted(error, at, folder.layout);
+    if (!(error instanceof Interruption)) throw interrupted(error, at, folder.layout);
   } finally {
     progress.end();
-    await loader.close();
+    await closeInTime(loader, options.stop);
   }
   const checkpoint = save(at);
   const finished = at.step >= length.totalSteps;
-  folder.log(finished ? `finished after ${at.step} steps` : `stopped after step ${at.step}`);
+  const signal = finished ? undefined : options.stop?.signal;
+  folder.log(
+    finished
+      ? `finished after ${at.step} steps`
+      : `stopped after step ${at.step}${signal ? ` (${signal})` : ""}`,
+  );
   return {
     out,
     steps: at.step,
@@ -145,6 +153,17 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     seconds: at.seconds,
     skipped: loader.stats.bad,
   };
+}
+
+/** Opens a recipe's data, and checks that the recipe can be trained on it. */
+async function openData(data: DataSpec, recipe: Recipe) {
+  const source = await openSource(data);
+  checkBatch(recipe.optim.batch, source.size);
+  const { masks, object } = recipe.views;
+  const wantsObjects = recipe.loss.objectWeight > 0 && masks.kind !== "none" && masks.false === 0;
+  const warnings = wantsObjects ? checkObjects(source, object.minArea) : [];
+  const remarks = [source.summary, ...source.notes, ...warnings];
+  return { source, length: runLength(recipe, source.size), remarks };
 }
 
 /** What a refusal of the file system in the middle of a run means for it. */

@@ -1,4 +1,5 @@
 import colors from "picocolors";
+import { printable } from "../core/index.js";
 import type { MetricsRow } from "../train/index.js";
 
 /** Where progress goes; `process.stderr` is one. */
@@ -53,7 +54,7 @@ export class Progress {
   note(message: string): void {
     if (this.open) this.stream.write("\r\u001b[K");
     this.open = false;
-    this.stream.write(`${message}\n`);
+    this.stream.write(`${printable(message)}\n`);
   }
 
   /** Leaves the status line standing and the cursor below it. */
@@ -76,40 +77,63 @@ export class Progress {
   }
 
   private status(row: MetricsRow): string {
-    const done = (row.step + 1) / this.options.totalSteps;
-    const filled = Math.round(done * barCells);
-    const bar = colors.cyan("█".repeat(filled)) + colors.dim("░".repeat(barCells - filled));
-    const width = (this.stream.columns ?? 80) - barCells - 2;
-    return `${bar} ${this.line(row).slice(0, Math.max(0, width))}`;
+    // The last column stays free: some terminals begin another line when it is written to.
+    const columns = (this.stream.columns || 80) - 1;
+    const { always, more } = this.parts(row);
+    const needed = always.join(gap);
+    const withBar = needed.length + barCells + 1 <= columns;
+    const room = columns - (withBar ? barCells + 1 : 0);
+    let line = "";
+    for (const part of [...always, ...more]) {
+      const longer = line === "" ? part : line + gap + part;
+      if (longer.length > room) break;
+      line = longer;
+    }
+    return withBar ? `${this.bar(row)} ${line}` : line;
+  }
+
+  private bar(row: MetricsRow): string {
+    const filled = Math.round(((row.step + 1) / this.options.totalSteps) * barCells);
+    return colors.cyan("█".repeat(filled)) + colors.dim("░".repeat(barCells - filled));
   }
 
   private line(row: MetricsRow): string {
+    const { always, more } = this.parts(row);
+    return [...always, ...more].join(gap);
+  }
+
+  /** What there is to say, the most important first. A terminal's bar gives way to none but `more`. */
+  private parts(row: MetricsRow): { readonly always: string[]; readonly more: string[] } {
     const { totalSteps } = this.options;
     const measured = this.weight > 0;
     const rate = measured ? this.imagesPerStep / this.secondsPerStep : row.imagesPerSecond;
     const wait = measured ? this.dataWait : row.dataWait;
-    const left = measured ? (totalSteps - row.step - 1) * this.secondsPerStep : undefined;
+    const left = (totalSteps - row.step - 1) * this.secondsPerStep;
     const terms = (["cls", "object", "patch", "koleo"] as const)
       .filter((name) => row[name] !== 0)
       .map((name) => `${name} ${row[name].toFixed(3)}`);
-    return [
-      `step ${row.step + 1}/${totalSteps}`,
-      `epoch ${row.epoch}`,
-      `loss ${row.loss.toFixed(3)} (${terms.join(" ")})`,
-      `${rate.toPrecision(3)} images/s`,
-      `data wait ${percent(wait)}`,
-      left === undefined ? undefined : `${duration(left)} left`,
-      `teacher entropy ${row.teacherEntropy.toFixed(2)}`,
-      `KL ${row.kl.toFixed(3)}`,
-      `absent ${percent(row.absent)}`,
-      `tries ${row.tries.map((tries) => tries.toFixed(1)).join("/")}`,
-    ]
-      .filter((part) => part !== undefined)
-      .join("  ");
+    return {
+      always: [
+        `step ${row.step + 1}/${totalSteps}`,
+        `loss ${row.loss.toFixed(3)}`,
+        `${rate < 100 ? rate.toPrecision(3) : Math.round(rate)} images/s`,
+        ...(measured ? [`${duration(left)} left`] : []),
+      ],
+      more: [
+        `data wait ${percent(wait)}`,
+        `epoch ${row.epoch}`,
+        ...terms,
+        `KL ${row.kl.toFixed(3)}`,
+        `teacher entropy ${row.teacherEntropy.toFixed(2)}`,
+        `absent ${percent(row.absent)}`,
+        `tries ${row.tries.map((tries) => tries.toFixed(1)).join("/")}`,
+      ],
+    };
   }
 }
 
 const barCells = 16;
+const gap = "  ";
 
 const percent = (share: number): string => `${Math.round(100 * share)} %`;
 

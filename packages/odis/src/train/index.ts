@@ -1,7 +1,7 @@
 export { bytesText, checkMemory, memoryOfDevice } from "./memory.js";
 export { type SavedState, savedState } from "./saved.js";
 export { World } from "./world.js";
-export { type MetricsRow, trainOn, trainSteps } from "./loop.js";
+export { type BatchStream, type MetricsRow, trainOn, trainSteps } from "./loop.js";
 export {
   buildNetwork,
   copyWeights,

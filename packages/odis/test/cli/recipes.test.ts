@@ -55,6 +55,18 @@ describe("odis recipes", () => {
       ["recipes", "dino", "--set", "loss.objectWeight=1"],
       'odis recipes: loss.objectWeight: got 1, but model.tokens "cls" has no [OBJ]',
     ],
+    [
+      ["recipes", "odis", "--only", "optm"],
+      "odis recipes: --only optm: no setting is there. Did you mean optim?\n",
+    ],
+    [
+      ["recipes", "odis", "--only", "views.globals.sice"],
+      "odis recipes: --only views.globals.sice: no setting is there. Did you mean views.globals.size?\n",
+    ],
+    [
+      ["recipes", "odis", "--only", "elephants"],
+      "odis recipes: --only elephants: no setting is there. Wanted one of name, seed, model, head, views,",
+    ],
   ])("%j is refused in a sentence", (words, sentence) => {
     const { code, stderr } = odis(words);
     expect(code).toBe(2);

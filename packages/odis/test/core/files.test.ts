@@ -111,7 +111,9 @@ describe("files that are none", () => {
     ] as const) {
       expect(thrown(() => readRegularSync(path, 10))).toEqual(new FileProblem(text));
       expect(said(() => appendText(path, "x"))).toBe(text);
-      expect(said(() => readOwnText(path))).toBe(`${path} ${text}`);
+      expect(said(() => readOwnText(path))).toBe(
+        `${path} ${text}. Put the file back, or move away what is there.`,
+      );
     }
     expect(readOwnText(at("none"))).toBeUndefined();
     expect(said(() => readRegularSync(at("none"), 10))).toBe("does not exist");

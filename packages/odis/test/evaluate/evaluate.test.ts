@@ -297,7 +297,7 @@ describe("a run", () => {
   it("says why it cannot be loaded", () => {
     const run = emptyRun(join(folder, "begun"), recipe, trainSpec);
     expect(() => loadTeacher(run)).toThrow(
-      "no checkpoint was written yet. Go on with the run until it saves one",
+      "no checkpoint was written yet, checkpoints/ is empty. Go on with the run until it saves one",
     );
     expect(() => loadTeacher(join(folder, "nowhere"))).toThrow(
       "does not exist; wanted a run folder",

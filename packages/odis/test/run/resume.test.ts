@@ -50,6 +50,34 @@ describe("checkpoints that cannot be used stay, and so does the run", () => {
     expect(rows()).toBe(4);
   });
 
+  it.each<[string, (state: Record<string, unknown>) => void, string]>([
+    [
+      "a generator's state of another length",
+      (state) => {
+        state["generator"] = "AAAA";
+      },
+      "the generator's state in its state.json has 4 characters, wanted ",
+    ],
+    [
+      "numbers that cannot be",
+      (state) => {
+        state["seconds"] = -1;
+      },
+      "its state.json lacks the trainer's numbers. Restore it from a copy, or delete this checkpoint",
+    ],
+  ])("with %s", (_, change, problem) => {
+    const words = made();
+    const file = join(run(), "checkpoints", "step-00000004", "state.json");
+    const saved = JSON.parse(readFileSync(file, "utf8")) as { state: Record<string, unknown> };
+    change(saved.state);
+    writeFileSync(file, JSON.stringify(saved));
+    const { code, stderr } = pretrain(...words);
+    expect(code).toBe(4);
+    expect(lastLine(stderr)).toContain(`checkpoint ${run()}/checkpoints/step-00000004: ${problem}`);
+    expect(checkpoints()).toEqual(["step-00000002", "step-00000004"]);
+    expect(rows()).toBe(4);
+  });
+
   it.skipIf(!canMount)("that only somebody else may read", () => {
     const words = made();
     const file = join(run(), "checkpoints", "step-00000004", "tensors.safetensors");
@@ -96,7 +124,9 @@ describe("data that has changed since the run began", () => {
     ["fewer images", fewer, "12 images then, 8 now; 24 objects then, 16 now"],
     [
       "another order",
-      (file) => void (file.images = file.images.toReversed()),
+      (file) => {
+        file.images = file.images.toReversed();
+      },
       "images have other names, or another order",
     ],
     ["an object less", (file) => file.annotations.pop(), "24 objects then, 23 now"],

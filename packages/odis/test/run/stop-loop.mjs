@@ -1,10 +1,16 @@
 // Waits as a training loop does until it is asked to stop; says so and ends with 0 a little later.
+// "idle": has nothing to lose. "talks": writes to stderr all the time.
 import { setTimeout } from "node:timers/promises";
 import { Stop } from "../../dist/run/stop.js";
 
+const [workMs, how] = process.argv.slice(2);
 const stop = new Stop((signal) => console.log(`asked by ${signal}`));
+if (how !== "idle") stop.hold();
 console.log("ready");
-while (!(await stop.requested())) await setTimeout(5);
-await setTimeout(Number(process.argv[2])); // the last step and its checkpoint
+while (!(await stop.requested())) {
+  if (how === "talks") process.stderr.write("step\n");
+  await setTimeout(5);
+}
+await setTimeout(Number(workMs)); // the last step and its checkpoint
 console.log(`stopped by ${stop.signal}`);
 stop[Symbol.dispose]();

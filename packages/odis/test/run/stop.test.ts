@@ -5,9 +5,9 @@ import { describe, expect, it } from "vitest";
 const script = new URL("./stop-loop.mjs", import.meta.url).pathname;
 
 /** A child that stops when asked, after so many milliseconds of work. */
-async function start(workMs: number) {
-  const child = spawn(process.execPath, [script, String(workMs)], {
-    stdio: ["ignore", "pipe", "inherit"],
+async function start(workMs: number, how = "holds") {
+  const child = spawn(process.execPath, [script, String(workMs), how], {
+    stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
   child.stdout.on("data", (text) => {
@@ -19,13 +19,14 @@ async function start(workMs: number) {
   await says("ready\n");
   return { child, says, output: () => output };
 }
+/** Its exit code, or the signal that ended it. */
 async function ended(child: ChildProcess): Promise<unknown> {
-  const [code] = await once(child, "close");
-  return code;
+  const [code, signal] = await once(child, "close");
+  return code ?? signal;
 }
 
 describe("Stop", () => {
-  it.each(["SIGINT", "SIGTERM"] as const)(
+  it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
     "lets the work in hand finish after %s",
     async (signal) => {
       const { child, output } = await start(50);
@@ -35,12 +36,29 @@ describe("Stop", () => {
     },
   );
 
-  it("ends at once with 130 when Ctrl-C comes again", async () => {
+  it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
+    "is ended by %s as anything is while it holds nothing",
+    async (signal) => {
+      const { child, output } = await start(50, "idle");
+      child.kill(signal);
+      expect(await ended(child)).toBe(signal);
+      expect(output()).toBe("ready\n");
+    },
+  );
+
+  it("takes a closed pipe for a wish", async () => {
+    const { child, output } = await start(50, "talks");
+    child.stderr.destroy();
+    expect(await ended(child)).toBe(0);
+    expect(output()).toBe("ready\nasked by SIGPIPE\nstopped by SIGPIPE\n");
+  });
+
+  it("ends at once when Ctrl-C comes again", async () => {
     const { child, says, output } = await start(60_000);
     child.kill("SIGINT");
     await says("asked by SIGINT");
     const again = setInterval(() => child.kill("SIGINT"), 50);
-    expect(await ended(child)).toBe(130);
+    expect(await ended(child)).toBe("SIGINT"); // 130, as shells count
     clearInterval(again);
     expect(output()).not.toContain("stopped");
   });

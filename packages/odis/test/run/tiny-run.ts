@@ -25,3 +25,10 @@ export const tinyRun = (data: string, out: string, ...more: string[]): string[] 
 const tinySettings =
   "--set model.dim=8 model.depth=1 model.heads=2 model.patch=8 head.hidden=8 head.bottleneck=4 " +
   "head.prototypes=8 views.globals.size=16 views.locals.size=8 views.locals.count=1";
+
+/** The same settings as values. */
+export const tinyValues = {
+  model: { dim: 8, depth: 1, heads: 2, patch: 8 },
+  head: { hidden: 8, bottleneck: 4, prototypes: 8 },
+  views: { globals: { size: 16 }, locals: { size: 8, count: 1 } },
+} as const;
