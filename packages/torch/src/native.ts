@@ -133,6 +133,7 @@ export interface Native {
     rank: number,
     size: number,
     milliseconds: number,
+    device: string,
   ): void;
   leaveProcesses(): void;
   startSum(tensors: readonly Handled[]): number;
