@@ -1,7 +1,7 @@
 // Makes a clone ready to run: packages, LibTorch, compiled TypeScript, the bridge to LibTorch.
 // Needs nothing but Node, and says nothing when there is nothing to do.
 //
-//   node scripts/setup.mjs [--with data] [--with tests] [--with bench]
+//   node scripts/setup.mjs [--with data] [--with tests] [--with engines] [--with bench]
 //
 // LIBTORCH=/folder uses that LibTorch instead of the system's.
 import { spawnSync } from "node:child_process";
@@ -18,6 +18,7 @@ const oldestNode = [20, 20];
 const extras = {
   data: ["dataset-fashion-mnist"],
   tests: ["chromium", "python3-torch", "tuxpaint-stamps-default"],
+  engines: ["python3-venv"],
   bench: ["python3-torch"],
 };
 

@@ -13,10 +13,10 @@ namespace odis {
 
 namespace {
 
-/// `joinProcesses(backend, address, port, rank, size, milliseconds)`
+/// `joinProcesses(backend, address, port, rank, size, milliseconds, device)`
 napi_value joinProcesses(Call& call) {
   if (call.bridge.collectives) throw Refusal(Fault::kEngine, "this thread has joined its processes already");
-  Membership membership;
+  Membership membership{"", "", 0, 0, 0, {}, deviceFrom(call.text(6, "device"))};
   membership.backend = call.text(0, "backend");
   membership.address = call.text(1, "address");
   membership.port = static_cast<int>(call.integer(2, "port", 1, 65535));

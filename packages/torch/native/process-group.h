@@ -40,6 +40,7 @@ struct Membership {
   std::string backend, address;
   int port, rank, size;
   std::chrono::milliseconds patience;
+  at::Device device;  // where this process's tensors lie
 };
 
 /// Backends this bridge was compiled with.

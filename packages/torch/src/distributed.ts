@@ -1,5 +1,6 @@
 import { noGrad } from "./autograd.js";
 import { empty } from "./creation.js";
+import { checkDevice } from "./device.js";
 import { call } from "./dispatch.js";
 import { EngineError } from "./errors.js";
 import { native } from "./native.js";
@@ -8,7 +9,9 @@ import { refusePromise } from "./scope.js";
 import { Tensor } from "./tensor.js";
 
 export interface JoinOptions {
-  /** default "nccl" where it is available and the process has a GPU, else "gloo" */
+  /** where this process's tensors lie, default "cpu"; on a GPU of its own machine, "cuda:<local rank>" */
+  readonly device?: string;
+  /** default "nccl" between GPUs where the bridge has it, else "gloo" */
   readonly backend?: "gloo" | "nccl";
   /** how long to wait for the other processes, here and in every later call; default 1800 */
   readonly patienceSeconds?: number;
@@ -98,18 +101,23 @@ export class ProcessGroup implements Disposable {
    *
    * @throws EngineError when the environment is incomplete, or the others do not come in time: which
    */
-  static join(place: Place, { backend, patienceSeconds = 1800 }: JoinOptions = {}): ProcessGroup {
+  static join(
+    { address, port, rank, size }: Place,
+    { device = "cpu", backend, patienceSeconds = 1800 }: JoinOptions = {},
+  ): ProcessGroup {
     const available = collectiveBackends();
-    const cuda = native().runtime().cudaDevices > 0;
-    const chosen = backend ?? (cuda && available.includes("nccl") ? "nccl" : "gloo");
+    const here = checkDevice(device);
+    const chosen = backend ?? (here !== "cpu" && available.includes("nccl") ? "nccl" : "gloo");
     if (!available.includes(chosen)) {
       throw new EngineError(
-        `backend "${chosen}" is not in this bridge, which has ${available.join(", ") || "none"}. ` +
-          runtimeInfo().lacks.join(" "),
+        [
+          `backend "${chosen}" is not in this bridge, which has ${available.join(", ") || "none"}.`,
+          ...runtimeInfo().lacks,
+        ].join(" "),
       );
     }
-    const { address, port, rank, size } = place;
-    native().joinProcesses(chosen, address, port, rank, size, Math.round(patienceSeconds * 1000));
+    const milliseconds = Math.round(patienceSeconds * 1000);
+    native().joinProcesses(chosen, address, port, rank, size, milliseconds, here);
     return new ProcessGroup(rank, size, chosen);
   }
 

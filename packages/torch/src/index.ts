@@ -3,6 +3,7 @@ export { type Axes, type Operand } from "./aten.js";
 export { blasKind, blasToPreload } from "./blas.js";
 export { type BuildResult, buildAddons } from "./build.js";
 export { buildCommand } from "./build-plan.js";
+export { CoreWatch } from "./cores.js";
 export {
   arange,
   empty,

@@ -1,6 +1,11 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
-import { collectiveBackends, placeFromEnvironment, ProcessGroup } from "@odis/torch";
+import {
+  collectiveBackends,
+  placeFromEnvironment,
+  ProcessGroup,
+  runtimeInfo,
+} from "@odis/torch";
 import { describe, expect, it, test } from "vitest";
 import { runModule } from "./node.js";
 
@@ -239,6 +244,44 @@ test("a rank without some gradients, earlier passes, sums, and gradients told by
   }
 });
 
+test.each(runtimeInfo().devices)("all of it alone on %s, by the backend of that device", async (device) => {
+  const [told] = (await together(
+    1,
+    `import * as t from "@odis/torch";
+    const device = "${device}";
+    const group = t.ProcessGroup.join(t.placeFromEnvironment(), { device, patienceSeconds: 60 });
+    const there = (values) => t.tensor(values).to({ device });
+    const w = there([1, 2, 3]).detach().requiresGrad_();
+    const never = there([1]).detach().requiresGrad_();
+    const sender = new t.GradientBuckets(group, [never, w]);
+    sender.reduceDuring(() => w.mul(w).sum().backward());
+    const sums = there([4, 5]);
+    group.allReduce([sums, there([1])], "mean");
+    group.broadcast([sums]);
+    const part = there([0, 0]);
+    group.startReduceScatter(sums, part).wait();
+    group.barrier();
+    const told = {
+      backend: group.backend,
+      gradient: w.grad.toNumbers(),
+      never: never.grad === undefined,
+      sums: sums.toNumbers(),
+      part: part.toNumbers(),
+      all: group.allGather(sums).map((x) => x.toNumbers()),
+    };
+    group[Symbol.dispose]();
+    console.log(JSON.stringify(told));`,
+  )) as readonly { readonly backend: string }[];
+  expect(told).toEqual({
+    backend: device !== "cpu" && collectiveBackends().includes("nccl") ? "nccl" : "gloo",
+    gradient: [2, 4, 6],
+    never: true,
+    sums: [4, 5],
+    part: [4, 5],
+    all: [[4, 5]],
+  });
+});
+
 test("a second backward pass among the buckets is an error that leaves them usable", async () => {
   const told = (await together(
     1,
@@ -340,6 +383,8 @@ test("a mistake is an error in that process, not a crash", async () => {
       attempt(() => group.allReduce([3]));
       attempt(() => group.startAllGatherInto(t.ones([3]), t.ones([1])));
       attempt(() => t.ProcessGroup.join(t.placeFromEnvironment()));
+      attempt(() => t.ProcessGroup.join(t.placeFromEnvironment(), { device: "gpu" }));
+      attempt(() => t.ProcessGroup.join(t.placeFromEnvironment(), { backend: "mpi" }));
       return texts;
     }`,
   );
@@ -349,6 +394,8 @@ test("a mistake is an error in that process, not a crash", async () => {
     "startGather: got float32[3] as whole and float32[1] as part, wanted one part for each of 2 processes " +
       "along the first axis, contiguous and of one dtype",
     "joinProcesses: this thread has joined its processes already",
+    'got device "gpu", wanted "cpu", "cuda" (the first NVIDIA GPU) or "cuda:<number>"',
+    `backend "mpi" is not in this bridge, which has ${collectiveBackends().join(", ")}.`,
   ];
   expect(told).toEqual([texts, texts]);
 });

@@ -1,6 +1,10 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import {
+  CoreWatch,
   gradEnabled,
   liveTensors,
   noGrad,
@@ -9,7 +13,7 @@ import {
   setThreads,
   threads,
 } from "@odis/torch";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { runModule } from "./node.js";
 
 const prelude = `
@@ -94,3 +98,51 @@ test("the number of threads can be set", () => {
     );
   }
 });
+
+describe("how threads wait", () => {
+  const settings = { OMP_DISPLAY_ENV: "verbose", OMP_NUM_THREADS: "2" };
+  const work = `
+    const { ones } = await import("@odis/torch");
+    ones([2]);
+    const { spawnSync } = await import("node:child_process");
+    const seen = spawnSync(process.execPath, ["-p", "process.env.GOMP_SPINCOUNT"], { encoding: "utf8" });
+    console.log(seen.stdout.trim());
+  `;
+  const spins = (stderr: string): string | undefined =>
+    /GOMP_SPINCOUNT = '(\d+)'/.exec(stderr)?.[1];
+
+  test("is chosen before OpenMP is loaded, and child processes do not inherit it", async () => {
+    const ended = await runModule(work, settings);
+    expect(spins(ended.stderr)).toBe("30000");
+    expect(ended.stdout).toBe("undefined\n");
+  });
+
+  test.each([
+    [{ GOMP_SPINCOUNT: "7" }, "7", "7"],
+    [{ OMP_WAIT_POLICY: "passive" }, "0", "undefined"],
+  ])("stays as the user wants it: %j", async (wish, turns, inherited) => {
+    const ended = await runModule(work, { ...settings, ...wish });
+    expect(spins(ended.stderr)).toBe(turns);
+    expect(ended.stdout).toBe(`${inherited}\n`);
+  });
+});
+
+test.skipIf(!existsSync("/proc/self/schedstat"))(
+  "a watch sees that others take the cores",
+  async () => {
+    const others = Array.from({ length: 4 * availableParallelism() }, () =>
+      spawn(process.execPath, ["-e", "console.log(); for (;;);"]),
+    );
+    try {
+      await Promise.all(others.map(({ stdout }) => once(stdout, "data")));
+      const watch = new CoreWatch();
+      const end = performance.now() + 2000;
+      while (performance.now() < end);
+      const share = watch.share()!;
+      expect(share).toBeGreaterThan(0.3);
+      expect(share).toBeLessThanOrEqual(1);
+    } finally {
+      for (const other of others) other.kill("SIGKILL");
+    }
+  },
+);
