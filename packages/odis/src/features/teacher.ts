@@ -22,8 +22,8 @@ export interface Teacher extends Disposable {
    */
   features(sample: Sample, object?: SceneObject): Float32Array;
   /**
-   * The same of many at once, several times as fast: [queries, width], in their order. Objects of one
-   * image stand best side by side, so that it is framed once.
+   * The same of many, computed together: [queries, width], in their order. Objects of one image stand
+   * best side by side, so that it is framed once.
    *
    * @throws ConfigError when no pixel of an object is inside the frame
    */
