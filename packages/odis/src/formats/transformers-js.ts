@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { makeFolder } from "../core/index.js";
-import { checkOneToken, describeExport, tokenNotes } from "./entries.js";
+import { checkOneToken, describeExport, classTokenNotes } from "./entries.js";
 import type { WritableFormat } from "./format.js";
 import { writeTexts } from "./hugging-face.js";
 
@@ -24,7 +24,7 @@ export const transformersJs: WritableFormat<"transformers.js"> = {
       return [model, ...writeTexts(out, exported)];
     },
     notes: ({ network, precision }) => [
-      ...tokenNotes(network),
+      ...classTokenNotes(network),
       'read it with pipeline("image-feature-extraction", FOLDER' +
         `${precision === "float16" ? ', { dtype: "fp16" }' : ', { dtype: "fp32" }'}): last_hidden_state, its token first`,
     ],
