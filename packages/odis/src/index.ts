@@ -24,7 +24,7 @@ export { type Difference, type Estimate, pairedDifference } from "./evaluate/ind
 export type { Outcome } from "./evaluate/index.js";
 export { writeReport } from "./report/index.js";
 export { evaluateRun, readEvaluation, readRunOutcomes } from "./evaluate/index.js";
-export { load, type LoadOptions, type Teacher } from "./features/index.js";
+export { type FeatureQuery, load, type LoadOptions, type Teacher } from "./features/index.js";
 export type { ExportFormat, ImportReport } from "./formats/index.js";
 export { exportRun, type ExportOptions } from "./run/index.js";
 export {

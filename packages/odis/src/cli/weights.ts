@@ -50,13 +50,18 @@ async function describe(
   const attention = {
     file: `${heads?.count} heads`,
     convention: `${heads?.count} heads (of 64 channels, as in all published networks)`,
-    unknown: "heads unknown (say model.heads, too)",
+    unknown: "heads unknown (put their number for HEADS)",
   }[heads?.from ?? "unknown"];
   const projection = headSettings(network.heads);
   const said = [...leaves].filter(([name]) => toldNames.has(name));
   const local = patch * Math.round(96 / patch); // the recipes' 96 pixels, where the patch divides them
   const options = optionsFor(
-    new Map([...settingsFor(shape), ["views.locals.size", local], ...projection]),
+    new Map([
+      ...settingsFor(shape),
+      ...(heads ? [] : ([["model.heads", "HEADS"]] as const)),
+      ["views.locals.size", local],
+      ...projection,
+    ]),
   );
   return [
     ["whose", [side ?? "the file does not say", ...others.map((each) => `it has a ${each}, too`)]],

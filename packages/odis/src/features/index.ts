@@ -37,4 +37,4 @@ export {
   type PassTokens,
   summaryRow,
 } from "./passes.js";
-export { load, type LoadOptions, type Teacher } from "./teacher.js";
+export { type FeatureQuery, load, type LoadOptions, type Teacher } from "./teacher.js";

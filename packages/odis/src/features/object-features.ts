@@ -132,11 +132,12 @@ function pooled(tokens: Tensor, rows: readonly Outputs[]): Tensor {
   return fromBuffer(shares, [outputs, 1, N], { device: tokens.device }).bmm(patches).squeeze(1);
 }
 
+/** An image as network input, and what is asked for in it. */
+export type FeatureRow = Pick<PassRow, "pixels" | "visible">;
+
 /**
- * One feature after the final norm.
+ * One feature after the final norm: see `featuresOf`.
  *
- * @param pixels [3, size, size]
- * @param visible [N], 1 = the patch belongs to the object; without it, everything counts
  * @returns [D]
  */
 export function featureOf(
@@ -146,14 +147,58 @@ export function featureOf(
   visible?: Uint8Array,
   kind: FeatureKind = "token",
 ): Float32Array {
+  return featuresOf(network, size, [{ pixels, visible }], kind);
+}
+
+/**
+ * Features after the final norm, computed together: `rowsAtOnce` says how many fit.
+ *
+ * @param rows pixels [3, size, size]; visible [N], 1 = the patch belongs to the object, and without
+ *   it everything counts
+ * @returns [rows, D]
+ */
+export function featuresOf(
+  network: Network,
+  size: number,
+  rows: readonly FeatureRow[],
+  kind: FeatureKind = "token",
+): Float32Array {
+  const { dim } = network.backbone.config;
+  const features = new Float32Array(rows.length * dim);
+  // A pass restricts all of its rows or none; the mean of patches restricts nobody.
+  const restricted = (row: FeatureRow): boolean => kind === "token" && row.visible !== undefined;
+  for (const which of [true, false]) {
+    const mine = [...rows.keys()].filter((at) => restricted(rows[at]!) === which);
+    if (mine.length === 0) continue;
+    const got = passOf(
+      network,
+      size,
+      mine.map((at) => rows[at]!),
+      kind,
+    );
+    for (const [row, at] of mine.entries())
+      features.set(got.subarray(row * dim, (row + 1) * dim), at * dim);
+  }
+  return features;
+}
+
+/** [rows, D]: features from one forward pass */
+function passOf(
+  network: Network,
+  size: number,
+  rows: readonly FeatureRow[],
+  kind: FeatureKind,
+): Float32Array {
   return noGrad(() =>
     tidy(() => {
-      const row = { pixels, visible: kind === "token" ? visible : undefined };
-      const wanted = { blocks: 1, patches: kind === "pooled" };
-      const { summaries, patches } = forwardRows(network, size, [row], wanted);
-      const feature =
-        kind === "token" ? summaries[0]! : pooled(patches[0]!, [{ outputs: [visible] }]);
-      return feature.toFloat32();
+      if (kind === "token") {
+        const { summaries } = forwardRows(network, size, rows, { blocks: 1, patches: false });
+        return summaries[0]!.toFloat32();
+      }
+      const whole = rows.map(({ pixels }) => ({ pixels }));
+      const { patches } = forwardRows(network, size, whole, { blocks: 1, patches: true });
+      const outputs = rows.map(({ visible }) => ({ outputs: [visible] }));
+      return pooled(patches[0]!, outputs).toFloat32();
     }),
   );
 }

@@ -42,6 +42,12 @@ export type FeatureKind = (typeof featureKinds)[number];
 /** Tokens in one forward pass at most: keeps the activations of a ViT-S within some 200 MB. */
 const tokensAtOnce = 16_384;
 
+/** Rows in one forward pass, by their number of tokens. */
+export function rowsAtOnce({ backbone: { config, layout } }: Network, size: number): number {
+  const tokens = (size / config.patch) ** 2 + layout.special;
+  return Math.max(1, Math.min(256, Math.floor(tokensAtOnce / tokens)));
+}
+
 /** Runs images through a network in batches, by one inference mode. */
 export class Passes implements Consumer {
   private waiting: PassRow[] = [];
@@ -57,9 +63,7 @@ export class Passes implements Consumer {
     private readonly readers: readonly PassReader[],
     rows?: number,
   ) {
-    const { config, layout } = network.backbone;
-    const tokens = (size / config.patch) ** 2 + layout.special;
-    this.rowsAtOnce = rows ?? Math.max(1, Math.min(256, Math.floor(tokensAtOnce / tokens)));
+    this.rowsAtOnce = rows ?? rowsAtOnce(network, size);
     this.wanted = {
       blocks: Math.max(...readers.map(({ blocks }) => blocks)),
       patches: readers.some(({ patches }) => patches),

@@ -3,10 +3,10 @@ import type { Sample } from "../data/index.js";
 import { ConfigError } from "../core/index.js";
 import type { SceneObject } from "../objects/index.js";
 import type { Recipe } from "../recipe/index.js";
-import { featureOf } from "./object-features.js";
+import { type FeatureRow, featuresOf } from "./object-features.js";
 import { type Frame, frameObject, type FrameOptions, framePixels } from "./frame.js";
 import { loadTeacher } from "../run/index.js";
-import { forwardRows } from "./passes.js";
+import { forwardRows, rowsAtOnce } from "./passes.js";
 
 /** A trained network, ready for pictures (method: inference). `free()` it, or bind it with `using`. */
 export interface Teacher extends Disposable {
@@ -21,9 +21,22 @@ export interface Teacher extends Disposable {
    * @throws ConfigError when no pixel of the object is inside the frame
    */
   features(sample: Sample, object?: SceneObject): Float32Array;
+  /**
+   * The same of many, computed together: [queries, width], in their order. Objects of one image stand
+   * best side by side, so that it is framed once.
+   *
+   * @throws ConfigError when no pixel of an object is inside the frame
+   */
+  featuresOf(queries: readonly FeatureQuery[]): Float32Array;
   /** The patch tokens after the final norm: [N, width], row by row of the patch grid. */
   patchFeatures(sample: Sample): Float32Array;
   free(): void;
+}
+
+/** An image, and an object of it; without one, all of it. */
+export interface FeatureQuery {
+  readonly sample: Sample;
+  readonly object?: SceneObject | undefined;
 }
 
 export interface LoadOptions {
@@ -45,8 +58,10 @@ export function load(path: string, { size, frame = "whole", device }: LoadOption
   const { network, recipe } = loadTeacher(path, device);
   const { dim: width, patch } = recipe.model;
   const view: FrameOptions = { frame, patch, size: size ?? recipe.views.globals.size };
-  if (view.size % patch !== 0)
+  if (view.size % patch !== 0) {
+    network.free();
     throw new ConfigError(`size: got ${view.size}; wanted a multiple of the patch size ${patch}`);
+  }
   const visibleIn = (sample: Sample, object: SceneObject): Uint8Array => {
     const framed = frameObject(sample, object, view);
     if (framed) return framed.visible;
@@ -54,20 +69,29 @@ export function load(path: string, { size, frame = "whole", device }: LoadOption
       `${sample.key}: no pixel of object ${object.id} is inside the ${frame} frame`,
     );
   };
+  const rowsOf = (queries: readonly FeatureQuery[]): readonly FeatureRow[] => {
+    const framed = new Map<Sample, Uint8Array>();
+    return queries.map(({ sample, object }) => {
+      const pixels = framed.get(sample) ?? framePixels(sample, view);
+      framed.set(sample, pixels);
+      return { pixels, visible: object && visibleIn(sample, object) };
+    });
+  };
+  const featuresOfAll = (queries: readonly FeatureQuery[]): Float32Array => {
+    const features = new Float32Array(queries.length * width);
+    const most = rowsAtOnce(network, view.size);
+    for (let from = 0; from < queries.length; from += most) {
+      const rows = rowsOf(queries.slice(from, from + most));
+      features.set(featuresOf(network, view.size, rows, recipe.loss.objectFrom), from * width);
+    }
+    return features;
+  };
   const free = (): void => network.free();
   return {
     recipe,
     width,
-    features(sample, object) {
-      const visible = object && visibleIn(sample, object);
-      return featureOf(
-        network,
-        view.size,
-        framePixels(sample, view),
-        visible,
-        recipe.loss.objectFrom,
-      );
-    },
+    features: (sample, object) => featuresOfAll([{ sample, object }]),
+    featuresOf: featuresOfAll,
     patchFeatures: (sample) =>
       noGrad(() =>
         tidy(() => {

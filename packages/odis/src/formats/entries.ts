@@ -61,7 +61,7 @@ export function checkOneToken({ layout: { cls, objects } }: Backbone): void {
 }
 
 /** What became of [OBJ] where there is a `cls_token` only. */
-export function tokenNotes({ backbone }: Network): readonly string[] {
+export function classTokenNotes({ backbone }: Network): readonly string[] {
   return backbone.layout.objects > 0
     ? ["cls_token is [OBJ]: without a mask it looks at the whole image, like a [CLS]"]
     : [];

@@ -29,7 +29,7 @@ export function settingsFor(theirs: NetworkShape): ReadonlyMap<string, string | 
 }
 
 /** The size of our own whose width, depth and heads these are, if there is one. */
-export function sizeOf(settings: ReadonlyMap<string, unknown>): ModelSize | undefined {
+function sizeOf(settings: ReadonlyMap<string, unknown>): ModelSize | undefined {
   return modelNames.find((name) => {
     const { model } = resolveRecipe(recipeLayers("odis", name));
     const agrees = (key: "dim" | "depth" | "heads"): boolean =>
@@ -78,7 +78,7 @@ export function checkFit(
 }
 
 /** The recipe that a network of these tokens would have been trained with. */
-export function recipeNameFor({ cls, objects }: NetworkShape): RecipeName {
+function recipeNameFor({ cls, objects }: NetworkShape): RecipeName {
   if (objects === 0) return "ibot";
   return cls ? "odis-cls" : "odis";
 }

@@ -2,7 +2,13 @@ import { join } from "node:path";
 import { ones, type TensorEntry } from "@odis/torch";
 import { ConfigError, makeFolder, replaceText } from "../core/index.js";
 import { type Backbone, imageNet, type Network } from "../model/index.js";
-import { checkOneToken, elementsOf, tensorEntry, tokenNotes, writeWeights } from "./entries.js";
+import {
+  checkOneToken,
+  elementsOf,
+  tensorEntry,
+  classTokenNotes,
+  writeWeights,
+} from "./entries.js";
 import type { ExportedNetwork, Renamed, WritableFormat } from "./format.js";
 import { imageIn, numberIn, sizeIn, textIn } from "./leaves.js";
 import { linear, translator } from "./naming.js";
@@ -31,7 +37,7 @@ export const huggingFace: WritableFormat<"hf"> = {
     makes: "folder",
     write: writeFolder,
     notes: ({ network }) => [
-      ...tokenNotes(network),
+      ...classTokenNotes(network),
       ...(familyOf(network.backbone) === "vit"
         ? ["AutoModel adds a pooler of its own, untrained: read last_hidden_state"]
         : []),

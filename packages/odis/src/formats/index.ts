@@ -7,7 +7,6 @@ export {
 export { type FileNetwork, findNetwork } from "./find.js";
 export { checkFit, optionsFor, recipeFor, settingsFor } from "./fit.js";
 export type {
-  ExportedNetwork,
   FormatWriter,
   PlainValue,
   Side,

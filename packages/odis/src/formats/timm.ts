@@ -1,4 +1,4 @@
-import { checkOneToken, tensorEntry, tokenNotes, writeWeights } from "./entries.js";
+import { checkOneToken, tensorEntry, classTokenNotes, writeWeights } from "./entries.js";
 import type { WeightSource } from "./find.js";
 import type { WritableFormat } from "./format.js";
 import { imageIn, sizeIn } from "./leaves.js";
@@ -52,7 +52,7 @@ export const timm: WritableFormat<"timm"> = {
       return [out];
     },
     notes: ({ network }) => [
-      ...tokenNotes(network),
+      ...classTokenNotes(network),
       ...(network.backbone.maskedEmbed ? ["left out: masked_embed, which timm has not"] : []),
       "heads are left out; --format odis keeps them",
     ],

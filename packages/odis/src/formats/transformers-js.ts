@@ -1,6 +1,6 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { checkOneToken, describeExport, tokenNotes } from "./entries.js";
+import { makeFolder } from "../core/index.js";
+import { checkOneToken, describeExport, classTokenNotes } from "./entries.js";
 import type { WritableFormat } from "./format.js";
 import { writeTexts } from "./hugging-face.js";
 
@@ -16,7 +16,7 @@ export const transformersJs: WritableFormat<"transformers.js"> = {
         import("./onnx/models.js"),
         import("./onnx/file.js"),
       ]);
-      mkdirSync(join(out, "onnx"), { recursive: true });
+      makeFolder(join(out, "onnx"));
       // Its `dtype: "fp16"` asks for this name.
       const name = exported.precision === "float16" ? "model_fp16.onnx" : "model.onnx";
       const model = join(out, "onnx", name);
@@ -24,7 +24,7 @@ export const transformersJs: WritableFormat<"transformers.js"> = {
       return [model, ...writeTexts(out, exported)];
     },
     notes: ({ network, precision }) => [
-      ...tokenNotes(network),
+      ...classTokenNotes(network),
       'read it with pipeline("image-feature-extraction", FOLDER' +
         `${precision === "float16" ? ', { dtype: "fp16" }' : ', { dtype: "fp32" }'}): last_hidden_state, its token first`,
     ],

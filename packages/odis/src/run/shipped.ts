@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { nearest, plain, RunError } from "../core/index.js";
+import { nearest, plain, RunError, statOf } from "../core/index.js";
 import {
   checkFit,
   type FileNetwork,
@@ -53,7 +53,7 @@ export function shippedFile(name: string): string | undefined {
  * or a network that comes with odis. What lies at the path goes before a network of that name.
  */
 export function exportedFile(path: string): string | undefined {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = statOf(path);
   if (stat === undefined) return shippedFile(path);
   return stat.isDirectory() ? undefined : path;
 }

@@ -220,6 +220,7 @@ describe("an exported network computes what ours does, within 1e-4", () => {
         }
       }
     },
+    300_000,
   );
 });
 

@@ -22,8 +22,10 @@ export function randomRun(
 export function saveRandom(folder: string, recipe: Recipe, deviation: number): string {
   using _scope = tensorScope();
   using state = createState(recipe);
-  for (const weight of [...state.student.parameters(), ...state.teacher.parameters()])
-    weight.detach().normal_(0, deviation);
+  // Gains stay near 1: products that all but vanish would hide what a mask does.
+  for (const network of [state.student, state.teacher])
+    for (const [name, weight] of network.namedParameters())
+      weight.detach().normal_(/norm\d?\.weight$/.test(name) ? 1 : 0, deviation);
   const made = mkdtempSync(join(folder, "run-"));
   return savePosition(made, { recipe }, state, { step: 7, seconds: 0 }, 1);
 }

@@ -73,11 +73,11 @@ describe("odis import and odis export", () => {
       code: 0,
       stderr: "",
       stdout: `whose     teacher, it has a student, too
-network   width 8, 2 blocks, heads unknown (say model.heads, too), mlp of ratio 4, no LayerScale
+network   width 8, 2 blocks, heads unknown (put their number for HEADS), mlp of ratio 4, no LayerScale
 tokens    [CLS], 3 x 3 patches of 4 pixels (by their number)
 head      hidden 12, bottleneck 6, prototypes 10
 says      epoch 800, args.arch vit_small
-train on  odis pretrain --init ${file} --set model.dim=8 model.depth=2 model.patch=4 head.hidden=12 head.bottleneck=6 head.prototypes=10 --data KIND:PLACE --out FOLDER
+train on  odis pretrain --init ${file} --set model.dim=8 model.depth=2 model.patch=4 model.heads=HEADS head.hidden=12 head.bottleneck=6 head.prototypes=10 --data KIND:PLACE --out FOLDER
 `,
     });
   });

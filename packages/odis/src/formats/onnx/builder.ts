@@ -20,7 +20,7 @@ export const onnxTypes = {
   int64: TensorProto_DataType.INT64,
   bool: TensorProto_DataType.BOOL,
 } as const;
-export type OnnxType = keyof typeof onnxTypes;
+type OnnxType = keyof typeof onnxTypes;
 
 /** A value of a graph, by its name. */
 export type Value = string;
