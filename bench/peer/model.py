@@ -85,9 +85,9 @@ class Backbone(nn.Module):
         b, _, height, width = images.shape
         x = self.embed(images)
         if hidden is not None:
-            x = x.permute(0, 2, 3, 1)
-            x[hidden.reshape(b, x.shape[1], x.shape[2])] = self.masked_embed.to(x.dtype)
-            x = x.permute(0, 3, 1, 2)
+            # Not by index assignment, as published: torch.compile would stop at it.
+            guessed = hidden.reshape(b, 1, x.shape[2], x.shape[3])
+            x = torch.where(guessed, self.masked_embed.to(x.dtype)[:, :, None, None], x)
         x = x.flatten(2).transpose(1, 2)
         x = torch.cat((self.obj_token.expand(b, -1, -1), x), dim=1)
         x = x + self.positions(height // self.patch, width // self.patch)

@@ -116,6 +116,8 @@ class Trainer:
         self.student, self.teacher = student.to(device), teacher.to(device)
         self.ask_student, self.ask_teacher = self.student, self.teacher
         if compiled:
+            # Every block has a drop rate of its own, and the compiler a version for each.
+            torch._dynamo.config.cache_size_limit = 64
             self.ask_student = torch.compile(self.student)
             self.ask_teacher = torch.compile(self.teacher)
         views = recipe["views"]

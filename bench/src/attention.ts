@@ -1,10 +1,9 @@
-import { call, noGrad, setThreads, type Tensor, tensorScope, zeros } from "@odis/torch";
-import { composedAttention } from "../../packages/odis/dist/model/index.js";
+import { call, noGrad, ones, setThreads, type Tensor, tensorScope, zeros } from "@odis/torch";
 import { interleaved, median } from "./measure.js";
 import { duration, printTable } from "./table.js";
 import { loadRecipe, workloads } from "./workload.js";
 
-/** Both attentions, forward and backward, on the shapes of the step benches. */
+/** Both attentions with one restricted row, forward and backward, on the shapes of the step benches. */
 export function benchAttention(threads: number): void {
   setThreads(threads);
   const rows = workloads.flatMap((name) => {
@@ -21,24 +20,22 @@ export function benchAttention(threads: number): void {
     });
   });
   printTable(`attention: forward + backward, ${threads} threads, median of 15 in turn`, [
-    ["q, k, v", "fused", "composed", "ratio"],
+    ["q, k, v", "our kernel", "LibTorch's", "ratio"],
     ...rows,
   ]);
 }
 
-function compare(shape: readonly number[], heads: number): [number, number] {
+function compare(shape: readonly [number, number, number], heads: number): [number, number] {
   using _scope = tensorScope();
   const qkv = noGrad(() => zeros(shape).normal_()).requiresGrad_();
-  const run = (attend: () => Tensor) => (): void => {
+  const allowed = ones([shape[0], 1, shape[1]], { dtype: "bool" });
+  const run = (operator: string) => (): void => {
     using _inner = tensorScope();
-    attend().sum().backward();
+    (call(operator, qkv, heads, allowed, 0) as Tensor).sum().backward();
     qkv.grad = undefined;
   };
   const [fused, composed] = interleaved(
-    [
-      run(() => call("odis::attention", qkv, heads, null, 0) as Tensor),
-      run(() => composedAttention(qkv, heads)),
-    ],
+    [run("odis::attention"), run("odis::attention_composed")],
     15,
     2,
   );

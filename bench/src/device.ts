@@ -1,7 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { autocast, deviceInfo, ones, runtimeInfo, synchronize, tidy } from "@odis/torch";
 import { Contestant } from "./contestant.js";
-import { readTokens, stepFlops } from "./flops.js";
+import { stepFlops } from "../../packages/odis/dist/train/index.js";
+import { readTokens } from "./flops.js";
 import { median } from "./measure.js";
 import { percent, printTable } from "./table.js";
 import { loadRecipe, syntheticBatch, type WorkloadName } from "./workload.js";
@@ -53,15 +54,26 @@ export async function benchDevice(
   const peak = matrixRate(device);
   const { version } = runtimeInfo();
   const name = deviceInfo(device)?.name ?? "CPU";
-  const lines: string[][] = [
-    ["", "batch", "who", "images/s", "step", "of the matrix rate", "memory", "over the peer"],
+  const head = [
+    "",
+    "batch",
+    "who",
+    "images/s",
+    "step",
+    "of the matrix rate",
+    "memory",
+    "odis over it",
   ];
-  for (const row of rows) lines.push(...(await measure(row, options, peak)));
-  printTable(
-    `a training step, bfloat16 autocast, on ${name}, LibTorch ${version}; ` +
-      `matrix product ${(peak / 1e12).toPrecision(3)} TFLOP/s`,
-    lines,
-  );
+  const lines: string[][] = [];
+  for (const row of rows) {
+    lines.push(...(await measure(row, options, peak)));
+    // Again after every row: a table that comes at the end only is lost with the machine.
+    printTable(
+      `a training step, bfloat16 autocast, on ${name}, LibTorch ${version}; ` +
+        `matrix product ${(peak / 1e12).toPrecision(3)} TFLOP/s`,
+      [head, ...lines],
+    );
+  }
 }
 
 async function measure(

@@ -13,7 +13,7 @@ export const canMount =
  */
 export function shellOnSmallDisk(place: string, options: string, line: string) {
   mkdirSync(place, { recursive: true });
-  const inside = `mount -t tmpfs -o ${options} tmpfs '${place}' && cd '${place}' && ${line}`;
+  const inside = `mount -t tmpfs -o ${options} tmpfs '${place}' && cd '${place}' && {\n${line}\n}`;
   return spawnSync("unshare", ["--user", "--map-root-user", "--mount", "sh", "-c", inside], {
     encoding: "utf8",
   });

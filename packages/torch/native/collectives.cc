@@ -3,6 +3,7 @@
 #include "gradient-buckets.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <functional>
@@ -54,7 +55,7 @@ napi_value give(Call& call, std::unique_ptr<Transfer> transfer) {
 /// Sends tensors in one message for each dtype and device; a tensor that is alone, as it is.
 template <class Send>
 std::unique_ptr<Transfer> together(const std::vector<at::Tensor>& tensors, const Send& send) {
-  const at::NoGradGuard noGrad;
+  const c10::NoGradGuard noGrad;
   auto all = std::make_unique<Several>();
   std::vector<std::pair<at::Tensor, std::vector<at::Tensor>>> flats;
   std::vector<std::vector<at::Tensor>> groups;
@@ -75,7 +76,7 @@ std::unique_ptr<Transfer> together(const std::vector<at::Tensor>& tensors, const
     if (!alone) flats.emplace_back(flat, group);
   }
   all->finish = [flats] {
-    const at::NoGradGuard noGrad;
+    const c10::NoGradGuard noGrad;
     for (const auto& [flat, group] : flats) {
       int64_t offset = 0;
       for (const at::Tensor& tensor : group) {

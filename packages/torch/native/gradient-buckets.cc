@@ -3,6 +3,7 @@
 #include "bridge.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/variable.h>
 
@@ -97,7 +98,7 @@ void GradientBuckets::sendComplete(bool all) {
 }
 
 void GradientBuckets::send(Bucket& bucket) {
-  const at::NoGradGuard noGrad;
+  const c10::NoGradGuard noGrad;
   const auto options = weights_[bucket.weights[0]].tensor.options().requires_grad(false);
   std::vector<at::Tensor> pieces;
   at::Tensor present = at::ones({static_cast<int64_t>(bucket.weights.size())}, options);

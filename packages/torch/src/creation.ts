@@ -180,14 +180,8 @@ export function arange(
   return aten.arange(ranged ? first : 0, ranged ? second : first, step, dtype, undefined, device);
 }
 
-export const emptyLike = (like: Tensor, { dtype, device }: Options = {}): Tensor =>
-  aten.emptyLike(like, dtype, undefined, device);
-
 export const zerosLike = (like: Tensor, { dtype, device }: Options = {}): Tensor =>
   aten.zerosLike(like, dtype, undefined, device);
-
-export const onesLike = (like: Tensor, { dtype, device }: Options = {}): Tensor =>
-  aten.onesLike(like, dtype, undefined, device);
 
 /** The numbers 0..n-1 in random order, int64. */
 export const randperm = (

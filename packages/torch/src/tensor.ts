@@ -100,29 +100,14 @@ export class Tensor extends TensorCore {
   sqrt(): Tensor {
     return aten.sqrt(this);
   }
-  rsqrt(): Tensor {
-    return aten.rsqrt(this);
-  }
   sign(): Tensor {
     return aten.sign(this);
-  }
-  reciprocal(): Tensor {
-    return aten.reciprocal(this);
   }
   sin(): Tensor {
     return aten.sin(this);
   }
   cos(): Tensor {
     return aten.cos(this);
-  }
-  tanh(): Tensor {
-    return aten.tanh(this);
-  }
-  sigmoid(): Tensor {
-    return aten.sigmoid(this);
-  }
-  erf(): Tensor {
-    return aten.erf(this);
   }
   floor(): Tensor {
     return aten.floor(this);
@@ -136,9 +121,6 @@ export class Tensor extends TensorCore {
   }
   clampMin(min: number): Tensor {
     return aten.clampMin(this, min);
-  }
-  clampMax(max: number): Tensor {
-    return aten.clampMax(this, max);
   }
   minimum(other: Operand): Tensor {
     return aten.minimum(this, other);
@@ -159,13 +141,6 @@ export class Tensor extends TensorCore {
   bmm(other: Tensor): Tensor {
     return aten.bmm(this, other);
   }
-  mm(other: Tensor): Tensor {
-    return aten.mm(this, other);
-  }
-  /** beta * this + alpha * left @ right */
-  addmm(left: Tensor, right: Tensor, beta = 1, alpha = 1): Tensor {
-    return aten.addmm(this, left, right, beta, alpha);
-  }
   /** this [B, C, H, W], weight [out, C / groups, h, w] */
   conv2d(weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor {
     const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
@@ -181,9 +156,6 @@ export class Tensor extends TensorCore {
   silu(): Tensor {
     return aten.silu(this);
   }
-  relu(): Tensor {
-    return aten.relu(this);
-  }
   softmax(dim: number, dtype?: DType): Tensor {
     return aten.softmax(this, dim, dtype);
   }
@@ -191,19 +163,9 @@ export class Tensor extends TensorCore {
     return aten.logSoftmax(this, dim, dtype);
   }
   /** this [B, C, H, W] -> [B, C, ...size] */
-  upsampleBicubic2d(size: readonly number[], options: ResizeOptions = {}): Tensor {
-    const { alignCorners = false, scales = [] } = options;
-    return aten.bicubic(this, size, alignCorners, scales[0], scales[1]);
-  }
-  /** this [B, C, H, W] -> [B, C, ...size] */
   upsampleBilinear2d(size: readonly number[], options: ResizeOptions = {}): Tensor {
     const { alignCorners = false, scales = [] } = options;
     return aten.bilinear(this, size, alignCorners, scales[0], scales[1]);
-  }
-  /** this [B, C, H, W] -> [B, C, ...size] */
-  upsampleNearest2d(size: readonly number[], options: Pick<ResizeOptions, "scales"> = {}): Tensor {
-    const { scales = [] } = options;
-    return aten.nearest(this, size, scales[0], scales[1]);
   }
 
   // reductions: over all elements, or over `dim`
@@ -213,10 +175,6 @@ export class Tensor extends TensorCore {
   }
   mean(dim?: Axes, keepdim = false): Tensor {
     return dim === undefined ? aten.mean(this) : aten.meanDim(this, dim, keepdim);
-  }
-  /** Variance; `correction` 1 divides by n - 1. */
-  var(dim?: Axes, { correction = 1, keepdim = false } = {}): Tensor {
-    return aten.variance(this, dim, correction, keepdim);
   }
   logsumexp(dim: Axes, keepdim = false): Tensor {
     return aten.logsumexp(this, dim, keepdim);
@@ -234,17 +192,8 @@ export class Tensor extends TensorCore {
   argmax(dim?: number, keepdim = false): Tensor {
     return aten.argmax(this, dim, keepdim);
   }
-  argmin(dim?: number, keepdim = false): Tensor {
-    return aten.argmin(this, dim, keepdim);
-  }
   amax(dim?: Axes, keepdim = false): Tensor {
     return aten.amax(this, dim, keepdim);
-  }
-  amin(dim?: Axes, keepdim = false): Tensor {
-    return aten.amin(this, dim, keepdim);
-  }
-  any(dim?: number, keepdim = false): Tensor {
-    return dim === undefined ? aten.any(this) : aten.anyDim(this, dim, keepdim);
   }
   all(dim?: number, keepdim = false): Tensor {
     return dim === undefined ? aten.all(this) : aten.allDim(this, dim, keepdim);
@@ -262,25 +211,11 @@ export class Tensor extends TensorCore {
   sort(dim = -1, descending = false): readonly [values: Tensor, indices: Tensor] {
     return aten.sort(this, dim, descending);
   }
-  argsort(dim = -1, descending = false): Tensor {
-    return aten.argsort(this, dim, descending);
-  }
-  /** Sorted distinct elements, where each element went, and how often each occurs. */
-  unique(): readonly [values: Tensor, inverse: Tensor, counts: Tensor] {
-    return aten.unique(this, true, true, true);
-  }
-  /** Counts in `bins` equal bins from `min` to `max`. */
-  histc(bins: number, min: number, max: number): Tensor {
-    return aten.histc(this, bins, min, max);
-  }
 
   // shape
 
   reshape(shape: readonly number[]): Tensor {
     return aten.reshape(this, shape);
-  }
-  view(shape: readonly number[]): Tensor {
-    return aten.view(this, shape);
   }
   flatten(start = 0, end = -1): Tensor {
     return aten.flatten(this, start, end);
@@ -306,18 +241,6 @@ export class Tensor extends TensorCore {
   }
   repeatInterleave(count: number, dim?: number): Tensor {
     return aten.repeatInterleave(this, count, dim);
-  }
-  flip(dims: readonly number[]): Tensor {
-    return aten.flip(this, dims);
-  }
-  tril(diagonal = 0): Tensor {
-    return aten.tril(this, diagonal);
-  }
-  triu(diagonal = 0): Tensor {
-    return aten.triu(this, diagonal);
-  }
-  diagonal(offset = 0, dim1 = 0, dim2 = 1): Tensor {
-    return aten.diagonal(this, offset, dim1, dim2);
   }
   unbind(dim = 0): Tensor[] {
     return aten.unbind(this, dim);
@@ -350,31 +273,14 @@ export class Tensor extends TensorCore {
   index(indices: Indices): Tensor {
     return aten.index(this, list(indices));
   }
-  /** A copy with this[indices] = values, or += where accumulate is set. */
-  indexPut(indices: Indices, values: Tensor, accumulate = false): Tensor {
-    return aten.indexPut(this, list(indices), values, accumulate);
-  }
-  indexPut_(indices: Indices, values: Tensor, accumulate = false): this {
-    aten.indexPut_(this, list(indices), values, accumulate);
-    return this;
-  }
   indexAdd(dim: number, index: Tensor, source: Tensor): Tensor {
     return aten.indexAdd(this, dim, index, source);
   }
   gather(dim: number, index: Tensor): Tensor {
     return aten.gather(this, dim, index);
   }
-  scatter(dim: number, index: Tensor, source: Operand): Tensor {
-    return typeof source === "number"
-      ? aten.scatterValue(this, dim, index, source)
-      : aten.scatter(this, dim, index, source);
-  }
   scatterAdd(dim: number, index: Tensor, source: Tensor): Tensor {
     return aten.scatterAdd(this, dim, index, source);
-  }
-  /** [number of trues] */
-  maskedSelect(condition: Tensor): Tensor {
-    return aten.maskedSelect(this, condition);
   }
   /** `value` where the condition holds, this elsewhere. */
   maskedFill(condition: Tensor, value: Operand): Tensor {
@@ -389,14 +295,6 @@ export class Tensor extends TensorCore {
   /** This as condition: `yes` where true, `no` elsewhere. */
   where(yes: Operand, no: Operand): Tensor {
     return aten.where(this, yes, no);
-  }
-  /** [...] int64 -> [..., classes] int64 */
-  oneHot(classes: number): Tensor {
-    return aten.oneHot(this, classes);
-  }
-  /** Row-wise draws in proportion to non-negative weights: [..., n] -> [..., count] int64. */
-  multinomial(count: number, replacement = false, generator?: Handled): Tensor {
-    return aten.multinomial(this, count, replacement, generator);
   }
 
   // comparisons: bool tensors
@@ -422,17 +320,11 @@ export class Tensor extends TensorCore {
   logicalAnd(other: Tensor): Tensor {
     return aten.logicalAnd(this, other);
   }
-  logicalOr(other: Tensor): Tensor {
-    return aten.logicalOr(this, other);
-  }
   logicalNot(): Tensor {
     return aten.logicalNot(this);
   }
   isfinite(): Tensor {
     return aten.isfinite(this);
-  }
-  isnan(): Tensor {
-    return aten.isnan(this);
   }
 
   // copies
@@ -452,9 +344,6 @@ export class Tensor extends TensorCore {
   }
   double(): Tensor {
     return aten.toDtype(this, "float64");
-  }
-  long(): Tensor {
-    return aten.toDtype(this, "int64");
   }
   bool(): Tensor {
     return aten.toDtype(this, "bool");
@@ -493,17 +382,6 @@ export class Tensor extends TensorCore {
     aten.addcmul_(this, a, b, value);
     return this;
   }
-  /** this += value * a / b */
-  addcdiv_(a: Tensor, b: Tensor, value = 1): this {
-    aten.addcdiv_(this, a, b, value);
-    return this;
-  }
-  /** this += weight * (end - this) */
-  lerp_(end: Tensor, weight: Operand): this {
-    if (typeof weight === "number") aten.lerp_(this, end, weight);
-    else aten.lerpTensor_(this, end, weight);
-    return this;
-  }
   copy_(source: Tensor): this {
     aten.copy_(this, source);
     return this;
@@ -520,16 +398,8 @@ export class Tensor extends TensorCore {
     aten.clamp_(this, min, max);
     return this;
   }
-  sqrt_(): this {
-    aten.sqrt_(this);
-    return this;
-  }
   erfinv_(): this {
     aten.erfinv_(this);
-    return this;
-  }
-  maskedFill_(condition: Tensor, value: number): this {
-    aten.maskedFill_(this, condition, value);
     return this;
   }
   normal_(mean = 0, std = 1, generator?: Handled): this {

@@ -149,7 +149,7 @@ describe("autocast", () => {
         throw new RangeError("mine");
       }),
     ).toThrow("mine");
-    expect(ones([1, 1]).mm(ones([1, 1])).dtype).toBe("float32");
+    expect(ones([1, 1]).matmul(ones([1, 1])).dtype).toBe("float32");
   });
 
   it("refuses what it cannot do", () => {

@@ -3,14 +3,6 @@ import {
   cat,
   einsum,
   embedding,
-  foreachAdd_,
-  foreachAddcdiv_,
-  foreachAddcmul_,
-  foreachDiv_,
-  foreachMul_,
-  foreachNorm,
-  foreachSqrt,
-  foreachZero_,
   layerNorm,
   linear,
   maximum,
@@ -29,7 +21,7 @@ import { expectGradients, expectValues } from "./check.js";
 
 test("every operator of the typed surface exists in the linked library", () => {
   const linked = new Set(operatorNames());
-  expect(operatorsInUse().length).toBeGreaterThan(140);
+  expect(operatorsInUse().length).toBeGreaterThan(90);
   expect(operatorsInUse().filter((name) => !linked.has(name))).toEqual([]);
 });
 
@@ -60,16 +52,10 @@ describe("element by element: value against JavaScript, gradient against finite 
     ["exp", (x) => x.exp(), Math.exp, any],
     ["log", (x) => x.log(), Math.log, positive],
     ["sqrt", (x) => x.sqrt(), Math.sqrt, positive],
-    ["rsqrt", (x) => x.rsqrt(), (x) => 1 / Math.sqrt(x), positive],
-    ["reciprocal", (x) => x.reciprocal(), (x) => 1 / x, positive],
     ["sign", (x) => x.sign(), Math.sign, any],
     ["sin", (x) => x.sin(), Math.sin, any],
     ["cos", (x) => x.cos(), Math.cos, any],
-    ["tanh", (x) => x.tanh(), Math.tanh, any],
-    ["sigmoid", (x) => x.sigmoid(), (x) => 1 / (1 + Math.exp(-x)), any],
-    ["erf", (x) => x.erf(), erf, any],
     ["floor", (x) => x.floor(), Math.floor, any],
-    ["relu", (x) => x.relu(), (x) => Math.max(x, 0), any],
     ["silu", (x) => x.silu(), (x) => x / (1 + Math.exp(-x)), any],
     ["gelu", (x) => x.gelu(), (x) => (x / 2) * (1 + erf(x / Math.SQRT2)), any],
     [
@@ -86,7 +72,6 @@ describe("element by element: value against JavaScript, gradient against finite 
     ["clamp", (x) => x.clamp(-1, 2), (x) => Math.min(Math.max(x, -1), 2), any],
     ["clamp below only", (x) => x.clamp(0.1), (x) => Math.max(x, 0.1), any],
     ["clampMin", (x) => x.clampMin(0.1), (x) => Math.max(x, 0.1), any],
-    ["clampMax", (x) => x.clampMax(0.1), (x) => Math.min(x, 0.1), any],
     ["maximum number", (x) => x.maximum(0.5), (x) => Math.max(x, 0.5), any],
     ["minimum number", (x) => x.minimum(0.5), (x) => Math.min(x, 0.5), any],
   ];
@@ -149,9 +134,8 @@ describe("products", () => {
   const L = () => tensor(left.data, left.shape);
   const R = () => tensor(right.data, right.shape);
 
-  it("matmul, mm and bmm agree with the hand-computed product", () => {
+  it("matmul and bmm agree with the hand-computed product", () => {
     expectValues(L().matmul(R()), product);
-    expectValues(L().mm(R()), product);
     expectValues(L().unsqueeze(0).bmm(R().unsqueeze(0)), product);
     expectValues(einsum("ij,jk->ik", L(), R()), product);
     expectGradients((a, b) => a.matmul(b), [left, right]);
@@ -170,13 +154,6 @@ describe("products", () => {
     const S = tensor(square.data, square.shape);
     expectValues(S.solve(S.matmul(tensor(wanted.data, wanted.shape))), [1, 0, 4, -2, 5, 0.5]);
     expectGradients((a, b) => a.solve(b), [square, wanted]);
-  });
-
-  it("addmm is beta C + alpha A B", () => {
-    expectValues(
-      ones([2, 2]).addmm(L(), R(), 10, 2),
-      product.map((value) => 10 + 2 * value),
-    );
   });
 
   it("linear is x Wᵀ + b", () => {
@@ -254,19 +231,17 @@ describe("layers", () => {
     );
   });
 
-  it("upsamples nearest, bilinear and bicubic, with scales of their own", () => {
+  it("upsamples", () => {
     const x = tensor([1, 2, 3, 4], [1, 1, 2, 2]);
-    expectValues(x.upsampleNearest2d([2, 4]), [1, 1, 2, 2, 3, 3, 4, 4]);
     expectValues(x.upsampleBilinear2d([2, 4]), [1, 1.25, 1.75, 2, 3, 3.25, 3.75, 4]);
     expectValues(
       x.upsampleBilinear2d([3, 3], { alignCorners: true }),
       [1, 1.5, 2, 2, 2.5, 3, 3, 3.5, 4],
     );
     // Scale 1 samples at the pixels themselves, whatever the size says.
-    expectValues(x.upsampleBicubic2d([2, 2], { scales: [1, 1] }), [1, 2, 3, 4]);
-    expectValues(x.upsampleBicubic2d([1, 1], { scales: [1, 1] }), [1]);
+    expectValues(x.upsampleBilinear2d([1, 1], { scales: [1, 1] }), [1]);
     expectGradients(
-      (y) => y.upsampleBicubic2d([3, 5]),
+      (y) => y.upsampleBilinear2d([3, 5]),
       [{ data: [1, 2, 3, 4], shape: [1, 1, 2, 2] }],
     );
   });
@@ -279,22 +254,19 @@ describe("reductions", () => {
   ]);
   const X = () => tensor(rows.data, rows.shape);
 
-  it("sum, mean, variance, cumsum and norm, whole and along axes", () => {
+  it("sum, mean, cumsum and norm, whole and along axes", () => {
     expect(X().sum().item()).toBe(11);
     expectValues(X().sum(0), [5, 5, 1]);
     expectValues(X().sum([0, 1]), [11]);
     expect(X().sum(1, true).shape).toEqual([2, 1]);
     expectValues(X().mean(1), [4 / 3, 7 / 3]);
     expect(X().mean().item()).toBeCloseTo(11 / 6, 6);
-    expectValues(X().var(1), [37 / 3, 13 / 3], 1e-5);
-    expectValues(X().var(1, { correction: 0 }), [74 / 9, 26 / 9], 1e-5);
     expectValues(X().cumsum(1), [1, 6, 4, 4, 4, 7]);
     expect(X().norm().item()).toBeCloseTo(Math.sqrt(55), 5);
     expectValues(X().norm(1), [Math.sqrt(30), 5]);
     expectValues(X().norm([0, 1], 1), [15]);
     expectValues(X().norm(0, Number.POSITIVE_INFINITY), [4, 5, 3]);
     expectGradients((x) => x.norm(1), [rows]);
-    expectGradients((x) => x.var(0), [rows]);
     expectGradients((x) => x.cumsum(0), [rows]);
     expectGradients((x) => x.mean([0, 1]), [rows]);
   });
@@ -307,9 +279,7 @@ describe("reductions", () => {
     expectValues(indices, [1, 0]);
     expectValues(X().min(0)[1], [0, 1, 0]);
     expectValues(X().argmax(1), [1, 0]);
-    expectValues(X().argmin(), [2]);
     expectValues(X().amax(0), [4, 5, 3]);
-    expectValues(X().amin([0, 1]), [-2]);
     expectGradients((x) => x.amax(1), [rows]);
   });
 
@@ -320,15 +290,9 @@ describe("reductions", () => {
     expectValues(X().topk(1, 0, false)[0], [1, 0, -2]);
     expectValues(X().sort(1)[0], [-2, 1, 5, 0, 3, 4]);
     expectValues(X().sort(1, true)[1], [1, 0, 2, 0, 2, 1]);
-    expectValues(X().argsort(0), [0, 1, 0, 1, 0, 1]);
-    const [distinct, inverse, counts] = tensor([3, 1, 3]).unique();
-    expectValues(distinct, [1, 3]);
-    expectValues(inverse, [1, 0, 1]);
-    expectValues(counts, [1, 2]);
-    expectValues(tensor([0.1, 0.2, 0.9]).histc(2, 0, 1), [2, 1]);
   });
 
-  it("any and all", () => {
+  it("all", () => {
     const flags = tensor(
       [
         [1, 0],
@@ -338,9 +302,7 @@ describe("reductions", () => {
       { dtype: "bool" },
     );
     expectValues(flags.all(1), [0, 1]);
-    expectValues(flags.any(), [1]);
     expectValues(flags.all(), [0]);
-    expectValues(flags.any(0), [1, 1]);
   });
 });
 
@@ -353,7 +315,6 @@ describe("shape", () => {
 
   it("rearranges", () => {
     expect(X().reshape([3, -1]).shape).toEqual([3, 2]);
-    expect(X().view([6]).shape).toEqual([6]);
     expect(X().flatten().shape).toEqual([6]);
     expectValues(X().transpose(0, 1), [1, 4, 2, 5, 3, 6]);
     expectValues(X().permute([1, 0]), [1, 4, 2, 5, 3, 6]);
@@ -363,10 +324,6 @@ describe("shape", () => {
     expect(X().unsqueeze(0).expand([4, -1, -1]).shape).toEqual([4, 2, 3]);
     expectValues(tensor([1, 2]).repeat([2]), [1, 2, 1, 2]);
     expectValues(tensor([1, 2]).repeatInterleave(2), [1, 1, 2, 2]);
-    expectValues(X().flip([1]), [3, 2, 1, 6, 5, 4]);
-    expectValues(X().tril(), [1, 0, 0, 4, 5, 0]);
-    expectValues(X().triu(1), [0, 2, 3, 0, 0, 6]);
-    expectValues(X().diagonal(), [1, 5]);
   });
 
   it("joins and parts", () => {
@@ -436,29 +393,18 @@ describe("choosing elements", () => {
   it("writing to copies", () => {
     const index = long([1, 1, 0]);
     const zero = zeros([2]);
-    expectValues(zero.indexPut(index, tensor([1, 2, 5]), true), [5, 3]);
     expectValues(zero.indexAdd(0, index, tensor([1, 2, 5])), [5, 3]);
     expectValues(zero.scatterAdd(0, index, tensor([1, 2, 5])), [5, 3]);
-    expectValues(zero.scatter(0, long([1]), tensor([7])), [0, 7]);
-    expectValues(zero.scatter(0, long([0]), 9), [9, 0]);
     expectValues(zero, [0, 0]);
-    zero.indexPut_(long([0]), tensor([4]));
-    expectValues(zero, [4, 0]);
   });
 
   it("by condition", () => {
     const big = X().gt(3);
-    expectValues(X().maskedSelect(big), [4, 5, 6]);
     expectValues(X().maskedFill(big, -1), [1, 2, 3, -1, -1, -1]);
     expectValues(X().maskedFill(big, tensor(9)), [1, 2, 3, 9, 9, 9]);
     expectValues(big.where(X(), 0), [0, 0, 0, 4, 5, 6]);
     expectValues(where(big, 1, X()), [1, 2, 3, 1, 1, 1]);
     expect(where(big, 1, X()).dtype).toBe("float32");
-  });
-
-  it("oneHot and multinomial", () => {
-    expectValues(long([1, 0]).oneHot(3), [0, 1, 0, 1, 0, 0]);
-    expectValues(tensor([0, 0, 1]).multinomial(2, true), [2, 2]);
   });
 });
 
@@ -472,10 +418,8 @@ test("comparisons and logic give bool tensors", () => {
     [x.lt(2), [1, 0, 0]],
     [x.le(tensor([1, 1, 3])), [1, 0, 1]],
     [x.gt(1).logicalAnd(x.lt(3)), [0, 1, 0]],
-    [x.lt(2).logicalOr(x.gt(2)), [1, 0, 1]],
     [x.gt(1).logicalNot(), [1, 0, 0]],
     [tensor([1, Number.NaN, Number.POSITIVE_INFINITY]).isfinite(), [1, 0, 0]],
-    [tensor([1, Number.NaN, Number.POSITIVE_INFINITY]).isnan(), [0, 1, 0]],
   ];
   for (const [result, expected] of table) {
     expect(result.dtype).toBe("bool");
@@ -506,15 +450,10 @@ describe("in place", () => {
       [() => x.mul_(2), [0, 6]],
       [() => x.div_(tensor([1, 3])), [0, 2]],
       [() => x.addcmul_(tensor([1, 2]), tensor([3, 4]), 0.5), [1.5, 6]],
-      [() => x.addcdiv_(tensor([1, 2]), tensor([2, 1])), [2, 8]],
-      [() => x.lerp_(tensor([4, 4]), 0.5), [3, 6]],
-      [() => x.lerp_(tensor([4, 4]), tensor([0, 1])), [3, 4]],
-      [() => x.clamp_(3.5), [3.5, 4]],
+      [() => x.clamp_(3.5), [3.5, 6]],
       [() => x.fill_(16), [16, 16]],
-      [() => x.sqrt_(), [4, 4]],
       [() => x.copy_(tensor([0, 0.5])), [0, 0.5]],
       [() => x.erfinv_(), [0, 0.4769362762]],
-      [() => x.maskedFill_(x.gt(0), 7), [0, 7]],
       [() => x.zero_(), [0, 0]],
       [() => x.bernoulli_(1), [1, 1]],
     ];
@@ -529,29 +468,4 @@ describe("in place", () => {
     expect(call("aten::add_.Tensor", x, 1)).toBe(x);
     expectValues(x, [2]);
   });
-});
-
-test("foreach works on many tensors in one call", () => {
-  const pair = () => [tensor([1, 2]), tensor([4])] as const;
-  const after = (change: (tensors: readonly Tensor[]) => void): number[][] => {
-    const tensors = pair();
-    change(tensors);
-    return tensors.map((one) => one.toNumbers());
-  };
-  expect(after((x) => foreachAdd_(x, 1))).toEqual([[2, 3], [5]]);
-  expect(after((x) => foreachAdd_(x, [1, 2], 10))).toEqual([[11, 12], [24]]);
-  expect(after((x) => foreachAdd_(x, pair(), 0.5))).toEqual([[1.5, 3], [6]]);
-  expect(after((x) => foreachMul_(x, 2))).toEqual([[2, 4], [8]]);
-  expect(after((x) => foreachMul_(x, [2, 3]))).toEqual([[2, 4], [12]]);
-  expect(after((x) => foreachMul_(x, pair()))).toEqual([[1, 4], [16]]);
-  expect(after((x) => foreachDiv_(x, 2))).toEqual([[0.5, 1], [2]]);
-  expect(after((x) => foreachDiv_(x, [1, 4]))).toEqual([[1, 2], [1]]);
-  expect(after((x) => foreachDiv_(x, pair()))).toEqual([[1, 1], [1]]);
-  expect(after((x) => foreachAddcmul_(x, pair(), pair(), 2))).toEqual([[3, 10], [36]]);
-  expect(after((x) => foreachAddcmul_(x, pair(), pair(), [0, 1]))).toEqual([[1, 2], [20]]);
-  expect(after((x) => foreachAddcdiv_(x, pair(), pair()))).toEqual([[2, 3], [5]]);
-  expect(after((x) => foreachAddcdiv_(x, pair(), pair(), [3, 0]))).toEqual([[4, 5], [4]]);
-  expect(after(foreachZero_)).toEqual([[0, 0], [0]]);
-  expect(foreachSqrt([tensor([4]), tensor([9])]).map((x) => x.item())).toEqual([2, 3]);
-  expect(foreachNorm([tensor([3, 4])]).map((x) => x.item())).toEqual([5]);
 });

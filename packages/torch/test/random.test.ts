@@ -1,4 +1,13 @@
-import { empty, Generator, manualSeed, randperm, tensor, tensorScope } from "@odis/torch";
+import {
+  call,
+  empty,
+  Generator,
+  manualSeed,
+  randperm,
+  type Tensor,
+  tensor,
+  tensorScope,
+} from "@odis/torch";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 let scope: Disposable;
@@ -43,7 +52,10 @@ test("every random operator takes one", () => {
   twice((generator) => empty([4]).uniform_(2, 3, generator).toNumbers());
   twice((generator) => empty([20]).bernoulli_(0.5, generator).toNumbers());
   twice((generator) => randperm(10, { generator }).toNumbers());
-  twice((generator) => tensor([1, 1, 1]).multinomial(9, true, generator).toNumbers());
+  const weights = tensor([1, 1, 1]);
+  twice((generator) =>
+    (call("aten::multinomial", weights, 9, true, generator) as Tensor).toNumbers(),
+  );
 });
 
 test("draws are where they should be", () => {
@@ -55,7 +67,8 @@ test("draws are where they should be", () => {
   expect(randperm(50, { generator }).sort(0)[0].toNumbers()).toEqual([...Array(50).keys()]);
   const normal = empty([4000]).normal_(10, 2, generator);
   expect(Math.abs(normal.mean().item() - 10)).toBeLessThan(0.2);
-  expect(Math.abs(normal.var().sqrt().item() - 2)).toBeLessThan(0.1);
+  const squares = normal.sub(normal.mean()).pow(2).mean();
+  expect(Math.abs(squares.sqrt().item() - 2)).toBeLessThan(0.1);
 });
 
 test("a state that is none is refused, and changes nothing", () => {

@@ -3,12 +3,10 @@ import {
   call,
   type DType,
   empty,
-  emptyLike,
   eye,
   fromBuffer,
   full,
   ones,
-  onesLike,
   Tensor,
   tensor,
   tensorScope,
@@ -143,9 +141,7 @@ describe("creation", () => {
 
   it("follows another tensor's shape and dtype", () => {
     const like = ones([2, 1], { dtype: "float64" });
-    for (const made of [zerosLike(like), onesLike(like), emptyLike(like)]) {
-      expect([made.shape, made.dtype]).toEqual([[2, 1], "float64"]);
-    }
+    expect([zerosLike(like).shape, zerosLike(like).dtype]).toEqual([[2, 1], "float64"]);
     expect(zerosLike(like, { dtype: "bool" }).dtype).toBe("bool");
   });
 });
@@ -163,7 +159,7 @@ describe("description", () => {
 
   it("converts dtypes", () => {
     const x = tensor([0, 1.7]);
-    expect(x.long().toNumbers()).toEqual([0, 1]);
+    expect(x.to({ dtype: "int64" }).toNumbers()).toEqual([0, 1]);
     expect(x.bool().toNumbers()).toEqual([0, 1]);
     expect(x.double().dtype).toBe("float64");
     expect(x.double().float().dtype).toBe("float32");

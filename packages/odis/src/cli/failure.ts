@@ -1,5 +1,5 @@
 import { CommanderError } from "commander";
-import { exitCodes, OdisError } from "../core/index.js";
+import { exitCodes, OdisError, systemSentence } from "../core/index.js";
 
 /** How a command line ends that did not go well. */
 export interface Failure {
@@ -33,6 +33,9 @@ export function describeFailure(error: unknown, command: string | undefined): Fa
       ),
       exitCode: exitCodes.run,
     };
+  const system = systemSentence(error);
+  if (system !== undefined)
+    return { text: prefixed(program, `${system}.`), exitCode: exitCodes.run };
   return internal(error);
 }
 

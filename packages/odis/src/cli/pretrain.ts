@@ -1,6 +1,6 @@
 import { exitCodes } from "../core/index.js";
 import { modelNames, recipeLayers, recipeNames } from "../recipe/index.js";
-import { choice, command, integer, list, number, path, text } from "./command.js";
+import { choice, command, flag, integer, list, number, path, text } from "./command.js";
 
 export const pretrainCommand = command({
   name: "pretrain",
@@ -63,6 +63,7 @@ export const pretrainCommand = command({
       help: "save every so many steps, besides every five minutes",
       min: 1,
     }),
+    acceptData: flag({ help: "go on with a run although its data has changed since it began" }),
     keep: integer({ help: "newest checkpoints that stay", default: 2, min: 1 }),
   },
   async run(values, io) {
@@ -87,7 +88,8 @@ export const pretrainCommand = command({
     using stop = new Stop((signal) =>
       say(`${signal}: saving a checkpoint after this step. Once more Ctrl-C ends at once.`),
     );
-    const { device, init, threads, workers, maxBad, checkpointSteps, keep, out } = values;
+    const { device, init, threads, workers, maxBad, checkpointSteps, keep, out, acceptData } =
+      values;
     const result = await pretrain({
       ...given({ init, threads, workers, maxBad, checkpointSteps }),
       recipe,
@@ -95,6 +97,7 @@ export const pretrainCommand = command({
       out,
       device,
       keep,
+      acceptData,
       stop,
       progress: io.stderr,
     });

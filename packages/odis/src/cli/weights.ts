@@ -1,6 +1,6 @@
 import { plain, shellWord } from "../core/index.js";
 import type { Inspection } from "../run/index.js";
-import { choice, command, integer, path, positional, text } from "./command.js";
+import { choice, command, flag, integer, path, positional, text } from "./command.js";
 
 export const importCommand = command({
   name: "import",
@@ -112,6 +112,8 @@ export const exportCommand = command({
       "a folder that AutoModel.from_pretrained reads: Dinov2 or ViT, as the network is",
     ],
     ["odis export runs/first all.safetensors --format odis --side student", "heads, too"],
+    ["odis export runs/first vit.onnx --half", "image and object's patches in, features out"],
+    ["odis export runs/first vit-js --format transformers.js", "a folder for browsers"],
   ],
   options: async () => {
     const { writableFormats } = await import("../formats/index.js");
@@ -132,11 +134,12 @@ export const exportCommand = command({
         { help: `${meanings.join("; ")} (default: what the file's name means)` },
       ),
       side: choice(["teacher", "student"], { help: "which network", default: "teacher" }),
+      half: flag({ help: "write weights as float16: half the size, some 3 decimal places" }),
     };
   },
   async run({ run, ...options }, io) {
     const { exportRun } = await import("../run/index.js");
-    const { files, notes } = exportRun(run, options);
+    const { files, notes } = await exportRun(run, options);
     for (const note of notes) io.stderr.write(`${note}\n`);
     for (const file of files) io.print(file);
     return undefined;

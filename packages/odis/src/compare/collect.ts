@@ -7,7 +7,7 @@ import {
 } from "../evaluate/index.js";
 import { runLayout } from "../run/index.js";
 import { CollapseWatch, type MetricsRow } from "../train/index.js";
-import type { Recipe } from "../recipe/index.js";
+import { type Recipe, summaryPrototypes } from "../recipe/index.js";
 import { type Column, columnGroups, isShare, rateOf, type RunScore, sharesOf } from "./measures.js";
 import { type Plan, referenceOf } from "./plan.js";
 import { readRecord, type RunRecord } from "./record.js";
@@ -229,7 +229,7 @@ function linesOf(
  * @param rows of the whole run so far
  */
 export function collapseOf(rows: readonly MetricsRow[], recipe: Recipe): string | undefined {
-  const watch = new CollapseWatch(recipe.head.prototypes, recipe.optim.steps ?? rows.length);
+  const watch = new CollapseWatch(summaryPrototypes(recipe), recipe.optim.steps ?? rows.length);
   for (const row of rows) watch.observe(row);
   return watch.collapse;
 }

@@ -1,8 +1,6 @@
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { replaceFile } from "@odis/torch";
-import { lock } from "../core/index.js";
+import { checkWritable, lock, makeFolder, replaceText } from "../core/index.js";
 import type { ProgressStream } from "../run/index.js";
 import { executeRuns } from "./execute.js";
 import { Overview } from "./overview.js";
@@ -41,8 +39,9 @@ export interface CompareResult {
 export async function compareRecipes(options: CompareOptions): Promise<CompareResult> {
   const { plan, out, program, stop, progress, onChild = () => undefined } = options;
   const runs = planRuns(plan, out, options);
-  mkdirSync(out, { recursive: true });
-  const unlock = lock(join(out, "lock"), `comparison ${out}`);
+  checkWritable(out, "comparison", "Choose another --out.");
+  makeFolder(out);
+  const held = lock(join(out, "lock"), `comparison ${out}`);
   try {
     const overview = new Overview(runs, out, progress);
     const known: ReadRuns = new Map();
@@ -62,7 +61,7 @@ export async function compareRecipes(options: CompareOptions): Promise<CompareRe
     const { comparison } = write();
     return { comparison, finished, ...resultFiles(out) };
   } finally {
-    unlock();
+    held[Symbol.dispose]();
   }
 }
 
@@ -82,5 +81,5 @@ function writeResults(out: string, collected: ComparisonWithCurves): void {
     [table, markdown(comparison)],
     [report, reportPage(collected)],
   ] as const)
-    replaceFile(path, (descriptor) => writeFileSync(descriptor, text));
+    replaceText(path, text);
 }

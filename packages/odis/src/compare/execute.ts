@@ -129,7 +129,7 @@ async function waitUntilFree(
   const since = performance.now();
   for (let tries = 0; ; tries += 1) {
     try {
-      lock(join(folder, "lock"), `run folder ${folder}`)();
+      lock(join(folder, "lock"), `run folder ${folder}`)[Symbol.dispose]();
       return;
     } catch (error) {
       const waited = (performance.now() - since) / 1000;

@@ -1,8 +1,7 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { replaceFile } from "@odis/torch";
 import { z } from "zod";
-import { RunError } from "../core/index.js";
+import { makeFolder, replaceText, RunError } from "../core/index.js";
 import { evaluationFile } from "../evaluate/index.js";
 import { runLayout } from "../run/index.js";
 import type { PlannedRun } from "./runs.js";
@@ -58,10 +57,8 @@ export function readRecord(out: string, run: string): RunRecord {
 
 export function writeRecord(out: string, run: string, record: RunRecord): void {
   const file = recordFile(out, run);
-  mkdirSync(dirname(file), { recursive: true });
-  replaceFile(file, (descriptor) =>
-    writeFileSync(descriptor, `${JSON.stringify(record, null, 1)}\n`),
-  );
+  makeFolder(dirname(file));
+  replaceText(file, `${JSON.stringify(record, null, 1)}\n`);
 }
 
 /** Finished by this very command, and what it left is still there. */

@@ -8,11 +8,27 @@ export {
   RunError,
   WeightsError,
 } from "./errors.js";
+export {
+  appendText,
+  causeOf,
+  checkReplaceable,
+  checkWritable,
+  makeFolder,
+  openToAppend,
+  readOwnText,
+  readRegularSync,
+  replaceFile,
+  replaceText,
+  statOf,
+  syncFile,
+  syncFolder,
+} from "./files.js";
 export { parseJson, readJson, record } from "./json.js";
 export { JsonLines } from "./json-lines.js";
 export { type JsonRest, type OnEntry, readJsonLists, WHOLE } from "./json-stream.js";
-export { lock } from "./lock.js";
+export { type Lock, lock } from "./lock.js";
 export { Rng } from "./rng.js";
+export { number, range, renamed, whole } from "./setting.js";
 export {
   type ConfigLayer,
   loadConfigFile,
@@ -22,4 +38,5 @@ export {
   settingsLayer,
 } from "./schema.js";
 export { FileProblem, kindOf, openRegular, readRange, readRegular } from "./regular-file.js";
+export { isSystemError, systemReason, systemSentence } from "./system.js";
 export { codeOf, isRecord, nearest, optionName, plain, reasonOf, shellWord, show } from "./text.js";

@@ -1,5 +1,10 @@
-import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, writeFileSync } from "node:fs";
 import { RunError } from "./errors.js";
+import { openToAppend, readRegularSync, syncFile } from "./files.js";
+import { FileProblem } from "./regular-file.js";
+
+/** Bytes of the longest file that is opened again: Node reads no more at once. */
+const longest = 2 ** 31 - 1;
 
 /** A row belongs to a step; rows of a file are in order of their steps. */
 export interface StepRow {
@@ -17,25 +22,35 @@ export class JsonLines<Row extends StepRow> implements Disposable {
   /**
    * @param path file to continue; made when it is missing
    * @param nextStep the first step that will be done; rows of this step and later ones are cut off
-   * @throws RunError when a line before the last is not such a row
+   * @throws RunError when a line before the last is not such a row, or the file is none, or read-only
    */
   constructor(
     readonly path: string,
     nextStep: number,
   ) {
-    this.descriptor = openSync(path, "a+");
-    ftruncateSync(this.descriptor, keptBytes(path, readFileSync(path), nextStep));
+    try {
+      this.descriptor = openToAppend(path);
+      const bytes = readRegularSync(path, longest);
+      ftruncateSync(this.descriptor, keptBytes(path, bytes, nextStep));
+    } catch (error) {
+      this.close();
+      if (!(error instanceof FileProblem)) throw error;
+      throw new RunError(`${path} ${error.message}. Mend or move it, then resume.`, {
+        cause: error,
+      });
+    }
   }
 
   /** Numbers that JSON has no word for (NaN, infinities) become null. */
   append(row: Row): void {
     if (this.descriptor === undefined) throw new Error(`internal: append to closed ${this.path}`);
-    writeSync(this.descriptor, `${JSON.stringify(row)}\n`);
+    // Not writeSync: a disk that is nearly full takes a part and says nothing.
+    writeFileSync(this.descriptor, `${JSON.stringify(row)}\n`);
   }
 
   /** Waits until every row is on the disk; before a checkpoint that counts on them. */
   flush(): void {
-    if (this.descriptor !== undefined) fsyncSync(this.descriptor);
+    if (this.descriptor !== undefined) syncFile(this.descriptor);
   }
 
   close(): void {

@@ -1,15 +1,9 @@
-import {
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { linkSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { RunError } from "./errors.js";
+import { causeOf, makeFolder, readRegularSync, statOf } from "./files.js";
+import { codeOf } from "./text.js";
 
 /** Who holds a lock. A process id alone may belong to another process by now. */
 interface Holder {
@@ -19,57 +13,95 @@ interface Holder {
   readonly began: string | undefined;
 }
 
+/** A folder's lock that this process holds; disposing of it gives it back. */
+export interface Lock extends Disposable {
+  /** Whether it is still there: not if somebody has deleted or moved its folder. */
+  stands(): boolean;
+}
+
 /**
  * Claims a folder for this process, so that two of them never write into one run. The lock of a
  * process that is gone (crash, reboot) is taken over.
  *
- * The folder holds one file for each holder, numbered; the highest number is the lock. A file is
- * linked into place with its text, so there is no half a lock, and a dead one is followed, not
- * removed: of several processes that find it dead, only one can make the next number.
+ * The folder holds one file for each holder, numbered; the highest number is the lock. A dead one
+ * is followed, not removed: of several processes that find it dead, only one can make the next
+ * number.
  *
- * @returns gives the lock back
- * @throws RunError naming the process that holds it
+ * @throws RunError naming the process that holds it, or why nothing can be locked there
  */
-export function lock(path: string, what: string): () => void {
-  for (;;) {
-    const last = newest(path);
-    const other = last > 0 ? parseHolder(readLock(join(path, String(last)))) : undefined;
-    if (other && isAlive(other)) throw inUse(path, what, other);
-    const mine = claim(path, last + 1);
-    if (mine === undefined) continue; // somebody was quicker
-    // The list may have been old: somebody may hold another number by now.
-    const others = numbers(path).filter((number) => number !== last + 1);
-    const held = (number: number): boolean => {
-      const found = parseHolder(readLock(join(path, String(number))));
-      return number > last || (found !== undefined && isAlive(found));
-    };
-    if (others.some(held)) {
-      rmSync(mine);
-      continue;
+export function lock(path: string, what: string): Lock {
+  try {
+    for (let tries = 0; tries < mostTries; tries += 1) {
+      const held = tryLock(path, what);
+      if (held) return held;
     }
-    for (const dead of others) rmSync(join(path, String(dead)), { force: true });
-    return () => release(path, mine);
+  } catch (error) {
+    if (error instanceof RunError) throw error;
+    throw new RunError(`${what}: cannot be locked: ${causeOf(error)} (${path}).`, {
+      cause: error,
+    });
   }
+  throw new RunError(
+    `${what}: cannot be locked: other processes came first ${mostTries} times (${path}). Try again.`,
+  );
+}
+
+/** Each failed try means that somebody else has done something just then. */
+const mostTries = 1000;
+
+/** Undefined when another process was quicker: whether it has the lock now must be looked at anew. */
+function tryLock(path: string, what: string): Lock | undefined {
+  const last = newest(path);
+  const other = last > 0 ? holderIn(join(path, String(last))) : undefined;
+  if (other && isAlive(other)) throw inUse(path, what, other);
+  const mine = claim(path, last + 1);
+  if (mine === undefined) return undefined;
+  // The list may have been old: somebody may hold another number by now.
+  const others = numbers(path).filter((number) => number !== last + 1);
+  const held = (number: number): boolean => {
+    const found = holderIn(join(path, String(number)));
+    return number > last || (found !== undefined && isAlive(found));
+  };
+  if (others.some(held)) {
+    rmSync(mine);
+    return undefined;
+  }
+  for (const dead of others) rmSync(join(path, String(dead)), { force: true });
+  return {
+    stands: () => statOf(mine) !== undefined,
+    [Symbol.dispose]: () => release(path, mine),
+  };
 }
 
 /** Makes the lock of this number with its text at once, or returns undefined when it is there. */
 function claim(path: string, number: number): string | undefined {
   const aside = join(path, `.${process.pid}`);
   const place = join(path, String(number));
+  makeFolder(path);
   try {
-    mkdirSync(path, { recursive: true });
-    writeFileSync(aside, JSON.stringify(holder(process.pid)));
-    linkSync(aside, place);
+    const text = JSON.stringify(holder(process.pid));
+    writeFileSync(aside, text);
+    try {
+      linkSync(aside, place);
+    } catch (error) {
+      if (!withoutLinks.has(codeOf(error))) throw error;
+      writeFileSync(place, text, { flag: "wx" });
+    }
     return place;
   } catch (error) {
     // There already; or the folder was given back between two of these lines.
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code !== "EEXIST" && code !== "ENOENT") throw error;
+    if (!["EEXIST", "ENOENT"].includes(codeOf(error))) throw error;
     return undefined;
   } finally {
     rmSync(aside, { force: true });
   }
 }
+
+/**
+ * What `link` says on file systems without hard links: network drives, exFAT. A file is made there
+ * before it has its text, so that a reader may find it empty for a moment.
+ */
+const withoutLinks = new Set(["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EMLINK"]);
 
 function release(path: string, mine: string): void {
   rmSync(mine, { force: true });
@@ -101,15 +133,28 @@ function inUse(path: string, what: string, { pid, host }: Holder): RunError {
   );
 }
 
-function readLock(path: string): string {
+/** Undefined for a file that no holder wrote. Waits a little for one that is being written. */
+function holderIn(path: string): Holder | undefined {
+  let text = readLock(path);
+  for (let waited = 0; text === "" && waited < writingMs; waited += 20) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    text = readLock(path);
+  }
+  return text === undefined ? undefined : parseHolder(text);
+}
+
+/** How long a lock may be without its text; on file systems with links it never is. */
+const writingMs = 1000;
+
+/** Undefined when it was given back meanwhile, or nobody can read it. */
+function readLock(path: string): string | undefined {
   try {
-    return readFileSync(path, "utf8");
+    return readRegularSync(path, 4096).toString("utf8");
   } catch {
-    return ""; // given back meanwhile
+    return undefined;
   }
 }
 
-/** Undefined for a file that no holder wrote. */
 function parseHolder(text: string): Holder | undefined {
   try {
     const value: unknown = JSON.parse(text);

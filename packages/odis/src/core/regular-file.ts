@@ -1,4 +1,5 @@
 import { constants, type FileHandle, open } from "node:fs/promises";
+import { systemReason } from "./system.js";
 import { codeOf, reasonOf } from "./text.js";
 
 /**
@@ -36,7 +37,7 @@ export async function openRegular(path: string): Promise<{ file: FileHandle; siz
     throw new FileProblem(`is ${kindOf(stat)}; wanted a regular file`);
   } catch (cause) {
     await file?.close();
-    throw cause instanceof FileProblem ? cause : systemProblem(cause);
+    throw cause instanceof FileProblem ? cause : problemOf(cause);
   }
 }
 
@@ -53,7 +54,7 @@ export async function readRegular(path: string, limit: number): Promise<Buffer> 
       throw new FileProblem(`has ${size} bytes; at most ${limit} can be read in one piece`);
     return await readRange(file, 0, size);
   } catch (cause) {
-    throw cause instanceof FileProblem ? cause : systemProblem(cause);
+    throw cause instanceof FileProblem ? cause : problemOf(cause);
   } finally {
     await file.close();
   }
@@ -76,7 +77,7 @@ export async function readRange(file: FileHandle, from: number, length: number):
   return bytes;
 }
 
-function systemProblem(cause: unknown): FileProblem {
+export function problemOf(cause: unknown): FileProblem {
   const code = codeOf(cause);
   const texts: Readonly<Record<string, string>> = {
     ENOENT: "does not exist",
@@ -85,7 +86,11 @@ function systemProblem(cause: unknown): FileProblem {
     ELOOP: "cannot be read: links lead round in a circle",
     ENXIO: "is a socket; wanted a regular file",
   };
-  return new FileProblem(texts[code] ?? `cannot be read (${reasonOf(cause)})`, code, { cause });
+  return new FileProblem(
+    texts[code] ?? `cannot be read: ${systemReason(cause) ?? reasonOf(cause)}`,
+    code,
+    { cause },
+  );
 }
 
 /** What a path leads to, with its article. */

@@ -119,7 +119,7 @@ function suggestion(schema: z.core.$ZodType, parent: Path, key: string): string 
   const close = nearest(key, siblings);
   if (close !== undefined) return `Did you mean ${dotted([...parent, close])}?`;
   // A right name in the wrong place: `lr` for `optim.lr`.
-  const elsewhere = [...paths(schema)].filter((path) => path.at(-1) === key);
+  const elsewhere = [...schemaPaths(schema)].filter((path) => path.at(-1) === key);
   if (elsewhere.length > 0) return `Did you mean ${elsewhere.map(dotted).join(" or ")}?`;
   return `${parent.length === 0 ? "Settings" : `Settings of ${dotted(parent)}`} are: ${siblings.join(", ")}.`;
 }
@@ -157,11 +157,12 @@ function shapeAt(schema: z.core.$ZodType, path: Path) {
   return at ? shapeOf(at) : {};
 }
 
-function* paths(schema: z.core.$ZodType, above: Path = []): Generator<Path> {
+/** The path of every setting that a schema knows, groups of settings included. */
+export function* schemaPaths(schema: z.core.$ZodType, above: Path = []): Generator<Path> {
   for (const [key, inner] of Object.entries(shapeOf(schema))) {
     const path = [...above, key];
     yield path;
-    yield* paths(inner, path);
+    yield* schemaPaths(inner, path);
   }
 }
 

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import type { ListedObject } from "./survey.js";
 import type { SceneObject } from "../objects/index.js";
 import { ConfigError, nearest, plain, shellWord, show } from "../core/index.js";
 import { describeSource } from "./describe.js";
@@ -51,10 +52,8 @@ export interface OpenSource extends DataSource {
   readonly summary: string;
   /** what a person should know before training: what was left out and why, doubtful things */
   readonly notes: readonly string[];
-  /** objects of all images; undefined where only reading an image tells */
-  readonly objectCount: number | undefined;
-  /** Labels of an image's objects, where they are known without reading it. */
-  readonly labelsOf?: (image: number) => Iterable<number>;
+  /** Objects of an image, where they are known without reading it. */
+  readonly listed?: (image: number) => readonly ListedObject[];
   /** The order of an epoch, where it is not a plain permutation. */
   readonly order?: (seed: number, epoch: number) => EpochOrder;
 }

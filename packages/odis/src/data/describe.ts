@@ -1,5 +1,6 @@
 import { plain } from "../core/index.js";
-import { objectRange, type PackedIndex } from "./packed-index.js";
+import type { PackedIndex } from "./packed-index.js";
+import { listedObjects } from "./survey.js";
 import type { DataSource, DataSpec, OpenSource } from "./dataset.js";
 
 const count = (value: number, one: string, many = `${one}s`): string =>
@@ -29,7 +30,6 @@ export function describeSource(
       ...base,
       summary: `${spec.kind}: ${images}${classes}`,
       notes: [],
-      objectCount: undefined,
     };
   const isListed = !index.maps?.unlisted && !index.archives;
   const objects = isListed
@@ -39,10 +39,7 @@ export function describeSource(
     ...base,
     summary: `${index.reader}: ${images}, ${index.ids.length === 0 && isListed ? "no objects" : objects}${classes}`,
     notes: isListed ? [...notesOf(index)] : index.remarks,
-    objectCount: isListed ? index.ids.length : undefined,
-    ...(isListed
-      ? { labelsOf: (image: number) => index.labels.subarray(...objectRange(index, image)) }
-      : {}),
+    ...(isListed ? { listed: (image: number) => listedObjects(index, image) } : {}),
   };
 }
 

@@ -80,6 +80,16 @@ export class IndexBuilder {
     return this.files.length - 1;
   }
 
+  /** Gives an image the size that its masks are for, if it has none yet. */
+  measure(
+    image: number,
+    { width, height }: { readonly width: number; readonly height: number },
+  ): void {
+    if (this.widths.at(image) > 0) return;
+    this.widths.put(image, width);
+    this.heights.put(image, height);
+  }
+
   /** @throws DataError when the mask lies outside of the image */
   object(image: number, { id, label, score, shape }: FoundObject): void {
     const size = { width: this.widths.at(image), height: this.heights.at(image) };

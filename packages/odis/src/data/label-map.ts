@@ -31,7 +31,9 @@ const passes = [
 export function decodeLabelMap(file: Buffer, key: string): LabelMap {
   try {
     const png = decode(checked(file));
-    return { width: png.width, height: png.height, values: valuesOf(png) };
+    const { width, height, depth, channels } = png;
+    const highest = channels === 1 && depth >= 8 ? 2 ** depth - 1 : undefined;
+    return { width, height, values: valuesOf(png), highest };
   } catch (error) {
     throw new BadImageError(key, `its label map cannot be decoded (${reasonOf(error).trim()})`, {
       cause: error,

@@ -5,6 +5,8 @@ import { endingOf, isPicture } from "./place.js";
 /** Entries of a folder, and bytes of a file, that are looked at. */
 const ENTRIES = 5000;
 const BYTES = 1 << 16;
+/** Folders that are looked into in search of a picture. */
+const FOLDERS = 200;
 
 /**
  * A first look at a place, to tell what kind of data set lies there: names and beginnings of files
@@ -47,6 +49,19 @@ export class Look {
     return this.names(folder).some(isPicture);
   }
 
+  /** How many pictures lie in the place and a few levels of folders below it, roughly. */
+  picturesBelow(): number {
+    let found = 0;
+    const waiting = ["."];
+    for (let looked = 0; waiting.length > 0 && looked < FOLDERS; looked += 1) {
+      const folder = waiting.shift()!;
+      found += this.names(folder).filter(isPicture).length;
+      if (found > 0) break;
+      waiting.push(...this.folders(folder).map((name) => join(folder, name)));
+    }
+    return found;
+  }
+
   /** Folders in the place or below it. */
   folders(folder = "."): readonly string[] {
     return this.names(folder).filter((name) => this.hasFolder(join(folder, name)));
@@ -54,13 +69,26 @@ export class Look {
 
   /** The first 64 KiB of a file as text; empty where there is none. */
   start(file = ""): string {
+    return this.read(file, false);
+  }
+
+  /** The first and the last 64 KiB of a file: lists of annotations begin and end in many ways. */
+  glimpse(file = ""): string {
+    return this.read(file, true);
+  }
+
+  private read(file: string, withEnd: boolean): string {
     const path = file === "" ? this.place : join(this.place, file);
-    if (!statOf(path)?.isFile()) return "";
+    const stat = statOf(path);
+    if (!stat?.isFile()) return "";
     let descriptor: number | undefined;
     try {
       descriptor = openSync(path, "r");
-      const bytes = Buffer.alloc(BYTES);
-      return bytes.toString("utf8", 0, readSync(descriptor, bytes, 0, BYTES, 0));
+      const bytes = Buffer.alloc(2 * BYTES);
+      let length = readSync(descriptor, bytes, 0, BYTES, 0);
+      const end = Math.max(BYTES, stat.size - BYTES);
+      if (withEnd && stat.size > end) length += readSync(descriptor, bytes, length, BYTES, end);
+      return bytes.toString("utf8", 0, length).replace(/^\uFEFF/, "");
     } catch {
       return ""; // whoever opens the data set says what is wrong
     } finally {

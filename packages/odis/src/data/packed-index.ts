@@ -1,9 +1,12 @@
 import {
+  boxIou,
   boxRle,
+  checkedRle,
   type Frame,
   objectFromRuns,
   polygonRle,
   type Rle,
+  rleBox,
   runsOfValues,
   type SceneObject,
 } from "../objects/index.js";
@@ -72,7 +75,7 @@ export interface LabelMaps {
   readonly files: PackedStrings;
   /** whether objects are those of the map; otherwise they are listed, in the form `value` */
   readonly unlisted: boolean;
-  /** values that are no object */
+  /** values that are no object, beside the highest of greys and indices */
   readonly ignore: readonly number[];
   /** label of a value; missing ones have none */
   readonly labels: ReadonlyMap<number, number>;
@@ -107,6 +110,8 @@ export interface Shape {
 /** Values of a picture whose pixels say which object they belong to, row-major. */
 export interface LabelMap extends Frame {
   readonly values: ArrayLike<number>;
+  /** the largest value that greys and indices can have, which means "nothing" by custom */
+  readonly highest: number | undefined;
 }
 
 /** The files beside a picture that its objects need. */
@@ -144,7 +149,7 @@ export function objectsOf(
 ): SceneObject[] {
   const { maps } = index;
   if (maps?.unlisted && files.map) return mappedObjects(maps, files.map);
-  const values = files.map && runsOfValues(files.map.values, files.map, new Set());
+  const values = files.map && runsOf(files.map, maps!.ignore);
   const [begin, end] = objectRange(index, image);
   const objects: SceneObject[] = [];
   for (let k = begin; k < end; k += 1) {
@@ -156,8 +161,17 @@ export function objectsOf(
   return objects;
 }
 
+function runsOf(map: LabelMap, ignore: readonly number[]): Map<number, Rle> {
+  const { highest } = map;
+  return runsOfValues(
+    map.values,
+    map,
+    new Set(highest === undefined ? ignore : [...ignore, highest]),
+  );
+}
+
 function mappedObjects({ ignore, labels }: LabelMaps, map: LabelMap): SceneObject[] {
-  return [...runsOfValues(map.values, map, new Set(ignore))]
+  return [...runsOf(map, ignore)]
     .toSorted(([a], [b]) => a - b)
     .map(([value, rle]) => objectFromRuns(rle, { id: value, label: labels.get(value) ?? -1 }));
 }
@@ -173,7 +187,7 @@ function draw(
     case "polygons":
       return polygonRle(parts as number[][], width, height);
     case "runs":
-      return { width, height, counts: Uint32Array.from(first) };
+      return checkedRle(Array.from(first), width, height);
     case "box":
       return boxRle(first, width, height);
     case "share polygons":
@@ -189,7 +203,8 @@ function draw(
     case "value": {
       const [value = 0, ...box] = first as number[];
       return (
-        values?.get(value) ?? (box.length > 0 ? boxRle(box, width, height) : empty(width, height))
+        maskOf(value, box, values) ??
+        (box.length > 0 ? boxRle(box, width, height) : empty(width, height))
       );
     }
     case "file":
@@ -197,6 +212,28 @@ function draw(
     default:
       throw new Error(`internal: no form ${String(form satisfies never)}`);
   }
+}
+
+/** Least overlap at which a box of the annotations and that of a mask mean one object. */
+const SAME = 0.5;
+
+/**
+ * The mask of an object that has a value of the label map and maybe a box. Where the two disagree
+ * the box is believed: not everybody numbers objects in the order in which they are listed.
+ */
+function maskOf(
+  value: number,
+  box: readonly number[],
+  values: ReadonlyMap<number, Rle> | undefined,
+): Rle | undefined {
+  const listed = values?.get(value);
+  const [x, y, width, height] = box;
+  if (!values || x === undefined || y === undefined || width === undefined || height === undefined)
+    return listed;
+  const overlap = (rle: Rle) => boxIou(rleBox(rle), { x, y, width, height });
+  if (listed && overlap(listed) >= SAME) return listed;
+  const [best] = [...values.values()].toSorted((a, b) => overlap(b) - overlap(a));
+  return best && overlap(best) >= SAME ? best : undefined;
 }
 
 /**

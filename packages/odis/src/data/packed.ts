@@ -31,6 +31,10 @@ export class Growing<T extends Numbers> {
     return this.room[index]!;
   }
 
+  put(index: number, value: number): void {
+    this.room[index] = value;
+  }
+
   /** What there is so far; valid until the next push. */
   view(): T {
     return this.room.subarray(0, this.length) as T;

@@ -73,13 +73,14 @@ function groupsByKey(source: DataSource): Int32Array {
  * until about `share` do. A fraction of a repetition is drawn.
  */
 function balanced(source: OpenSource, picks: Int32Array, share: number, seed: number): Int32Array {
-  const { labelsOf } = source;
-  if (!labelsOf)
+  const { listed } = source;
+  if (!listed)
     throw new DataError(
       "balance: this kind of data tells the classes of an image only when it is read",
     );
   const showing = new Int32Array(source.classes.length);
-  const classesOf = (image: number) => new Set([...labelsOf(image)].filter((label) => label >= 0));
+  const classesOf = (image: number) =>
+    new Set(listed(image).flatMap(({ label }) => (label >= 0 ? [label] : [])));
   for (const image of picks) for (const label of classesOf(image)) showing[label]! += 1;
   const rng = new Rng("balance", seed);
   const repeated = new Growing(Int32Array);
@@ -95,8 +96,8 @@ function balanced(source: OpenSource, picks: Int32Array, share: number, seed: nu
 
 /** Some images of a source, as a source. */
 export function openPicked(source: OpenSource, picks: Picks): OpenSource {
-  const { picture, labelsOf } = source;
-  const labels = labelsOf && ((index: number) => labelsOf(picks[index]!));
+  const { picture, listed } = source;
+  const objects = listed && ((index: number) => listed(picks[index]!));
   return {
     spec: { kind: "picked", of: source.spec, picks },
     size: picks.length,
@@ -104,9 +105,8 @@ export function openPicked(source: OpenSource, picks: Picks): OpenSource {
     key: (index) => source.key(picks[index]!),
     read: (index) => source.read(picks[index]!),
     ...(picture ? { picture: (index: number) => picture(picks[index]!) } : {}),
-    ...(labels ? { labelsOf: labels } : {}),
+    ...(objects ? { listed: objects } : {}),
     summary: `${source.summary}; ${picks.length.toLocaleString("en-US")} images are taken`,
     notes: source.notes,
-    objectCount: labels && picks.reduce((sum, _, index) => sum + [...labels(index)].length, 0),
   };
 }

@@ -1,6 +1,6 @@
 import type { Dirent } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
-import { extname, isAbsolute, join, posix, relative, resolve, sep } from "node:path";
+import { basename, extname, isAbsolute, join, posix, relative, resolve, sep } from "node:path";
 import { codeOf, DataError, kindOf, plain, reasonOf, shellWord } from "../core/index.js";
 
 /** Names of pictures that can be read. */
@@ -26,6 +26,8 @@ const otherPictures: ReadonlySet<string> = new Set([
 ]);
 
 export const endingOf = (name: string): string => extname(name).toLowerCase();
+/** A file's name without folders and ending. */
+export const stemOf = (name: string): string => basename(name, extname(name));
 export const isPicture = (name: string): boolean => pictureEndings.has(endingOf(name));
 
 /** Folders in one another that a walk follows. */
@@ -96,18 +98,45 @@ export class Place {
     return undefined;
   }
 
+  /** Names in a folder below the root; none where there is no such folder. */
+  async entries(folder: string): Promise<ReadonlySet<string>> {
+    if (folder === ".") return (await this.list(".")).names;
+    return (await this.list(folder).catch(() => nothing)).names;
+  }
+
+  /** The pictures in a folder below the root by their names without ending, in the order of names. */
+  async picturesByStem(folder: string): Promise<Map<string, string>> {
+    const names = [...(await this.entries(folder))].filter(isPicture).toSorted();
+    const files = new Map<string, string>();
+    for (const name of names) files.set(stemOf(name), await this.regular(posix.join(folder, name)));
+    return files;
+  }
+
+  /**
+   * A file below the root, checked as all are.
+   *
+   * @throws DataError for what is no regular file, or leads out
+   */
+  async regular(file: string): Promise<string> {
+    const entry = (await this.list(posix.dirname(file))).odd.get(posix.basename(file));
+    if (entry) await this.checkOdd(file, entry);
+    return file;
+  }
+
   /**
    * All files below the root whose names end in one of these, folder by folder in the order of
    * their names, hidden ones left out.
    *
    * @param onOther hears of pictures that odis does not read
+   * @param start a folder below the root, to walk only through that
    */
   async walk(
     endings: ReadonlySet<string> = pictureEndings,
     onOther: (ending: string) => void = () => undefined,
+    start = ".",
   ): Promise<string[]> {
     const files: string[] = [];
-    await this.list(".");
+    await this.list(start);
     const visited = new Set<string>();
     const into = async (folder: string, depth: number): Promise<void> => {
       const real = await realpath(resolve(this.root, folder));
@@ -128,7 +157,7 @@ export class Place {
       this.listings.delete(folder); // a walk comes by once
       for (const path of inner) await into(path, depth + 1);
     };
-    await into(".", 0);
+    await into(posix.normalize(start), 0);
     return files;
   }
 

@@ -2,7 +2,19 @@ import type { PackedIndex } from "./packed-index.js";
 import type { DataSource, DataSpec } from "./dataset.js";
 import type { Look } from "./look.js";
 import { coco } from "./readers/coco.js";
+import { results } from "./readers/coco-results.js";
+import { cvat } from "./readers/cvat.js";
+import { classes, folder } from "./readers/folder.js";
+import { imagenet } from "./readers/imagenet.js";
+import { imagenetS, maps } from "./readers/label-maps.js";
+import { labelme } from "./readers/labelme.js";
+import { lvis } from "./readers/lvis.js";
+import { metadata } from "./readers/metadata.js";
 import { module } from "./readers/module.js";
+import { openImages } from "./readers/open-images.js";
+import { panoptic } from "./readers/panoptic.js";
+import { voc } from "./readers/voc.js";
+import { yolo } from "./readers/yolo.js";
 
 /**
  * One kind of data set. It is found by {@link Reader.detect}, named on the command line as
@@ -38,4 +50,21 @@ export interface Detected {
 }
 
 /** All kinds, in the order of help. A new one is a file and its line here. */
-export const readers: readonly Reader[] = [coco, module];
+export const readers: readonly Reader[] = [
+  coco,
+  panoptic,
+  lvis,
+  results,
+  voc,
+  yolo,
+  openImages,
+  labelme,
+  cvat,
+  maps,
+  imagenet,
+  imagenetS,
+  metadata,
+  folder,
+  classes,
+  module,
+];

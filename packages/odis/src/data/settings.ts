@@ -80,7 +80,16 @@ const common = {
 
 /** For kinds that name them. */
 const special = {
+  stuff: flag("take segments of stuff (sky, grass) as objects, too"),
+  values: word("what the numbers of label maps are", ["objects", "classes"]),
   crowd: flag("take regions marked iscrowd as objects"),
+  set: {
+    help: "only the images of this list or split, such as train or Segmentation/val",
+    placeholder: "NAME",
+    parse: (text) => text,
+    fits: (value) => typeof value === "string" && /^[\w][\w.-]*(\/[\w][\w.-]*)*$/.test(value),
+    wanted: "the name of a list of images",
+  },
   score: number("leave out objects that the detector was less sure of", 0, 1, false),
 } satisfies Record<string, Setting>;
 
@@ -96,7 +105,7 @@ export function settingHelp(name: string): readonly [text: string, help: string]
 
 /** What stands behind `#`, if anything like settings does. */
 export function splitSettings(text: string): readonly [place: string, settings: string] {
-  const found = /#([a-z]+(?:=[^,#/]*)?(?:,[a-z]+(?:=[^,#/]*)?)*)$/.exec(text);
+  const found = /#([a-z]+(?:=[^,#]*)?(?:,[a-z]+(?:=[^,#]*)?)*)$/.exec(text);
   return found ? [text.slice(0, found.index), found[1]!] : [text, ""];
 }
 

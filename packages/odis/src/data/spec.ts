@@ -9,3 +9,8 @@ export function textOf(spec: DataSpec, name: string): string {
     `data of the kind ${spec.kind}: ${JSON.stringify(name)} is ${show(value)}; wanted the name of a file or folder`,
   );
 }
+
+/** A setting that is a text, if it is there. */
+export function optionalText(spec: DataSpec, name: string): string | undefined {
+  return spec[name] === undefined ? undefined : textOf(spec, name);
+}

@@ -1,8 +1,6 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { replaceFile } from "@odis/torch";
 import { z } from "zod";
-import { RunError } from "../core/index.js";
+import { readOwnText, replaceText, RunError } from "../core/index.js";
 import type { Item } from "../features/index.js";
 
 /** What became of each test item: what a share was counted from. */
@@ -143,7 +141,7 @@ type OutcomesFile = z.infer<typeof fileSchema>;
 /** @returns the file's SHA-256, hex, by which `evaluation.json` knows it */
 export function writeOutcomes(path: string, outcomes: Outcomes): string {
   const text = `${JSON.stringify(toFile(outcomes))}\n`;
-  replaceFile(path, (descriptor) => writeFileSync(descriptor, text));
+  replaceText(path, text);
   return sha256(text);
 }
 
@@ -152,9 +150,9 @@ export function writeOutcomes(path: string, outcomes: Outcomes): string {
  * @throws RunError when the file is missing, damaged, or another evaluation's
  */
 export function readOutcomes(path: string, digest: string): Outcomes {
-  if (!existsSync(path))
+  const text = readOwnText(path);
+  if (text === undefined)
     throw new RunError(`${path}: does not exist, but evaluation.json needs it; evaluate again.`);
-  const text = readFileSync(path, "utf8");
   if (sha256(text) !== digest)
     throw new RunError(
       `${path}: is not the file that was written with evaluation.json; evaluate again.`,

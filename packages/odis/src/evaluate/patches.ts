@@ -1,3 +1,4 @@
+import { drawMask } from "@odis/torch/images";
 import { Rng } from "../core/index.js";
 import {
   frameBox,
@@ -8,7 +9,6 @@ import {
   type PassTokens,
 } from "../features/index.js";
 import type { Samples } from "./probe.js";
-import { resampleNearest } from "../views/index.js";
 
 export interface PatchSampleOptions extends FrameOptions {
   /** with the background */
@@ -124,11 +124,13 @@ export function labelMap(image: FramedImage, { frame, size }: FrameOptions): Int
   const before = known.get(way);
   if (before) return before;
   const { sample } = image;
+  const { width, height } = sample;
   const map = new Int16Array(size * size);
   const inside = new Uint8Array(size * size);
   const geometry = { box: frameBox(sample, frame), flip: false };
   for (const object of sample.objects.toSorted((a, b) => b.area - a.area)) {
-    if (resampleNearest(object.pixels(), sample.width, geometry, size, inside) === 0) continue;
+    const mask = { width, height, pixels: object.pixels() };
+    if (drawMask(mask, geometry, size, inside) === 0) continue;
     const value = object.label < 0 ? ignored : object.label + 1;
     for (const [at, bit] of inside.entries()) if (bit) map[at] = value;
   }

@@ -1,4 +1,4 @@
-import { resampleBicubic } from "../views/index.js";
+import { drawView } from "@odis/torch/images";
 import type { Decoded as Picture, Sample } from "../data/index.js";
 import type { SceneObject } from "../objects/index.js";
 import type {
@@ -74,7 +74,7 @@ export function cutOut(
 function standardised(picture: Picture): Float32Array {
   const bytes = new Uint8Array(pixelWidth);
   const box = { x: 0, y: 0, width: picture.width, height: picture.height };
-  resampleBicubic(picture, { box, flip: false }, side, bytes);
+  drawView(picture, { box, flip: false }, side, bytes);
   const mean = bytes.reduce((sum, byte) => sum + byte, 0) / pixelWidth;
   const centred = Float32Array.from(bytes, (byte) => byte - mean);
   const length = Math.hypot(...centred);

@@ -1,7 +1,5 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { replaceFile } from "@odis/torch";
-import { RunError } from "../core/index.js";
+import { checkReplaceable, readOwnText, replaceText, RunError } from "../core/index.js";
 import { evaluate, type EvaluateOptions } from "./evaluate.js";
 import { loadTeacher } from "../run/index.js";
 import { type RunEvaluation, savedEvaluation } from "./saved.js";
@@ -24,6 +22,7 @@ export async function evaluateRun(
   folder: string,
   { data, device, ...options }: EvaluateRunOptions,
 ): Promise<RunEvaluation> {
+  for (const path of [evaluationFile(folder), outcomesFile(folder)]) checkReplaceable(path);
   const { train, test, moved } = await openSplits(data, { limit: options.limit });
   const teacher = loadTeacher(folder, device);
   try {
@@ -31,9 +30,7 @@ export async function evaluateRun(
     const { evaluation, outcomes } = await evaluate({ ...options, recipe, trained, train, test });
     const written = writeOutcomes(outcomesFile(folder), outcomes);
     const result = { version: 2, step, data, moved, outcomes: written, ...evaluation } as const;
-    replaceFile(evaluationFile(folder), (descriptor) =>
-      writeFileSync(descriptor, `${JSON.stringify(result, null, 1)}\n`),
-    );
+    replaceText(evaluationFile(folder), `${JSON.stringify(result, null, 1)}\n`);
     return result;
   } finally {
     teacher.network.free();
@@ -47,10 +44,11 @@ export async function evaluateRun(
  */
 export function readEvaluation(folder: string): RunEvaluation | undefined {
   const file = evaluationFile(folder);
-  if (!existsSync(file)) return undefined;
+  const text = readOwnText(file);
+  if (text === undefined) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(readFileSync(file, "utf8"));
+    value = JSON.parse(text);
   } catch (error) {
     throw new RunError(`${file}: not JSON; delete it and evaluate again.`, { cause: error });
   }

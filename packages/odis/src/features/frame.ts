@@ -1,6 +1,6 @@
+import { countPatches, drawMask, drawView, type Mask } from "@odis/torch/images";
 import type { Sample } from "../data/index.js";
 import { type Box, type SceneObject, visiblePatches } from "../objects/index.js";
-import { resampleBicubic, resampleNearest } from "../views/index.js";
 
 /**
  * Which part of an image an evaluation looks at. `whole`: everything, squeezed to a square, so that
@@ -59,7 +59,7 @@ export function frameBox({ width, height }: Pick<Sample, "width" | "height">, fr
 /** @returns [3, size, size] */
 export function framePixels(sample: Sample, { frame, size }: FrameOptions): Uint8Array {
   const out = new Uint8Array(3 * size * size);
-  resampleBicubic(sample, { box: frameBox(sample, frame), flip: false }, size, out);
+  drawView(sample, { box: frameBox(sample, frame), flip: false }, size, out);
   return out;
 }
 
@@ -74,11 +74,14 @@ export function frameObject(
   { frame, size, patch }: FrameOptions,
 ): Pick<FramedObject, "inside" | "visible"> | undefined {
   const inside = new Uint8Array(size * size);
-  const geometry = { box: frameBox(sample, frame), flip: false };
-  if (resampleNearest(object.pixels(), sample.width, geometry, size, inside) === 0)
-    return undefined;
-  const visible = new Uint8Array((size / patch) ** 2);
-  visiblePatches(inside, size, size, patch, { rule: "any", coverage: 1, margin: 0 }, visible);
+  const cut = { box: frameBox(sample, frame), flip: false };
+  const { width, height } = sample;
+  const mask: Mask = { width, height, pixels: object.pixels() };
+  if (drawMask(mask, cut, size, inside) === 0) return undefined;
+  const side = size / patch;
+  const [counts, visible] = [new Int32Array(side * side), new Uint8Array(side * side)];
+  countPatches(mask, cut, { x: 0, y: 0, width, height }, size, patch, counts);
+  visiblePatches(counts, side, side, patch, { rule: "any", coverage: 1, margin: 0 }, visible);
   return { inside, visible };
 }
 
@@ -144,7 +147,7 @@ export const modeRules: Readonly<Record<InferenceMode, ModeRule>> = {
  */
 function cropPicture({ sample }: FramedImage, { seen }: FramedObject, size: number): Uint8Array {
   const out = new Uint8Array(3 * size * size);
-  resampleBicubic(sample, { box: seen.box, flip: false }, size, out);
+  drawView(sample, { box: seen.box, flip: false }, size, out);
   return out;
 }
 

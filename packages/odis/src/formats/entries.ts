@@ -1,4 +1,11 @@
-import { type DType, noGrad, type Tensor, type TensorEntry, tidy } from "@odis/torch";
+import {
+  noGrad,
+  type Tensor,
+  type TensorEntry,
+  tidy,
+  type TypedArray,
+  writeSafetensors,
+} from "@odis/torch";
 import { ConfigError } from "../core/index.js";
 import { type Backbone, imageNet, type Network } from "../model/index.js";
 import type { ExportedNetwork } from "./format.js";
@@ -7,16 +14,40 @@ import type { ExportedNetwork } from "./format.js";
  * A weight to write; its elements are asked for when its turn comes.
  *
  * @param part what is written of it, in the shape given
+ * @throws ConfigError, when asked for, if the precision has no place for a number
  */
 export function tensorEntry(
   name: string,
   weight: Tensor,
+  precision: "float32" | "float16",
   shape: readonly number[] = weight.shape,
   part: (weight: Tensor) => Tensor = (all) => all,
 ): TensorEntry {
-  const dtype: DType = weight.dtype;
-  const data = () => noGrad(() => tidy(() => part(weight).to({ device: "cpu" }).toArray()));
-  return { name, dtype, shape, data };
+  return {
+    name,
+    dtype: precision,
+    shape,
+    data: () => elementsOf(name, () => part(weight), precision),
+  };
+}
+
+/** A weight's elements in the precision of a file, in memory of their own. */
+export function elementsOf(
+  name: string,
+  make: () => Tensor,
+  precision: "float32" | "float16",
+): TypedArray {
+  return noGrad(() =>
+    tidy(() => {
+      const kept = make().to({ device: "cpu", dtype: precision });
+      if (!kept.isfinite().all().item())
+        throw new ConfigError(
+          `export: weight ${name} holds numbers that ${precision} has no place for` +
+            (precision === "float16" ? "; leave --half out" : ""),
+        );
+      return kept.toArray();
+    }),
+  );
 }
 
 /** @throws ConfigError for networks with more tokens before their patches than other programs' have */
@@ -36,7 +67,17 @@ export function tokenNotes({ backbone }: Network): readonly string[] {
     : [];
 }
 
-/** What a file that odis wrote says of itself; all of it texts, as safetensors wants. */
+/** Writes a safetensors file. */
+export function writeWeights(
+  path: string,
+  entries: readonly TensorEntry[],
+  exported: ExportedNetwork,
+): void {
+  // Loaders of other programs ask for this word.
+  writeSafetensors(path, entries, { format: "pt", ...describeExport(exported) });
+}
+
+/** What a file that odis wrote says of itself; all of it texts, as safetensors and ONNX want. */
 export function describeExport({
   network,
   recipe,
@@ -45,7 +86,6 @@ export function describeExport({
 }: ExportedNetwork): Record<string, string> {
   const { heads, imageSize, normEpsilon, patch } = network.backbone.config;
   return {
-    format: "pt", // loaders of other programs ask for it
     "odis.side": side,
     "odis.step": String(step),
     "odis.tokens": recipe.model.tokens,

@@ -1,7 +1,6 @@
 import type { TensorInfo } from "@odis/torch";
 import { plain, WeightsError } from "../core/index.js";
-import type { WeightFile } from "./files/index.js";
-import type { Renamed, Side } from "./format.js";
+import type { Renamed, Side, WeightFile } from "./format.js";
 import { type Meaning, meaningOf } from "./meaning.js";
 import { readers, readTitles } from "./registry.js";
 
@@ -92,7 +91,7 @@ function checkReadable(
 
 type MeantTensor = Meaning & { readonly full: string };
 
-/** Weights of one kind by our names, each from one tensor or from query, key and value. */
+/** Weights of one kind by our names, each from one tensor or from its parts. */
 function sourcesOf(
   kind: Renamed["kind"],
   tensors: readonly MeantTensor[],
@@ -102,9 +101,9 @@ function sourcesOf(
   for (const tensor of tensors) {
     if (tensor.kind !== kind) continue;
     const { full, name } = tensor;
-    const third = ("third" in tensor ? tensor.third : undefined) ?? 0;
+    const { at, of } = ("part" in tensor ? tensor.part : undefined) ?? { at: 0, of: 1 };
     const known = parts.get(name) ?? [];
-    known.push({ full, third, info: file.info(full) });
+    known.push({ full, at, of, info: file.info(full) });
     parts.set(name, known);
   }
   return new Map([...parts].map(([name, found]) => [name, join(file.path, name, found)]));
@@ -151,27 +150,26 @@ function unsupported(path: string, name: string, what: string): WeightsError {
 
 interface SourcePart {
   readonly full: string;
-  readonly third: number;
+  readonly at: number;
+  readonly of: number;
   readonly info: TensorInfo;
 }
 
 function join(path: string, name: string, parts: readonly SourcePart[]): WeightSource {
-  const ordered = parts.toSorted((a, b) => a.third - b.third);
+  const ordered = parts.toSorted((a, b) => a.at - b.at);
   const from = ordered.map(({ full }) => full);
-  const [first] = ordered;
-  const [rows = 0, ...rest] = first!.info.shape;
-  const alike = ordered.every(({ info }) => info.shape.join() === first!.info.shape.join());
-  const complete =
-    parts.length === 1 ||
-    (parts.length === 3 && ordered.every(({ third }, index) => third === index));
-  if (!alike || !complete)
+  const { of, info } = ordered[0]!;
+  const whole = ordered.every(
+    (part, at) => part.at === at && part.of === of && part.info.shape.join() === info.shape.join(),
+  );
+  if (!whole || ordered.length !== of)
     throw new WeightsError(
       path,
       `${name}: got ${from.slice(0, 4).map(plain).join(", ")}; wanted one tensor, or query, key and value of one shape. ` +
         `The file holds two networks, or half of one.`,
     );
-  if (parts.length === 1) return { from, shape: first!.info.shape };
-  return { from, shape: [3 * rows, ...rest] };
+  const [rows = 0, ...rest] = info.shape;
+  return { from, shape: of === 1 ? info.shape : [of * rows, ...rest] };
 }
 
 function reasonOf(tensor: MeantTensor, chosen: Side | undefined): string {

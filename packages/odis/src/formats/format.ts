@@ -1,6 +1,6 @@
+import type { TensorInfo, TypedArray } from "@odis/torch";
 import type { Network } from "../model/index.js";
 import type { Recipe } from "../recipe/index.js";
-import type { PlainValue } from "./files/index.js";
 import type { WeightSource } from "./find.js";
 
 /** What a tensor of a file is to a network of ours. `name` is our name for it. */
@@ -8,8 +8,8 @@ export type Renamed =
   | {
       readonly kind: "backbone";
       readonly name: string;
-      /** which third of the rows, where query, key and value are kept apart */
-      readonly third?: 0 | 1 | 2;
+      /** which part of the rows, where query, key and value, or gate and value, are kept apart */
+      readonly part?: { readonly at: number; readonly of: number };
     }
   | { readonly kind: "head"; readonly name: string };
 
@@ -62,6 +62,8 @@ export interface ExportedNetwork {
   readonly side: Side;
   /** steps of training that were done */
   readonly step: number;
+  /** of the weights in the file */
+  readonly precision: "float32" | "float16";
 }
 
 /** How a network of ours becomes one of a format. */
@@ -74,7 +76,7 @@ export interface FormatWriter {
    * @returns the files
    * @throws ConfigError, before anything is made, when the format has no place for all parts
    */
-  readonly write: (out: string, exported: ExportedNetwork) => readonly string[];
+  readonly write: (out: string, exported: ExportedNetwork) => Promise<readonly string[]>;
   /** what a user should know of the result */
   readonly notes: (exported: ExportedNetwork) => readonly string[];
 }
@@ -98,3 +100,21 @@ export interface WritableFormat<Name extends string = string> extends WeightForm
 }
 
 export type Side = "student" | "teacher";
+
+/** A leaf of a file that is not a tensor: an epoch, an option of the training that made it. */
+export type PlainValue = string | number | boolean;
+
+/** An open file of named tensors, whatever its format. Tensors are read one at a time. */
+export interface WeightFile extends Disposable {
+  readonly path: string;
+  /** full names, e.g. `teacher.backbone.blocks.0.attn.qkv.weight` */
+  readonly names: readonly string[];
+  /** what else it says, by full name */
+  readonly plain: ReadonlyMap<string, PlainValue>;
+  /** tensors that are there and cannot be read, with what they are, e.g. "a tensor of int8" */
+  readonly unreadable: ReadonlyMap<string, string>;
+  has(name: string): boolean;
+  info(name: string): TensorInfo;
+  /** row-major elements, in memory of their own */
+  read(name: string): TypedArray;
+}

@@ -1,10 +1,11 @@
-import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ones, replaceFile, type TensorEntry, tidy, writeSafetensors } from "@odis/torch";
+import { ones, type TensorEntry } from "@odis/torch";
+import { ConfigError, makeFolder, replaceText } from "../core/index.js";
 import { type Backbone, imageNet, type Network } from "../model/index.js";
-import { checkOneToken, describeExport, tensorEntry, tokenNotes } from "./entries.js";
+import { checkOneToken, elementsOf, tensorEntry, tokenNotes, writeWeights } from "./entries.js";
 import type { ExportedNetwork, Renamed, WritableFormat } from "./format.js";
 import { imageIn, numberIn, sizeIn, textIn } from "./leaves.js";
+import { linear, translator } from "./naming.js";
 
 /**
  * Folders of Hugging Face's: `Dinov2Model`, and `ViTModel` for networks with neither LayerScale nor
@@ -76,21 +77,55 @@ const pairs: Readonly<Record<Family, readonly NamePair[]>> = {
 
 /** Query, key and value are one matrix here and three there, in this order. */
 const thirds = ["query", "key", "value"] as const;
-const apart = /^encoder\.layer\.(\d+)\.attention\.attention\.(query|key|value)\.(weight|bias)$/;
 
 const theirsToOurs = [...pairs.vit, ...pairs.dinov2].map(
   ([ours, theirs]) => [theirs, ours] as const,
 );
 
+/** What the models of transformers 5 call their weights in memory; its own files keep the older names. */
+const inMemory = translator([
+  [`(?:encoder.layer|layers).(\\d+).attention.o_proj.${linear}`, "blocks.$1.attn.proj.$2"],
+  [`layers.(\\d+).layernorm_before.${linear}`, "blocks.$1.norm1.$2"],
+  [`layers.(\\d+).layernorm_after.${linear}`, "blocks.$1.norm2.$2"],
+  [`layers.(\\d+).mlp.(fc1|fc2).${linear}`, "blocks.$1.mlp.$2.$3"],
+  [`(?:encoder.layer|layers).(\\d+).mlp.down_proj.${linear}`, "blocks.$1.mlp.w3.$2"],
+]);
+
+/** Names of parts: what they are part of, and which, in the order of our rows. */
+const partNames: readonly {
+  readonly pattern: RegExp;
+  readonly ours: string;
+  readonly order: readonly string[];
+}[] = [
+  {
+    pattern: /^encoder\.layer\.(\d+)\.attention\.attention\.(query|key|value)\.(weight|bias)$/,
+    ours: "attn.qkv",
+    order: thirds,
+  },
+  {
+    pattern: /^(?:encoder\.layer|layers)\.(\d+)\.attention\.(q|k|v)_proj\.(weight|bias)$/,
+    ours: "attn.qkv",
+    order: ["q", "k", "v"],
+  },
+  {
+    pattern: /^(?:encoder\.layer|layers)\.(\d+)\.mlp\.(gate|up)_proj\.(weight|bias)$/,
+    ours: "mlp.w12",
+    order: ["gate", "up"],
+  },
+];
+
 /** A name of theirs in ours. */
 function fromHuggingFace(theirs: string): Renamed | undefined {
-  const separate = apart.exec(theirs);
-  if (separate) {
-    const [, block, part, leaf] = separate;
-    const third = thirds.findIndex((each) => each === part) as 0 | 1 | 2;
-    return { kind: "backbone", name: `blocks.${block}.attn.qkv.${leaf}`, third };
+  for (const { pattern, ours, order } of partNames) {
+    const [, block, part, leaf] = pattern.exec(theirs) ?? [];
+    if (part === undefined) continue;
+    return {
+      kind: "backbone",
+      name: `blocks.${block}.${ours}.${leaf}`,
+      part: { at: order.indexOf(part), of: order.length },
+    };
   }
-  const name = respell(theirs, theirsToOurs);
+  const name = respell(theirs, theirsToOurs) ?? inMemory(theirs);
   return name === undefined ? undefined : { kind: "backbone", name };
 }
 
@@ -118,34 +153,54 @@ function familyOf({ config: { layerScale, ffn } }: Backbone): Family {
   return layerScale > 0 || ffn === "swiglu" ? "dinov2" : "vit";
 }
 
-function writeFolder(out: string, exported: ExportedNetwork): readonly string[] {
-  const { network, recipe } = exported;
+async function writeFolder(out: string, exported: ExportedNetwork): Promise<readonly string[]> {
+  const { network } = exported;
   checkOneToken(network.backbone);
-  mkdirSync(out, { recursive: true });
+  checkRatio(network.backbone);
+  makeFolder(out);
   const weights = join(out, "model.safetensors");
-  writeSafetensors(weights, entriesOf(network), describeExport(exported));
+  writeWeights(weights, entriesOf(exported), exported);
+  return [weights, ...writeTexts(out, exported)];
+}
+
+/** Writes what stands beside the weights: what network they are, and what it wants to see. */
+export function writeTexts(
+  out: string,
+  { network, recipe, precision }: ExportedNetwork,
+): readonly string[] {
   const texts = {
-    "config.json": configOf(network),
+    "config.json": configOf(network, precision),
     "preprocessor_config.json": processorOf(recipe.views.globals.size),
   };
   for (const [name, value] of Object.entries(texts))
-    replaceFile(join(out, name), (descriptor) =>
-      writeFileSync(descriptor, `${JSON.stringify(value, null, 2)}\n`),
-    );
-  return [weights, ...Object.keys(texts).map((name) => join(out, name))];
+    replaceText(join(out, name), pythonJson(value));
+  return Object.keys(texts).map((name) => join(out, name));
 }
 
-function entriesOf({ backbone }: Network): readonly TensorEntry[] {
+/** `Dinov2Config` has whole ratios only; transformers 5 refuses others. */
+function checkRatio(backbone: Backbone): void {
+  const { mlpRatio } = backbone.config;
+  if (familyOf(backbone) === "vit" || Number.isInteger(mlpRatio)) return;
+  throw new ConfigError(
+    `export: the network's model.mlpRatio is ${mlpRatio}; wanted a whole number, as Hugging Face's Dinov2 ` +
+      `has (a network with LayerScale or gated layers is one). Give --format timm or odis.`,
+  );
+}
+
+function entriesOf({ network, precision }: ExportedNetwork): readonly TensorEntry[] {
+  const { backbone } = network;
   const { config } = backbone;
   const family = familyOf(backbone);
   const entries = backbone.namedParameters().flatMap(([ours, weight]) => {
     const names = toHuggingFace(ours, family);
     const [rows = 0] = weight.shape;
     if (names.length === 1)
-      return tensorEntry(names[0]!, weight, hiddenShape(ours, family, config.dim));
+      return tensorEntry(names[0]!, weight, precision, hiddenShape(ours, family, config.dim));
     const shape = [rows / names.length, ...weight.shape.slice(1)];
     return names.map((name, third) =>
-      tensorEntry(name, weight, shape, (all) => all.narrow(0, third * shape[0]!, shape[0]!)),
+      tensorEntry(name, weight, precision, shape, (all) =>
+        all.narrow(0, third * shape[0]!, shape[0]!),
+      ),
     );
   });
   if (family === "vit" || config.layerScale > 0) return entries;
@@ -155,12 +210,11 @@ function entriesOf({ backbone }: Network): readonly TensorEntry[] {
   );
   return [
     ...entries,
-    ...scales.flat().map((ours) => ({
-      name: toHuggingFace(ours, family)[0]!,
-      dtype: "float32" as const,
-      shape: [config.dim],
-      data: () => tidy(() => ones([config.dim]).toFloat32()),
-    })),
+    ...scales.flat().map((ours) => {
+      const [name] = toHuggingFace(ours, family);
+      const data = () => elementsOf(name!, () => ones([config.dim]), precision);
+      return { name: name!, dtype: precision, shape: [config.dim], data };
+    }),
   ];
 }
 
@@ -170,7 +224,7 @@ function hiddenShape(ours: string, family: Family, dim: number): readonly number
 }
 
 /** Their `config.json`. */
-function configOf({ backbone }: Network): Readonly<Record<string, unknown>> {
+function configOf({ backbone }: Network, precision: string): Readonly<Record<string, unknown>> {
   const { dim, depth, heads, mlpRatio, ffn, patch, imageSize, normEpsilon } = backbone.config;
   const common = {
     hidden_size: dim,
@@ -181,10 +235,10 @@ function configOf({ backbone }: Network): Readonly<Record<string, unknown>> {
     num_channels: 3,
     qkv_bias: true,
     hidden_act: "gelu",
-    layer_norm_eps: normEpsilon,
-    hidden_dropout_prob: 0,
-    attention_probs_dropout_prob: 0,
-    torch_dtype: "float32",
+    layer_norm_eps: new Float(normEpsilon),
+    hidden_dropout_prob: new Float(0),
+    attention_probs_dropout_prob: new Float(0),
+    dtype: precision,
   };
   return familyOf(backbone) === "vit"
     ? {
@@ -199,14 +253,14 @@ function configOf({ backbone }: Network): Readonly<Record<string, unknown>> {
         mlp_ratio: mlpRatio,
         use_swiglu_ffn: ffn === "swiglu",
         use_mask_token: backbone.maskedEmbed !== undefined,
-        layerscale_value: 1,
-        drop_path_rate: 0,
+        layerscale_value: new Float(1),
+        drop_path_rate: new Float(0),
         ...common,
       };
 }
 
 /** Their `preprocessor_config.json`: what the network was trained to see. */
-export function processorOf(size: number): Readonly<Record<string, unknown>> {
+function processorOf(size: number): Readonly<Record<string, unknown>> {
   return {
     image_processor_type: "ViTImageProcessor",
     do_resize: true,
@@ -218,4 +272,26 @@ export function processorOf(size: number): Readonly<Record<string, unknown>> {
     image_mean: imageNet.mean,
     image_std: imageNet.std,
   };
+}
+
+/**
+ * A number that Python shall read as a float: `1.0`, which JSON of JavaScript writes as `1`. Strict
+ * readers (transformers 5) refuse an integer in its place.
+ */
+class Float {
+  constructor(readonly value: number) {}
+}
+
+/** JSON of two levels at most, a name a line; finite numbers only. */
+function pythonJson(values: Readonly<Record<string, unknown>>): string {
+  const lines = Object.entries(values).map(
+    ([name, value]) => `  ${JSON.stringify(name)}: ${text(value)}`,
+  );
+  return `{\n${lines.join(",\n")}\n}\n`;
+}
+
+function text(value: unknown): string {
+  if (!(value instanceof Float)) return JSON.stringify(value);
+  const shortest = String(value.value);
+  return /^-?\d+$/.test(shortest) ? `${shortest}.0` : shortest;
 }

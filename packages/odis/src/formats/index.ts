@@ -1,13 +1,17 @@
 export {
   openWeights,
   parseWeights,
-  type PlainValue,
-  type WeightFile,
   type WeightsSpec,
 } from "./files/index.js";
 export { type FileNetwork, findNetwork } from "./find.js";
 export { optionsFor, recipeFor, settingsFor } from "./fit.js";
-export type { ExportedNetwork, FormatWriter, Side } from "./format.js";
+export type {
+  ExportedNetwork,
+  FormatWriter,
+  PlainValue,
+  Side,
+  WeightFile,
+} from "./format.js";
 export { headSettings } from "./heads.js";
 export { type ImportPlan, importWeights, planImport } from "./plan.js";
 export { type ExportFormat, writableFormats, writerOf } from "./registry.js";

@@ -1,4 +1,4 @@
-import type { PlainValue } from "./files/index.js";
+import type { PlainValue } from "./format.js";
 
 /** The leaves of a file's texts by their path. */
 type Leaves = ReadonlyMap<string, PlainValue>;

@@ -1,5 +1,4 @@
-import { writeSafetensors } from "@odis/torch";
-import { describeExport, tensorEntry } from "./entries.js";
+import { tensorEntry, writeWeights } from "./entries.js";
 import type { WritableFormat } from "./format.js";
 import { numberIn, sizeIn } from "./leaves.js";
 import { linear, renamer } from "./naming.js";
@@ -32,11 +31,12 @@ export const odis: WritableFormat<"odis"> = {
   },
   write: {
     makes: "file",
-    write(out, exported) {
-      const entries = exported.network
+    async write(out, exported) {
+      const { network, precision } = exported;
+      const entries = network
         .namedParameters()
-        .map(([name, weight]) => tensorEntry(name, weight));
-      writeSafetensors(out, entries, describeExport(exported));
+        .map(([name, weight]) => tensorEntry(name, weight, precision));
+      writeWeights(out, entries, exported);
       return [out];
     },
     notes: () => [],

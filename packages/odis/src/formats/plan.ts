@@ -1,7 +1,8 @@
 import { cat, fromBuffer, noGrad, type Tensor, tidy, zeros } from "@odis/torch";
 import { plain, WeightsError } from "../core/index.js";
 import { type Network, resizePositions } from "../model/index.js";
-import type { PlainValue, WeightFile, WeightsSpec } from "./files/index.js";
+import type { WeightsSpec } from "./files/index.js";
+import type { PlainValue, WeightFile } from "./format.js";
 import type { FileNetwork, Leftover, WeightSource } from "./find.js";
 import { checkFit } from "./fit.js";
 import { planHeads } from "./heads.js";

@@ -2,10 +2,12 @@ import { dino } from "./dino.js";
 import type { FormatReader, FormatWriter, WritableFormat, WeightFormat } from "./format.js";
 import { huggingFace } from "./hugging-face.js";
 import { odis } from "./odis.js";
+import { onnx } from "./onnx.js";
 import { timm } from "./timm.js";
+import { transformersJs } from "./transformers-js.js";
 
 /** All formats. A name that two of them have means what the first one says. */
-const formats = [odis, timm, dino, huggingFace] as const;
+const formats = [odis, timm, dino, huggingFace, onnx, transformersJs] as const;
 
 /** What `--format` takes. */
 export type ExportFormat = Extract<(typeof formats)[number], WritableFormat>["name"];

@@ -1,9 +1,9 @@
 import { WeightsError } from "../core/index.js";
 import { SwiGlu } from "../model/index.js";
-import type { PlainValue } from "./files/index.js";
 import type { FileNetwork, WeightSource } from "./find.js";
+import type { PlainValue, StatedShape } from "./format.js";
 import { type Grid, gridOf } from "./grid.js";
-import { statedShape } from "./stated.js";
+import { readers } from "./registry.js";
 
 /** Shape of a network, as far as its file tells. */
 export interface NetworkShape {
@@ -124,10 +124,19 @@ function depthOf(file: string, backbone: ReadonlyMap<string, WeightSource>): num
   );
 }
 
+/** What a file's texts say of its network, by the first format that knows each. */
+function statedShape(plain: ReadonlyMap<string, PlainValue>): StatedShape {
+  const merged: Record<string, unknown> = {};
+  for (const { stated } of readers)
+    for (const [what, value] of Object.entries(stated?.(plain) ?? {}))
+      if (value !== undefined) merged[what] ??= value;
+  return merged;
+}
+
 /** Texts that speak of another network than the weights make everything else they say doubtful. */
 function checkStated(
   file: string,
-  stated: ReturnType<typeof statedShape>,
+  stated: StatedShape,
   found: Readonly<Record<"dim" | "depth" | "patch", number>>,
 ): void {
   const { activation } = stated;

@@ -1,5 +1,4 @@
-import { writeSafetensors } from "@odis/torch";
-import { checkOneToken, describeExport, tensorEntry, tokenNotes } from "./entries.js";
+import { checkOneToken, tensorEntry, tokenNotes, writeWeights } from "./entries.js";
 import type { WeightSource } from "./find.js";
 import type { WritableFormat } from "./format.js";
 import { imageIn, sizeIn } from "./leaves.js";
@@ -42,14 +41,14 @@ export const timm: WritableFormat<"timm"> = {
   },
   write: {
     makes: "file",
-    write(out, exported) {
+    async write(out, exported) {
       const { backbone } = exported.network;
       checkOneToken(backbone);
       const entries = backbone
         .namedParameters()
         .filter(([name]) => name !== "masked_embed")
-        .map(([name, weight]) => tensorEntry(theirName(name), weight));
-      writeSafetensors(out, entries, describeExport(exported));
+        .map(([name, weight]) => tensorEntry(theirName(name), weight, exported.precision));
+      writeWeights(out, entries, exported);
       return [out];
     },
     notes: ({ network }) => [

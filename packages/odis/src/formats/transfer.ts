@@ -30,7 +30,7 @@ export function fits(found: WeightSource, { shape }: NetworkWeight): boolean {
 }
 
 export function copy(found: WeightSource, { name, shape }: NetworkWeight, how?: string): Transfer {
-  const joined = found.from.length > 1 ? "query, key and value joined" : undefined;
+  const joined = found.from.length > 1 ? `joined from ${found.from.length} tensors` : undefined;
   return {
     to: name,
     from: found.from,

@@ -6,24 +6,27 @@ import { eye, noGrad, type Tensor, tidy, where, zeros } from "@odis/torch";
  * Moved after it was used, from raw logits: c = momentum * c + (1 - momentum) * mean over rows.
  */
 export class Center {
-  readonly value: Tensor; // [K]
+  /** [K], or [O, K] where each of an image's O tokens has a centre of its own */
+  readonly value: Tensor;
 
   constructor(
-    prototypes: number,
+    shape: readonly [K: number] | readonly [O: number, K: number],
     private readonly momentum: number,
     device: string,
   ) {
-    this.value = zeros([prototypes], { device });
+    this.value = zeros(shape, { device });
   }
 
-  /** softmax((logits - centre) / temperature): [..., K] -> same */
+  /** softmax((logits - centre) / temperature): [..., K] -> same; an image's tokens are innermost */
   sharpen(logits: Tensor, temperature: number): Tensor {
-    return logits.sub(this.value).div(temperature).softmax(-1);
+    const { shape } = this.value;
+    const rows = shape.length === 1 ? logits : logits.reshape([-1, ...shape]);
+    return rows.sub(this.value).div(temperature).softmax(-1).reshape(logits.shape);
   }
 
   /**
-   * @param sum of this step's teacher logits over some rows, [K]
-   * @param rows their number, []; with none the centre stays
+   * @param sum of this step's teacher logits over some rows, in the centre's shape
+   * @param rows their number, [] or [O, 1]; a centre with none stays
    */
   update(sum: Tensor, rows: Tensor): void {
     noGrad(() =>

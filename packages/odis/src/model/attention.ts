@@ -28,18 +28,13 @@ export class Attention extends Module {
    */
   forward(x: Tensor, visibility?: Visibility, rows?: Tensor): Tensor {
     const qkv = this.qkv.forward(x);
-    // The fused operator reads q, k and v in place and is several times faster on short sequences,
-    // but exists for full precision on the CPU only; devices have fast batched products of their own.
-    const mixed =
-      qkv.device === "cpu" && qkv.dtype.startsWith("float") && qkv.dtype !== "float16"
-        ? (call(
-            "odis::attention",
-            qkv,
-            this.heads,
-            visibility?.allowed ?? null,
-            visibility?.firstRow ?? 0,
-          ) as Tensor)
-        : composedAttention(qkv, this.heads, visibility);
+    const mixed = call(
+      "odis::attention",
+      qkv,
+      this.heads,
+      visibility?.allowed ?? null,
+      visibility?.firstRow ?? 0,
+    ) as Tensor;
     return this.proj.forward(rows ? flatRows(mixed, rows) : mixed);
   }
 
@@ -79,15 +74,4 @@ function scores(q: Tensor, k: Tensor, visibility?: Visibility): Tensor {
   const within = all.narrow(2, firstRow, restricted).maskedFill(hide, -Infinity);
   const after = all.narrow(2, firstRow + restricted, rows - firstRow - restricted);
   return call("aten::cat", [before, within, after], 2) as Tensor;
-}
-
-/** The same mathematics as the fused operator, from the engine's own products: any device. */
-export function composedAttention(qkv: Tensor, heads: number, visibility?: Visibility): Tensor {
-  const [B, T, width] = qkv.dims(3);
-  const [q, k, v] = split(qkv, heads);
-  return scores(q, k, visibility)
-    .softmax(-1)
-    .matmul(v)
-    .transpose(1, 2)
-    .reshape([B, T, width / 3]);
 }

@@ -1,4 +1,4 @@
-export { flatRows, composedAttention } from "./attention.js";
+export { flatRows } from "./attention.js";
 export {
   Backbone,
   type BackboneConfig,

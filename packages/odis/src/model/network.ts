@@ -10,6 +10,8 @@ export interface HeadsConfig {
   readonly bottleneck: number;
   /** K of [CLS] and [OBJ] */
   readonly prototypes: number;
+  /** K of [OBJ] beside [CLS], when it differs */
+  readonly objectPrototypes?: number | undefined;
   /** K of patches, when it differs */
   readonly patchPrototypes?: number | undefined;
   /** bottleneck of the patches' own head, when it differs */
@@ -42,6 +44,7 @@ export class Network extends Module {
     super();
     const { dim } = backbone;
     const { hidden, bottleneck, prototypes, share } = heads;
+    const { objectPrototypes = prototypes } = heads;
     const { patchPrototypes = prototypes, patchBottleneck = bottleneck } = heads;
     const common = { hidden, bottleneck, prototypes };
     const both = kinds.includes("cls") && kinds.includes("object");
@@ -49,10 +52,13 @@ export class Network extends Module {
     this.backbone = new Backbone(backbone, layout, hides);
     this.head = new Head(dim, {
       ...common,
-      objectPrototypes: share === "mlp" && both ? prototypes : undefined,
+      objectPrototypes: share === "mlp" && both ? objectPrototypes : undefined,
       patchPrototypes: share === "mlp" && patches ? patchPrototypes : undefined,
     });
-    this.headObj = share === "none" && both ? new Head(dim, common) : undefined;
+    this.headObj =
+      share === "none" && both
+        ? new Head(dim, { ...common, prototypes: objectPrototypes })
+        : undefined;
     this.headPatch =
       share === "none" && patches
         ? new Head(dim, { hidden, bottleneck: patchBottleneck, prototypes: patchPrototypes })

@@ -13,8 +13,9 @@ export {
 } from "./mask.js";
 export { type Box, boxesMeet, boxIou, boxRle, type SceneObject } from "./object.js";
 export { visiblePatches, type VisibleRule } from "./patches.js";
-export { parsePolygons, polygonRle } from "./polygon.js";
+export { FARTHEST, parsePolygons, polygonRle } from "./polygon.js";
 export {
+  checkedRle,
   formatCounts,
   parseRle,
   type Rle,

@@ -12,50 +12,24 @@ export interface VisibleRule {
 }
 
 /**
- * Object pixels in each patch.
- *
- * @param pixels mask, height × width row-major, 0/1; both sides are multiples of `patch`
- * @returns [height/patch, width/patch], row-major
- */
-export function patchCounts(
-  pixels: Uint8Array,
-  width: number,
-  height: number,
-  patch: number,
-): Int32Array {
-  const columns = width / patch;
-  const counts = new Int32Array(columns * (height / patch));
-  for (let y = 0; y < height; y += 1) {
-    const row = Math.floor(y / patch) * columns;
-    for (let column = 0; column < columns; column += 1) {
-      const begin = y * width + column * patch;
-      let sum = 0;
-      for (let at = begin; at < begin + patch; at += 1) sum += pixels[at]!;
-      counts[row + column]! += sum;
-    }
-  }
-  return counts;
-}
-
-/**
  * Which patches the object's token may look at.
  *
- * @param pixels mask, height × width row-major, 0/1; both sides are multiples of `patch`
- * @param out [height/patch, width/patch], overwritten: 1 = visible
+ * @param counts object pixels in each patch, [rows, columns]
+ * @param patch side of a patch, pixels
+ * @param out [rows, columns], overwritten: 1 = visible
  * @returns how many are visible
  */
 export function visiblePatches(
-  pixels: Uint8Array,
-  width: number,
-  height: number,
+  counts: Int32Array,
+  columns: number,
+  rows: number,
   patch: number,
   { rule, coverage, margin }: VisibleRule,
   out: Uint8Array,
 ): number {
-  const counts = patchCounts(pixels, width, height, patch);
   const least = rule === "coverage" ? Math.max(1, coverage * patch * patch) : 1;
   for (const [index, count] of counts.entries()) out[index] = count >= least ? 1 : 0;
-  if (rule === "boxes") fillRectangles(out, width / patch, height / patch, margin);
+  if (rule === "boxes") fillRectangles(out, columns, rows, margin);
   return out.reduce((sum, bit) => sum + bit, 0);
 }
 

@@ -155,7 +155,8 @@ export function rleBox({ height, counts }: Rle): Box {
   return { x: left, y: top, width: right - left + 1, height: bottom - top + 1 };
 }
 
-function checkedRle(counts: readonly unknown[], width: number, height: number): Rle {
+/** @throws DataError when the runs are no whole numbers, or add up to another size */
+export function checkedRle(counts: readonly unknown[], width: number, height: number): Rle {
   let sum = 0;
   const checked = new Uint32Array(counts.length);
   for (const [index, count] of counts.entries()) {

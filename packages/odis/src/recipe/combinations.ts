@@ -14,6 +14,12 @@ export function summaryKind(recipe: Pick<Recipe, "loss">): "cls" | "object" | un
   return kinds.includes("object") ? "object" : kinds.includes("cls") ? "cls" : undefined;
 }
 
+/** K of the summaries: what their targets' entropies are measured against. */
+export function summaryPrototypes(recipe: Pick<Recipe, "loss" | "head">): number {
+  const { prototypes, objectPrototypes = prototypes } = recipe.head;
+  return summaryKind(recipe) === "object" ? objectPrototypes : prototypes;
+}
+
 interface Rule {
   readonly broken: (recipe: Recipe) => boolean;
   /** what, got, wanted */
@@ -22,6 +28,11 @@ interface Rule {
 
 /** What the schema cannot know: settings that are possible alone, but not together. */
 const rules: readonly Rule[] = [
+  {
+    broken: ({ model }) => Math.round(model.mlpRatio * model.dim) < 1,
+    say: ({ model: { dim, mlpRatio } }) =>
+      `model.mlpRatio: got ${mlpRatio}, which leaves no width with model.dim ${dim}; wanted at least ${1 / dim}`,
+  },
   {
     broken: ({ model }) => model.dim % model.heads !== 0,
     say: ({ model: { dim, heads } }) =>
@@ -54,6 +65,17 @@ const rules: readonly Rule[] = [
       head.share === "all" && (head.patchPrototypes ?? head.prototypes) !== head.prototypes,
     say: ({ head }) =>
       `head.patchPrototypes: got ${head.patchPrototypes} with head.share "all"; wanted head.prototypes (${head.prototypes}), or head.share "mlp" or "none"`,
+  },
+  {
+    broken: (recipe) => {
+      const { objectPrototypes: own, prototypes, share } = recipe.head;
+      const apart =
+        share !== "all" &&
+        ["cls", "object"].every((kind) => kindsRead(recipe).includes(kind as TokenKind));
+      return !apart && (own ?? prototypes) !== prototypes;
+    },
+    say: ({ head }) =>
+      `head.objectPrototypes: got ${head.objectPrototypes}, but [OBJ] has prototypes of its own only beside a [CLS] with a loss and with head.share "mlp" or "none"; wanted head.prototypes (${head.prototypes})`,
   },
   {
     broken: ({ head }) =>

@@ -127,6 +127,8 @@ export const recipes = {
         values: {
           // An unmasked local view looks the same to all [OBJ] tokens of an image: it would pull them together.
           views: { object: { count: 4, choose: "uniform" }, locals: { masked: true } },
+          // Images with fewer objects leave rows empty: those say nothing of how often a prototype is used.
+          loss: { objectCenterRows: "present" },
         },
       },
     ],

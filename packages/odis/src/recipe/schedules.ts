@@ -1,3 +1,4 @@
+import { ConfigError } from "../core/index.js";
 import type { Recipe } from "./schema.js";
 
 /**
@@ -57,17 +58,31 @@ export interface ScheduleValues {
   readonly lr: number;
   readonly weightDecay: number;
   readonly teacherMomentum: number;
-  /** of [CLS] and [OBJ] */
+  /** the teacher's: of [CLS], of [OBJ], of patches */
   readonly teacherTemperature: number;
+  readonly objectTemperature: number;
   readonly patchTemperature: number;
+  /** whether patches are hidden from the student in this step */
+  readonly hidePatches: boolean;
   /** whether the prototypes' gradients are dropped in this step */
   readonly freezeLastLayer: boolean;
 }
 
-/** Steps of a run over `images` images; the last incomplete batch of an epoch is dropped. */
+/**
+ * Steps of a run over `images` images; the last incomplete batch of an epoch is dropped.
+ *
+ * @throws ConfigError when that is less than one step
+ */
 export function runLength({ optim }: Pick<Recipe, "optim">, images: number): Length {
-  const stepsPerEpoch = Math.max(1, Math.floor(images / optim.batch));
-  return { stepsPerEpoch, totalSteps: optim.steps ?? Math.round(optim.epochs * stepsPerEpoch) };
+  const { batch, epochs, steps } = optim;
+  const stepsPerEpoch = Math.max(1, Math.floor(images / batch));
+  const totalSteps = steps ?? Math.round(epochs * stepsPerEpoch);
+  if (totalSteps < 1)
+    throw new ConfigError(
+      `optim.epochs: got ${epochs}, which is not one step of ${batch} images out of ${images}; ` +
+        `wanted at least ${1 / stepsPerEpoch}`,
+    );
+  return { stepsPerEpoch, totalSteps };
 }
 
 /** The schedules' values at a step, counted from 0 (iBOT `main_ibot.py`, `utils.py`). */
@@ -83,8 +98,11 @@ export function scheduleValuesAt(
   const lr = { base, final: optim.minLr, warmupSteps };
   const decay = { base: optim.weightDecay.start, final: optim.weightDecay.end };
   const momentum = { base: teacher.momentum.start, final: teacher.momentum.end };
-  const temperature = (of: Recipe["loss"]["teacherTemperature"]): number =>
-    temperatureAt({ start: of.start, end: of.end, warmup: of.warmupEpochs }, epoch);
+  const temperature = (of: Recipe["loss"]["teacherTemperature"], from = 0): number =>
+    temperatureAt(
+      { start: of.start, end: of.end, warmup: of.warmupEpochs },
+      Math.max(0, epoch - from),
+    );
   return {
     step,
     epoch,
@@ -92,7 +110,9 @@ export function scheduleValuesAt(
     weightDecay: cosineAt(decay, step, totalSteps),
     teacherMomentum: cosineAt(momentum, step, totalSteps),
     teacherTemperature: temperature(loss.teacherTemperature),
-    patchTemperature: temperature(loss.patchTemperature),
+    objectTemperature: temperature(loss.objectTemperature ?? loss.teacherTemperature),
+    patchTemperature: temperature(loss.patchTemperature, loss.patchFromEpoch),
+    hidePatches: epoch >= loss.patchFromEpoch,
     freezeLastLayer: epoch < optim.freezeLastLayerEpochs,
   };
 }

@@ -1,5 +1,5 @@
 import type { MetricsRow } from "../train/index.js";
-import type { Recipe } from "../recipe/index.js";
+import { type Recipe, summaryPrototypes } from "../recipe/index.js";
 import { lineChart, type LineChart, type Series } from "./chart.js";
 import { type Html, html } from "./html.js";
 import { valueText } from "./numbers.js";
@@ -14,8 +14,9 @@ export function curves(rows: readonly MetricsRow[], recipe: Recipe): Html {
 
 type Chart = Omit<LineChart, "steps">;
 
-function learning(rows: readonly MetricsRow[], { head, loss }: Recipe): Chart[] {
-  const uniform = Math.log(head.prototypes);
+function learning(rows: readonly MetricsRow[], recipe: Recipe): Chart[] {
+  const { loss } = recipe;
+  const uniform = Math.log(summaryPrototypes(recipe));
   const terms = [
     { key: "cls", name: "[CLS]", weight: loss.clsWeight },
     { key: "object", name: "object", weight: loss.objectWeight },

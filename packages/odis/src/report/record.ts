@@ -1,8 +1,7 @@
-import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { median } from "d3-array";
 import { z } from "zod";
-import { join } from "node:path";
-import { isRecord } from "../core/index.js";
+import { isRecord, readOwnText } from "../core/index.js";
 import { readRunConfig, recipeOf, runLayout } from "../run/index.js";
 import type { MetricsRow } from "../train/index.js";
 import type { Recipe } from "../recipe/index.js";
@@ -62,9 +61,7 @@ export function readRun(folder: string): RunContents {
 
 /** The rows of a file of JSON lines; a running or killed run may leave half a line at its end. */
 function jsonLines<Row>(path: string, parse: (value: unknown) => Row | undefined): Row[] {
-  if (!existsSync(path)) return [];
-  const lines = readFileSync(path, "utf8").split("\n");
-  return lines.flatMap((line) => {
+  return (readOwnText(path) ?? "").split("\n").flatMap((line) => {
     try {
       return parse(JSON.parse(line)) ?? [];
     } catch {

@@ -1,5 +1,3 @@
-import { writeFileSync } from "node:fs";
-import { replaceFile } from "@odis/torch";
 import {
   type DataSource,
   type DataSpec,
@@ -7,7 +5,14 @@ import {
   openSource,
   type Sample,
 } from "../data/index.js";
-import { BadImageError, OdisError, Rng, shellWord } from "../core/index.js";
+import {
+  BadImageError,
+  checkReplaceable,
+  OdisError,
+  replaceText,
+  Rng,
+  shellWord,
+} from "../core/index.js";
 import { dataOf, duration, type LoadedNetwork, loadTeacher, runLayout } from "../run/index.js";
 import { attentionRow, neighbourStrips, viewsRow } from "./sections.js";
 import { factList, type Html, html, htmlDocument, section } from "./html.js";
@@ -57,6 +62,7 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
  */
 export async function makeReport(folder: string, options: ReportOptions = {}): Promise<Report> {
   const run = readRun(folder);
+  checkReplaceable(runLayout(folder).report);
   const data = dataOf(run.config);
   const attempt = async <T>(part: string, make: () => Promise<T>): Promise<T | undefined> => {
     try {
@@ -84,8 +90,7 @@ export async function makeReport(folder: string, options: ReportOptions = {}): P
     };
     const { report: file } = runLayout(folder);
     const facts = factsOf(run, data, source);
-    const text = page(run, facts, pictures);
-    replaceFile(file, (descriptor) => writeFileSync(descriptor, text));
+    replaceText(file, page(run, facts, pictures));
     return { file, verdict: facts.verdict };
   } finally {
     teacher?.network.free();

@@ -1,36 +1,19 @@
 import { createHash } from "node:crypto";
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
-import {
-  openSafetensors,
-  replaceFile,
-  type SafetensorsFile,
-  syncFolder,
-  tensorBytes,
-  type TensorEntry,
-  writeSafetensors,
-} from "@odis/torch";
+import { openSafetensors, type SafetensorsFile } from "@odis/torch";
 import { z } from "zod";
-import { RunError } from "../core/index.js";
+import { causeOf, FileProblem, readRegularSync, RunError, statOf } from "../core/index.js";
 import { configDifferences, describeDifferences, runLayout } from "./folder.js";
 
-const version = 1;
-const tensorsName = "tensors.safetensors";
-const stateName = "state.json";
+/** Of the format; a checkpoint of another one is refused, never read by guess. */
+export const version = 1;
+export const tensorsName = "tensors.safetensors";
+export const stateName = "state.json";
 const namePattern = /^step-(\d{8,})$/;
+
+/** Name of the folder of a checkpoint. */
+export const checkpointName = (step: number): string => `step-${String(step).padStart(8, "0")}`;
 
 const stateSchema = z.strictObject({
   version: z.literal(version),
@@ -42,6 +25,9 @@ const stateSchema = z.strictObject({
   state: z.unknown(),
   tensors: z.strictObject({ bytes: z.int(), sha256: z.string() }),
 });
+
+/** What state.json holds. */
+export type StateFile = z.infer<typeof stateSchema>;
 
 /** What a checkpoint holds. */
 export interface CheckpointContent {
@@ -59,55 +45,9 @@ export interface Checkpoint extends CheckpointContent {
   readonly tensors: SafetensorsFile;
 }
 
-/**
- * Writes `step-<step>` into the folder of checkpoints, then deletes all but the newest `keep`.
- *
- * The new one appears whole or not at all, and nothing is deleted before it stands. A checkpoint
- * of the same step that is whole already stays as it is.
- *
- * @param tensors asked for one at a time
- * @param keep at least 1
- * @returns path of the checkpoint
- * @throws RunError when the disk is full or refuses; older checkpoints are untouched then
- */
-export function saveCheckpoint(
-  folder: string,
-  content: CheckpointContent,
-  tensors: readonly TensorEntry[],
-  keep: number,
-): string {
-  const path = join(folder, `step-${String(content.step).padStart(8, "0")}`);
-  const beside = join(folder, `.step-${content.step}.tmp`);
-  try {
-    mkdirSync(folder, { recursive: true });
-    removeLeftovers(folder);
-    checkSpace(folder, tensors);
-    mkdirSync(beside);
-    const written = writeSafetensors(join(beside, tensorsName), tensors);
-    const state: z.input<typeof stateSchema> = { version, ...content, tensors: written };
-    replaceFile(join(beside, stateName), (descriptor) =>
-      writeFileSync(descriptor, `${JSON.stringify(state, null, 2)}\n`),
-    );
-    syncFolder(beside);
-    if (existsSync(path)) {
-      if (problemOf(path) === undefined) rmSync(beside, { recursive: true });
-      else rmSync(path, { recursive: true }); // torn: worth nothing
-    }
-    if (existsSync(beside)) renameSync(beside, path);
-    syncFolder(folder);
-  } catch (error) {
-    rmSync(beside, { recursive: true, force: true });
-    throw refusal(folder, content.step, tensors, error);
-  }
-  // A later step is a torn one, or of a history that this run has left.
-  dropCheckpointsAfter(folder, content.step);
-  for (const { path: old } of listCheckpoints(folder).slice(Math.max(1, keep))) remove(old);
-  return path;
-}
-
 /** Checkpoints of a folder by name, newest first; they may be torn. */
 export function listCheckpoints(folder: string): readonly { step: number; path: string }[] {
-  if (!existsSync(folder)) return [];
+  if (!statOf(folder)) return [];
   return readdirSync(folder)
     .flatMap((name) => {
       const step = namePattern.exec(name)?.[1];
@@ -117,92 +57,180 @@ export function listCheckpoints(folder: string): readonly { step: number; path: 
 }
 
 /**
- * The newest whole checkpoint of a folder, or undefined when there is none.
- *
- * @param onSkip hears of every newer one that is torn, and why
- */
-export function latestCheckpoint(
-  folder: string,
-  onSkip: (path: string, reason: string) => void,
-): string | undefined {
-  for (const { path } of listCheckpoints(folder)) {
-    const problem = problemOf(path);
-    if (problem === undefined) return path;
-    onSkip(path, problem);
-  }
-  return undefined;
-}
-
-/** Deletes checkpoints of later steps: a run that goes back to an older one does them again. */
-export function dropCheckpointsAfter(folder: string, step: number): void {
-  removeLeftovers(folder);
-  for (const checkpoint of listCheckpoints(folder))
-    if (checkpoint.step > step) remove(checkpoint.path);
-}
-
-/**
  * Opens a checkpoint after checking every byte of it.
  *
  * @param config when given, the checkpoint must have been made with exactly this configuration
- * @throws RunError when it is missing, torn, of another version, or of another configuration
+ * @throws RunError when it is missing, torn, unreadable, of another release or configuration
  */
 export function loadCheckpoint(path: string, config?: unknown): Checkpoint {
-  const problem = problemOf(path);
-  if (problem !== undefined)
+  try {
+    return openWhole(path, config);
+  } catch (error) {
+    if (!(error instanceof Torn)) throw error;
     throw new RunError(
-      `checkpoint ${path}: ${problem}. Use another checkpoint of the run; this one cannot be mended.`,
+      `checkpoint ${path}: torn: ${error.message}. Use another checkpoint of the run; this one cannot be mended.`,
     );
-  const content = readState(path);
-  if (config !== undefined) {
-    const found = configDifferences(content.config, config);
-    if (found.length > 0)
-      throw new RunError(
-        `checkpoint ${path}: made with another config: ${describeDifferences(found)}. ` +
-          `Give the same settings, or begin a new run.`,
-      );
   }
+}
+
+/**
+ * Opens the newest whole checkpoint of a folder, undefined when the folder has none at all.
+ *
+ * @param onSkip hears of every newer one that is torn, and why
+ * @throws RunError when a newer one is not torn but cannot be used, or all are torn: to go on
+ *   without it would replace work by less
+ */
+export function loadLatestCheckpoint(
+  folder: string,
+  onSkip: (path: string, reason: string) => void,
+  config?: unknown,
+): Checkpoint | undefined {
+  const torn: string[] = [];
+  for (const { path } of listCheckpoints(folder)) {
+    try {
+      return openWhole(path, config);
+    } catch (error) {
+      if (!(error instanceof Torn)) throw error;
+      torn.push(`${path}: ${error.message}`);
+      onSkip(path, `torn: ${error.message}`);
+    }
+  }
+  if (torn.length === 0) return undefined;
+  throw new RunError(
+    `${folder}: every checkpoint is torn (${torn.join("; ")}). Copy them from a backup, or delete ` +
+      `them to begin at step 0.`,
+  );
+}
+
+/**
+ * Opens the checkpoint that a path means: itself, or a run's newest whole one.
+ *
+ * @throws RunError when the path is neither a checkpoint nor a run folder with a whole one
+ */
+export function openCheckpointOf(path: string): Checkpoint {
+  const stat = statOf(path);
+  if (!stat?.isDirectory())
+    throw new RunError(
+      `${path}: ${stat ? "is a file" : "does not exist"}. Wanted a run folder, or one of the ` +
+        `folders in its checkpoints/.`,
+    );
+  const { config, checkpoints } = runLayout(path);
+  if (!statOf(config)) return loadCheckpoint(path); // which says what is wrong with it
+  const latest = loadLatestCheckpoint(checkpoints, () => undefined);
+  if (latest) return latest;
+  throw new RunError(
+    `${path}: no checkpoint was written yet. Go on with the run until it saves one, or give ` +
+      `another run folder.`,
+  );
+}
+
+/** {@link openCheckpointOf} for those who open its files themselves. */
+export function checkpointOf(path: string): string {
+  const checkpoint = openCheckpointOf(path);
+  checkpoint.tensors.close();
+  return checkpoint.path;
+}
+
+/** Half a checkpoint, as a crash leaves it: there is nothing in it that could be lost. */
+export class Torn extends Error {}
+
+/** @throws Torn, or RunError for whatever else is wrong: that checkpoint may be worth much */
+function openWhole(path: string, config: unknown): Checkpoint {
+  const { version: _, tensors: wanted, ...content } = readState(path);
+  checkConfig(path, content.config, config);
+  checkTensors(path, wanted);
   return { ...content, path, tensors: openSafetensors(join(path, tensorsName)) };
 }
 
-/** Why a checkpoint cannot be used, or undefined when it is whole. */
-function problemOf(path: string): string | undefined {
+/**
+ * Whether a checkpoint that was listed is whole.
+ *
+ * @throws RunError as {@link loadCheckpoint}, except for torn ones
+ */
+export function isWhole(path: string): boolean {
   try {
-    const { tensors } = readState(path);
-    const file = join(path, tensorsName);
-    if (!existsSync(file)) return `torn: ${tensorsName} is missing`;
-    const { size } = statSync(file);
-    if (size !== tensors.bytes) return `torn: ${tensorsName} has ${size} of ${tensors.bytes} bytes`;
-    if (sha256(file) !== tensors.sha256)
-      return `torn: ${tensorsName} is not what was written (its SHA-256 differs)`;
-    return undefined;
+    checkTensors(path, readState(path).tensors);
+    return true;
   } catch (error) {
-    return error instanceof Error ? error.message : "unknown";
+    if (error instanceof Torn) return false;
+    throw error;
   }
 }
 
-function readState(path: string): z.output<typeof stateSchema> {
-  if (!existsSync(path)) throw new Error("does not exist");
-  const file = join(path, stateName);
-  if (!existsSync(file))
-    throw new Error(
-      existsSync(join(path, tensorsName))
-        ? `torn: ${stateName} is missing`
-        : `not a checkpoint: it has no ${stateName}`,
-    );
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(file, "utf8"));
-  } catch (error) {
-    throw new Error(`torn: ${stateName} is not JSON`, { cause: error });
-  }
+function readState(path: string): StateFile {
+  const refuse = (problem: string): RunError => new RunError(`checkpoint ${path}: ${problem}`);
+  const value = stateValue(path, refuse);
   const found = z.looseObject({ version: z.number() }).safeParse(value);
   if (found.success && found.data.version !== version)
-    throw new Error(
-      `written by another release: version ${found.data.version}, this one reads ${version}`,
+    throw refuse(
+      `written by another release: version ${found.data.version}, this one reads ${version}. ` +
+        `Use the release that made it.`,
     );
   const state = stateSchema.safeParse(value);
-  if (!state.success) throw new Error(`not a checkpoint: ${stateName} lacks what one needs`);
+  if (!state.success)
+    throw refuse(`not a checkpoint of odis: ${stateName} lacks what one needs. Move it away.`);
+  const { step } = state.data;
+  const named = namePattern.exec(path.split("/").at(-1) ?? "")?.[1];
+  if (named !== undefined && Number(named) !== step)
+    throw refuse(
+      `${stateName} says step ${step}, the folder's name step ${Number(named)}; one of them was ` +
+        `changed. Restore it from a copy, or delete this checkpoint.`,
+    );
   return state.data;
+}
+
+function stateValue(path: string, refuse: (problem: string) => RunError): unknown {
+  const file = join(path, stateName);
+  let text: string;
+  try {
+    if (!statOf(path)) throw refuse("does not exist. Give one of the folders in checkpoints/.");
+    text = readRegularSync(file, longestState).toString("utf8");
+  } catch (error) {
+    if (!(error instanceof FileProblem))
+      throw error instanceof RunError ? error : refuse(causeOf(error));
+    if (error.code !== "ENOENT") throw refuse(`${stateName} ${error.message}`);
+    const others = readdirSync(path).filter((name) => name !== tensorsName);
+    if (others.length > 0) throw refuse(`not a checkpoint: it has no ${stateName}`);
+    throw new Torn(`${stateName} is missing`);
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    // A crash leaves the start of what was written, or zeros of its length.
+    if (/^\{[^]*[^}\s]\s*$|\0|^$/.test(text)) throw new Torn(`${stateName} is not JSON`);
+    throw refuse(`${stateName} is not JSON. Restore it from a copy, or delete this checkpoint.`);
+  }
+}
+
+/** Bytes; ours have some ten thousand. */
+const longestState = 2 ** 26;
+
+function checkConfig(path: string, there: unknown, here: unknown): void {
+  const found = here === undefined ? [] : configDifferences(there, here);
+  if (found.length > 0)
+    throw new RunError(
+      `checkpoint ${path}: made with another config: ${describeDifferences(found)}. ` +
+        `Give the same settings, or begin a new run.`,
+    );
+}
+
+function checkTensors(path: string, wanted: StateFile["tensors"]): void {
+  const file = join(path, tensorsName);
+  try {
+    const stat = statOf(file);
+    if (!stat) throw new Torn(`${tensorsName} is missing`);
+    if (!stat.isFile()) throw new RunError(`checkpoint ${path}: ${tensorsName} is no regular file`);
+    if (stat.size !== wanted.bytes)
+      throw new Torn(`${tensorsName} has ${stat.size} of ${wanted.bytes} bytes`);
+    if (sha256(file) !== wanted.sha256)
+      throw new Torn(`${tensorsName} is not what was written (its SHA-256 differs)`);
+  } catch (error) {
+    if (error instanceof Torn || error instanceof RunError) throw error;
+    throw new RunError(
+      `checkpoint ${path}: ${tensorsName} cannot be read: ${causeOf(error)}. Mend that first.`,
+      { cause: error },
+    );
+  }
 }
 
 /** Of a whole file, hexadecimal. */
@@ -219,82 +247,4 @@ export function sha256(path: string): string {
     closeSync(descriptor);
   }
   return hash.digest("hex");
-}
-
-/** Hidden first: half a deleted checkpoint must not look like one. */
-function remove(path: string): void {
-  const hidden = path.replace(/step-(\d+)$/, ".step-$1.old");
-  renameSync(path, hidden);
-  rmSync(hidden, { recursive: true });
-}
-
-/** What a killed process left: halves of checkpoints. Only the run's owner comes here. */
-function removeLeftovers(folder: string): void {
-  if (!existsSync(folder)) return;
-  for (const name of readdirSync(folder))
-    if (/^\.step-\d+\.(tmp|old)$/.test(name)) rmSync(join(folder, name), { recursive: true });
-}
-
-const headroom = 1 << 20; // header, state.json, the file system's own blocks
-
-function neededBytes(tensors: readonly TensorEntry[]): number {
-  return headroom + tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
-}
-
-function freeBytes(folder: string): number {
-  const { bavail, bsize } = statfsSync(folder);
-  return bavail * bsize;
-}
-
-function megabytes(bytes: number): string {
-  return `${Math.ceil(bytes / 1e6)} MB`;
-}
-
-class DiskFull extends Error {}
-
-function checkSpace(folder: string, tensors: readonly TensorEntry[]): void {
-  if (freeBytes(folder) < neededBytes(tensors)) throw new DiskFull();
-}
-
-function refusal(
-  folder: string,
-  step: number,
-  tensors: readonly TensorEntry[],
-  error: unknown,
-): unknown {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-  if (code === undefined && !(cause instanceof DiskFull)) return error; // not the disk's fault
-  const previous = listCheckpoints(folder)[0]?.path;
-  const stands = previous === undefined ? "there is no earlier checkpoint" : `${previous} stands`;
-  const reason =
-    cause instanceof DiskFull || code === "ENOSPC" || code === "EDQUOT"
-      ? `disk full: it needs ${megabytes(neededBytes(tensors))}, free are ${megabytes(freeBytes(folder))} ` +
-        `in ${folder}; ${stands}. Make room, then resume.`
-      : `cannot be written (${cause instanceof Error ? cause.message : "unknown"}); ${stands}.`;
-  return new RunError(`checkpoint of step ${step}: ${reason}`, { cause: error });
-}
-
-/**
- * The checkpoint that a path means: itself, or a run's newest whole one.
- *
- * @throws RunError when the path is neither a checkpoint nor a run folder with a whole one
- */
-export function checkpointOf(path: string): string {
-  if (!existsSync(path) || !statSync(path).isDirectory())
-    throw new RunError(
-      `${path}: ${existsSync(path) ? "is a file" : "does not exist"}. Wanted a run folder, or one ` +
-        `of the folders in its checkpoints/.`,
-    );
-  if (!existsSync(runLayout(path).config)) return path; // loadCheckpoint says what is wrong with it
-  const torn: string[] = [];
-  const latest = latestCheckpoint(runLayout(path).checkpoints, (place, reason) =>
-    torn.push(`${place}: ${reason}`),
-  );
-  if (latest === undefined)
-    throw new RunError(
-      `${path}: no usable checkpoint (${torn.length > 0 ? torn.join("; ") : "none was written yet"}). ` +
-        `Go on with the run until it saves one, or give another run folder.`,
-    );
-  return latest;
 }

@@ -1,6 +1,12 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { ConfigError, nearest, reasonOf, RunError } from "../core/index.js";
+import {
+  checkReplaceable,
+  checkWritable,
+  ConfigError,
+  makeFolder,
+  nearest,
+} from "../core/index.js";
 import {
   type ExportFormat,
   type FormatWriter,
@@ -17,6 +23,8 @@ export interface ExportOptions {
   readonly format?: ExportFormat | undefined;
   /** default `teacher` */
   readonly side?: Side;
+  /** weights as float16; default float32 */
+  readonly half?: boolean;
 }
 
 /** What was written. */
@@ -33,14 +41,25 @@ export interface Exported {
  * @throws RunError when there is none, or `out` cannot be made; ConfigError when `out` exists, or the
  *   format has no place for all parts of the network
  */
-export function exportRun(run: string, { out, format, side = "teacher" }: ExportOptions): Exported {
+export async function exportRun(
+  run: string,
+  { out, format, side = "teacher", half = false }: ExportOptions,
+): Promise<Exported> {
   const writer = chosenWriter(out, format);
   if (existsSync(out)) throw new ConfigError(`export: ${out} exists; wanted a new ${writer.makes}`);
+  if (writer.makes === "folder") checkWritable(out, "folder", "Choose another one.");
+  else checkReplaceable(out);
   const { network, recipe, step } = loadNetwork(run, side);
   try {
     makeFolder(dirname(out));
-    const exported = { network, recipe, step, side };
-    return { files: writer.write(out, exported), notes: writer.notes(exported) };
+    const exported = {
+      network,
+      recipe,
+      step,
+      side,
+      precision: half ? "float16" : "float32",
+    } as const;
+    return { files: await writer.write(out, exported), notes: writer.notes(exported) };
   } finally {
     network.free();
   }
@@ -59,14 +78,4 @@ function chosenWriter(out: string, format: ExportFormat | undefined): FormatWrit
     `export: ${format === undefined ? `${out} does not tell the format` : `format: got ${format}`}; ` +
       `wanted --format ${names.join(", ")}${close === undefined ? "" : `. Did you mean ${close}?`}`,
   );
-}
-
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw new RunError(`export: folder ${folder} cannot be made (${reasonOf(error)}).`, {
-      cause: error,
-    });
-  }
 }

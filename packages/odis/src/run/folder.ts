@@ -1,15 +1,18 @@
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { replaceFile } from "@odis/torch";
-import { lock, RunError } from "../core/index.js";
+import {
+  appendText,
+  causeOf,
+  checkWritable,
+  FileProblem,
+  type Lock,
+  lock,
+  makeFolder,
+  readOwnText,
+  replaceText,
+  RunError,
+  statOf,
+} from "../core/index.js";
 import { z } from "zod";
 import { recipeSchema } from "../recipe/index.js";
 
@@ -29,6 +32,8 @@ export interface RunLayout {
   readonly report: string;
   /** what became of the weights that it started from, by name */
   readonly init: string;
+  /** what the data was that it began with: see `checkData` */
+  readonly data: string;
 }
 
 export function runLayout(path: string): RunLayout {
@@ -42,6 +47,7 @@ export function runLayout(path: string): RunLayout {
     events: join(path, "events"),
     report: join(path, "report.html"),
     init: join(path, "init.json"),
+    data: join(path, "data.json"),
   };
 }
 
@@ -51,18 +57,51 @@ export class RunFolder implements Disposable {
     readonly layout: RunLayout,
     /** whether the folder held this run already */
     readonly existed: boolean,
-    private readonly unlock: () => void,
+    private readonly held: Lock,
   ) {}
 
   /** Adds a line to log.txt. */
   log(message: string): void {
-    appendFileSync(this.layout.log, `${new Date().toISOString()} ${message}\n`);
+    const { log } = this.layout;
+    try {
+      appendText(log, `${new Date().toISOString()} ${message}\n`);
+    } catch (error) {
+      if (!(error instanceof FileProblem)) throw error;
+      throw new RunError(`${log} ${error.message}. Move it away, then resume.`, { cause: error });
+    }
+  }
+
+  /**
+   * Makes sure that the folder is still this run's.
+   *
+   * @param step after which it is asked, for the message
+   * @throws RunError when it was deleted, moved, or replaced by another
+   */
+  checkPresence(step: number): void {
+    const { path, config } = this.layout;
+    if (this.held.stands() && statOf(config)) return;
+    throw new RunError(
+      `run folder ${path}: is gone (deleted, moved or replaced) since the run began; step ${step} ` +
+        `cannot be saved there. Put it back and run the same line again to go on from its newest ` +
+        `checkpoint, or begin anew.`,
+    );
   }
 
   [Symbol.dispose](): void {
-    this.unlock();
+    this.held[Symbol.dispose]();
   }
 }
+
+/**
+ * Finds out before anything is computed whether a run can be written.
+ *
+ * @throws RunError
+ */
+export function checkRunFolder(path: string): void {
+  checkWritable(path, "run folder", otherOut);
+}
+
+const otherOut = "Choose another --out.";
 
 /**
  * Makes a run folder, or opens the one that this very run began in.
@@ -73,15 +112,15 @@ export class RunFolder implements Disposable {
  */
 export function openRunFolder(path: string, config: unknown): RunFolder {
   const layout = runLayout(path);
-  makeFolder(path);
-  const unlock = lock(join(path, "lock"), `run folder ${path}`);
+  makeRunFolder(path);
+  const held = lock(join(path, "lock"), `run folder ${path}`);
   try {
-    const existed = existsSync(layout.config);
+    const existed = statOf(layout.config) !== undefined;
     if (existed) checkSame(path, readRunConfig(path), config);
     else claim(layout, config);
-    return new RunFolder(layout, existed, unlock);
+    return new RunFolder(layout, existed, held);
   } catch (error) {
-    unlock();
+    held[Symbol.dispose]();
     throw error;
   }
 }
@@ -93,16 +132,10 @@ export function openRunFolder(path: string, config: unknown): RunFolder {
  */
 export function readRunConfig(path: string): unknown {
   const { config } = runLayout(path);
-  let text: string;
-  try {
-    text = readFileSync(config, "utf8");
-  } catch (error) {
-    const problem = existsSync(path)
-      ? "is not a run folder (it has no config.json)"
-      : "does not exist";
-    throw new RunError(`${path}: ${problem}. Give the folder that odis pretrain --out made.`, {
-      cause: error,
-    });
+  const text = readOwnText(config);
+  if (text === undefined) {
+    const problem = statOf(path) ? "is not a run folder (it has no config.json)" : "does not exist";
+    throw new RunError(`${path}: ${problem}. Give the folder that odis pretrain --out made.`);
   }
   try {
     const value: unknown = JSON.parse(text);
@@ -117,18 +150,14 @@ export function readRunConfig(path: string): unknown {
   }
 }
 
-function makeFolder(path: string): void {
+function makeRunFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolder(path);
   } catch (error) {
-    throw new RunError(
-      `run folder ${path}: cannot be made (${error instanceof Error ? error.message : "unknown"}). ` +
-        `Choose another --out.`,
-      { cause: error },
-    );
+    throw new RunError(`run folder ${path}: cannot be made: ${causeOf(error)}. ${otherOut}`, {
+      cause: error,
+    });
   }
-  if (!statSync(path).isDirectory())
-    throw new RunError(`run folder ${path}: is a file. Choose another --out.`);
 }
 
 function claim(layout: RunLayout, config: unknown): void {
@@ -140,11 +169,9 @@ function claim(layout: RunLayout, config: unknown): void {
       `run folder ${layout.path}: holds other files (${others.slice(0, 3).join(", ")}` +
         `${others.length > 3 ? ", …" : ""}) and no config.json. Choose a new or an empty folder.`,
     );
-  mkdirSync(layout.checkpoints, { recursive: true });
+  makeFolder(layout.checkpoints);
   // Last: a folder with a config.json is a run folder, complete.
-  replaceFile(layout.config, (descriptor) =>
-    writeFileSync(descriptor, `${JSON.stringify(config, null, 2)}\n`),
-  );
+  replaceText(layout.config, `${JSON.stringify(config, null, 2)}\n`);
 }
 
 function checkSame(path: string, there: unknown, config: unknown): void {

@@ -3,7 +3,8 @@ import { z } from "zod";
 import type { DataSpec } from "../data/index.js";
 import { RunError } from "../core/index.js";
 import type { Network } from "../model/index.js";
-import { type Checkpoint, checkpointOf, loadCheckpoint } from "./checkpoint.js";
+import { type Checkpoint, openCheckpointOf } from "./checkpoint.js";
+import { allFinite } from "./save.js";
 import { type Recipe, recipeSchema } from "../recipe/index.js";
 import { buildNetwork } from "../train/index.js";
 
@@ -34,16 +35,20 @@ export function loadNetwork(
   side: "teacher" | "student",
   device = "cpu",
 ): LoadedNetwork {
-  const found = checkpointOf(path);
-  const checkpoint = loadCheckpoint(found);
+  const checkpoint = openCheckpointOf(path);
   try {
-    const recipe = recipeOf(checkpoint.config, found);
+    const recipe = recipeOf(checkpoint.config, checkpoint.path);
     const network = buildNetwork(recipe, side).requiresGrad_(false);
     noGrad(() => {
       for (const [name, weight] of network.namedParameters())
         copy(checkpoint, `${side}.${name}`, weight);
     });
-    return { network: network.to(device), recipe, step: checkpoint.step, checkpoint: found };
+    return {
+      network: network.to(device),
+      recipe,
+      step: checkpoint.step,
+      checkpoint: checkpoint.path,
+    };
   } finally {
     checkpoint.tensors.close();
   }
@@ -80,7 +85,12 @@ function copy({ tensors, path }: Checkpoint, stored: string, weight: Tensor): vo
         `wanted shape [${weight.shape.join(", ")}] by its own recipe. The checkpoint is damaged or ` +
         `of another program; use another one.`,
     );
-  const saved = fromBuffer(tensors.read(stored), weight.shape);
+  const values = tensors.read(stored);
+  if (!allFinite(values))
+    throw new RunError(
+      `checkpoint ${path}: tensor ${stored} holds values that are not finite. Use an older one.`,
+    );
+  const saved = fromBuffer(values, weight.shape);
   weight.copy_(saved);
   saved.free();
 }

@@ -1,14 +1,16 @@
 import { setThreads } from "@odis/torch";
 import { checkBatch, type LoadingOptions, openBatches } from "../batches/index.js";
-import { type DataSpec, openSource } from "../data/index.js";
-import { CollapseWatch, createState, type MetricsRow, trainSteps } from "../train/index.js";
-import { type Recipe, runLength } from "../recipe/index.js";
-import { openRunFolder, type RunFolder } from "./folder.js";
-import { JsonLines } from "../core/index.js";
+import { checkObjects, type DataSpec, openSource } from "../data/index.js";
+import { checkMemory, CollapseWatch, createState, trainSteps } from "../train/index.js";
+import { type Recipe, runLength, summaryPrototypes } from "../recipe/index.js";
+import { whatStands } from "./save.js";
+import { checkData } from "./fingerprint.js";
+import { checkRunFolder, openRunFolder, type RunLayout } from "./folder.js";
+import { Journal } from "./journal.js";
+import { RunError, systemReason } from "../core/index.js";
 import { Progress, type ProgressStream } from "./progress.js";
 import { type Position, resumePosition, savePosition } from "./session.js";
 import { openStart } from "./start.js";
-import { EventWriter } from "./tensorboard.js";
 
 export interface PretrainOptions extends LoadingOptions {
   /** everything that decides the numbers; see `resolveRecipe` */
@@ -31,6 +33,8 @@ export interface PretrainOptions extends LoadingOptions {
   readonly checkpointSeconds?: number;
   /** newest checkpoints that stay, default 2 */
   readonly keep?: number;
+  /** go on with a run although its data has changed; default: refused */
+  readonly acceptData?: boolean;
   /** asked between two steps; a signal ends the run after a checkpoint */
   readonly stop?: { requested(): Promise<boolean> };
   /** where progress is shown; default nowhere */
@@ -64,10 +68,15 @@ export interface PretrainResult {
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { recipe, data, out, keep = 2 } = options;
+  checkRunFolder(out);
   const source = await openSource(data);
   checkBatch(recipe.optim.batch, source.size);
+  const { masks, object } = recipe.views;
+  const wantsObjects = recipe.loss.objectWeight > 0 && masks.kind !== "none" && masks.false === 0;
+  const remarks = wantsObjects ? checkObjects(source, object.minArea) : [];
   const length = runLength(recipe, source.size);
   if (options.threads !== undefined) setThreads(options.threads);
+  checkMemory(recipe, options);
   using state = createState(recipe, options.device);
   const start =
     options.init === undefined ? undefined : await openStart(options.init, state.student);
@@ -80,17 +89,20 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     folder.log(message);
     progress.note(message);
   };
+  const changes = checkData(folder.layout.data, source, options.acceptData ?? false);
+  for (const line of [source.summary, ...source.notes, ...remarks, ...changes]) note(line);
   const { checkpoints } = folder.layout;
   const from = resumePosition(checkpoints, config, state, note);
   if (from.step > 0) note(`resumes after step ${from.step} of ${length.totalSteps}`);
   else for (const line of start?.begin(state, folder.layout) ?? []) note(line);
-  using files = new RunFiles(folder, from);
+  using journal = new Journal(folder, from.step);
   const save = (position: Position): string => {
-    files.flush();
+    folder.checkPresence(position.step);
+    journal.flush();
     return savePosition(checkpoints, config, state, position, keep);
   };
 
-  const watch = new CollapseWatch(recipe.head.prototypes, length.totalSteps);
+  const watch = new CollapseWatch(summaryPrototypes(recipe), length.totalSteps);
   const loader = await openBatches(source, recipe, from.step, options);
   let at = from;
   let savedAt = from.seconds;
@@ -106,7 +118,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       from.seconds,
     )) {
       at = { step: row.step + 1, seconds: row.time };
-      files.write(row, skipped);
+      journal.write(row, skipped);
       progress.step(row);
       const warning = watch.observe(row);
       if (warning !== undefined) note(warning);
@@ -116,6 +128,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       }
       if (await options.stop?.requested()) break;
     }
+  } catch (error) {
+    throw interrupted(error, at, folder.layout);
   } finally {
     progress.end();
     await loader.close();
@@ -134,65 +148,15 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   };
 }
 
-/** Metrics, events and the list of unusable images of a run. */
-class RunFiles implements Disposable {
-  private readonly metrics: JsonLines<MetricsRow>;
-  private readonly skipped: JsonLines<{ step: number; key: string; reason: string }>;
-  private readonly events: EventWriter;
-
-  constructor({ layout }: RunFolder, { step }: Position) {
-    this.metrics = new JsonLines(layout.metrics, step);
-    this.skipped = new JsonLines(layout.skipped, step);
-    this.events = new EventWriter(layout.events, step > 0 ? step : undefined);
-  }
-
-  write(row: MetricsRow, skipped: readonly { key: string; reason: string }[]): void {
-    this.metrics.append(row);
-    for (const image of skipped) this.skipped.append({ step: row.step, ...image });
-    const { step, epoch: _epoch, time: _time, tries, ...scalars } = row;
-    const named = Object.entries(scalars).flatMap(([name, value]) =>
-      value === undefined ? [] : [[tags[name as keyof typeof tags], value] as const],
-    );
-    const perView = tries.map((value, view) => [`views/tries ${view}`, value] as const);
-    this.events.scalars(step, Object.fromEntries([...named, ...perView]));
-  }
-
-  /** Everything written so far is on the disk: a checkpoint counts on the rows before it. */
-  flush(): void {
-    this.metrics.flush();
-    this.skipped.flush();
-    this.events.flush();
-  }
-
-  [Symbol.dispose](): void {
-    this.metrics.close();
-    this.skipped.close();
-    this.events.close();
-  }
+/** What a refusal of the file system in the middle of a run means for it. */
+function interrupted(error: unknown, { step }: Position, layout: RunLayout): unknown {
+  const reason = systemReason(error);
+  if (reason === undefined) return error;
+  return new RunError(
+    `run folder ${layout.path}: cannot be written after step ${step}: ${reason}; ` +
+      `${whatStands(layout.checkpoints)}. Mend that, then run the same line again.`,
+    { cause: error },
+  );
 }
-
-/** Where TensorBoard shows each figure. */
-const tags = {
-  loss: "loss/total",
-  cls: "loss/cls",
-  object: "loss/object",
-  patch: "loss/patch",
-  koleo: "loss/koleo",
-  kl: "loss/kl",
-  teacherEntropy: "teacher/entropy",
-  marginalEntropy: "teacher/marginal entropy",
-  similarityImages: "teacher/similarity of images",
-  similarityViews: "teacher/similarity of views",
-  similarityObjects: "teacher/similarity of objects",
-  teacherMomentum: "teacher/momentum",
-  teacherTemperature: "teacher/temperature",
-  patchTemperature: "teacher/patch temperature",
-  gradNorm: "optimiser/gradient norm",
-  lr: "optimiser/learning rate",
-  weightDecay: "optimiser/weight decay",
-  absent: "views/absent",
-  imagesPerSecond: "speed/images per second",
-  dataWait: "speed/data wait",
-} as const satisfies Record<Exclude<keyof MetricsRow, "step" | "epoch" | "time" | "tries">, string>;
 
 const silent: ProgressStream = { write: () => true };

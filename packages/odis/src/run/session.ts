@@ -2,12 +2,8 @@ import { type Tensor, tensor, type TensorEntry } from "@odis/torch";
 import { z } from "zod";
 import { RunError } from "../core/index.js";
 import { restoreState, stateNumbers, stateTensors, type TrainState } from "../train/index.js";
-import {
-  dropCheckpointsAfter,
-  latestCheckpoint,
-  loadCheckpoint,
-  saveCheckpoint,
-} from "./checkpoint.js";
+import { type Checkpoint, loadLatestCheckpoint } from "./checkpoint.js";
+import { allFinite, dropCheckpointsAfter, saveCheckpoint } from "./save.js";
 
 /** Where a run stands: what a checkpoint adds to the trainer's tensors. */
 export interface Position {
@@ -18,14 +14,14 @@ export interface Position {
 }
 
 const savedSchema = z.object({
-  seconds: z.number(),
-  optimizerUpdates: z.record(z.string(), z.int()),
+  seconds: z.number().min(0),
+  optimizerUpdates: z.record(z.string(), z.int().min(0)),
   generator: z.string(),
 });
 
 /**
  * Saves the whole state. The order of images and their views need no state of their own: they
- * follow from the seed and the step (`data/order.ts`).
+ * follow from the seed and the step (`batches/order.ts`).
  */
 export function savePosition(
   folder: string,
@@ -34,12 +30,15 @@ export function savePosition(
   { step, seconds }: Position,
   keep: number,
 ): string {
-  const tensors: TensorEntry[] = [...stateTensors(state)].map(([name, { shape, dtype }]) => ({
-    name,
-    shape,
-    dtype,
-    data: () => stateTensors(state).get(name)!.toArray(),
-  }));
+  const tensors = Array.from(
+    stateTensors(state),
+    ([name, value]): TensorEntry => ({
+      name,
+      shape: value.shape,
+      dtype: value.dtype,
+      data: () => value.toArray(),
+    }),
+  );
   return saveCheckpoint(
     folder,
     { step, config, state: { seconds, ...stateNumbers(state) } },
@@ -52,7 +51,8 @@ export function savePosition(
  * Puts the newest whole checkpoint of a run into a fresh state.
  *
  * @returns where to go on; step 0 when there is no checkpoint
- * @throws RunError when the checkpoint belongs to another config or model
+ * @throws RunError when it belongs to another config, model or release, or cannot be read; nothing
+ *   in the folder was changed then
  */
 export function resumePosition(
   folder: string,
@@ -60,26 +60,45 @@ export function resumePosition(
   state: TrainState,
   note: (message: string) => void,
 ): Position {
-  const path = latestCheckpoint(folder, (torn, reason) =>
-    note(`checkpoint ${torn} is passed over: ${reason}`),
-  );
-  if (path === undefined) return { step: 0, seconds: 0 };
-  const checkpoint = loadCheckpoint(path, config);
+  const skip = (torn: string, reason: string): void =>
+    note(`checkpoint ${torn} is passed over: ${reason}`);
+  const checkpoint = loadLatestCheckpoint(folder, skip, config);
+  if (!checkpoint) return { step: 0, seconds: 0 };
   try {
     const saved = savedSchema.safeParse(checkpoint.state);
     if (!saved.success)
       throw new RunError(
-        `checkpoint ${path}: its state.json lacks the trainer's numbers. Use another one.`,
+        `checkpoint ${checkpoint.path}: its state.json lacks the trainer's numbers. Restore it from ` +
+          `a copy, or delete this checkpoint to go on from an older one.`,
       );
-    const { tensors } = checkpoint;
-    const read = (name: string): Tensor | undefined =>
-      tensors.names.includes(name)
-        ? tensor(tensors.read(name), tensors.info(name).shape)
-        : undefined;
-    restoreState(state, read, saved.data);
+    restore(checkpoint, state, saved.data);
     dropCheckpointsAfter(folder, checkpoint.step);
     return { step: checkpoint.step, seconds: saved.data.seconds };
   } finally {
     checkpoint.tensors.close();
   }
+}
+
+function restore(
+  { path, tensors }: Checkpoint,
+  state: TrainState,
+  saved: z.infer<typeof savedSchema>,
+): void {
+  const wanted = stateNumbers(state).generator.length;
+  if (saved.generator.length !== wanted)
+    throw new RunError(
+      `checkpoint ${path}: the generator's state in its state.json has ${saved.generator.length} ` +
+        `characters, wanted ${wanted}. Restore it from a copy, or delete this checkpoint.`,
+    );
+  const read = (name: string): Tensor | undefined => {
+    if (!tensors.has(name)) return undefined;
+    const values = tensors.read(name);
+    if (!allFinite(values))
+      throw new RunError(
+        `checkpoint ${path}: ${name} holds values that are not finite, so every step from there ` +
+          `would. Delete this checkpoint to go on from an older one, or begin another run.`,
+      );
+    return tensor(values, tensors.info(name).shape);
+  };
+  restoreState(state, read, saved);
 }

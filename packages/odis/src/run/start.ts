@@ -1,5 +1,5 @@
-import { existsSync, writeFileSync } from "node:fs";
-import { Generator, replaceFile } from "@odis/torch";
+import { existsSync } from "node:fs";
+import { Generator } from "@odis/torch";
 import type { Network } from "../model/index.js";
 import { buildNetwork, copyWeights, type TrainState } from "../train/index.js";
 import {
@@ -20,9 +20,10 @@ import {
   type WeightFile,
   type WeightsSpec,
 } from "../formats/index.js";
-import { checkpointOf, saveCheckpoint, sha256 } from "./checkpoint.js";
-import { openRunFolder, type RunLayout, runLayout } from "./folder.js";
-import { ConfigError, shellWord, WeightsError } from "../core/index.js";
+import { checkpointOf, sha256 } from "./checkpoint.js";
+import { checkRunFolder, openRunFolder, type RunLayout, runLayout } from "./folder.js";
+import { saveCheckpoint } from "./save.js";
+import { ConfigError, replaceText, shellWord, WeightsError } from "../core/index.js";
 import { resolveRecipe } from "../recipe/index.js";
 
 /** What a run's configuration keeps of the weights that it started from. */
@@ -100,9 +101,7 @@ export function writeReport(path: string, report: ImportReport, record: StartRec
     fresh,
     unused,
   };
-  replaceFile(path, (descriptor) =>
-    writeFileSync(descriptor, `${JSON.stringify(said, null, 1)}\n`),
-  );
+  replaceText(path, `${JSON.stringify(said, null, 1)}\n`);
 }
 
 /** What a file of weights holds. */
@@ -139,6 +138,7 @@ export async function importRun(
   out: string,
   { heads }: { readonly heads?: number | undefined } = {},
 ): Promise<ImportReport> {
+  checkRunFolder(out);
   const spec = parseWeights(text);
   using file = await openNamedWeights(spec.path);
   const found = findNetwork(file, spec.side);

@@ -1,6 +1,7 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { makeFolder, syncFile } from "../core/index.js";
 
 /**
  * Scalars for TensorBoard: a file of TFRecords, each one Event protocol buffer.
@@ -17,7 +18,7 @@ export class EventWriter implements Disposable {
    * @param purgeStep first step that will be written again, when a run resumes
    */
   constructor(folder: string, purgeStep?: number) {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     const began = Date.now() / 1000;
     const opened = openNew(folder, `events.out.tfevents.${Math.floor(began)}.${hostname()}`);
     this.descriptor = opened.descriptor;
@@ -40,7 +41,7 @@ export class EventWriter implements Disposable {
   }
 
   flush(): void {
-    if (this.descriptor !== undefined) fsyncSync(this.descriptor);
+    if (this.descriptor !== undefined) syncFile(this.descriptor);
   }
 
   close(): void {
@@ -54,7 +55,8 @@ export class EventWriter implements Disposable {
 
   private write(fields: readonly Buffer[]): void {
     if (this.descriptor === undefined) throw new Error(`internal: write to closed ${this.path}`);
-    writeSync(this.descriptor, record(Buffer.concat(fields)));
+    // Not writeSync: a disk that is nearly full takes a part and says nothing.
+    writeFileSync(this.descriptor, record(Buffer.concat(fields)));
   }
 }
 

@@ -1,6 +1,6 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { codeOf, ConfigError, DataError, Rng } from "../core/index.js";
+import { checkWritable, codeOf, ConfigError, DataError, makeFolder, Rng } from "../core/index.js";
 import { formatCounts, rleArea, rleBox } from "../objects/index.js";
 import { type CocoSpec, encodePng } from "../data/index.js";
 import { composeScene, type Scene } from "./compose.js";
@@ -45,6 +45,7 @@ export async function makeScenes(
   const old = await readRecord(place);
   if (old === record) return { ...made, fresh: false };
 
+  checkWritable(place, "folder", "Choose another one.");
   const sprites = await openSprites(full);
   await sweep(place);
   const partial = `${place}.partial-${process.pid}`;
@@ -77,7 +78,7 @@ async function makeSplit(
   onScene: (made: number) => void,
 ): Promise<void> {
   const spec = splitSpec(folder, split);
-  await mkdir(spec.images, { recursive: true });
+  makeFolder(spec.images);
   const images: object[] = [];
   const annotations: object[] = [];
   const writing = new Set<Promise<void>>();
@@ -147,7 +148,7 @@ async function readRecord(folder: string): Promise<string | undefined> {
 /** Removes what interrupted makings of this folder left behind. */
 async function sweep(place: string): Promise<void> {
   const parent = dirname(place);
-  await mkdir(parent, { recursive: true });
+  makeFolder(parent);
   for (const name of await readdir(parent)) {
     const [base, pid] = name.split(".partial-");
     if (base !== basename(place) || pid === undefined || isRunning(Number(pid))) continue;

@@ -7,7 +7,7 @@ import {
   type ActivationCheckpointing,
   type TokenKind,
 } from "../model/index.js";
-import type { ScheduleValues } from "../recipe/index.js";
+import type { Recipe, ScheduleValues } from "../recipe/index.js";
 import type { TrainState } from "./state.js";
 import type { DeviceBatch, DeviceViews, MicroBatch, Presence } from "./upload.js";
 
@@ -179,7 +179,9 @@ export function teacherTargets(
     whole: targets,
     micro: apart(targets, logits),
     centerSums: mapKinds(whole, (rows, kind) =>
-      kind === "patch" ? patchSum(state, passes, rows) : rows.flatten(0, -2).sum([0]),
+      kind === "patch"
+        ? patchSum(state, passes, rows)
+        : summarySum(rows, kind === "object" ? objectRows(recipe, batch) : {}),
     ),
     summaries: object ?? cls,
   };
@@ -223,9 +225,14 @@ function sharpened(
   logits: Tensor,
   kind: TokenKind,
   presence: Presence | undefined,
-  { patchTemperature, teacherTemperature }: ScheduleValues,
+  { teacherTemperature, objectTemperature, patchTemperature }: ScheduleValues,
 ): Tensor {
-  const temperature = kind === "patch" ? patchTemperature : teacherTemperature;
+  const temperatures = {
+    cls: teacherTemperature,
+    object: objectTemperature,
+    patch: patchTemperature,
+  };
+  const temperature = temperatures[kind];
   if (loss.centering === "mean") return centers[kind]!.sharpen(logits, temperature);
   const rows = logits.flatten(0, -2);
   const balance = (some: Tensor): Tensor => sinkhorn(some, temperature, loss.sinkhornIterations);
@@ -234,6 +241,30 @@ function sharpened(
   const there = balance(rows.indexSelect(0, presence.rows));
   const none = zeros(rows.shape, { device: rows.device });
   return none.indexAdd(0, presence.rows, there).reshape(logits.shape);
+}
+
+/** Which [OBJ] rows move which centre. */
+interface ObjectRows {
+  /** [G, B * O], 1 for rows that count; undefined: all do */
+  readonly flags?: Tensor | undefined;
+  /** O, where each of an image's tokens has a centre of its own */
+  readonly tokens?: number | undefined;
+}
+
+function objectRows({ loss }: Recipe, { presence, objects }: DeviceBatch): ObjectRows {
+  return {
+    flags: loss.objectCenterRows === "present" ? presence?.flags : undefined,
+    tokens: loss.objectCenters === "each" ? objects : undefined,
+  };
+}
+
+/** Logits of summaries [G, R, K] -> the sum of those that move the centre: [K], or [O, K]. */
+export function summarySum(logits: Tensor, { flags, tokens }: ObjectRows): Tensor {
+  const counted = flags ? logits.mul(flags.float().unsqueeze(-1)) : logits;
+  const K = logits.dims(3)[2];
+  return tokens === undefined
+    ? counted.flatten(0, 1).sum([0])
+    : counted.reshape([-1, tokens, K]).sum([0]);
 }
 
 /**

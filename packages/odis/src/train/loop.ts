@@ -1,8 +1,14 @@
+import { Stream } from "@odis/torch";
 import type { Batch } from "../batches/index.js";
-import { type ScheduleValues, scheduleValuesAt, type Length } from "../recipe/index.js";
+import {
+  type Length,
+  type ScheduleValues,
+  scheduleValuesAt,
+  summaryKind,
+} from "../recipe/index.js";
 import type { TrainState } from "./state.js";
 import { type StepReport, trainStep } from "./step.js";
-import { type DeviceBatch, upload } from "./upload.js";
+import { type DeviceBatch, tensorsOf, upload } from "./upload.js";
 
 /** Where batches come from, in the order of steps. */
 export interface BatchStream {
@@ -39,6 +45,7 @@ export interface MetricsRow {
   readonly lr: number;
   readonly weightDecay: number;
   readonly teacherMomentum: number;
+  /** of the summaries: [OBJ], else [CLS] */
   readonly teacherTemperature: number;
   readonly patchTemperature: number;
   /** share of global views without the object */
@@ -55,7 +62,7 @@ export interface StepResult {
 
 /** Uploads a batch and trains on it. */
 export function trainOn(state: TrainState, batch: Batch, values: ScheduleValues): StepReport {
-  using ready = upload(state, batch);
+  using ready = upload(state, batch, values);
   return trainStep(state, ready, values);
 }
 
@@ -76,9 +83,8 @@ export async function* trainSteps(
   let stepBegan = began;
   using ahead = new Ahead(state, batches, length);
   for (let step = from; step < length.totalSteps; step += 1) {
-    const { batch, ready } = await ahead.take(step);
+    const { batch, ready, values } = await ahead.take(step);
     const dataCame = performance.now();
-    const values = scheduleValuesAt(state.recipe, length, step);
     const report = trainStep(state, ready, values);
     ready[Symbol.dispose]();
     const now = performance.now();
@@ -89,7 +95,7 @@ export async function* trainSteps(
       imagesPerSecond: (1000 * batch.size) / (now - stepBegan),
       dataWait: (dataCame - stepBegan) / (now - stepBegan),
       ...termsOf(report),
-      ...scheduled(values),
+      ...scheduled(state, values),
       absent: batch.stats.absent,
       tries: batch.stats.tries,
     };
@@ -98,28 +104,34 @@ export async function* trainSteps(
   }
 }
 
+/** A batch on the device, for one step. */
 interface Uploaded {
   /** only its plain facts: the loader overwrites its arrays */
   readonly batch: Pick<Batch, "size" | "stats">;
   readonly ready: DeviceBatch;
+  readonly values: ScheduleValues;
 }
 
 /**
- * The batches of a run on its device. A GPU is sent the next one before it is given work on this
- * one, so that it copies and computes at once; the CPU would only hold two.
+ * The batches of a run on its device. A GPU is sent the next one, in a queue of its own, before it is
+ * given work on this one, so that it copies and computes at once; the CPU would only hold two.
  */
 class Ahead implements Disposable {
   private next: Uploaded | undefined;
+  private readonly uploads: Stream | undefined;
 
   constructor(
     private readonly state: TrainState,
     private readonly batches: BatchStream,
     private readonly length: Length,
-  ) {}
+  ) {
+    if (state.device !== "cpu") this.uploads = new Stream(state.device);
+  }
 
   async take(step: number): Promise<Uploaded> {
     const now = this.next ?? (await this.upload(step));
-    const more = this.state.device !== "cpu" && step + 1 < this.length.totalSteps;
+    this.uploads?.join([...tensorsOf(now.ready)]);
+    const more = this.uploads !== undefined && step + 1 < this.length.totalSteps;
     this.next = more ? await this.upload(step + 1) : undefined;
     return now;
   }
@@ -127,7 +139,10 @@ class Ahead implements Disposable {
   private async upload(step: number): Promise<Uploaded> {
     const batch = await this.batches.next();
     if (batch.step !== step) throw new Error(`internal: got batch ${batch.step} for step ${step}`);
-    return { batch: { size: batch.size, stats: batch.stats }, ready: upload(this.state, batch) };
+    const values = scheduleValuesAt(this.state.recipe, this.length, step);
+    const send = (): DeviceBatch => upload(this.state, batch, values);
+    const ready = this.uploads ? this.uploads.run(send) : send();
+    return { batch: { size: batch.size, stats: batch.stats }, ready, values };
   }
 
   [Symbol.dispose](): void {
@@ -157,12 +172,9 @@ function termsOf({ terms, similarities, ...report }: StepReport) {
   };
 }
 
-function scheduled({
-  lr,
-  weightDecay,
-  teacherMomentum,
-  teacherTemperature,
-  patchTemperature,
-}: ScheduleValues) {
+function scheduled({ recipe }: TrainState, values: ScheduleValues) {
+  const { lr, weightDecay, teacherMomentum, patchTemperature } = values;
+  const teacherTemperature =
+    summaryKind(recipe) === "object" ? values.objectTemperature : values.teacherTemperature;
   return { lr, weightDecay, teacherMomentum, teacherTemperature, patchTemperature };
 }

@@ -11,7 +11,13 @@ import {
 import { crossViewLoss, koleo, rowLoss } from "../loss/index.js";
 import type { PerKind } from "../model/index.js";
 import { summaryKind } from "../recipe/index.js";
-import { inPrecision, studentFeatures, type StudentOutputs, type Targets } from "./forward.js";
+import {
+  inPrecision,
+  studentFeatures,
+  type StudentOutputs,
+  summarySum,
+  type Targets,
+} from "./forward.js";
 import type { TrainState } from "./state.js";
 import type { DeviceBatch, MicroBatch, Presence } from "./upload.js";
 
@@ -153,7 +159,9 @@ export function statisticSums(
   const probabilities = whole[kind]!; // [G, R, K]
   return {
     entropy: entropy(probabilities).double().mul(pairs[kind]!.double().sum(0)).sum(),
-    marginal: probabilities.sum([0, 1]).double(),
+    marginal: summarySum(probabilities, {
+      flags: recipe.loss.objectCenterRows === "present" ? presence?.flags : undefined,
+    }).double(),
     ...(kind === "object"
       ? similaritySums(summaries, presence?.flags, objects)
       : similaritySums(summaries, undefined, 1)),

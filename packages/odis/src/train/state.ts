@@ -57,10 +57,12 @@ export function createState(recipe: Recipe, device = "cpu"): TrainState {
   copyWeights(student, teacher);
   student.to(device);
   teacher.to(device);
-  const { centerMomentum } = recipe.loss;
+  const { centerMomentum, patchCenterMomentum = centerMomentum, objectCenters } = recipe.loss;
   const center = (kind: TokenKind): Center => {
-    const [prototypes] = teacher.headOf(kind).prototypesOf(kind).weightV.dims(2);
-    return new Center(prototypes, centerMomentum, device);
+    const [K] = teacher.headOf(kind).prototypesOf(kind).weightV.dims(2);
+    const each = kind === "object" && objectCenters === "each";
+    const momentum = kind === "patch" ? patchCenterMomentum : centerMomentum;
+    return new Center(each ? [recipe.views.object.count, K] : [K], momentum, device);
   };
   const state: TrainState = {
     recipe,

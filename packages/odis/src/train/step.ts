@@ -52,7 +52,7 @@ export function trainStep(
   const { memory } = recipe.optim;
   const whole = [student.backbone, ...student.heads];
   const drops = dropPaths(state, batch.microBatches.length);
-  const targets = noGrad(() => teacherTargets(state, batch, values));
+  const targets = noGrad(() => tidy(() => teacherTargets(state, batch, values)));
   const koleo = koleoShares(state, batch, drops);
 
   optimizer.zeroGrad();
@@ -60,10 +60,13 @@ export function trainStep(
   const losses = batch.microBatches.map((micro, at) => {
     using _micro = tensorScope();
     const checkpointing = memory === "keep" ? undefined : new ActivationCheckpointing(scope);
-    const outputs = inPrecision(state, () =>
-      studentOutputs(state, micro, drops[at], checkpointing),
-    );
-    const loss = objective(state, micro, outputs, targets.micro[at]!, koleo[at]!);
+    // What neither autograd nor the next line needs goes at once: logits are large.
+    const loss = tidy(() => {
+      const outputs = inPrecision(state, () =>
+        studentOutputs(state, micro, drops[at], checkpointing),
+      );
+      return objective(state, micro, outputs, targets.micro[at]!, koleo[at]!);
+    });
     loss.total.backward();
     const done = (block: number): void => {
       update.clip([blocks[block]!]);
@@ -78,7 +81,7 @@ export function trainStep(
   const report = reportOf(state, batch, update, {
     losses: noGrad(() => sum(losses)),
     norms: update.norms(),
-    ...noGrad(() => reduced(statisticSums(state, batch, targets))),
+    ...noGrad(() => tidy(() => reduced(statisticSums(state, batch, targets)))),
   });
   if (!Number.isFinite(report.gradient + report.terms.total)) {
     const terms = { ...report.terms, gradient: report.gradient };

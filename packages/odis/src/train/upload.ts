@@ -2,7 +2,7 @@ import { fromBuffer, Tensor, tidy } from "@odis/torch";
 import { type Batch, imagesOf } from "../batches/index.js";
 import { hiddenRows, pairWeights } from "../loss/index.js";
 import { normalise, type PerKind, type TokenKind } from "../model/index.js";
-import { kindsRead } from "../recipe/index.js";
+import { kindsRead, type ScheduleValues } from "../recipe/index.js";
 import type { TrainState } from "./state.js";
 
 /**
@@ -22,7 +22,7 @@ export interface DeviceBatch extends Disposable {
   readonly microBatches: readonly MicroBatch[];
   /** weight in the loss of every pair of views of every summary, [S, G, R]; R is B, or B * O */
   readonly pairs: PerKind<Tensor>;
-  /** how many rows of the teacher's logits move the centre of each kind, [] float64 */
+  /** how many rows of the teacher's logits move the centre of each kind, [], or [O, 1], float64 */
   readonly centerRows: PerKind<Tensor>;
   /** undefined when no loss reads [OBJ] */
   readonly presence: Presence | undefined;
@@ -70,19 +70,20 @@ export interface Presence {
 }
 
 /** Brings what the recipe reads of a batch to the device. */
-export function upload(state: TrainState, batch: Batch): DeviceBatch {
-  const content = tidy(() => contentOf(state, batch));
+export function upload(state: TrainState, batch: Batch, values: ScheduleValues): DeviceBatch {
+  const content = tidy(() => contentOf(state, batch, values));
   return {
     ...content,
     [Symbol.dispose]() {
-      for (const tensor of tensorsIn(content)) tensor.free();
+      for (const tensor of tensorsOf(content)) tensor.free();
     },
   };
 }
 
 type Content = Omit<DeviceBatch, typeof Symbol.dispose>;
 
-function contentOf(state: TrainState, batch: Batch): Content {
+function contentOf(state: TrainState, whole: Batch, { hidePatches }: ScheduleValues): Content {
+  const batch = hidePatches ? whole : withoutHidden(whole);
   const { recipe, device } = state;
   const { size: B, objects: O, global } = batch;
   const pairs = pairsOf(state, batch);
@@ -104,6 +105,13 @@ function contentOf(state: TrainState, batch: Batch): Content {
     pairs,
     centerRows: centerRows(state, batch),
     presence: kinds.includes("object") ? presenceOf(batch, device) : undefined,
+  };
+}
+
+function withoutHidden(batch: Batch): Batch {
+  return {
+    ...batch,
+    global: { ...batch.global, hidden: new Uint8Array(batch.global.hidden.length) },
   };
 }
 
@@ -206,19 +214,26 @@ function pairsOfImages(
 
 function centerRows(
   { recipe, device }: TrainState,
-  { size: B, objects: O, global: { views: G, hidden } }: Batch,
+  { size: B, objects: O, global: { views: G, hidden, present } }: Batch,
 ): PerKind<Tensor> {
-  // Of all patches the mean comes as one row.
-  const patches = recipe.loss.patchCenter === "all" ? 1 : hidden.reduce((sum, bit) => sum + bit, 0);
-  const rows = { cls: G * B, object: G * B * O, patch: patches };
-  const kinds = kindsRead(recipe);
-  const counts = fromBuffer(
-    Float64Array.from(kinds, (kind) => rows[kind]),
-    [kinds.length],
-    { device },
+  const { patchCenter, objectCenterRows, objectCenters } = recipe.loss;
+  const counted = objectCenterRows === "present" ? present : present.map(() => 1);
+  const ofToken = (o: number): number => count(counted.filter((_, row) => row % O === o));
+  const rows = {
+    cls: [G * B],
+    object:
+      objectCenters === "each" ? Array.from({ length: O }, (_, o) => ofToken(o)) : [count(counted)],
+    patch: [patchCenter === "all" ? 1 : count(hidden)], // of all patches the mean comes as one row
+  };
+  return Object.fromEntries(
+    kindsRead(recipe).map((kind) => {
+      const shape = kind === "object" && objectCenters === "each" ? [O, 1] : [];
+      return [kind, fromBuffer(Float64Array.from(rows[kind]), shape, { device })];
+    }),
   );
-  return Object.fromEntries(kinds.map((kind, at) => [kind, counts.select(0, at)]));
 }
+
+const count = (flags: Uint8Array): number => flags.reduce((sum, flag) => sum + flag, 0);
 
 function presenceOf(
   { global: { present, views: G }, size: B, objects: O }: Batch,
@@ -236,6 +251,11 @@ function presenceOf(
 
 function indexTensor(rows: readonly number[], device: string): Tensor {
   return fromBuffer(BigInt64Array.from(rows, BigInt), [rows.length], { device });
+}
+
+/** Every tensor of a batch. */
+export function tensorsOf(batch: Content): Iterable<Tensor> {
+  return tensorsIn(batch);
 }
 
 function* tensorsIn(value: unknown): Generator<Tensor> {

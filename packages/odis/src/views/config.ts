@@ -1,41 +1,8 @@
 import { z } from "zod";
-import { ConfigError } from "../core/index.js";
-
-/** A number with a sentence for people instead of the validator's. */
-function number(low: number, high: number, meaning: string) {
-  const wanted = `wanted ${meaning}, from ${low} to ${high}`;
-  return z.number({ error: wanted }).min(low, wanted).max(high, wanted);
-}
-
-function whole(low: number, high: number, meaning: string) {
-  const wanted = `wanted ${meaning}, a whole number from ${low} to ${high}`;
-  return z.int({ error: wanted }).min(low, wanted).max(high, wanted);
-}
-
-/** [lowest, highest], each within low..high. */
-function range(low: number, high: number, meaning: string) {
-  const end = number(low, high, meaning);
-  return z
-    .tuple([end, end], { error: `wanted [lowest, highest] of ${meaning}` })
-    .refine(([from, to]) => from <= to, {
-      error: `wanted [lowest, highest] of ${meaning}, the lower number first`,
-    })
-    .readonly();
-}
+import { ConfigError, number, range, renamed, whole } from "../core/index.js";
 
 function chance(meaning: string) {
   return number(0, 1, `the chance of ${meaning}`);
-}
-
-/** A choice whose values had other names once: files and runs that have those go on. */
-function renamed<Choice extends z.ZodType>(
-  choice: Choice,
-  names: Readonly<Record<string, string>>,
-) {
-  return z.preprocess(
-    (value) => (typeof value === "string" && Object.hasOwn(names, value) ? names[value] : value),
-    choice,
-  );
 }
 
 /** Smallest share of an image that a crop may be asked to cover. */

@@ -6,6 +6,5 @@ export {
   viewConfig,
 } from "./config.js";
 export { degradeObjects } from "./degrade.js";
-export { resampleBicubic, resampleNearest } from "./resample.js";
 export { type GlobalSlot, makeViews, newViewSlots, type ViewReport, type Pixels } from "./views.js";
 export { drawCrops } from "./object-crop.js";

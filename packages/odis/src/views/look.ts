@@ -1,3 +1,4 @@
+import { countPatches, type Cut, type Mask } from "@odis/torch/images";
 import {
   type Box,
   boxesMeet,
@@ -5,18 +6,22 @@ import {
   visiblePatches,
   type VisibleRule,
 } from "../objects/index.js";
-import { countNearest, type Geometry, resampleNearest, Scratch } from "./resample.js";
 
-const unread = new Scratch((length) => new Uint8Array(length));
-const viewMask = new Scratch((length) => new Uint8Array(length));
+/** Object pixels in each patch of the view that was looked at last; kept, since looks are many. */
+let counts = new Int32Array();
+
+function countsOf(length: number): Int32Array {
+  if (counts.length !== length) counts = new Int32Array(length);
+  return counts;
+}
 
 /** One object through the views' eyes; its mask is drawn once, when somebody first needs it. */
 export class Look {
-  private mask: Uint8Array | undefined;
+  private mask: Mask | undefined;
 
   constructor(
     private readonly object: SceneObject,
-    private readonly imageWidth: number,
+    private readonly image: Pick<Mask, "width" | "height">,
     private readonly patch: number,
     private readonly rule: VisibleRule,
   ) {}
@@ -31,20 +36,24 @@ export class Look {
 
   /** The mask in the image, kept. */
   pixels(): Uint8Array {
-    this.mask ??= this.object.pixels();
+    return this.drawn().pixels;
+  }
+
+  private drawn(): Mask {
+    const { width, height } = this.image;
+    this.mask ??= { width, height, pixels: this.object.pixels() };
     return this.mask;
   }
 
-  /** Object pixels in the view; when there are any, {@link viewMask} holds the view's mask. */
-  count(geometry: Geometry, size: number): number {
-    if (!boxesMeet(this.box, geometry.box)) return 0; // most rejected crops end here
-    const out = viewMask.take(size * size);
-    return resampleNearest(this.pixels(), this.imageWidth, geometry, size, out);
+  /** Object pixels in the view; when there are any, {@link counts} holds those of each patch. */
+  count(cut: Cut, size: number, patch = this.patch): number {
+    if (!boxesMeet(this.box, cut.box)) return 0; // most rejected crops end here
+    return countPatches(this.drawn(), cut, this.box, size, patch, countsOf((size / patch) ** 2));
   }
 
-  /** Whether a crop's view has so many object pixels; quicker than {@link count} for small objects. */
+  /** Whether a crop's view has so many object pixels. */
   covers(box: Box, size: number, least: number): boolean {
-    return countNearest(this.pixels(), this.imageWidth, box, size, this.box) >= least;
+    return this.count({ box, flip: false }, size, size) >= least;
   }
 
   /**
@@ -54,18 +63,14 @@ export class Look {
    * @param patches overwritten, if somebody reads them; all 0 when the view does not hold enough
    * @returns whether it does, and so at least one patch is visible
    */
-  mark(geometry: Geometry, size: number, least: number, patches = this.unread(size)): boolean {
-    const count = this.count(geometry, size);
+  mark(cut: Cut, size: number, least: number, patches?: Uint8Array): boolean {
+    const count = this.count(cut, size);
+    const side = size / this.patch;
+    const visible = patches ?? new Uint8Array(side * side);
     if (count === 0 || count < least) {
-      patches.fill(0);
+      visible.fill(0);
       return false;
     }
-    const mask = viewMask.take(size * size);
-    return visiblePatches(mask, size, size, this.patch, this.rule, patches) > 0;
-  }
-
-  private unread(size: number): Uint8Array {
-    const patches = (size / this.patch) ** 2;
-    return unread.take(patches).subarray(0, patches);
+    return visiblePatches(counts, side, side, this.patch, this.rule, visible) > 0;
   }
 }

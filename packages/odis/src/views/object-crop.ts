@@ -1,14 +1,14 @@
+import type { Cut } from "@odis/torch/images";
 import { type Box, chooseObject, chooseObjects } from "../objects/index.js";
 import type { Rng } from "../core/index.js";
 import type { CropConfig, ViewConfig } from "./config.js";
 import type { Sample } from "../data/index.js";
 import { drawCropBox, ExactCrops } from "./crop-box.js";
 import { Look } from "./look.js";
-import type { Geometry } from "./resample.js";
 
 /** One view's place in the image. */
 export interface Crop {
-  readonly geometry: Geometry;
+  readonly geometry: Cut;
   /** Crops drawn for it, the one that stayed included. */
   readonly tries: number;
 }
@@ -61,9 +61,7 @@ export function drawCrops(
   rng: Rng,
   into: { readonly global: readonly Sight[]; readonly local: readonly Sight[] },
 ): Crops {
-  const looks = sample.objects.map(
-    (object) => new Look(object, sample.width, patch, config.visible),
-  );
+  const looks = sample.objects.map((object) => new Look(object, sample, patch, config.visible));
   const drawing: Drawing = { sample, config, rng };
   const { crop } = config.object;
   const { objects, crops } =
@@ -109,14 +107,13 @@ function firstViewCrops(
   const { size } = config.globals;
   const draw = () => drawGeometry(sample, config.globals, config, rng);
   let object = -1;
-  const first = (geometry: Geometry, sight: Sight) => {
+  const first = (geometry: Cut, sight: Sight) => {
     const areas = looks.map((look) => look.count(geometry, size));
     const candidates = areas.map((area) => (area > LINEAGE_SHARE * size ** 2 ? area : 0));
     object = chooseObject(candidates, config.object.choose, 0, rng);
     return show(looks.slice(object, object + 1), geometry, size, LINEAGE_SHARE, sight);
   };
-  const other = (geometry: Geometry, sight: Sight) =>
-    show([looks[object]!], geometry, size, 0, sight);
+  const other = (geometry: Cut, sight: Sight) => show([looks[object]!], geometry, size, 0, sight);
   const crops = into.map((sight, index): Crop => {
     clear(sight);
     if (index > 0 && object < 0) return { geometry: draw(), tries: 1 };
@@ -153,7 +150,7 @@ function cropsOf(
   const { tries, minVisible } = config.object;
   const { size } = crops;
   const plain = () => drawGeometry(sample, crops, config, rng);
-  const accept = (sight: Sight) => (geometry: Geometry) =>
+  const accept = (sight: Sight) => (geometry: Cut) =>
     show(chosen, geometry, size, minVisible, sight);
   const drawn = (sight: Sight) =>
     drawUntil(plain, accept(sight), chosen.length, rule === "redraw" ? tries : 1);
@@ -182,7 +179,7 @@ function cropsOf(
  */
 function show(
   chosen: readonly Look[],
-  geometry: Geometry,
+  geometry: Cut,
   size: number,
   least: number,
   sight: Sight,
@@ -209,8 +206,8 @@ function clear({ visible, present }: Sight): void {
  * @param accept returns how many objects the crop shows
  */
 function drawUntil(
-  draw: () => Geometry,
-  accept: (geometry: Geometry) => number,
+  draw: () => Cut,
+  accept: (geometry: Cut) => number,
   wanted: number,
   tries: number,
 ): Crop {
@@ -230,6 +227,6 @@ function drawGeometry(
   crops: CropConfig,
   { flip }: Pick<ViewConfig, "flip">,
   rng: Rng,
-): Geometry {
+): Cut {
   return { box: drawCropBox(width, height, crops, rng), flip: rng.bool(flip) };
 }

@@ -1,3 +1,4 @@
+import { type Cut, drawView } from "@odis/torch/images";
 import type { Sample } from "../data/index.js";
 import type { SceneObject } from "../objects/index.js";
 import type { Rng } from "../core/index.js";
@@ -5,8 +6,7 @@ import type { ViewConfig } from "./config.js";
 import { hidePatches } from "./hidden.js";
 import { degradeObjects } from "./degrade.js";
 import { drawCrops } from "./object-crop.js";
-import { changeColors } from "./color.js";
-import { type Geometry, resampleBicubic } from "./resample.js";
+import { drawColors, type ViewKind } from "./color.js";
 
 /** Planar RGB: bytes 0..255 as the loader makes them, or floats that are normalised already. */
 export type Pixels = Uint8Array | Float32Array;
@@ -66,8 +66,8 @@ export interface ViewReport {
   readonly objects: readonly SceneObject[];
   /** Per global view: crops drawn, the one that stayed included. */
   readonly tries: readonly number[];
-  readonly global: readonly Geometry[];
-  readonly local: readonly Geometry[];
+  readonly global: readonly Cut[];
+  readonly local: readonly Cut[];
 }
 
 /**
@@ -89,15 +89,14 @@ export function makeViews(
   const seen = degradeObjects(sample, config.masks);
   const { objects, global, local } = drawCrops(seen, config, patch, rng, into);
 
+  const draw = (cut: Cut, size: number, kind: ViewKind, pixels: Uint8Array) =>
+    drawView(sample, cut, size, pixels, drawColors(config.color, kind, rng));
   for (const [index, { geometry }] of global.entries()) {
-    const { pixels } = into.global[index]!;
-    resampleBicubic(sample, geometry, config.globals.size, pixels);
-    changeColors(pixels, config.globals.size, config.color, index === 0 ? "first" : "other", rng);
+    const kind = index === 0 ? "first" : "other";
+    draw(geometry, config.globals.size, kind, into.global[index]!.pixels);
   }
   for (const [index, { geometry }] of local.entries()) {
-    const { pixels } = into.local[index]!;
-    resampleBicubic(sample, geometry, config.locals.size, pixels);
-    changeColors(pixels, config.locals.size, config.color, "local", rng);
+    draw(geometry, config.locals.size, "local", into.local[index]!.pixels);
   }
   const side = config.globals.size / patch;
   for (const { hidden } of into.global) hidePatches(config.hidden, side, side, rng, hidden);

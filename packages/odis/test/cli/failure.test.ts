@@ -15,6 +15,23 @@ describe("describeFailure", () => {
       4,
       "odis knn: not enough memory: aten::mm: DefaultCPUAllocator: can't allocate memory. Try a smaller --batch, or fewer or smaller views.",
     ],
+    [
+      Object.assign(new Error("ENOSPC: no space left on device, write"), {
+        code: "ENOSPC",
+        syscall: "write",
+      }),
+      4,
+      "odis knn: a file cannot be written: the disk is full.",
+    ],
+    [
+      Object.assign(new Error("EMFILE: too many open files, open 'a/b'"), {
+        code: "EMFILE",
+        syscall: "open",
+        path: "a/b",
+      }),
+      4,
+      "odis knn: a/b cannot be opened: too many open files (ulimit -n).",
+    ],
   ])("says %s in a sentence, without a stack", (error, exitCode, text) => {
     expect(describeFailure(error, "knn")).toEqual({ text, exitCode });
   });

@@ -65,7 +65,9 @@ describe("odis pretrain", () => {
     expect(stdout).toMatch(
       /^finished 80 steps in .*; newest checkpoint plain\/checkpoints\/step-00000080\n$/,
     );
-    expect(stderr).toMatch(/^step 1\/80  epoch 0  loss .* images\/s  data wait \d+ %/);
+    expect(stderr).toMatch(
+      /^coco: 40 images, 141 objects, 10 classes\nstep 1\/80  epoch 0  loss .* images\/s  data wait \d+ %/,
+    );
     expect(readRunConfig(join(folder, "plain"))).toMatchObject({
       recipe: { name: "odis vit-s", seed: 5, model: { dim: 16 }, optim: { batch: 4, steps: 80 } },
     });
@@ -155,7 +157,7 @@ describe("odis pretrain", () => {
       "20",
     );
     expect(stderr).toMatch(
-      /^checkpoint torn\/checkpoints\/step-00000080 is passed over: torn: tensors\.safetensors has 1000 of \d+ bytes\nresumes after step 60 of 80\n/,
+      /^coco: .*\ncheckpoint torn\/checkpoints\/step-00000080 is passed over: torn: tensors\.safetensors has 1000 of \d+ bytes\nresumes after step 60 of 80\n/,
     );
     expect(code).toBe(0);
     expect(fingerprint("torn")).toBe(fingerprint("plain"));

@@ -176,7 +176,9 @@ describe("data that cannot be used", () => {
       cwd: scratch(),
     });
     expect(code).toBe(2);
-    expect(stderr).toMatch(/data "photos": wanted KIND:PLACE/);
+    expect(stderr).toMatch(
+      /data "photos": there is no such place; wanted a folder or file that exists, or KIND:PLACE/,
+    );
   });
 
   it("is no run where there is none", () => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { type DataSpec, openSource } from "../../src/data/dataset.js";
+import { checkObjects, surveyObjects } from "../../src/data/survey.js";
 import { pictureGroups } from "../../src/data/picture.js";
 import { BadImageError, DataError } from "../../src/core/errors.js";
 import { failure } from "../failure.js";
@@ -22,7 +23,7 @@ const spec = (name: string, annotations = "instances.json", more = {}): DataSpec
 describe("iscrowd: whatever is not known to mean no is not taken for it", () => {
   const objects = async (file: string, more = {}) => {
     const source = await openSource(spec("crowd-boolean", `${file}.json`, more));
-    return [source.objectCount, source.notes];
+    return [surveyObjects(source, 0)?.objects, source.notes];
   };
   test.each(["true", "one", "float"])("%s means yes", async (file) => {
     expect(await objects(file)).toEqual([4, ["left out: 4 crowd regions (iscrowd)"]]);
@@ -45,11 +46,56 @@ describe("iscrowd: whatever is not known to mean no is not taken for it", () => 
 });
 
 test("nothing but crowds: what was left out is told, and that nothing is left", async () => {
-  const { notes, objectCount } = await openSource(spec("all-crowd"));
-  expect([objectCount, notes]).toEqual([
-    0,
-    ["left out: 8 crowd regions (iscrowd)", "none of the 8 images has an object"],
+  const source = await openSource(spec("all-crowd"));
+  expect(source.summary).toBe("coco: 8 images, no objects, 2 classes");
+  expect(source.notes).toEqual([
+    "left out: 8 crowd regions (iscrowd)",
+    "none of the 8 images has an object",
   ]);
+  expect(() => checkObjects(source, 0)).toThrow(
+    new DataError(
+      "none of 8 images has an object to learn from: left out: 8 crowd regions (iscrowd). Give data with " +
+        "objects, or train without them: --recipe ibot",
+    ),
+  );
+});
+
+test("nothing but small objects, or mostly: told before training", async () => {
+  const source = await openSource(spec("crowd-boolean"));
+  expect(checkObjects(source, 0.05)).toEqual([]);
+  expect(() => checkObjects(source, 0.9)).toThrow(
+    new DataError(
+      "none of 8 images has an object to learn from: 8 of 8 objects cover less than 90 % of their image " +
+        "(views.object.minArea). Give data with objects, or train without them: --recipe ibot",
+    ),
+  );
+  const half = await openSource(spec("crowd-boolean", "one.json"));
+  expect(checkObjects(half, 0.05)).toEqual([]);
+  const few = await small(({ images }) => {
+    images.push({ ...images[0], id: 2 }, { ...images[0], id: 3 });
+  });
+  expect(checkObjects(await openSource(few), 0.1)).toEqual([
+    "only 1 of 3 images have an object to learn from: the others' views are about nothing",
+  ]);
+});
+
+test("areas of outlines that are listed are those that are drawn, nearly", async () => {
+  const coco6 = join(cases, "../coco-6");
+  const source = await openSource({
+    kind: "coco",
+    images: join(coco6, "images"),
+    annotations: join(coco6, "instances.json"),
+  });
+  const errors: number[] = [];
+  for (let image = 0; image < source.size; image += 1) {
+    const { objects, width, height } = await source.read(image);
+    const listed = source.listed!(image);
+    expect(listed.map(({ label }) => label)).toEqual(objects.map(({ label }) => label));
+    for (const [at, { share }] of listed.entries())
+      errors.push(Math.abs((share! * width * height) / objects[at]!.area - 1));
+  }
+  // Outlines that cross themselves are far off; most do not.
+  expect(errors.toSorted((a, b) => a - b)[Math.floor(errors.length / 2)]).toBeLessThan(0.05);
 });
 
 describe("one picture twice", () => {

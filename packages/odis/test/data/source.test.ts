@@ -37,7 +37,7 @@ describe("a data set on the command line", () => {
 
   test.each([
     ["photos", "there is no such place", ""],
-    ["vox:photos", '"vox" is no kind of data', ""],
+    ["nothing:photos", '"nothing" is no kind of data', ""],
     ["cocoo:photos", '"cocoo" is no kind of data', ". Did you mean coco?"],
     ["coco:", "no place stands behind coco:", ""],
     ["", "there is no such place", ""],

@@ -41,6 +41,8 @@ describe("features of imported networks equal PyTorch's", () => {
     ["dinov2.pth", undefined, "dinov2/teacher"],
     ["dinov2-backbone.pth", undefined, "dinov2/teacher"],
     ["hf-dinov2", undefined, "dinov2/teacher"],
+    ["transformers-vit.pth", undefined, "dino/teacher"],
+    ["transformers-dinov2.pth", undefined, "dinov2/teacher"],
   ] as const)("%s %s", async (name, side, wanted) => {
     using _scope = tensorScope();
     using file = await openWeights(fixture(name));

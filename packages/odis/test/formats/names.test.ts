@@ -35,9 +35,20 @@ describe("names of other programs", () => {
     ["encoder.layer.0.layer_scale2.lambda1", backbone("blocks.0.ls2.gamma")],
     [
       "encoder.layer.5.attention.attention.key.bias",
-      { ...backbone("blocks.5.attn.qkv.bias"), third: 1 },
+      { ...backbone("blocks.5.attn.qkv.bias"), part: { at: 1, of: 3 } },
     ],
     ["layernorm.weight", backbone("norm.weight")],
+    // the same models of transformers 5 in memory
+    ["vit.layers.3.attention.o_proj.bias", backbone("blocks.3.attn.proj.bias")],
+    ["layers.3.layernorm_before.bias", backbone("blocks.3.norm1.bias")],
+    [
+      "layers.0.attention.v_proj.weight",
+      { ...backbone("blocks.0.attn.qkv.weight"), part: { at: 2, of: 3 } },
+    ],
+    [
+      "encoder.layer.0.mlp.up_proj.weight",
+      { ...backbone("blocks.0.mlp.w12.weight"), part: { at: 1, of: 2 } },
+    ],
     // odis
     ["student.backbone.obj_token", backbone("obj_token", "student")],
     ["teacher.head_patch.mlp.2.weight", head("head_patch.mlp.2.weight", "teacher")],

@@ -120,7 +120,7 @@ describe("DINOv2's losses on our terms", () => {
   for (const kind of ["cls", "patch"] as const)
     it(`moving centre of ${kind}: in force one step after it was measured`, () => {
       using _scope = tensorScope();
-      const center = new Center(64, 0.9, "cpu");
+      const center = new Center([64], 0.9, "cpu");
       for (const step of [0, 1, 2]) {
         const at = `center/step${step}`;
         expectClose(center.value.toFloat32(), reference.floats(`${at}/center_used_${kind}`));

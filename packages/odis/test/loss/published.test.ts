@@ -48,21 +48,22 @@ class Call {
     return leaf;
   }
 
-  /** A centre before the call, one for each of `slots` objects: [slots, K]. */
-  center(key: string, slots: number): Center[] {
-    const before = this.read(`${key}_before`).reshape([-1]);
+  /** A centre before the call: one for each of O tokens, [O, K], or for all, [K]. */
+  center(key: string, O?: number): Center {
     const K = this.read(`${key}_after`).shape.at(-1)!;
-    return Array.from({ length: slots }, (_, slot) => {
-      const center = new Center(K, 0.9, "cpu");
-      const from = before.shape.at(0) === K ? 0 : slot * K;
-      center.value.copy_(before.narrow(0, from, K));
-      return center;
-    });
+    const center = new Center(O === undefined ? [K] : [O, K], 0.9, "cpu");
+    // The published centre begins as one for all tokens.
+    center.value.copy_(
+      this.read(`${key}_before`)
+        .reshape([-1, K])
+        .expand([O ?? 1, K])
+        .reshape(center.value.shape),
+    );
+    return center;
   }
 
-  expectCenters(key: string, centers: readonly Center[]): void {
-    const got = centers.flatMap(({ value }) => [...value.toFloat32()]);
-    expectClose(got, this.floats(`${key}_after`));
+  expectCenter(key: string, { value }: Center): void {
+    expectClose(value.toFloat32(), this.floats(`${key}_after`));
   }
 
   expectGradients(): void {
@@ -77,8 +78,8 @@ class Call {
     const K = globals.shape.at(-1)!;
     const rows = S > G ? cat([globals, this.leaf(`student_local_${kind}`)], 0) : globals;
     const teacher = this.read(`teacher_${kind}`).reshape([G * B, O, K]);
-    const centers = this.center(center, O);
-    const targets = centers.map((one, slot) => one.sharpen(teacher.select(1, slot), temperature));
+    const moving = this.center(center, kind === "obj" ? O : undefined);
+    const targets = moving.sharpen(teacher, temperature);
     const present =
       kind === "obj"
         ? Uint8Array.from(this.floats("obj_labels"), (label) => Number(label > 0))
@@ -88,16 +89,17 @@ class Call {
       { S, G, B, O },
       "images",
     );
-    const stacked = cat(
-      targets.map((one) => one.unsqueeze(1)),
-      1,
+    // As published, all objects count: present or not.
+    const rowsOfEach = tensor(
+      Float32Array.from({ length: O }, () => G * B),
+      [O, 1],
     );
-    for (const [slot, one] of centers.entries())
-      one.update(teacher.select(1, slot).sum([0]), tensor(G * B, []));
-    this.expectCenters(center, centers);
+    if (kind === "obj") moving.update(teacher.sum([0]), rowsOfEach);
+    else moving.update(teacher.sum([0, 1]), tensor(G * B, []));
+    this.expectCenter(center, moving);
     return crossViewLoss(
       rows.reshape([S, B * O, K]).div(0.1),
-      stacked.reshape([G, B * O, K]),
+      targets.reshape([G, B * O, K]),
       fromBuffer(weights, [S, G, B * O]),
     );
   }
@@ -111,10 +113,10 @@ class Call {
       [rows.view.length],
     );
     const teacher = this.read("teacher_patch").flatten(0, 1);
-    const moving = this.center(center, 1);
-    const targets = moving[0]!.sharpen(teacher.indexSelect(0, index), temperature);
-    moving[0]!.update(teacher.sum([0]), tensor(teacher.dims(2)[0], []));
-    this.expectCenters(center, moving);
+    const moving = this.center(center);
+    const targets = moving.sharpen(teacher.indexSelect(0, index), temperature);
+    moving.update(teacher.sum([0]), tensor(teacher.dims(2)[0], []));
+    this.expectCenter(center, moving);
     return rowLoss(
       patches.flatten(0, 1).indexSelect(0, index).div(0.1),
       targets,

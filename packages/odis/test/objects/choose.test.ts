@@ -106,9 +106,9 @@ describe("choosing several objects", () => {
 /** Patches of one pixel: the mask is the grid. */
 function rectangles(grid: readonly string[], margin: number): string[] {
   const [height, width] = [grid.length, grid[0]!.length];
-  const pixels = Uint8Array.from(grid.join(""), Number);
-  const out = new Uint8Array(pixels.length);
-  visiblePatches(pixels, width, height, 1, { rule: "boxes", coverage: 1, margin }, out);
+  const counts = Int32Array.from(grid.join(""), Number);
+  const out = new Uint8Array(counts.length);
+  visiblePatches(counts, width, height, 1, { rule: "boxes", coverage: 1, margin }, out);
   return grid.map((_, y) => out.subarray(y * width, (y + 1) * width).join(""));
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../src/core/errors.js";
+import { schemaPaths } from "../../src/core/schema-problem.js";
 import { defaultOrigin, defaultOrigins, explainRecipe, leaves } from "../../src/recipe/explain.js";
 import { scheduleValuesAt } from "../../src/recipe/schedules.js";
 import { type Recipe, recipeSchema, resolveRecipe } from "../../src/recipe/schema.js";
@@ -126,7 +127,7 @@ describe("recipes", () => {
   it("have an origin for each default, and none for settings that are gone", () => {
     const paths = [...leaves(recipeSchema.parse({}))].map(([path]) => path);
     expect(paths.filter((path) => defaultOrigin(path) === undefined)).toEqual([]);
-    const known = [...paths.map((path) => path.join(".")), "optim.steps"];
+    const known = [...schemaPaths(recipeSchema)].map((path) => path.join("."));
     const stale = Object.keys(defaultOrigins).filter(
       (prefix) => !known.some((path) => path === prefix || path.startsWith(`${prefix}.`)),
     );

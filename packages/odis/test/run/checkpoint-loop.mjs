@@ -1,6 +1,6 @@
 // Writes checkpoints of steps 1, 2, 3, … into a folder, a line on stdout after each, until killed
 // or until the step given as second argument. Third argument: floats of a tensor.
-import { saveCheckpoint } from "../../dist/run/checkpoint.js";
+import { saveCheckpoint } from "../../dist/run/save.js";
 
 const [folder, last, floats] = process.argv.slice(2);
 const size = Number(floats);

@@ -14,13 +14,8 @@ import { join } from "node:path";
 import type { TensorEntry } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import { RunError } from "../../src/core/errors.js";
-import {
-  dropCheckpointsAfter,
-  latestCheckpoint,
-  listCheckpoints,
-  loadCheckpoint,
-  saveCheckpoint,
-} from "../../src/run/checkpoint.js";
+import { listCheckpoints, loadCheckpoint, loadLatestCheckpoint } from "../../src/run/checkpoint.js";
+import { allFinite, dropCheckpointsAfter, saveCheckpoint } from "../../src/run/save.js";
 import { scratchFolder } from "../scratch.js";
 import { canMount, shellOnSmallDisk } from "../small-disk.js";
 
@@ -37,7 +32,12 @@ function tensors(value: number): readonly TensorEntry[] {
       shape: [2, 3],
       data: () => new Float32Array(6).fill(value),
     },
-    { name: "count", dtype: "int64", shape: [], data: () => BigInt64Array.of(BigInt(value)) },
+    {
+      name: "count",
+      dtype: "int64",
+      shape: [],
+      data: () => BigInt64Array.of(BigInt(Math.trunc(value))),
+    },
   ];
 }
 const save = (step: number, keep = 2): string =>
@@ -47,8 +47,11 @@ const names = (): readonly string[] => readdirSync(folder()).toSorted();
 
 function latest(): { path: string | undefined; skipped: readonly string[] } {
   const skipped: string[] = [];
-  const path = latestCheckpoint(folder(), (torn, reason) => skipped.push(`${torn}: ${reason}`));
-  return { path, skipped };
+  const found = loadLatestCheckpoint(folder(), (torn, reason) =>
+    skipped.push(`${torn}: ${reason}`),
+  );
+  found?.tensors.close();
+  return { path: found?.path, skipped };
 }
 function refusal(action: () => unknown): string {
   try {
@@ -133,7 +136,7 @@ describe("saveCheckpoint and loadCheckpoint", () => {
   });
 });
 
-describe("a checkpoint that is torn or foreign", () => {
+describe("a checkpoint that is torn", () => {
   const tear: readonly [string, (path: string) => void, RegExp][] = [
     [
       "cut",
@@ -167,22 +170,17 @@ describe("a checkpoint that is torn or foreign", () => {
       /torn: state\.json is not JSON/,
     ],
     [
-      "another file",
-      (path) => writeFileSync(join(path, "state.json"), "{}"),
-      /not a checkpoint: state\.json lacks/,
+      "a state of zeros",
+      (path) => writeFileSync(join(path, "state.json"), Buffer.alloc(300)),
+      /torn: state\.json is not JSON/,
     ],
     [
-      "a later release",
-      (path) => writeFileSync(join(path, "state.json"), '{"version": 2}'),
-      /written by another release: version 2, this one reads 1/,
-    ],
-    [
-      "no checkpoint",
+      "nothing in it",
       (path) => {
         rmSync(path, { recursive: true });
         mkdirSync(path);
       },
-      /not a checkpoint: it has no state\.json/,
+      /torn: state\.json is missing/,
     ],
   ];
 
@@ -203,6 +201,89 @@ describe("a checkpoint that is torn or foreign", () => {
     },
   );
 
+  it("is not passed over when all are: the run would begin at step 0", () => {
+    for (const step of [1, 2]) truncateSync(join(save(step), "state.json"), 0);
+    expect(refusal(latest)).toBe(
+      `${folder()}: every checkpoint is torn (${folder()}/step-00000002: state.json is not JSON; ` +
+        `${folder()}/step-00000001: state.json is not JSON). Copy them from a backup, or delete them ` +
+        `to begin at step 0.`,
+    );
+    expect(names()).toHaveLength(2);
+  });
+});
+
+describe("a checkpoint that cannot be used for another reason", () => {
+  const state = (path: string): string => join(path, "state.json");
+  const edit = (path: string, change: Readonly<Record<string, unknown>>): void => {
+    const there = JSON.parse(readFileSync(state(path), "utf8")) as object;
+    writeFileSync(state(path), JSON.stringify({ ...there, ...change }));
+  };
+  const replace = (path: string, make: (place: string) => void): void => {
+    rmSync(path);
+    make(path);
+  };
+  const pipe = (path: string): unknown => spawnSync("mkfifo", [path]);
+  const refused: readonly [string, (path: string) => void, RegExp][] = [
+    [
+      "of a later release",
+      (path) => edit(path, { version: 2 }),
+      /written by another release: version 2, this one reads 1\. Use the release that made it\.$/,
+    ],
+    [
+      "with another step in its state",
+      (path) => edit(path, { step: 4000 }),
+      /state\.json says step 4000, the folder's name step 2; one of them was changed\./,
+    ],
+    ["of another program", (path) => writeFileSync(state(path), "{}"), /not a checkpoint of odis/],
+    [
+      "with garbage",
+      (path) => writeFileSync(state(path), "garbage"),
+      /state\.json is not JSON\. Restore it from a copy, or delete this checkpoint\.$/,
+    ],
+    [
+      "with other files",
+      (path) => {
+        rmSync(state(path));
+        writeFileSync(join(path, "weights.bin"), "");
+      },
+      /not a checkpoint: it has no state\.json/,
+    ],
+    [
+      "a folder for its state",
+      (path) => replace(state(path), mkdirSync),
+      /state\.json is a folder; wanted a regular file/,
+    ],
+    [
+      "a pipe for its state",
+      (path) => replace(state(path), pipe),
+      /state\.json is a pipe; wanted a regular file/,
+    ],
+    [
+      "a pipe for its tensors",
+      (path) => replace(join(path, "tensors.safetensors"), pipe),
+      /tensors\.safetensors is no regular file/,
+    ],
+    [
+      "a file",
+      (path) => {
+        rmSync(path, { recursive: true });
+        writeFileSync(path, "");
+      },
+      /state\.json does not exist: a part of its path is no folder/,
+    ],
+  ];
+
+  it.each(refused)("%s: is refused by name, never passed over or replaced", (_, change, reason) => {
+    save(1);
+    const path = save(2);
+    change(path);
+    expect(refusal(() => loadCheckpoint(path))).toMatch(reason);
+    expect(refusal(latest)).toMatch(reason);
+    expect(refusal(latest).startsWith(`checkpoint ${path}: `)).toBe(true);
+    expect(refusal(() => save(2))).toMatch(reason);
+    expect(names()).toEqual(["step-00000001", "step-00000002"]);
+  });
+
   it("does not exist, or was made with another config", () => {
     expect(refusal(() => loadCheckpoint(join(folder(), "step-00000009")))).toMatch(
       /does not exist/,
@@ -219,6 +300,30 @@ describe("a checkpoint that is torn or foreign", () => {
     writeFileSync(join(folder(), "notes.txt"), "");
     expect(latest()).toEqual({ path: undefined, skipped: [] });
     expect(listCheckpoints(folder())).toEqual([]);
+  });
+});
+
+describe("values that are not finite", () => {
+  it("are not saved", () => {
+    const path = save(1);
+    for (const value of [Number.NaN, Infinity, -Infinity]) {
+      const content = { step: 2, config, state: {} };
+      const [weight] = tensors(value);
+      expect(refusal(() => saveCheckpoint(folder(), content, [weight!], 2))).toBe(
+        `checkpoint of step 2: weight holds values that are not finite; it was not saved, ${path} ` +
+          `stands. Try a lower optim.lr, or look at what was set in optim and loss.`,
+      );
+    }
+    expect(names()).toEqual(["step-00000001"]);
+  });
+
+  it("are told from sums that overflow", () => {
+    const large = 3e38;
+    expect(allFinite(new Float32Array(4).fill(large))).toBe(true);
+    expect(allFinite(new Float64Array([1e308, 1e308, -1e308]))).toBe(true);
+    expect(allFinite(new Float32Array([large, -Infinity, Infinity]))).toBe(false);
+    expect(allFinite(new Float32Array([0, Number.NaN]))).toBe(false);
+    expect(allFinite(BigInt64Array.of(1n))).toBe(true);
   });
 });
 
@@ -240,10 +345,9 @@ describe("a process that is killed while it writes", () => {
       child.kill("SIGKILL");
       await once(child, "close");
       const saved = Number(/saved (\d+)\n$/.exec(output)?.[1]);
-      const { path } = latest();
-      if (path === undefined)
-        throw new Error(`round ${round}: no checkpoint after "saved ${saved}"`);
-      const { step, tensors: file } = loadCheckpoint(path);
+      const found = loadLatestCheckpoint(folder(), () => undefined);
+      if (!found) throw new Error(`round ${round}: no checkpoint after "saved ${saved}"`);
+      const { step, tensors: file } = found;
       // The kill may come after the rename and before the line that tells of it.
       expect([saved, saved + 1]).toContain(step);
       expect(file.read("teacher").every((value) => value === step + 0.25)).toBe(true);
@@ -289,7 +393,9 @@ describe.skipIf(!canMount)("a full disk", () => {
       ["-c", `ulimit -f 100; exec '${process.execPath}' '${loop}' '${folder()}' 2 100000`],
       { encoding: "utf8" },
     );
-    expect(stdout).toMatch(/checkpoint of step 1: cannot be written \(EFBIG/);
+    expect(stdout).toMatch(
+      /checkpoint of step 1: cannot be written: the file would be larger than the system allows \(ulimit -f\)/,
+    );
     expect(stdout).toContain(`; ${path} stands.`);
     cpSync(path, join(scratch(), "copy"), { recursive: true });
     loadCheckpoint(join(scratch(), "copy")).tensors.close();

@@ -7,31 +7,20 @@ import type { Settings } from "../../src/core/schema.js";
 import { loadNetwork } from "../../src/run/load.js";
 import { exportRun } from "../../src/run/export.js";
 import type { Network } from "../../src/model/network.js";
-import { savePosition } from "../../src/run/session.js";
-import type { Recipe } from "../../src/recipe/schema.js";
 import type { RecipeName } from "../../src/recipe/methods.js";
-import { createState } from "../../src/train/state.js";
 import { findNetwork, importWeights, openWeights, planImport } from "../../src/formats/index.js";
 import { expectClose } from "../close.js";
 import { scratchFolder } from "../scratch.js";
 import { fixture } from "../formats/fixture.js";
-import { pythonTokens, smallRecipe, studentOf } from "../formats/small.js";
+import { randomRun } from "../formats/random-run.js";
+import { pythonTokens, studentOf } from "../formats/small.js";
 
 const scratch = scratchFolder();
+const runOf = (name: RecipeName, ...more: readonly Settings[]) =>
+  randomRun(scratch(), name, ...more);
 const large = { model: { layerScale: 0.5 } };
 const gated = { model: { layerScale: 0.5, ffn: "swiglu" } };
 const gatedOnly = { model: { ffn: "swiglu" } };
-
-/** A run's folder with one checkpoint of random weights, all of them far from their start. */
-function runOf(name: RecipeName, ...more: readonly Settings[]): { path: string; recipe: Recipe } {
-  using _scope = tensorScope();
-  const recipe = smallRecipe(name, ...more);
-  using state = createState(recipe);
-  for (const weight of [...state.student.parameters(), ...state.teacher.parameters()])
-    weight.detach().normal_(0, 0.4);
-  const folder = mkdtempSync(join(scratch(), "run-"));
-  return { path: savePosition(folder, { recipe }, state, { step: 7, seconds: 0 }, 1), recipe };
-}
 
 const tokensOf = (network: Network): Float32Array =>
   network.forward(tensor(pythonTokens("images"), [2, 3, 12, 12])).toFloat32();
@@ -50,16 +39,17 @@ describe("a standard Vision Transformer in PyTorch gives the same features", () 
     ["hf", "ibot", gatedOnly],
   ] as const;
 
-  it.skipIf(!python)("in every format (needs Debian's python3-torch)", () => {
+  it.skipIf(!python)("in every format (needs Debian's python3-torch)", async () => {
     using _scope = tensorScope();
-    const made = cases.map(([format, name, settings], index) => {
+    const made = [];
+    for (const [index, [format, name, settings]] of cases.entries()) {
       const run = runOf(name, settings);
       const out = join(scratch(), `${index}`);
-      exportRun(run.path, { out, format });
+      await exportRun(run.path, { out, format });
       const weights = format === "hf" ? join(out, "model.safetensors") : out;
       const wanted = tokensOf(loadNetwork(run.path, "teacher").network);
-      return { weights, tokens: `${out}.tokens`, wanted, what: `${format} ${name} ${index}` };
-    });
+      made.push({ weights, tokens: `${out}.tokens`, wanted, what: `${format} ${name} ${index}` });
+    }
     const files = made.flatMap(({ weights, tokens }) => [weights, tokens]);
     const words = [fixture("vit.py"), "2", fixture("features.safetensors"), ...files];
     const { status, stderr } = spawnSync("/usr/bin/python3", ["-B", ...words], {
@@ -85,7 +75,7 @@ describe("export, then import", () => {
     using _scope = tensorScope();
     const { path, recipe } = runOf(name, settings);
     const out = join(scratch(), "exported");
-    exportRun(path, { out, format });
+    await exportRun(path, { out, format });
     using file = await openWeights(out);
     const network = studentOf(recipe, 5);
     const plan = planImport(findNetwork(file), file.plain, network);
@@ -112,7 +102,7 @@ describe("export, then import", () => {
       ["timm", 0],
     ] as const) {
       const out = join(scratch(), format);
-      exportRun(path, { out, format, side: "student" });
+      await exportRun(path, { out, format, side: "student" });
       using file = await openWeights(out);
       const plan = planImport(findNetwork(file), file.plain, network);
       const embed = plan.taken.filter(({ to }) => to === "backbone.masked_embed");
@@ -130,10 +120,10 @@ describe("export, then import", () => {
 describe("what others find", () => {
   beforeAll(() => expect(python || process.env["CI"] === undefined).toBe(true)); // CI skips nothing
 
-  it("timm: its names, the format that loaders ask for, and where [OBJ] is", () => {
+  it("timm: its names, the format that loaders ask for, and where [OBJ] is", async () => {
     const { path } = runOf("odis");
     const out = join(scratch(), "new", "vit.safetensors");
-    expect(exportRun(path, { out, format: "timm" })).toEqual({
+    expect(await exportRun(path, { out, format: "timm" })).toEqual({
       files: [out],
       notes: [
         "cls_token is [OBJ]: without a mask it looks at the whole image, like a [CLS]",
@@ -163,10 +153,10 @@ describe("what others find", () => {
     expect(file.names.toSorted()).toEqual(names.toSorted());
   });
 
-  it("Hugging Face: a configuration that builds the same network", () => {
-    const read = (settings: Settings): unknown => {
+  it("Hugging Face: a configuration that builds the same network", async () => {
+    const read = async (settings: Settings): Promise<unknown> => {
       const out = join(mkdtempSync(join(scratch(), "hf-")), "vit");
-      exportRun(runOf("ibot", settings).path, { out, format: "hf" });
+      await exportRun(runOf("ibot", settings).path, { out, format: "hf" });
       const processor: unknown = JSON.parse(
         readFileSync(join(out, "preprocessor_config.json"), "utf8"),
       );
@@ -186,13 +176,13 @@ describe("what others find", () => {
       hidden_act: "gelu",
       qkv_bias: true,
     };
-    expect(read({})).toMatchObject({
+    expect(await read({})).toMatchObject({
       ...common,
       model_type: "vit",
       architectures: ["ViTModel"],
       intermediate_size: 32,
     });
-    expect(read(gated)).toMatchObject({
+    expect(await read(gated)).toMatchObject({
       ...common,
       model_type: "dinov2",
       architectures: ["Dinov2Model"],
@@ -202,15 +192,34 @@ describe("what others find", () => {
     });
   });
 
-  it("no file instead of half a network", () => {
+  it("Hugging Face: numbers that Python shall read as floats have a point", async () => {
+    const out = join(scratch(), "vit");
+    await exportRun(runOf("odis", gated).path, { out, format: "hf" });
+    const text = readFileSync(join(out, "config.json"), "utf8");
+    const floats = ["layerscale_value", "drop_path_rate", "hidden_dropout_prob", "layer_norm_eps"];
+    for (const name of floats) expect(text).toMatch(new RegExp(`"${name}": \\d+\\.\\d+,?\n`));
+    expect(text).toMatch(/"mlp_ratio": 4,\n/); // an integer in theirs
+  });
+
+  it("Hugging Face: a ratio that Dinov2 has no place for is refused", async () => {
+    const run = runOf("odis", gated, { model: { mlpRatio: 2.5 } });
+    await expect(
+      exportRun(run.path, { out: join(scratch(), "vit"), format: "hf" }),
+    ).rejects.toThrow(
+      "export: the network's model.mlpRatio is 2.5; wanted a whole number, as Hugging Face's Dinov2 has " +
+        "(a network with LayerScale or gated layers is one). Give --format timm or odis.",
+    );
+  });
+
+  it("no file instead of half a network", async () => {
     const out = join(scratch(), "out");
     for (const format of ["timm", "hf"] as const)
-      expect(() => exportRun(runOf("odis-cls").path, { out, format })).toThrow(
+      await expect(exportRun(runOf("odis-cls").path, { out, format })).rejects.toThrow(
         "export: the network has [CLS] and 1 [OBJ] before its patches; wanted one token, as theirs have. " +
           "Patches attend to all of them, so leaving some out would change every feature. Give --format odis.",
       );
     mkdirSync(out); // nothing was made
-    expect(() => exportRun(runOf("odis").path, { out, format: "hf" })).toThrow(
+    await expect(exportRun(runOf("odis").path, { out, format: "hf" })).rejects.toThrow(
       `export: ${out} exists; wanted a new folder`,
     );
   });

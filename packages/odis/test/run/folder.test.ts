@@ -93,10 +93,10 @@ describe("openRunFolder", () => {
   it("refuses a file, somebody else's folder, and a damaged config", () => {
     writeFileSync(join(scratch(), "file"), "");
     expect(refusal(() => openRunFolder(join(scratch(), "file"), config))).toMatch(
-      /file: cannot be made \(EEXIST.*Choose another --out/,
+      /file: cannot be made: a file is in the way\. Choose another --out\.$/,
     );
     expect(refusal(() => openRunFolder(join(scratch(), "file", "run"), config))).toMatch(
-      /cannot be made \(ENOTDIR/,
+      /run: cannot be made: a file is in the way/,
     );
     const photos = join(scratch(), "photos");
     mkdirSync(photos);

@@ -30,8 +30,18 @@ const rowsOf = (path: string): readonly Row[] =>
     .split("\n")
     .map((line) => JSON.parse(line) as Row);
 
-/** Figures of a row that do not tell the time. */
-const figures = ({ time: _, imagesPerSecond: _2, dataWait: _3, ...rest }: Row): Row => rest;
+const pick = (row: Row, names: readonly string[]): Row =>
+  Object.fromEntries(names.map((name) => [name, row[name]!]));
+/** Follow from the seed and the step. */
+const planned = "step epoch lr weightDecay teacherMomentum teacherTemperature absent tries".split(
+  " ",
+);
+/** What was optimised. */
+const optimised = "loss cls object patch koleo".split(" ");
+/** What is only looked at; in which order its sums are taken may change. */
+const watched = "teacherEntropy marginalEntropy kl similarityImages similarityViews gradNorm".split(
+  " ",
+);
 
 /** Lets today's odis go on with a run of yesterday's release. */
 function goOn(name: string) {
@@ -39,7 +49,7 @@ function goOn(name: string) {
   const out = join(scratch(), name);
   cpSync(join(fixtures, "run-0.1", name), out, { recursive: true });
   const words = ["pretrain", ...made.common, ...made.runs[name]!, "--out", out];
-  const { code, stderr } = odis(words, { cwd: fixtures });
+  const { code, stderr } = odis(words, { cwd: join(fixtures, "run-0.1") });
   expect(code, stderr).toBe(0);
   expect(stderr).toContain("resumes after step 6 of 12\n");
   return {
@@ -63,11 +73,11 @@ describe("a run of release 0.1 that was killed", () => {
     }
     expect(rows.map(({ step }) => step)).toEqual(wanted.map(({ step }) => step));
     for (const [at, row] of rows.entries()) {
-      const there = figures(wanted[at]!);
-      expect(figures(row)).toMatchObject(
-        sameBits ? there : { step: there["step"], lr: there["lr"], tries: there["tries"] },
-      );
-      expectClose([row["loss"] as number], [there["loss"] as number], { rtol: 1e-5 });
+      const there = wanted[at]!;
+      const exact = sameBits ? [...planned, ...optimised] : planned;
+      expect(pick(row, exact)).toEqual(pick(there, exact));
+      for (const what of [...optimised, ...watched])
+        expectClose([row[what] as number], [there[what] as number], { what, rtol: 1e-5 });
     }
     expect(existsSync(join(out, "lock"))).toBe(false);
   });
@@ -75,11 +85,9 @@ describe("a run of release 0.1 that was killed", () => {
   it("goes on where paths are dropped, too: other ones than that release would have", () => {
     const { rows, wanted } = goOn("drop-path");
     expect(rows.slice(0, 6)).toEqual(wanted.slice(0, 6));
-    const planned = ({ step, epoch, lr, weightDecay, teacherMomentum, tries, absent }: Row): Row =>
-      ({ step, epoch, lr, weightDecay, teacherMomentum, tries, absent }) as Row;
-    expect(rows.map(planned)).toEqual(wanted.map(planned));
-    // Half a point in the loss is what a dropped path more or less makes of 4.
+    expect(rows.map((row) => pick(row, planned))).toEqual(wanted.map((row) => pick(row, planned)));
+    // How far the two fixtures are apart, which drop other paths, too.
     const losses = (of: readonly Row[]): number[] => of.map(({ loss }) => loss as number);
-    expectClose(losses(rows), losses(wanted), { rtol: 0.15 });
+    expectClose(losses(rows), losses(wanted), { rtol: 0.3 });
   });
 });

@@ -1,15 +1,17 @@
-import { Generator, liveTensors, noGrad, tensorScope } from "@odis/torch";
+import { Generator, liveTensors, noGrad, tensor, tensorScope } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import { type Batch, imagesOf } from "../../src/batches/batch.js";
 import { NonFiniteLossError } from "../../src/core/errors.js";
+import { Center } from "../../src/loss/centering.js";
 import { type Length, scheduleValuesAt, runLength } from "../../src/recipe/schedules.js";
 import { type Recipe, resolveRecipe } from "../../src/recipe/schema.js";
 import { recipeLayers, recipeNames, recipes } from "../../src/recipe/methods.js";
-import { dropPaths, studentFeatures, studentOutputs } from "../../src/train/forward.js";
+import { dropPaths, studentFeatures, studentOutputs, summarySum } from "../../src/train/forward.js";
 import { createState, stateTensors, type TrainState } from "../../src/train/state.js";
 import { trainOn } from "../../src/train/loop.js";
 import { upload } from "../../src/train/upload.js";
 import { checkViewSizes } from "../../src/views/config.js";
+import { expectClose } from "../close.js";
 import { recordingProxy } from "../recording-proxy.js";
 
 const [B, G, L, N] = [3, 2, 1, 9];
@@ -174,7 +176,7 @@ describe("a step in parts", () => {
     using _scope = tensorScope();
     const model = { ...settings.model, depth: 3, dropPath: 0.5 };
     const state = createState(recipeOf({ model }));
-    const micro = upload(state, batch).microBatches[0]!;
+    const micro = upload(state, batch, scheduleValuesAt(state.recipe, length, 0)).microBatches[0]!;
     const drops = new Generator(1);
     const ahead = noGrad(() => studentFeatures(state, micro, drops));
     const { features } = noGrad(() => studentOutputs(state, micro, drops, undefined));
@@ -248,6 +250,143 @@ describe("absent objects", () => {
     expect(terms.koleo).toBe(0);
     expect(terms.patch).toBeGreaterThan(0);
   });
+});
+
+describe("the [OBJ] centre", () => {
+  const logits = [1, 2, 3, 4, 5, 6, 7, 8]; // [1 view, 2 images x 2 objects, K = 2]
+  const flags = [1, 0, 1, 1]; // the first image has one object
+
+  it("counts rows as its settings say: by hand", () => {
+    using _scope = tensorScope();
+    const rows = tensor(logits, [1, 4, 2]);
+    const there = tensor(flags, [1, 4], { dtype: "float64" });
+    const sum = (of: Parameters<typeof summarySum>[1]): number[] =>
+      summarySum(rows, of).toNumbers();
+    expect(sum({})).toEqual([1 + 3 + 5 + 7, 2 + 4 + 6 + 8]);
+    expect(sum({ flags: there })).toEqual([1 + 5 + 7, 2 + 6 + 8]);
+    expect(sum({ tokens: 2 })).toEqual([1 + 5, 2 + 6, 3 + 7, 4 + 8]);
+    expect(sum({ flags: there, tokens: 2 })).toEqual([1 + 5, 2 + 6, 7, 8]);
+  });
+
+  it("divides by the rows that counted, and stays where none did: by hand", () => {
+    using _scope = tensorScope();
+    const center = new Center([2, 2], 0.9, "cpu");
+    noGrad(() => center.value.fill_(1));
+    center.update(
+      tensor([
+        [6, 8],
+        [0, 0],
+      ]),
+      tensor([[2], [0]], [2, 1], { dtype: "float64" }),
+    );
+    expectClose(center.value.toNumbers(), [0.9 + 0.1 * 3, 0.9 + 0.1 * 4, 1, 1]);
+  });
+
+  /** The batch with a second row of objects, all absent: padding, as images with one object have it. */
+  const padded = (): Batch => {
+    const twice = (bytes: Uint8Array, length: number): Uint8Array => {
+      const out = new Uint8Array(2 * bytes.length);
+      for (let row = 0; row < bytes.length / length; row += 1)
+        out.set(bytes.subarray(row * length, (row + 1) * length), 2 * row * length);
+      return out;
+    };
+    const { global, local } = batch;
+    return {
+      ...batch,
+      objects: 2,
+      global: { ...global, visible: twice(global.visible, N), present: twice(global.present, 1) },
+      local: { ...local, present: twice(local.present, 1) },
+    };
+  };
+
+  const after = (images: Batch, loss: object) => {
+    const objects = { views: { object: { count: images.objects } } };
+    using state = createState(recipeOf({ ...objects, loss: { koleoWeight: 0, ...loss } }));
+    const { marginalEntropy } = trainOn(state, images, scheduleValuesAt(state.recipe, length, 0));
+    const { value } = state.centers.object!;
+    return { marginalEntropy, center: value.toNumbers(), shape: value.shape };
+  };
+
+  it("is not moved by padding rows when only present ones count; the marginal entropy neither", () => {
+    const alone = after(batch, { objectCenterRows: "present" });
+    const beside = after(padded(), { objectCenterRows: "present" });
+    // Patches see the second token, a little of which comes back: not the same bits.
+    expectClose(beside.center, alone.center, { rtol: 1e-3 });
+    expect(beside.marginalEntropy).toBeCloseTo(alone.marginalEntropy, 3);
+    const counted = after(padded(), { objectCenterRows: "all" });
+    const distance = Math.hypot(...counted.center.map((x, k) => x - alone.center[k]!));
+    expect(distance).toBeGreaterThan(0.02 * Math.hypot(...alone.center));
+  });
+
+  it("is one for each of an image's [OBJ] tokens, if asked for, and theirs alone", () => {
+    const each = after(padded(), { objectCenters: "each", objectCenterRows: "present" });
+    const alone = after(batch, { objectCenterRows: "present" });
+    expect(each.shape).toEqual([2, 16]);
+    expectClose(each.center.slice(0, 16), alone.center, { rtol: 1e-3 });
+    expect(each.center.slice(16)).toEqual(Array.from({ length: 16 }, () => 0));
+  });
+});
+
+describe("settings of the published code", () => {
+  const one = (more: object, step = 2, images = batch) => {
+    using state = createState(recipeOf(more));
+    const values = scheduleValuesAt(state.recipe, length, step);
+    const report = trainOn(state, images, values);
+    const centers = Object.entries(state.centers).map(
+      ([kind, { value }]) => [kind, value.toNumbers()] as const,
+    );
+    return { ...report, values, centers: Object.fromEntries(centers) };
+  };
+  const cold = { start: 0.01, end: 0.01, warmupEpochs: 0 };
+
+  it("[OBJ] has a temperature of its own; patches keep theirs", () => {
+    const [plain, own] = [one({}), one({ loss: { ...settings.loss, objectTemperature: cold } })];
+    expect(own.teacherEntropy).toBeLessThan(0.5 * plain.teacherEntropy);
+    expect(own.terms.patch).toBe(plain.terms.patch);
+  });
+
+  it("patches are hidden from an epoch on, and their temperature rises from there", () => {
+    const from = { loss: { ...settings.loss, patchFromEpoch: 2, patchCenter: "all" } };
+    const before = one(from, 3);
+    expect([before.values.epoch, before.values.hidePatches]).toEqual([1, false]);
+    expect(before.terms.patch).toBe(0);
+    expect(Math.hypot(...before.centers["patch"]!)).toBeGreaterThan(0); // as published
+    expect(one(from, 4).terms.patch).toBeGreaterThan(0);
+    const nothing = { ...batch, global: { ...batch.global, hidden: new Uint8Array(G * B * N) } };
+    expect(one({}, 3, nothing).terms).toEqual(before.terms);
+    const { patchTemperature } = scheduleValuesAt(recipeOf(from), length, 4);
+    expect(patchTemperature).toBe(scheduleValuesAt(recipeOf(), length, 0).patchTemperature);
+  });
+
+  it("the patch centre has a momentum of its own", () => {
+    const loss = { ...settings.loss, patchCenterMomentum: 0.5 };
+    const [plain, own] = [one({}).centers, one({ loss }).centers];
+    expect(own["object"]).toEqual(plain["object"]);
+    expectClose(
+      own["patch"]!,
+      plain["patch"]!.map((x) => (x / 0.1) * 0.5),
+    );
+  });
+
+  for (const share of ["mlp", "none"] as const)
+    it(`[OBJ] has another number of prototypes than [CLS], head.share ${share}`, () => {
+      const head = { ...settings.head, share, objectPrototypes: 24, patchPrototypes: 20 };
+      const loss = { ...settings.loss, clsWeight: 1 };
+      const recipe = recipeOf({ model: { ...settings.model, tokens: "cls+obj" }, head, loss });
+      using state = createState(recipe);
+      const { terms } = trainOn(state, batch, scheduleValuesAt(recipe, length, 2));
+      expect(Object.values(state.centers).map(({ value }) => value.shape)).toEqual([
+        [16],
+        [24],
+        [20],
+      ]);
+      const prototypes = state.student.headOf("object").prototypesOf("object").weightV;
+      expect(prototypes.shape).toEqual([24, 8]);
+      expect(terms.object).toBeGreaterThan(0);
+      const moments = [...state.optimizer.state().values()];
+      const own = moments.find(({ mean }) => mean.shape.join() === "24,8");
+      expect(own!.mean.norm().item()).toBeGreaterThan(0);
+    });
 });
 
 describe("clipping", () => {

@@ -7,7 +7,7 @@ import { Rng } from "../../src/core/rng.js";
 import { type ViewConfig, viewConfig } from "../../src/views/config.js";
 import { drawCropBox } from "../../src/views/crop-box.js";
 import { drawCrops } from "../../src/views/object-crop.js";
-import { countNearest, resampleNearest } from "../../src/views/resample.js";
+import { resampleNearest } from "./witness/resample.js";
 import { makeViews, newViewSlots } from "../../src/views/views.js";
 
 const PATCH = 8;
@@ -203,18 +203,5 @@ test("local views that are aware of objects never miss one that they can show", 
       expect(present[0]).toBe(1);
       expect(visible!.some((bit) => bit === 1)).toBe(true);
     }
-  }
-});
-
-test("counting without the view's mask gives the same count", () => {
-  const sample = picture(70, 50, disc(20, 30, 11));
-  const [object] = sample.objects;
-  const mask = object!.pixels();
-  const rng = new Rng("count");
-  for (let draw = 0; draw < 500; draw += 1) {
-    const box = drawCropBox(70, 50, { scale: [0.001, 1], aspect: [0.2, 5] }, rng);
-    const size = rng.int(1, 90);
-    const wanted = resampleNearest(mask, 70, { box, flip: false }, size, new Uint8Array(size ** 2));
-    expect(countNearest(mask, 70, box, size, object!.box)).toBe(wanted);
   }
 });

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { patchCounts } from "../../src/objects/patches.js";
 import { boxRle } from "../../src/objects/object.js";
 import { objectFromRuns } from "../../src/objects/mask.js";
 import type { Sample } from "../../src/data/dataset.js";
 import { Rng } from "../../src/core/rng.js";
 import { type ViewConfig, viewConfig } from "../../src/views/config.js";
-import { resampleNearest } from "../../src/views/resample.js";
+import { patchCounts } from "./witness/patches.js";
+import { resampleNearest } from "./witness/resample.js";
 import { makeViews, newViewSlots } from "../../src/views/views.js";
 
 const PATCH = 8;

@@ -7,7 +7,7 @@ import { rleFromMask } from "../../src/objects/rle.js";
 import { Rng } from "../../src/core/rng.js";
 import { type ViewConfig, viewConfig } from "../../src/views/config.js";
 import { drawCropBox } from "../../src/views/crop-box.js";
-import { type Geometry, resampleBicubic, resampleNearest } from "../../src/views/resample.js";
+import { type Cut, drawMask, drawView } from "@odis/torch/images";
 import { makeViews, newViewSlots, type ViewSlots } from "../../src/views/views.js";
 import { firstDifference } from "../golden.js";
 
@@ -62,7 +62,7 @@ function scene(width: number, height: number, boxes: readonly (readonly number[]
 }
 
 /** The view's mask, pixel by pixel from the definition. */
-function maskOf({ width, objects }: Sample, object: number, { box, flip }: Geometry, size: number) {
+function maskOf({ width, objects }: Sample, object: number, { box, flip }: Cut, size: number) {
   const mask = objects[object]!.pixels();
   return Uint8Array.from({ length: size * size }, (_, i) => {
     const column = flip ? size - 1 - (i % size) : i % size;
@@ -119,8 +119,8 @@ describe("crops", () => {
         const [plain, mirrored] = [false, true].map((flip) => {
           const pixels = new Uint8Array(3 * size * size);
           const mask = new Uint8Array(size * size);
-          resampleBicubic({ width: 40, rgb }, { box, flip }, size, pixels);
-          resampleNearest(bits, 40, { box, flip }, size, mask);
+          drawView({ width: 40, height: 30, rgb }, { box, flip }, size, pixels);
+          drawMask({ width: 40, height: 30, pixels: bits }, { box, flip }, size, mask);
           return [...pixels, ...mask];
         });
         const reversed = plain!.map((_, i) => plain![i - (i % size) + size - 1 - (i % size)]!);
@@ -132,8 +132,8 @@ describe("crops", () => {
   test("a crop of the whole image at its own size is the image", () => {
     const rgb = Uint8Array.from({ length: 3 * 64 }, (_, i) => (i * 37) % 256);
     const pixels = new Uint8Array(3 * 64);
-    resampleBicubic(
-      { width: 8, rgb },
+    drawView(
+      { width: 8, height: 8, rgb },
       { box: { x: 0, y: 0, width: 8, height: 8 }, flip: false },
       8,
       pixels,

@@ -28,7 +28,7 @@ export function clipGradients(
       const measured = norms.double();
       const reached = scope === "each" ? measured : measured.norm().expand(norms.shape);
       const most = full([], limit, { dtype: "float64", device });
-      const scales = most.div(reached.add(1e-6)).clampMax(1).to({ dtype });
+      const scales = most.div(reached.add(1e-6)).clamp(undefined, 1).to({ dtype });
       call("aten::_foreach_mul_.List", gradients, scales.unbind());
       return norms;
     }),

@@ -224,7 +224,7 @@ class Annotations {
 }
 
 /** Whatever is not known to mean no is not taken for it: a crowd as an object spoils the data. */
-function isCrowd(value: unknown): boolean {
+export function isCrowd(value: unknown): boolean {
   if (value === undefined || value === 0 || value === false) return false;
   if (value === 1 || value === true) return true;
   throw new DataError(`"iscrowd" is ${show(value)}; wanted 0 or 1`);

@@ -1,14 +1,14 @@
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { ConfigError } from "../../core/index.js";
+import type { DataSpec } from "../dataset.js";
 import { IndexBuilder } from "../index-builder.js";
 import type { Look } from "../look.js";
-import { Place } from "../place.js";
 import type { PackedIndex } from "../packed-index.js";
+import { Place } from "../place.js";
 import type { Detected, Reader } from "../registry.js";
-import type { DataSpec } from "../dataset.js";
 import { textOf } from "../spec.js";
 import { type CocoFormat, readCoco } from "./coco-json.js";
+import { twoPlaces } from "./places.js";
 
 /** A folder of pictures and a file in COCO's instances format. */
 export interface CocoSpec extends DataSpec {
@@ -24,18 +24,17 @@ const format: CocoFormat = {
   fileName: (image) => image.file_name,
 };
 
+/** What only COCO's relatives hold: panoptic segments, LVIS's images and categories. */
+const relatives = /"segments_info"|"neg_category_ids"|"frequency"/;
+
 export const coco: Reader = {
-  kind: "coco",
+  ...twoPlaces("coco", "images", "instances.json"),
   places: "FOLDER or coco:IMAGES,ANNOTATIONS.json",
   about: "COCO instances: polygons, run lengths or boxes; a FOLDER has images/ and instances.json",
   settings: ["crowd"],
-  detect: (look) => detectCoco(look, isInstances),
-  parse: (place) => parseImagesAnd(place, "coco", "instances.json"),
-  place: placeOfCoco,
+  detect: (look) => detectCoco(look, "instances.json", /"images"/, relatives),
   open: (spec) => openCoco(spec, format),
 };
-
-const isInstances = (start: string) => !start.includes('"segments_info"');
 
 /** Opens a data set of the COCO family. */
 export async function openCoco(spec: DataSpec, its: CocoFormat): Promise<PackedIndex> {
@@ -47,66 +46,43 @@ export async function openCoco(spec: DataSpec, its: CocoFormat): Promise<PackedI
   return builder.finish(classes);
 }
 
-export function placeOfCoco(spec: DataSpec): string {
-  return `${textOf(spec, "images")},${textOf(spec, "annotations")}`;
-}
-
 /**
- * `FOLDER`, with `images/` and the annotations in it, or `IMAGES,ANNOTATIONS.json`. Names of folders
- * may hold commas: what exists decides where the first part ends.
+ * A JSON file of the COCO family, alone with its pictures near, or in a folder beside `images/`.
  *
- * @throws ConfigError when it is neither, or when it can be cut in several ways
+ * @param name of the file in a folder
+ * @param has what such a file holds near its beginning or end
+ * @param lacks what only its relatives hold
  */
-export function parseImagesAnd(place: string, kind: string, file: string): DataSpec {
-  const cuts = [...place.matchAll(/,/g)]
-    .map(({ index: at }) => ({
-      kind,
-      images: place.slice(0, at),
-      annotations: place.slice(at + 1),
-    }))
-    .filter(({ images, annotations }) => images !== "" && annotations !== "");
-  const there = cuts.filter(
-    ({ images, annotations }) => isFolder(images) && existsSync(annotations),
-  );
-  const [cut] = there.length > 0 ? there : cuts;
-  const count = there.length > 0 ? there.length : cuts.length;
-  if (!place.includes(",") || (isFolder(place) && there.length === 0))
-    return { kind, images: join(place, "images"), annotations: join(place, file) };
-  if (cut && count === 1) return cut;
-  throw new ConfigError(
-    `data "${kind}:${place}": wanted ${kind}:FOLDER (with images/ and ${file} in it) or ` +
-      `${kind}:IMAGES,ANNOTATIONS.json${count > 1 ? "; with these commas it can be cut in several ways" : ""}`,
-  );
+export function detectCoco(
+  look: Look,
+  name: string,
+  has: RegExp,
+  lacks: RegExp,
+): Detected | undefined {
+  const file = look.isFile ? "" : name;
+  const text = look.glimpse(file);
+  const isCoco = /^\s*\{/.test(text) && /"(images|annotations|categories)"\s*:\s*\[/.test(text);
+  if (!isCoco || !has.test(text) || lacks.test(text)) return undefined;
+  if (look.isFolder)
+    return look.hasFolder("images")
+      ? { place: look.place, because: `${name} beside images/` }
+      : undefined;
+  const images = imagesNear(look.place);
+  return images === undefined
+    ? undefined
+    : { place: `${images},${look.place}`, because: `a file of this kind, pictures in ${images}` };
 }
 
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
-}
-
-/** A JSON file that begins as COCO's do, alone or in a folder beside the pictures. */
-export function detectCoco(look: Look, fits: (start: string) => boolean): Detected | undefined {
-  if (look.isFile) {
-    const images =
-      isCocoStart(look.start()) && fits(look.start()) ? imagesBeside(look.place) : undefined;
-    return images === undefined
-      ? undefined
-      : { place: `${images},${look.place}`, because: `a COCO file, pictures in ${images}` };
-  }
-  const file = look.names().find((name) => name === "instances.json");
-  if (!file || !look.hasFolder("images") || !fits(look.start(file))) return undefined;
-  return { place: look.place, because: "instances.json beside images/" };
-}
-
-function isCocoStart(start: string): boolean {
-  return /^\s*\{/.test(start) && /"(images|annotations|categories|info|licenses)"\s*:/.test(start);
-}
-
-function imagesBeside(file: string): string | undefined {
+/** Where the pictures of an annotation file lie: beside it, or where COCO puts them. */
+export function imagesNear(file: string): string | undefined {
   const folder = dirname(file);
-  const named = /(?:instances|panoptic|lvis_v\d)_(\w+)\.json$/.exec(basename(file))?.[1];
-  const candidates = [
-    join(folder, "images"),
-    ...(named ? [join(folder, named), join(folder, "..", named)] : []),
-  ];
-  return candidates.find(isFolder);
+  const split = /_((?:train|val|test)\w*)\.json$/.exec(basename(file))?.[1];
+  const places = [join(folder, "images")];
+  if (split !== undefined)
+    places.push(
+      join(folder, split),
+      join(folder, "..", split),
+      join(folder, "..", "images", split),
+    );
+  return places.find((place) => statSync(place, { throwIfNoEntry: false })?.isDirectory());
 }

@@ -10,7 +10,7 @@ import { FileProblem, openRegular, plain, readRange, WeightsError } from "../../
 import { readers } from "../registry.js";
 import { leavesOf } from "./texts.js";
 import { openTorchFile } from "./torch-file.js";
-import type { PlainValue, WeightFile } from "./weight-file.js";
+import type { PlainValue, WeightFile } from "../format.js";
 
 /**
  * Opens weights, told apart by their first bytes: a file of `torch.save`, a safetensors file, or a

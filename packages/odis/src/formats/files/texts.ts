@@ -1,5 +1,5 @@
 import { FileProblem, isRecord, plain, readRegular, WeightsError } from "../../core/index.js";
-import type { PlainValue } from "./weight-file.js";
+import type { PlainValue } from "../format.js";
 
 // A configuration with 21,000 names of classes has two megabytes.
 const largestText = 1 << 22;

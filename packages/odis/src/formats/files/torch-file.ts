@@ -4,7 +4,7 @@ import { NumpyArray } from "./numpy.js";
 import { PickleProblem, type PickleValue, readPickle, UnknownGlobal } from "./pickle.js";
 import { ForeignTensor, TorchTensor } from "./torch-tensor.js";
 import { torchWorld } from "./torch-world.js";
-import type { PlainValue, WeightFile } from "./weight-file.js";
+import type { PlainValue, WeightFile } from "../format.js";
 import { ZipArchive } from "./zip.js";
 
 // The program of a real checkpoint has some hundred kilobytes.

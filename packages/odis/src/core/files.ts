@@ -1,0 +1,190 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmdirSync,
+  type Stats,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { replaceFile } from "@odis/torch/files";
+import { RunError } from "./errors.js";
+import { FileProblem, kindOf, problemOf } from "./regular-file.js";
+import { isSystemError, systemReason } from "./system.js";
+import { codeOf, reasonOf } from "./text.js";
+
+export { replaceFile, syncFile, syncFolder } from "@odis/torch/files";
+
+/** What a path leads to, undefined where there is nothing. */
+export function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (codeOf(error) === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Makes a folder and those above it that are missing.
+ *
+ * Node's own `recursive` is not used: Node 20 calls a read-only file system ENOENT, and below a
+ * folder that takes none (`/proc/x`) it never returns.
+ *
+ * @throws what the file system says of the first folder that cannot be made
+ */
+export function makeFolder(path: string): void {
+  const missing: string[] = [];
+  for (let at = resolve(path); statOf(at) === undefined; at = dirname(at)) missing.unshift(at);
+  for (const folder of missing) {
+    try {
+      mkdirSync(folder);
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") throw error; // somebody else made it just now
+    }
+  }
+  if (statOf(path)?.isDirectory() !== true)
+    throw Object.assign(new Error(`ENOTDIR: no folder, mkdir '${path}'`), {
+      code: "ENOTDIR",
+      syscall: "mkdir",
+      path,
+    });
+}
+
+/**
+ * Finds out before any work whether files can be made in a folder, which need not exist yet.
+ *
+ * @param what names the folder in the message: "run folder"
+ * @param advice what to do instead
+ * @throws RunError
+ */
+export function checkWritable(path: string, what: string, advice: string): void {
+  try {
+    let place = resolve(path);
+    while (statOf(place) === undefined) place = dirname(place);
+    // Permissions say too little: root passes them all, and a read-only file system has its own.
+    rmdirSync(mkdtempSync(join(place, ".odis-")));
+  } catch (error) {
+    throw new RunError(`${what} ${path}: cannot be written: ${causeOf(error)}. ${advice}`, {
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Finds out before any work whether a file can be written: `checkWritable` for its folder, and
+ * nothing but a file may stand in its place.
+ *
+ * @throws RunError
+ */
+export function checkReplaceable(path: string): void {
+  checkWritable(dirname(path), "folder", "Make it writable, or use another place.");
+  const stat = statOf(path);
+  if (stat && !stat.isFile())
+    throw new RunError(`${path}: is ${kindOf(stat)}; wanted a file or nothing. Move it away.`);
+}
+
+/** In words where there are some; what the system says of folders that cannot be made misleads. */
+export function causeOf(error: unknown): string {
+  if (isSystemError(error) && error.syscall.startsWith("mkd")) {
+    if (error.code === "ENOENT") return "no folder can be made there";
+    if (error.code === "ENOTDIR" || error.code === "EEXIST") return "a file is in the way";
+  }
+  return systemReason(error) ?? reasonOf(error);
+}
+
+/**
+ * All bytes of a regular file.
+ *
+ * @param limit largest size that is read, bytes
+ * @throws FileProblem
+ */
+export function readRegularSync(path: string, limit: number): Buffer {
+  let descriptor: number | undefined;
+  try {
+    // Without O_NONBLOCK the opening of a pipe already waits.
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const size = sizeOfRegular(descriptor);
+    if (size > limit)
+      throw new FileProblem(`has ${size} bytes; at most ${limit} can be read in one piece`);
+    const bytes = Buffer.allocUnsafeSlow(size);
+    let done = 0;
+    for (let got = 1; got > 0 && done < size; done += got)
+      got = readSync(descriptor, bytes, done, size - done, done);
+    return bytes.subarray(0, done);
+  } catch (cause) {
+    throw cause instanceof FileProblem ? cause : problemOf(cause);
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+/**
+ * A text that odis has written into a folder of its own, undefined where there is none.
+ *
+ * @throws RunError when it is no file, cannot be read, or is larger than any text can be
+ */
+export function readOwnText(path: string): string | undefined {
+  try {
+    return readRegularSync(path, longestText).toString("utf8");
+  } catch (error) {
+    if (!(error instanceof FileProblem)) throw error;
+    if (error.code === "ENOENT") return undefined;
+    throw new RunError(`${path} ${error.message}`, { cause: error });
+  }
+}
+
+/** V8 has no longer strings. */
+const longestText = 2 ** 29 - 24;
+
+/** @throws FileProblem when it is something else than a regular file */
+function sizeOfRegular(descriptor: number): number {
+  const stat = fstatSync(descriptor);
+  if (!stat.isFile()) throw new FileProblem(`is ${kindOf(stat)}; wanted a regular file`);
+  return stat.size;
+}
+
+/**
+ * Opens a file for adding to its end; it is made when it is missing.
+ *
+ * @throws FileProblem when a pipe, a folder or a device is there, or it cannot be written
+ */
+export function openToAppend(path: string): number {
+  let descriptor: number | undefined;
+  try {
+    const { O_RDWR, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
+    descriptor = openSync(path, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK);
+    sizeOfRegular(descriptor);
+    return descriptor;
+  } catch (cause) {
+    if (descriptor !== undefined) closeSync(descriptor);
+    if (cause instanceof FileProblem) throw cause;
+    const code = codeOf(cause);
+    if (code === "EISDIR") throw new FileProblem("is a folder; wanted a regular file", code);
+    throw new FileProblem(`cannot be written: ${causeOf(cause)}`, code, { cause });
+  }
+}
+
+/**
+ * Adds to a file's end.
+ *
+ * @throws FileProblem as `openToAppend`; what the file system says of the writing
+ */
+export function appendText(path: string, text: string): void {
+  const descriptor = openToAppend(path);
+  try {
+    writeFileSync(descriptor, text);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Writes a file of text so that it holds either its old content or all of the new one. */
+export function replaceText(path: string, text: string): void {
+  replaceFile(path, (descriptor) => writeFileSync(descriptor, text));
+}

@@ -1,0 +1,28 @@
+import type { WritableFormat } from "./format.js";
+import { describeExport } from "./entries.js";
+
+/** A file for onnxruntime: an image and an object's patches in, features out. */
+export const onnx: WritableFormat<"onnx"> = {
+  name: "onnx",
+  title: "onnxruntime and other ONNX programs",
+  write: {
+    makes: "file",
+    extension: ".onnx",
+    async write(out, exported) {
+      // The library behind these takes its time to load.
+      const [{ objectModel }, { writeModel }] = await Promise.all([
+        import("./onnx/models.js"),
+        import("./onnx/file.js"),
+      ]);
+      writeModel(out, objectModel(exported), describeExport(exported));
+      return [out];
+    },
+    notes: ({ network, recipe, precision }) => [
+      "image: RGB from 0 to 1, less odis.mean, over odis.std (both in the file's metadata); any multiple of " +
+        `${network.backbone.config.patch} pixels: positions are resized in the graph`,
+      "visible: the patches that the object covers, row by row; all of them for the whole image" +
+        (recipe.model.objectAttention === "separate" ? " (nearly: [CLS] sees no [OBJ] then)" : ""),
+      ...(precision === "float16" ? ["weights are float16, computed with in float32"] : []),
+    ],
+  },
+};

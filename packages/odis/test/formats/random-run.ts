@@ -1,0 +1,29 @@
+import { mkdtempSync } from "node:fs";
+import { join } from "node:path";
+import { tensorScope } from "@odis/torch";
+import type { Settings } from "../../src/core/index.js";
+import type { RecipeName } from "../../src/recipe/methods.js";
+import type { Recipe } from "../../src/recipe/index.js";
+import { savePosition } from "../../src/run/session.js";
+import { createState } from "../../src/train/state.js";
+import { smallRecipe } from "./small.js";
+
+/** A small run with one checkpoint of random weights, all of them far from their start. */
+export function randomRun(
+  folder: string,
+  name: RecipeName,
+  ...more: readonly Settings[]
+): { path: string; recipe: Recipe } {
+  const recipe = smallRecipe(name, ...more);
+  return { path: saveRandom(folder, recipe, 0.4), recipe };
+}
+
+/** @returns the checkpoint */
+export function saveRandom(folder: string, recipe: Recipe, deviation: number): string {
+  using _scope = tensorScope();
+  using state = createState(recipe);
+  for (const weight of [...state.student.parameters(), ...state.teacher.parameters()])
+    weight.detach().normal_(0, deviation);
+  const made = mkdtempSync(join(folder, "run-"));
+  return savePosition(made, { recipe }, state, { step: 7, seconds: 0 }, 1);
+}
