@@ -296,7 +296,7 @@ describe("a run", () => {
 
   it("says why it cannot be loaded", () => {
     const run = emptyRun(join(folder, "begun"), recipe, trainSpec);
-    expect(() => loadTeacher(run)).toThrow("no usable checkpoint (none was written yet)");
+    expect(() => loadTeacher(run)).toThrow("no checkpoint was written yet");
     expect(() => loadTeacher(join(folder, "nowhere"))).toThrow(
       "does not exist. Wanted a run folder",
     );

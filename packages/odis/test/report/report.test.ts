@@ -277,7 +277,7 @@ it("renders without metrics and without its data, and says why", async () => {
   expect(text).toContain("the training data could not be read");
   expect(missing).toHaveLength(2);
   expect(missing[0]).toContain("training data: ");
-  expect(missing[1]).toContain("no usable checkpoint (none was written yet)");
+  expect(missing[1]).toContain("no checkpoint was written yet");
 });
 
 it("refuses a folder that is no run", async () => {
