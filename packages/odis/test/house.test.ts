@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -86,4 +86,28 @@ describe("the import check", () => {
     expect(said).toContain(`error ${rule}: `);
     expect(status).not.toBe(0);
   });
+});
+
+describe("ARCHITECTURE.md", () => {
+  const text = readFileSync(join(root, "ARCHITECTURE.md"), "utf8");
+  const folders = readdirSync(join(root, src), { withFileTypes: true }).filter((entry) =>
+    entry.isDirectory(),
+  );
+
+  test.each(folders.map(({ name }) => name))(
+    "says of every file of %s/ what it is for",
+    (folder) => {
+      const [, section = ""] = text.split(`**\`${folder}/\`**`);
+      const [rooms = ""] = section.split(/\n(?:\*\*`|## )/);
+      const told = [...rooms.matchAll(/^\| `([^`]+)`/gm)].flatMap(([, names]) => {
+        const [first = "", ...others] = names!.split(", ");
+        const inner = dirname(first);
+        return [first, ...others.map((name) => (inner === "." ? name : join(inner, name)))];
+      });
+      const there = readdirSync(join(root, src, folder), { recursive: true, encoding: "utf8" })
+        .filter((file) => file.endsWith(".ts") && !/(?:^|\/)index\.ts$/.test(file))
+        .map((file) => file.replace(/\.ts$/, ""));
+      expect(told.toSorted()).toEqual(there.toSorted());
+    },
+  );
 });

@@ -116,7 +116,7 @@ export class Loader {
     buffers: readonly SharedArrayBuffer[],
     private readonly closed: Int32Array,
   ) {
-    this.order = new Order(options.seed, source.size, options.shape.images);
+    this.order = new Order(options.seed, source, options.shape.images);
     this.stepsPerEpoch = this.order.stepsPerEpoch;
     this.slots = buffers.map((buffer) => slotOver(buffer, options.shape));
     this.badLimit = Math.ceil((options.maxBad ?? 0.05) * source.size);

@@ -11,6 +11,7 @@ import {
   positional,
   text,
 } from "./command.js";
+import { runFolder } from "./run-folder.js";
 
 export const evaluateCommand = command({
   name: "evaluate",
@@ -38,9 +39,9 @@ export const evaluateCommand = command({
     ]);
     return {
       run: positional(
-        path({
-          help: "run folder; its newest checkpoint is taken",
-          exists: "folder",
+        text({
+          help: "run folder (its newest checkpoint is taken), or a network that comes with odis",
+          placeholder: "FOLDER",
           required: true,
         }),
       ),
@@ -54,7 +55,8 @@ export const evaluateCommand = command({
       threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
     };
   },
-  async run({ run, train, test, device, threads, ...options }, io) {
+  async run({ run: word, train, test, device, threads, ...options }, io) {
+    const run = await runFolder(word, io);
     const [{ parseDataSpec }, { dataOf, readRunConfig }, { ConfigError }] = await Promise.all([
       import("../data/index.js"),
       import("../run/index.js"),

@@ -13,7 +13,7 @@ export const importCommand = command({
   options: {
     weights: positional(
       text({
-        help: ".pth, safetensors, a folder of Hugging Face's, or a run; #teacher, #student, #backbone, #grid=ROWSxCOLUMNS",
+        help: ".pth, safetensors, a folder of Hugging Face's, a run, or a network that comes with odis; #teacher, #student, #backbone, #grid=ROWSxCOLUMNS",
         placeholder: "FILE[#PART]",
         required: true,
       }),
@@ -122,9 +122,9 @@ export const exportCommand = command({
     );
     return {
       run: positional(
-        path({
-          help: "run folder (its newest checkpoint), or a checkpoint",
-          exists: "folder",
+        text({
+          help: "run folder (its newest checkpoint), a checkpoint, an export of odis, or a network that comes with odis",
+          placeholder: "FOLDER",
           required: true,
         }),
       ),

@@ -41,9 +41,12 @@ export class Overview {
       this.open = true;
       return;
     }
+    // What is said once is passed on; only what is said of step after step is thinned.
     const now = performance.now() / 1000;
-    if (now - this.lastLine < everySeconds) return;
-    this.lastLine = now;
+    if (/^step \d/.test(text)) {
+      if (now - this.lastLine < everySeconds) return;
+      this.lastLine = now;
+    }
     this.stream.write(`${line}\n`);
   }
 

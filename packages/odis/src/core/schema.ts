@@ -33,12 +33,13 @@ export function resolveConfig<Schema extends z.ZodType>(
 ): DeepReadonly<z.output<Schema>> {
   const merged = layers.reduce<Settings>((below, { values }) => mergeSettings(below, values), {});
   const result = schema.safeParse(merged);
-  if (!result.success)
-    throw new ConfigError(
-      result.error.issues
-        .flatMap((issue) => explainIssue(issue, schema, merged, layers))
-        .join("\n"),
+  if (!result.success) {
+    const problems = result.error.issues.flatMap((issue) =>
+      explainIssue(issue, schema, merged, layers),
     );
+    // One value can break two rules that say the same.
+    throw new ConfigError([...new Set(problems)].join("\n"));
+  }
   // A clone, because default values belong to the schema.
   return deepFreeze(structuredClone(result.data));
 }

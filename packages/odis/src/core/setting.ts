@@ -1,15 +1,18 @@
 import { z } from "zod";
 
+/** One sentence is enough: what is wrong with a number is not said again of its group. */
+const alone = (wanted: string) => ({ error: wanted, abort: true });
+
 /** A number with a sentence for people instead of the validator's. */
 export function number(low: number, high: number, meaning: string) {
   const wanted = `wanted ${meaning}, from ${low} to ${high}`;
-  return z.number({ error: wanted }).min(low, wanted).max(high, wanted);
+  return z.number({ error: wanted }).min(low, alone(wanted)).max(high, alone(wanted));
 }
 
 /** A whole number with such a sentence. */
 export function whole(low: number, high: number, meaning: string) {
   const wanted = `wanted ${meaning}, a whole number from ${low} to ${high}`;
-  return z.int({ error: wanted }).min(low, wanted).max(high, wanted);
+  return z.int({ error: wanted }).min(low, alone(wanted)).max(high, alone(wanted));
 }
 
 /** [lowest, highest], each within low..high. */

@@ -79,7 +79,7 @@ function jsonStart(value: unknown, length: number): string {
 }
 
 /** Letters of a name from outside that a message shows. */
-const LONGEST_NAME = 500;
+const LONGEST_NAME = 200;
 
 /**
  * A name from outside (a file's, a class's) for a message: what would steer a terminal or hide

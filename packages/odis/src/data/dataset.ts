@@ -37,6 +37,10 @@ export interface DataSource {
    * picture. Reads the file, but does not decode it.
    */
   readonly picture?: (index: number) => Promise<string>;
+  /** What another thread opens instead of reading everything again; default: as it was opened here. */
+  readonly spec?: DataSpec;
+  /** The order of an epoch, where it is not a plain permutation. */
+  readonly order?: (seed: number, epoch: number) => EpochOrder;
 }
 
 /** A data set: a kind, and what its reader needs. Plain JSON, since it is saved with every run. */
@@ -54,8 +58,6 @@ export interface OpenSource extends DataSource {
   readonly notes: readonly string[];
   /** Objects of an image, where they are known without reading it. */
   readonly listed?: (image: number) => readonly ListedObject[];
-  /** The order of an epoch, where it is not a plain permutation. */
-  readonly order?: (seed: number, epoch: number) => EpochOrder;
 }
 
 /** Which image stands where in an epoch. */
@@ -100,7 +102,7 @@ const kinds = (): readonly string[] => readers.map(({ kind }) => kind);
 
 function specOf(reader: Reader, place: string, settings: string): DataSpec {
   const given = parseSettings(settings, reader.kind, reader.settings ?? []);
-  return { ...reader.parse(place), ...given };
+  return { ...reader.parse(place, parseDataSpec), ...given };
 }
 
 /** @throws ConfigError when no kind fits, or more than one */
@@ -138,7 +140,7 @@ function seen(look: Look): string {
 /** A data set as the command line names it: the inverse of {@link parseDataSpec}. */
 export function dataText(spec: DataSpec): string {
   const reader = readerOf(spec);
-  return `${spec.kind}:${reader.place(spec)}${settingsText(spec)}`;
+  return `${spec.kind}:${reader.place(spec, dataText)}${settingsText(spec)}`;
 }
 
 function readerOf(spec: DataSpec): Reader {
@@ -162,8 +164,10 @@ export async function openSource(spec: DataSpec): Promise<OpenSource> {
   if (isShared(spec)) return openShared(spec);
   const reader = readerOf(spec);
   checkSettings(spec, reader.settings ?? []);
-  const opened = await reader.open(spec);
-  const source = isPacked(opened) ? openIndex(ruled(opened, spec)) : describeSource(opened, spec);
+  const opened = await reader.open(spec, openSource);
+  const source = isPacked(opened)
+    ? openIndex(ruled(opened, spec))
+    : describeSource(opened, opened.spec ?? spec);
   const picks = await pickImages(source, spec);
   return picks ? openPicked(source, picks) : source;
 }

@@ -16,13 +16,14 @@ export function describeSource(
   const classes =
     source.classes.length > 0 ? `, ${count(source.classes.length, "class", "classes")}` : "";
   // A source may be an instance of a class, so its methods keep their `this`.
-  const { picture } = source;
+  const { picture, order } = source;
   const base = {
     size: source.size,
     classes: source.classes,
     key: (image: number) => source.key(image),
     read: (image: number) => source.read(image),
     ...(picture ? { picture } : {}),
+    ...(order ? { order } : {}),
     spec,
   };
   if (!index)
@@ -38,12 +39,12 @@ export function describeSource(
   return {
     ...base,
     summary: `${index.reader}: ${images}, ${index.ids.length === 0 && isListed ? "no objects" : objects}${classes}`,
-    notes: isListed ? [...notesOf(index)] : index.remarks,
+    notes: [...notesOf(index, isListed)],
     ...(isListed ? { listed: (image: number) => listedObjects(index, image) } : {}),
   };
 }
 
-function* notesOf(index: PackedIndex): Generator<string> {
+function* notesOf(index: PackedIndex, isListed: boolean): Generator<string> {
   const { size, leftOut, repeated, remarks, objectEnds } = index;
   const total = leftOut.reduce((sum, [, times]) => sum + times, 0);
   if (total > 0) {
@@ -54,8 +55,8 @@ function* notesOf(index: PackedIndex): Generator<string> {
     (sum, end, image) => sum + Number(end === (image === 0 ? 0 : objectEnds[image - 1])),
     0,
   );
-  if (bare === size) yield `none of the ${count(size, "image")} has an object`;
-  else if (2 * bare > size)
+  if (isListed && bare === size) yield `none of the ${count(size, "image")} has an object`;
+  else if (isListed && 2 * bare > size)
     yield `${bare.toLocaleString("en-US")} of ${count(size, "image")} have no object`;
   if (repeated.count > 0) {
     const some =

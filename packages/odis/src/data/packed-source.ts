@@ -8,6 +8,7 @@ import {
   readRegular,
 } from "../core/index.js";
 import { type Frame, type Rle, rleFromMask } from "../objects/index.js";
+import { archiveSource } from "./archive-source.js";
 import { decodeImage, isOrdinary, LARGEST_FILE } from "./decode.js";
 import { decodeLabelMap } from "./label-map.js";
 import {
@@ -25,6 +26,7 @@ import { isTurned } from "./turning.js";
 
 /** The data set of a checked index; touches the disk only to read pictures. */
 export function packedSource(index: PackedIndex): DataSource {
+  if (index.archives) return archiveSource(index, index.archives);
   const key = (image: number) => stringAt(index.files, image);
   return {
     size: index.size,

@@ -1,5 +1,5 @@
 import type { PackedIndex } from "./packed-index.js";
-import type { DataSource, DataSpec } from "./dataset.js";
+import type { DataSource, DataSpec, OpenSource } from "./dataset.js";
 import type { Look } from "./look.js";
 import { coco } from "./readers/coco.js";
 import { results } from "./readers/coco-results.js";
@@ -10,10 +10,12 @@ import { imagenetS, maps } from "./readers/label-maps.js";
 import { labelme } from "./readers/labelme.js";
 import { lvis } from "./readers/lvis.js";
 import { metadata } from "./readers/metadata.js";
+import { mix } from "./readers/mix.js";
 import { module } from "./readers/module.js";
 import { openImages } from "./readers/open-images.js";
 import { panoptic } from "./readers/panoptic.js";
 import { voc } from "./readers/voc.js";
+import { webdataset } from "./readers/webdataset.js";
 import { yolo } from "./readers/yolo.js";
 
 /**
@@ -34,12 +36,21 @@ export interface Reader {
   readonly settings?: readonly string[];
   /** What speaks for this kind at a place that nobody has named the kind of. */
   detect(look: Look): Detected | undefined;
-  /** @throws ConfigError when it cannot be a place of this kind */
-  parse(place: string): DataSpec;
+  /**
+   * @param parse reads the places of other data sets, for those that consist of some
+   * @throws ConfigError when it cannot be a place of this kind
+   */
+  parse(place: string, parse: (text: string) => DataSpec): DataSpec;
   /** The inverse of `parse`. */
-  place(spec: DataSpec): string;
-  /** @throws DataError saying what is wrong with the data set */
-  open(spec: DataSpec): Promise<PackedIndex | DataSource>;
+  place(spec: DataSpec, textOf: (spec: DataSpec) => string): string;
+  /**
+   * @param open opens other data sets, for those that consist of some
+   * @throws DataError saying what is wrong with the data set
+   */
+  open(
+    spec: DataSpec,
+    open: (spec: DataSpec) => Promise<OpenSource>,
+  ): Promise<PackedIndex | DataSource>;
 }
 
 export interface Detected {
@@ -64,7 +75,9 @@ export const readers: readonly Reader[] = [
   imagenet,
   imagenetS,
   metadata,
+  webdataset,
   folder,
   classes,
+  mix,
   module,
 ];

@@ -22,7 +22,7 @@ import {
   headlineOf,
   settingsOf,
 } from "./settings.js";
-import { relabelled } from "./splits.js";
+import { byPixels, relabelled } from "./splits.js";
 import { type Difference, estimate, type Estimate, pairedDifference } from "./statistics.js";
 import { type Finding, type Job, nameOf, type Split, type Watch } from "./suite.js";
 
@@ -91,8 +91,8 @@ export interface SplitSummary {
 export async function evaluate({
   recipe,
   trained,
-  train,
-  test,
+  train: bank,
+  test: asked,
   onProgress,
   signal,
   ...given
@@ -102,7 +102,10 @@ export async function evaluate({
     throw new ConfigError(
       `evaluation: neither baselines nor a trained network; wanted at least one of them.`,
     );
-  const { classes } = train;
+  const { classes } = bank;
+  // Files are told apart by their bytes, other sources by their pixels: both by the same.
+  const told = bank.picture && asked.picture;
+  const [train, test] = told ? [bank, asked] : [byPixels(bank), byPixels(asked)];
   const { source: queries, unknown } = relabelled(test, classes);
   const device = trained ? deviceOf(trained) : "cpu";
   const untrained = settings.baselines

@@ -76,6 +76,16 @@ async function sameAsHeld(
   return others.filter((_, at) => shown.has(pictures[tested.length + at]!));
 }
 
+/** A source that does not tell which images show the same picture: their pixels are compared then. */
+export function byPixels(source: DataSource): DataSource {
+  return {
+    size: source.size,
+    classes: source.classes,
+    key: (index) => source.key(index),
+    read: (index) => source.read(index),
+  };
+}
+
 /** Some images of a source, in the order given. */
 export function subset(source: DataSource, indices: readonly number[]): DataSource {
   return {

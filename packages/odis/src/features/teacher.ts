@@ -37,7 +37,8 @@ export interface LoadOptions {
 /**
  * Loads the teacher of a run.
  *
- * @param path run folder (its newest whole checkpoint is taken) or one checkpoint
+ * @param path run folder (its newest whole checkpoint is taken), one checkpoint, a file of `odis export
+ *   --format odis`, or the name of a network that comes with odis
  * @throws RunError when there is none, or it is torn; ConfigError when the size does not fit
  */
 export function load(path: string, { size, frame = "whole", device }: LoadOptions = {}): Teacher {

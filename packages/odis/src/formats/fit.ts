@@ -55,7 +55,11 @@ function at(recipe: Recipe, path: string): unknown {
  * @throws WeightsError when a network of the recipe cannot take such weights: what differs, and the
  *   options that would fit. Another grid of patches is no hindrance: positions are resized
  */
-export function checkFit(file: string, theirs: NetworkShape, config: BackboneConfig): void {
+export function checkFit(
+  file: string,
+  theirs: NetworkShape,
+  config: Recipe["model"] | BackboneConfig,
+): void {
   const settings = settingsFor(theirs);
   const differ = [...settings].flatMap(([path, value]) => {
     const mine = Reflect.get(config, path.replace("model.", "")) as string | number;

@@ -1,10 +1,11 @@
 export {
+  openSafetensorsWeights,
   openWeights,
   parseWeights,
   type WeightsSpec,
 } from "./files/index.js";
 export { type FileNetwork, findNetwork } from "./find.js";
-export { optionsFor, recipeFor, settingsFor } from "./fit.js";
+export { checkFit, optionsFor, recipeFor, settingsFor } from "./fit.js";
 export type {
   ExportedNetwork,
   FormatWriter,

@@ -1,6 +1,6 @@
-import { join } from "node:path";
 import { median } from "d3-array";
 import { z } from "zod";
+import { join } from "node:path";
 import { isRecord, readOwnText } from "../core/index.js";
 import { readRunConfig, recipeOf, runLayout } from "../run/index.js";
 import type { MetricsRow } from "../train/index.js";

@@ -90,7 +90,8 @@ export async function makeReport(folder: string, options: ReportOptions = {}): P
     };
     const { report: file } = runLayout(folder);
     const facts = factsOf(run, data, source);
-    replaceText(file, page(run, facts, pictures));
+    const text = page(run, facts, pictures);
+    replaceText(file, text);
     return { file, verdict: facts.verdict };
   } finally {
     teacher?.network.free();

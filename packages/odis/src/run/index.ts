@@ -10,5 +10,6 @@ export { dataOf, type LoadedNetwork, loadTeacher, recipeOf } from "./load.js";
 export { pretrain, type PretrainOptions, type PretrainResult } from "./pretrain.js";
 export { duration, type ProgressStream } from "./progress.js";
 export { importRun, type Inspection, inspectWeights } from "./start.js";
+export { shippedFile, shippedNames } from "./shipped.js";
 export { Stop } from "./stop.js";
 export { measureSpeed } from "./forecast.js";

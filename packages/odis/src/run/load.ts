@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { fromBuffer, noGrad, type Tensor } from "@odis/torch";
 import { z } from "zod";
 import type { DataSpec } from "../data/index.js";
@@ -7,6 +8,7 @@ import { type Checkpoint, openCheckpointOf } from "./checkpoint.js";
 import { allFinite } from "./save.js";
 import { type Recipe, recipeSchema } from "../recipe/index.js";
 import { buildNetwork } from "../train/index.js";
+import { exportedFile, loadExported, unknownPlace } from "./shipped.js";
 
 /** The teacher (or student) of a run at one of its checkpoints. */
 export interface LoadedNetwork {
@@ -25,9 +27,10 @@ export function loadTeacher(path: string, device = "cpu"): LoadedNetwork {
 }
 
 /**
- * Rebuilds a network from a checkpoint alone.
+ * Rebuilds a network from a checkpoint alone, or from a file that odis exported.
  *
- * @param path a run folder (its newest whole checkpoint is taken) or one checkpoint
+ * @param path a run folder (its newest whole checkpoint is taken), one checkpoint, a file of `odis
+ *   export --format odis`, or the name of a network that comes with odis
  * @throws RunError when there is none, or when it does not fit its own configuration
  */
 export function loadNetwork(
@@ -35,6 +38,9 @@ export function loadNetwork(
   side: "teacher" | "student",
   device = "cpu",
 ): LoadedNetwork {
+  const file = exportedFile(path);
+  if (file !== undefined) return loadExported(file, side, device);
+  if (!existsSync(path)) throw unknownPlace(path);
   const checkpoint = openCheckpointOf(path);
   try {
     const recipe = recipeOf(checkpoint.config, checkpoint.path);

@@ -23,6 +23,7 @@ import {
 import { checkpointOf, sha256 } from "./checkpoint.js";
 import { checkRunFolder, openRunFolder, type RunLayout, runLayout } from "./folder.js";
 import { saveCheckpoint } from "./save.js";
+import { exportedFile, exportedRecipe } from "./shipped.js";
 import { ConfigError, replaceText, shellWord, WeightsError } from "../core/index.js";
 import { resolveRecipe } from "../recipe/index.js";
 
@@ -38,13 +39,10 @@ export interface StartRecord {
   readonly sha256: string;
 }
 
-/** Opens weights; a run folder means its newest whole checkpoint. */
-export function openNamedWeights(path: string): Promise<WeightFile> {
-  return openWeights(
-    existsSync(runLayout(path).config) && existsSync(runLayout(path).checkpoints)
-      ? checkpointOf(path)
-      : path,
-  );
+/** Opens weights; a run folder means its newest whole checkpoint, a known name what comes with odis. */
+export async function openNamedWeights(path: string): Promise<WeightFile> {
+  const isRun = existsSync(runLayout(path).config) && existsSync(runLayout(path).checkpoints);
+  return openWeights(isRun ? checkpointOf(path) : (exportedFile(path) ?? path));
 }
 
 export function recordOf(
@@ -128,7 +126,8 @@ export async function inspectWeights(text: string): Promise<Inspection> {
 /**
  * Makes other people's weights the teacher of a run at step 0, so that whatever reads runs
  * (evaluate, export, `load`) reads them. The recipe is made to fit; only positions that are not laid
- * out for a square are resized.
+ * out for a square are resized. A file of `odis export --format odis` becomes a run with its own
+ * recipe, at the step that it was exported at.
  *
  * @param heads number of attention heads, where the file does not say
  * @throws ConfigError when the heads are unknown; WeightsError when the weights are not usable
@@ -154,7 +153,11 @@ export async function importRun(
       `heads: the file does not say how many attention heads its network of width ${shape.dim} has, ` +
         `and published ones have 64 channels each; wanted their number (--heads)`,
     );
-  const recipe = resolveRecipe(recipeFor(shape, found, heads));
+  // Exports for other programs carry the recipe, too, but not its heads.
+  const { recipe, step } =
+    file.plain.has("odis.recipe") && found.heads.size > 0
+      ? exportedRecipe(found, file.plain)
+      : { recipe: resolveRecipe(recipeFor(shape, found, heads)), step: 0 };
   const network = buildNetwork(recipe, "teacher")
     .init(new Generator(recipe.seed))
     .requiresGrad_(false);
@@ -170,7 +173,7 @@ export async function importRun(
       dtype: weight.dtype,
       data: () => weight.toArray(),
     }));
-    saveCheckpoint(folder.layout.checkpoints, { step: 0, config, state: {} }, tensors, 1);
+    saveCheckpoint(folder.layout.checkpoints, { step, config, state: {} }, tensors, 1);
     writeReport(folder.layout.init, plan, init);
     folder.log(`imported from ${text}`);
     return plan;

@@ -131,7 +131,7 @@ describe("settings that cannot be", () => {
     expect(stderr.split("\n").toSorted()).toEqual([
       "",
       'odis pretrain: --set: loss.centering: got "sinkhron", wanted one of "mean", "sinkhorn". Did you mean "sinkhorn"?',
-      "odis pretrain: --set: optim.lr: got -1, wanted a number greater than 0",
+      "odis pretrain: --set: optim.lr: got -1, wanted the learning rate for a batch of optim.lrBatch, from 1e-12 to 1000",
       "odis pretrain: --set: optim.lrr: unknown setting (got 1). Did you mean optim.lr?",
     ]);
     expect(readdirSync(scratch())).toEqual([]);
@@ -152,7 +152,7 @@ describe("settings that cannot be", () => {
   it("come from a file that names itself", () => {
     writeFileSync(join(scratch(), "mine.json"), '{"optim": {"batch": 0}}');
     expect(pretrain("--config", "mine.json").stderr).toBe(
-      "odis pretrain: mine.json: optim.batch: got 0, wanted a number of at least 1\n",
+      "odis pretrain: mine.json: optim.batch: got 0, wanted the images of a step, a whole number from 1 to 1000000000\n",
     );
     writeFileSync(join(scratch(), "mine.json"), '{"optim": ');
     const broken = pretrain("--config", "mine.json");

@@ -36,7 +36,7 @@ it("tells the time that is left by the steps of the first run, later by runs tha
   expect(written.splice(0)).toEqual([
     "[1/3] odis seed 0 · 20 min 30 s left in all · step 300/1000\n",
   ]);
-  overview.line("another within the minute");
+  overview.line("step 310/1000"); // another within the minute
   expect(written).toEqual([]);
   // A finished run took 60 s of training and 60 s of evaluation: two more of them.
   fakeRun(out, runs[0]!, {});

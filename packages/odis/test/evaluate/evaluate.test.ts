@@ -296,9 +296,11 @@ describe("a run", () => {
 
   it("says why it cannot be loaded", () => {
     const run = emptyRun(join(folder, "begun"), recipe, trainSpec);
-    expect(() => loadTeacher(run)).toThrow("no checkpoint was written yet");
+    expect(() => loadTeacher(run)).toThrow(
+      "no checkpoint was written yet. Go on with the run until it saves one",
+    );
     expect(() => loadTeacher(join(folder, "nowhere"))).toThrow(
-      "does not exist. Wanted a run folder",
+      "does not exist; wanted a run folder",
     );
     expect(() => loadTeacher(join(folder, "train"))).toThrow("not a checkpoint");
   });

@@ -4,22 +4,90 @@ import { schemaPaths } from "../../src/core/schema-problem.js";
 import { defaultOrigin, defaultOrigins, explainRecipe, leaves } from "../../src/recipe/explain.js";
 import { scheduleValuesAt } from "../../src/recipe/schedules.js";
 import { type Recipe, recipeSchema, resolveRecipe } from "../../src/recipe/schema.js";
-import { modelNames, recipeLayers, recipeNames } from "../../src/recipe/methods.js";
+import { kindsRead } from "../../src/recipe/combinations.js";
+import {
+  modelNames,
+  type ModelSize,
+  recipeLayers,
+  type RecipeName,
+  recipeNames,
+} from "../../src/recipe/methods.js";
+import { stepCost } from "../../src/train/cost.js";
 
 const set = (values: object) => ({ source: "--set", values: { ...values } });
 const resolve = (name: (typeof recipeNames)[number], size: (typeof modelNames)[number]): Recipe =>
   resolveRecipe(recipeLayers(name, size));
 
+/** What each method is, whatever the size of the network (paper, tables of ablations; iBOT, DINO, DINOv2). */
+const methods: Readonly<Record<RecipeName, readonly string[]>> = {
+  //             tokens     crops      attention  losses                     of what   balance
+  dino: ["cls", "off", "masked", "cls", "token", "mean"],
+  ibot: ["cls", "off", "masked", "cls patch", "token", "mean"],
+  odis: ["obj", "redraw", "masked", "object patch", "token", "mean"],
+  "odis-crop": ["obj", "redraw", "open", "object patch", "token", "mean"],
+  "odis-mask": ["obj", "off", "masked", "object patch", "token", "mean"],
+  "odis-cls": ["cls+obj", "redraw", "masked", "cls object patch", "token", "mean"],
+  "odis-pool": ["cls", "redraw", "masked", "object patch", "pooled", "mean"],
+  "odis-multi": ["obj", "redraw", "masked", "object patch", "token", "mean"],
+  dinov2: ["cls", "off", "masked", "cls patch", "token", "sinkhorn"],
+  "odis-dinov2": ["obj", "redraw", "masked", "object patch", "token", "sinkhorn"],
+};
+
+/** Millions of weights of the backbone, without a classifier (DeiT, DINO table 2; DINOv2, section 5). */
+const published = { "vit-ti": 5.5, "vit-s": 21.7, "vit-b": 86, "vit-l": 304, "vit-g": 1136 };
+
 describe("recipes", () => {
   for (const name of recipeNames)
-    for (const size of modelNames)
-      it(`${name} ${size} is possible, and says of every value where it comes from`, () => {
-        const { recipe, values } = explainRecipe(recipeLayers(name, size));
-        expect(values.map(({ path }) => path).toSorted()).toEqual(
-          [...leaves(recipe)].map(([path]) => path.join(".")).toSorted(),
-        );
-        expect(values.every(({ origin }) => origin.where !== "")).toBe(true);
-      });
+    it(`${name} is the same method at every size`, () => {
+      for (const size of modelNames) {
+        const { model, views, loss } = resolve(name, size);
+        const read = kindsRead({ loss }).join(" ");
+        const [tokens, crop, attention, losses, from, balance] = methods[name];
+        const what = `${name} ${size}`;
+        expect([model.tokens, views.object.crop, model.objectAttention], what).toEqual([
+          tokens,
+          crop,
+          attention,
+        ]);
+        expect([read, loss.objectFrom], what).toEqual([losses, from]);
+        // Minutes on a CPU have no time for a moving mean.
+        expect(loss.centering, what).toBe(size === "vit-mini" ? "sinkhorn" : balance);
+        expect(views.object.count, what).toBe(name === "odis-multi" ? 4 : 1);
+      }
+    });
+
+  for (const [size, millions] of Object.entries(published))
+    it(`${size} has the published number of weights, whatever the method`, () => {
+      for (const name of recipeNames) {
+        const recipe = resolve(name, size as ModelSize);
+        const least = {
+          hidden: 1,
+          bottleneck: 1,
+          prototypes: 2,
+          patchBottleneck: 1,
+          share: "all" as const,
+        };
+        const backbone = { ...recipe, head: { ...recipe.head, ...least } };
+        const { parameters } = stepCost(backbone);
+        expect(Math.abs(parameters / 1e6 / millions - 1), name).toBeLessThan(0.01);
+      }
+    });
+
+  it("say of every value of every size where it comes from, and nobody is named by a word of ours", () => {
+    for (const name of recipeNames)
+      for (const size of modelNames)
+        for (const { path, origin } of explainRecipe(recipeLayers(name, size)).values) {
+          const named = {
+            paper: /arXiv \d{4}\.\d{5}/,
+            published:
+              /^(bytedance\/ibot|facebookresearch\/(dino|dinov2))\b.*(\.py|\.yaml|README|argument file)/,
+            "follow-up": /^Cross-Time-Self-Distillation .*\.(py|sh)$/,
+            ours: /^see EXPERIMENTS\.md/,
+            given: /^nobody gave anything$/,
+          }[origin.kind];
+          expect(origin.where, `${name} ${size} ${path}`).toMatch(named);
+        }
+  });
 
   it("have the published numbers", () => {
     const facts = ({ optim, head, views, loss, model }: Recipe) => ({

@@ -94,7 +94,11 @@ describe("data that has changed since the run began", () => {
 
   it.each<[string, (file: Coco) => void, string]>([
     ["fewer images", fewer, "12 images then, 8 now; 24 objects then, 16 now"],
-    ["another order", (file) => file.images.reverse(), "images have other names, or another order"],
+    [
+      "another order",
+      (file) => void (file.images = file.images.toReversed()),
+      "images have other names, or another order",
+    ],
     ["an object less", (file) => file.annotations.pop(), "24 objects then, 23 now"],
     [
       "another outline",
@@ -155,10 +159,17 @@ describe("a run folder that is deleted or moved while the run goes on", () => {
 
 describe("weights that are not finite", () => {
   it("are told instead of saved", () => {
-    const { code, stdout, stderr } = pretrain("--steps", "1", "--set", "optim.beta1=1");
+    const growth = ["optim.lr=1000", "optim.weightDecay.start=100", "optim.weightDecay.end=100"];
+    const { code, stdout, stderr } = pretrain(
+      "--steps",
+      "60",
+      "--checkpoint-steps",
+      "60",
+      ...growth.flatMap((setting) => ["--set", setting]),
+    );
     expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
-    expect(stderr).toMatch(
-      /odis pretrain: checkpoint of step 1: student\.\S+ holds values that are not finite; it was not saved, there is no earlier checkpoint\. Try a lower optim\.lr, or look at what was set in optim and loss\.\n$/,
+    expect(lastLine(stderr)).toMatch(
+      /^odis pretrain: step \d+: the loss or its gradient is not finite/,
     );
     expect(checkpoints()).toEqual([]);
   });

@@ -29,7 +29,7 @@ function detectMaps(look: Look): Detected | undefined {
 
 async function openMaps(spec: DataSpec): Promise<PackedIndex> {
   const values = optionalText(spec, "values");
-  const text = maps.place(spec);
+  const text = `${textOf(spec, "images")},${textOf(spec, "annotations")}`;
   if (values === undefined) {
     const commands = ["objects", "classes"].map(
       (choice) => `\n  --data ${shellWord(`maps:${text}#values=${choice}`)}`,

@@ -1,2 +1,2 @@
 export { parseWeights, type WeightsSpec } from "./name.js";
-export { openWeights } from "./open.js";
+export { openSafetensorsWeights, openWeights } from "./open.js";

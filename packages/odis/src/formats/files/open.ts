@@ -23,6 +23,11 @@ export async function openWeights(path: string): Promise<WeightFile> {
   const start = await firstBytes(path);
   if (start.subarray(0, 2).toString("latin1") === "PK") return openTorchFile(path);
   if (start[0] === 0x80) throw oldFormat(path, start);
+  return openSafetensorsWeights(path);
+}
+
+/** A safetensors file, its header's texts as leaves. */
+export function openSafetensorsWeights(path: string): WeightFile {
   return new SafetensorsWeights(openSafetensors(path), new Map());
 }
 
