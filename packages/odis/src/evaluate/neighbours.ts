@@ -226,6 +226,37 @@ function withoutOwn(
   return { k: kept, rows, similarities };
 }
 
+/** Cosine similarities of some queries with all rows of a bank. */
+export interface Similarities {
+  /** the first of the queries */
+  readonly begin: number;
+  /** [b, bank] */
+  readonly scores: Float32Array;
+}
+
+/** All similarities, a block of queries at a time, on the host. */
+export function* similarityBlocks(
+  bank: Pick<Labelled, "features" | "width">,
+  queries: Pick<Labelled, "features" | "width">,
+  device = "cpu",
+): Iterable<Similarities> {
+  const { width } = bank;
+  const [m, n] = [bank, queries].map(({ features }) => features.length / width) as [number, number];
+  const rows = (features: Float32Array): Tensor =>
+    unit(fromBuffer(features, [features.length / width, width], { device }));
+  const keys = noGrad(() => tidy(() => rows(bank.features).transpose(0, 1).contiguous()));
+  try {
+    const block = Math.max(1, Math.floor(blockElements / m));
+    for (let begin = 0; begin < n; begin += block) {
+      const part = queries.features.subarray(begin * width, Math.min(n, begin + block) * width);
+      const scores = noGrad(() => tidy(() => rows(part).matmul(keys).toFloat32()));
+      yield { begin, scores };
+    }
+  } finally {
+    keys.free();
+  }
+}
+
 /** [n, D] -> rows of unit length; a zero row stays zero. */
 export function unit(rows: Tensor): Tensor {
   return rows.div(rows.norm(-1, 2, true).clampMin(1e-12));
