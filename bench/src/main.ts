@@ -7,6 +7,7 @@ import { benchCrops } from "./crops.js";
 import { benchLarge } from "./large.js";
 import { benchLoader } from "./loader.js";
 import { benchMemory } from "./memory.js";
+import { benchNeighbours } from "./neighbours.js";
 import { benchRecipes } from "./recipes.js";
 import { benchSgemm } from "./sgemm.js";
 import { benchStep, type PairOptions } from "./step.js";
@@ -18,6 +19,7 @@ const usage = `npm run bench -- [NAME...] [options]
   attention  the fused attention beside the composed one
   crops      redrawing crops until the object is present, beside drawing them exactly
   loader     images per second of the data workers
+  neighbours k-NN of 50,000 queries against 1.28 million rows of 384 (--whole runs all of it)
   memory     resident memory over 1,000 training steps
   recipes    a training step of every recipe, in turn, beside that of ibot
   small      a training step of a small model, in turn with the same step in eager PyTorch
@@ -29,7 +31,8 @@ Without names: all but step, large and giant.
 
   --threads N   default 2
   --rounds N    blocks of each contestant in step and small, default 5
-  --no-peer     leave eager PyTorch out`;
+  --no-peer     leave eager PyTorch out
+  --whole       run all of neighbours, too, not only pieces (minutes)`;
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -38,6 +41,7 @@ const { positionals, values } = parseArgs({
     threads: { type: "string", default: "2" },
     rounds: { type: "string", default: "5" },
     peer: { type: "boolean", default: true },
+    whole: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
@@ -55,6 +59,15 @@ const benches = new Map<string, () => void | Promise<void>>([
   ["attention", () => benchAttention(threads)],
   ["crops", benchCrops],
   ["loader", benchLoader],
+  [
+    "neighbours",
+    () =>
+      benchNeighbours(threads, Number(values.rounds), {
+        queries: 50_000,
+        bank: 1_281_167,
+        whole: values.whole,
+      }),
+  ],
   ["memory", benchMemory],
   ["recipes", () => benchRecipes(threads, Number(values.rounds))],
   ["small", () => benchStep("small", pair(5))],

@@ -1,6 +1,7 @@
 import type { PackedIndex } from "./packed-index.js";
 import type { DataSource, DataSpec, OpenSource } from "./dataset.js";
 import type { Look } from "./look.js";
+import { cifar } from "./readers/cifar.js";
 import { coco } from "./readers/coco.js";
 import { results } from "./readers/coco-results.js";
 import { cvat } from "./readers/cvat.js";
@@ -78,6 +79,7 @@ export const readers: readonly Reader[] = [
   webdataset,
   folder,
   classes,
+  cifar,
   mix,
   module,
 ];

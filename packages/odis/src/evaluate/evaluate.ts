@@ -140,7 +140,7 @@ export async function evaluate({
   }
 }
 
-type Reading = Pick<ReadDataOptions, "needs" | "consumers" | "readers" | "elsewhere">;
+type Reading = Partial<ReadDataOptions> & Pick<ReadDataOptions, "needs">;
 
 interface Work {
   readonly train: DataSource;
@@ -156,11 +156,22 @@ async function measureAll({ read, job: parts, unknownClasses, ...sources }: Work
   const chosen = chosenSuites(settings);
   const job = {
     ...parts,
-    read: (what: string, source: DataSource, needs: ReadDataOptions["needs"][number]) =>
-      read(what, source, { needs: [needs] }),
+    read: (
+      what: string,
+      source: DataSource,
+      { size = settings.size, frame = "whole", ...needs }: Parameters<Job<unknown>["read"]>[2],
+    ) =>
+      read(what, source, {
+        needs: [needs],
+        size,
+        frame,
+        limit: undefined,
+        minArea: 0,
+        masks: undefined,
+      }),
   };
-  const begun = chosen.map(({ begin }) => begin(job));
-  const watches: readonly Watch[] = begun.map(({ watch }) => watch);
+  const begun: Awaited<ReturnType<(typeof chosen)[number]["begin"]>>[] = [];
+  const watches: Watch[] = [];
   const readSplit = async (split: Split, other?: ReadData): Promise<ReadData> => {
     const found = await read(split, sources[split], {
       elsewhere: other?.pictures,
@@ -172,6 +183,11 @@ async function measureAll({ read, job: parts, unknownClasses, ...sources }: Work
     return found;
   };
   try {
+    for (const { begin } of chosen) {
+      const one = await begin(job);
+      begun.push(one);
+      watches.push(one.watch);
+    }
     const bank = await readSplit("train");
     for (const { learn } of watches) await learn?.();
     const queries = await readSplit("test", bank);

@@ -12,6 +12,15 @@ export interface ShareOutcome {
   readonly images: readonly string[];
 }
 
+/** How well each query was answered: what a mean of such figures was computed from. */
+export interface MeanOutcome {
+  readonly kind: "mean";
+  /** [n] 0..1 */
+  readonly values: Float64Array;
+  /** [n] name of the image that a query belongs to */
+  readonly images: readonly string[];
+}
+
 /** What became of each test image's pixels: what a mean intersection over union was counted from. */
 export interface IouOutcome {
   readonly kind: "iou";
@@ -35,7 +44,7 @@ export interface FitOutcome {
   readonly deviations: Float64Array;
 }
 
-export type Outcome = ShareOutcome | IouOutcome | FitOutcome;
+export type Outcome = ShareOutcome | MeanOutcome | IouOutcome | FitOutcome;
 
 /**
  * The image that each item belongs to, by name. Images that show the same picture have the name of
@@ -59,15 +68,14 @@ export interface ImageCounts {
   readonly width: number;
   /** [images, width] */
   readonly sums: Float64Array;
-  /** observations: items of a share or a fit, images of an IoU */
+  /** observations: items of a share, a mean or a fit, images of an IoU */
   readonly n: number;
 }
 
 export function imageCounts(outcome: Outcome): ImageCounts {
   const { images } = outcome;
   if (outcome.kind !== "iou") {
-    const [counted, of] =
-      outcome.kind === "share" ? [outcome.hits, undefined] : [outcome.errors, outcome.deviations];
+    const [counted, of] = countsOf(outcome);
     const rows = new Map<string, number>();
     for (const image of images) if (!rows.has(image)) rows.set(image, rows.size);
     const sums = new Float64Array(2 * rows.size);
@@ -87,13 +95,22 @@ export function imageCounts(outcome: Outcome): ImageCounts {
   return { images, width: 2 * classes, sums, n: images.length };
 }
 
+/** What each item adds to the first sum, and to the second: 1, or what is given. */
+function countsOf(
+  outcome: Exclude<Outcome, IouOutcome>,
+): readonly [counted: ArrayLike<number>, of: ArrayLike<number> | undefined] {
+  if (outcome.kind === "share") return [outcome.hits, undefined];
+  if (outcome.kind === "mean") return [outcome.values, undefined];
+  return [outcome.errors, outcome.deviations];
+}
+
 /**
- * The measure of summed counts, at most 1. Share: hits / items. Fit: R² = 1 - errors / deviations,
+ * The measure of summed counts, at most 1. Mean: the values' sum / items. Share: hits / items. Fit: R² = 1 - errors / deviations,
  * below 0 where the bank's mean guesses better. IoU: the mean over the classes that
  * occur in truth or prediction of intersection / union (mmsegmentation, iBOT); NaN without any.
  */
 export function score(kind: Outcome["kind"], sums: Float64Array): number {
-  if (kind === "share") return sums[0]! / sums[1]!;
+  if (kind === "share" || kind === "mean") return sums[0]! / sums[1]!;
   if (kind === "fit") return 1 - sums[0]! / sums[1]!;
   const classes = sums.length / 2;
   let total = 0;
@@ -112,7 +129,7 @@ export type Outcomes = ReadonlyMap<string, Outcome>;
 /**
  * `outcomes.json`: names of images once, lists of items as indices into them, hits as bits. All
  * numbers are base64 of little-endian int32, except hits (bit i of byte b is item 8 b + i) and the
- * float64 of fits.
+ * float64 of means and fits.
  */
 const fileSchema = z.strictObject({
   version: z.literal(1),
@@ -120,6 +137,7 @@ const fileSchema = z.strictObject({
   /** [n] indices into `images`; several measurements share a list */
   lists: z.array(z.base64()),
   shares: z.record(z.string(), z.strictObject({ list: z.int(), hits: z.base64() })),
+  means: z.record(z.string(), z.strictObject({ list: z.int(), values: z.base64() })).default({}),
   fits: z
     .record(
       z.string(),
@@ -178,10 +196,12 @@ function toFile(outcomes: Outcomes): OutcomesFile {
   };
   const shares: OutcomesFile["shares"] = {};
   const ious: OutcomesFile["ious"] = {};
+  const means: OutcomesFile["means"] = {};
   const fits: OutcomesFile["fits"] = {};
   for (const [name, outcome] of outcomes) {
     const list = numbered(outcome.images);
     if (outcome.kind === "share") shares[name] = { list, hits: base64(packBits(outcome.hits)) };
+    else if (outcome.kind === "mean") means[name] = { list, values: base64(outcome.values) };
     else if (outcome.kind === "fit")
       fits[name] = {
         list,
@@ -198,7 +218,15 @@ function toFile(outcomes: Outcomes): OutcomesFile {
       };
     }
   }
-  return { version: 1, images: [...images.keys()], lists: [...lists.keys()], shares, fits, ious };
+  return {
+    version: 1,
+    images: [...images.keys()],
+    lists: [...lists.keys()],
+    shares,
+    means,
+    fits,
+    ious,
+  };
 }
 
 function fromFile(file: OutcomesFile): Outcomes {
@@ -219,7 +247,11 @@ function fromFile(file: OutcomesFile): Outcomes {
       { kind: "fit", images, errors: floats(errors), deviations: floats(deviations) },
     ] as const;
   });
-  return new Map<string, Outcome>([...shares, ...fits, ...ious]);
+  const means = Object.entries(file.means).map(
+    ([name, { list, values }]) =>
+      [name, { kind: "mean", images: lists[list]!, values: floats(values) }] as const,
+  );
+  return new Map<string, Outcome>([...shares, ...means, ...fits, ...ious]);
 }
 
 function packBits(bits: Uint8Array): Uint8Array {

@@ -54,7 +54,8 @@ export async function readData(
     const along = readers(by);
     for (const mode of modes) {
       const readsWhole = mode === "none" ? along : [];
-      extractors.set(`${by.name}/${mode}`, by.extractor(mode, wide.has(mode), readsWhole));
+      const how = { size: options.size, wide: wide.has(mode), readers: readsWhole };
+      extractors.set(`${by.name}/${mode}`, by.extractor(mode, how));
     }
     if (by.whole && along.length > 0 && !modes.has("none")) others.push(by.whole(along));
   }

@@ -15,19 +15,20 @@ import { type Columns, probedBlocks, type ProbedFeature, probedFeatures } from "
 export const representationNames = ["pixels", "untrained", "trained"] as const;
 export type RepresentationName = (typeof representationNames)[number];
 
+export interface Extraction {
+  /** side of the framed images, pixels */
+  readonly size: number;
+  /** whether its rows hold all columns that probes are tried on, or the summary alone */
+  readonly wide: boolean;
+  /** of the same passes */
+  readonly readers: readonly PassReader[];
+}
+
 /** A way to come from an object in an image to a feature. */
 export interface Representation {
   readonly name: RepresentationName;
   readonly network?: Network;
-  /**
-   * @param wide whether its rows hold all columns that probes are tried on, or the summary alone
-   * @param readers of the same passes
-   */
-  readonly extractor: (
-    mode: InferenceMode,
-    wide: boolean,
-    readers: readonly PassReader[],
-  ) => Extractor;
+  readonly extractor: (mode: InferenceMode, how: Extraction) => Extractor;
   /** the columns that are compared by similarity */
   readonly summary: (wide: boolean) => Columns;
   /** those that linear classifiers are tried on, of wide rows */
@@ -57,10 +58,10 @@ export function networkTokens(
     name,
     network,
     whole: (readers) => new Passes(network, "none", kind, size, readers),
-    extractor: (mode, wide, readers) =>
+    extractor: (mode, { size: side, wide, readers }) =>
       new NetworkFeatures(network, {
         mode,
-        size,
+        size: side,
         kind,
         readers,
         blocks: wide ? probedBlocks : 1,

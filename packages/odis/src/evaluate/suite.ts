@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { DataSource } from "../data/index.js";
-import type { Consumer, InferenceMode, PassReader } from "../features/index.js";
+import type { Consumer, GatherOptions, InferenceMode, PassReader } from "../features/index.js";
 import type { Example } from "./examples.js";
 import type { commonSettings, EvaluationOptions } from "./options.js";
 import type { Outcome } from "./outcome.js";
@@ -27,8 +27,12 @@ export interface Job<S> {
   readonly patch: number;
   readonly device: string;
   readonly signal: AbortSignal | undefined;
-  /** Reads another data set by all representations. */
-  readonly read: (name: string, source: DataSource, needs: Needs) => Promise<ReadData>;
+  /** Reads all of another data set by all representations, with its masks as they are. */
+  readonly read: (
+    name: string,
+    source: DataSource,
+    options: Needs & Partial<Pick<GatherOptions, "size" | "frame">>,
+  ) => Promise<ReadData>;
 }
 
 /** What a suite works on when both data sets have been read. */
@@ -126,12 +130,16 @@ export interface SuiteOf<Name extends string, S> {
    * @throws ConfigError when the settings leave it nothing to measure
    */
   readonly needs: (settings: CommonSettings & S) => Needs;
-  /** called before anything is read */
-  readonly begin: (job: Job<S>) => {
+  /**
+   * Called before anything is read.
+   *
+   * @throws DataError when something that it needs besides cannot be used
+   */
+  readonly begin: (job: Job<S>) => Promise<{
     readonly watch: Watch;
     /** called when everything has been read */
     readonly measure: (job: ReadJob<S>) => Findings;
-  };
+  }>;
   readonly describe: (of: Described<S>) => Description;
 }
 
@@ -148,21 +156,21 @@ export interface Suite<Name extends string, Shape extends z.ZodRawShape>
 }
 
 /** A suite as it is written down: who looks on is handed to its `measure`. */
-interface SuiteEntry<Name extends string, Shape extends z.ZodRawShape, W extends Watch>
+interface SuiteEntry<Name extends string, Shape extends z.ZodRawShape, W extends object>
   extends Omit<Suite<Name, Shape>, "begin"> {
-  readonly watch?: (job: Job<Output<Shape>>) => W;
+  readonly watch?: (job: Job<Output<Shape>>) => W | Promise<W>;
   readonly measure: (job: ReadJob<Output<Shape>>, watch: W) => Findings;
 }
 
 export function suite<
   const Name extends string,
   Shape extends z.ZodRawShape,
-  W extends Watch = Watch,
+  W extends object = Watch,
 >({ watch: begin, measure, ...entry }: SuiteEntry<Name, Shape, W>): Suite<Name, Shape> {
   return {
     ...entry,
-    begin(job) {
-      const watch = begin?.(job) ?? ({} as W); // who has no `watch` asks nothing of it
+    async begin(job) {
+      const watch = (await begin?.(job)) ?? ({} as W); // who has no `watch` asks nothing of it
       return { watch, measure: (read) => measure(read, watch) };
     },
   };

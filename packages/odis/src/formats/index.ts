@@ -2,6 +2,7 @@ export {
   openSafetensorsWeights,
   openWeights,
   parseWeights,
+  plainPickle,
   type WeightsSpec,
 } from "./files/index.js";
 export { type FileNetwork, findNetwork } from "./find.js";

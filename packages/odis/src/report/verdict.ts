@@ -6,7 +6,7 @@ import {
   type Measurement,
   type RunEvaluation,
 } from "../evaluate/index.js";
-import { type Recipe, runLength } from "../recipe/index.js";
+import { type Recipe, runLength, summaryPrototypes } from "../recipe/index.js";
 import { duration } from "../run/index.js";
 import { CollapseWatch, type MetricsRow } from "../train/index.js";
 import { count, percent, signed } from "./numbers.js";
@@ -145,7 +145,7 @@ function outlook({ recipe, rows, evaluation }: RunContents, images: number | und
   if (!last) return "Training it on your own images (odis pretrain --init) would fit it to them.";
   const steps = last.step + 1;
   const planned = plannedSteps(recipe, images);
-  const watch = new CollapseWatch(recipe.head.prototypes, planned ?? steps);
+  const watch = new CollapseWatch(summaryPrototypes(recipe), planned ?? steps);
   for (const row of rows) watch.observe(row);
   if (watch.collapse !== undefined)
     return `More of the same training would bring nothing: it has collapsed (${watch.collapse.replace(/^collapse: /, "").replace(/ \(.*/, "")}). The log says which settings to change.`;

@@ -1,2 +1,3 @@
 export { parseWeights, type WeightsSpec } from "./name.js";
 export { openSafetensorsWeights, openWeights } from "./open.js";
+export { plainPickle } from "./plain-pickle.js";

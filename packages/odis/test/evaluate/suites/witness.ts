@@ -9,6 +9,23 @@ const file = z.object({
   bank: rows,
   queries: rows,
   centroid: z.object({ predictions: z.array(z.int()), top1: z.number() }),
+  retrieval: z.object({
+    precisions: z.array(z.number()),
+    map: z.number(),
+    firsts: z.array(z.int()),
+  }),
+  ties: z.array(
+    z.object({ scores: z.array(z.int()), relevant: z.array(z.int()), precision: z.number() }),
+  ),
+  logistic: z.array(
+    z.object({
+      c: z.number(),
+      weight: z.array(z.number()),
+      predictions: z.array(z.int()),
+      top1: z.number(),
+      loss: z.number(),
+    }),
+  ),
 });
 
 /** What scikit-learn found in some features (`test/fixtures/evaluation/make.py`). */
