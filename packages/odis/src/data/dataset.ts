@@ -37,6 +37,8 @@ export interface DataSource {
    * picture. Reads the file, but does not decode it.
    */
   readonly picture?: (index: number) => Promise<string>;
+  /** The picture's file as it is. */
+  readonly file?: (index: number) => Promise<Buffer>;
   /** What another thread opens instead of reading everything again; default: as it was opened here. */
   readonly spec?: DataSpec;
   /** The order of an epoch, where it is not a plain permutation. */

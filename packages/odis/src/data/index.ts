@@ -1,4 +1,5 @@
 export { dataHelp, dataText, openSource, parseDataSpec } from "./dataset.js";
+export { convert, type Converted, type ConvertOptions } from "./convert.js";
 export { decodeCutOut, type Decoded } from "./decode.js";
 export { pictureGroups } from "./picture.js";
 export { encodePng } from "./png.js";

@@ -1,8 +1,10 @@
 import { existsSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { DataError, FileProblem, openRegular, plain, readRange } from "../core/index.js";
-import type { Archives } from "./archive.js";
+import { ArchiveBuilder, type Archives } from "./archive.js";
+import { roleOf, splitMember } from "./archive-source.js";
+import { readerOf, walkTar } from "./tar.js";
 
 /**
  * `shards.odis`, beside tar files: what lies where in them, so that a million samples open at once. A
@@ -11,6 +13,81 @@ import type { Archives } from "./archive.js";
  */
 const FILE = "shards.odis";
 const VERSION = 1;
+
+/** Numbers of classes above this are no classes. */
+const MOST_CLASSES = 1_000_000;
+
+/** Writes the index of tar files that were just made. */
+export async function indexShards(root: string, files: readonly string[]): Promise<void> {
+  const { archives, numbered } = await walkShards(root, files, () => undefined);
+  await writeIndexFile(root, archives, numbered);
+}
+
+/**
+ * Finds the samples of tar files by their headers.
+ *
+ * @param onBare hears of samples without a picture
+ * @throws DataError where one is no tar file
+ */
+export async function walkShards(
+  root: string,
+  files: readonly string[],
+  onBare: (count: number) => void,
+): Promise<{ archives: Archives; numbered: number }> {
+  const archives = new ArchiveBuilder();
+  let numbered = 0;
+  for (const path of files) {
+    const full = resolve(root, path);
+    try {
+      const { file, size } = await openRegular(full);
+      try {
+        const found = walkOne(size, readerOf(file), archives);
+        archives.archive(path, found.end);
+        numbered = Math.max(numbered, found.numbered);
+        if (found.bare > 0) onBare(found.bare);
+      } finally {
+        await file.close();
+      }
+    } catch (cause) {
+      if (!(cause instanceof FileProblem)) throw cause;
+      throw new DataError(`shard ${plain(full)} ${cause.message}`, { cause });
+    }
+    await new Promise((done) => setImmediate(done)); // a signal is heard between two archives
+  }
+  return { archives: archives.finish(), numbered };
+}
+
+/** The samples of one archive: members of one key, side by side, with a picture among them. */
+function walkOne(
+  size: number,
+  read: (from: number, length: number) => Buffer,
+  archives: ArchiveBuilder,
+): { readonly end: number; readonly bare: number; readonly numbered: number } {
+  let [end, bare, numbered] = [0, 0, 0];
+  let open: { key: string; start: number; hasPicture: boolean } | undefined;
+  const close = () => {
+    if (open?.hasPicture) archives.sample(open.start);
+    else if (open) bare += 1;
+  };
+  for (const member of walkTar(size, read)) {
+    const [key, ending] = splitMember(member.name);
+    if (basename(key).startsWith("__") || basename(key) === "") continue; // WebDataset's own notes
+    if (key !== open?.key) {
+      close();
+      open = { key, start: member.start, hasPicture: false };
+    }
+    const role = roleOf(ending);
+    if (role === "picture") open.hasPicture = true;
+    if (role === "class" && member.size < 20) {
+      const number = Number(read(member.from, member.size).toString("latin1").trim());
+      if (Number.isInteger(number) && number >= 0 && number < MOST_CLASSES)
+        numbered = Math.max(numbered, number + 1);
+    }
+    end = member.from + member.size;
+  }
+  close();
+  return { end, bare, numbered };
+}
 
 interface Head {
   readonly version: number;

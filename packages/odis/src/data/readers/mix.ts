@@ -78,7 +78,7 @@ function partsOf(spec: DataSpec): MixSpec["parts"] {
   const { parts } = spec;
   const isPart = (part: unknown) => isRecord(part) && isRecord(part.data) && isWeight(part.weight);
   if (Array.isArray(parts) && parts.length > 0 && parts.every(isPart))
-    return parts as unknown as MixSpec["parts"];
+    return parts as MixSpec["parts"];
   throw new ConfigError(
     `data of the kind mix: "parts" is ${show(parts)}; wanted data sets with weights`,
   );
