@@ -217,8 +217,9 @@ function draw(
     }
     case "file":
       return masks.get(first[0]!) ?? empty(width, height);
+    case "share polygons": // were made polygons before
     default:
-      throw new Error(`internal: no way to draw ${form satisfies "share polygons"}`);
+      throw new Error(`internal: no way to draw ${form}`);
   }
 }
 

@@ -1,5 +1,5 @@
 import { existsSync, statSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { type FileHandle, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { DataError, FileProblem, openRegular, plain, readRange } from "../core/index.js";
 import { ArchiveBuilder, type Archives } from "./archive.js";
@@ -141,10 +141,10 @@ export async function readIndexFile(
     throw damaged(cause instanceof FileProblem ? cause.message : "cannot be read", cause);
   });
   try {
-    const start = await readRange(file, 0, Math.min(size, LONGEST_HEAD));
-    const end = start.indexOf("\n");
-    const head = end < 0 ? undefined : parseHead(start.toString("utf8", 0, end));
-    if (!head) throw damaged("is damaged, or of another release");
+    const line = await firstLine(file, size);
+    const head = line && parseHead(line.toString("utf8"));
+    if (!line || !head) throw damaged("is damaged, or of another release");
+    const end = line.length;
     const isCurrent =
       head.archives.length === files.length &&
       head.archives.every(
@@ -172,13 +172,22 @@ export async function readIndexFile(
     for (let at = 0; at < samples; at += piece) {
       const count = Math.min(piece, samples - at);
       const bytes = await readRange(file, end + 1 + 4 * (files.length + at), 4 * count);
-      for (let k = 0; k < count; k += 1) starts[at + k] = bytes.readUInt32LE(4 * k);
+      starts.set(new Uint32Array(bytes.buffer, bytes.byteOffset, count), at);
     }
     const archives = { size: samples, paths: files, ends, starts, lasts };
     checkAscending(archives, damaged);
     return { archives, numbered: head.numbered };
   } finally {
     await file.close();
+  }
+}
+
+async function firstLine(file: FileHandle, size: number): Promise<Buffer | undefined> {
+  for (let length = 1 << 16; ; length *= 4) {
+    const start = await readRange(file, 0, Math.min(size, length));
+    const end = start.indexOf("\n");
+    if (end >= 0) return start.subarray(0, end);
+    if (length >= size || length >= LONGEST_HEAD) return undefined;
   }
 }
 

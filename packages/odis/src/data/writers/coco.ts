@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import {
   cocoBox,
-  nameOf,
   putJson,
   putPicture,
   runLengths,
@@ -9,7 +8,7 @@ import {
   TextStream,
   type Writer,
   type WrittenImage,
-  withNameless,
+  ClassList,
 } from "./writer.js";
 
 /** COCO instances: everything. */
@@ -38,7 +37,7 @@ async function cocoFile(
   classes: readonly string[],
   namedBy: (image: WrittenImage) => object,
 ) {
-  const names = withNameless(classes);
+  const list = new ClassList(classes);
   const images: string[] = [];
   // Annotations are many: they go into the file as they come, the other lists after them.
   const stream = new TextStream(join(out, file));
@@ -54,7 +53,7 @@ async function cocoFile(
         const annotation = {
           id: annotations,
           image_id: id,
-          category_id: names.indexOf(nameOf(classes, object)) + 1,
+          category_id: list.of(object) + 1,
           segmentation: segmentation(object, image),
           bbox: cocoBox(object.box),
           area: object.area,
@@ -66,7 +65,7 @@ async function cocoFile(
       await putPicture(out, "images", image);
     },
     async finish() {
-      const categories = names.map((name, label) => ({ id: label + 1, name }));
+      const categories = list.names.map((name, label) => ({ id: label + 1, name }));
       await stream.write(
         `],\n"images":[${images.join(",\n")}],\n"categories":${JSON.stringify(categories)}}\n`,
       );
@@ -82,7 +81,7 @@ export const results: Writer = {
   about:
     "run lengths, boxes, scores; classes as numbers, images by the numbers at the end of their names",
   async begin(out, classes) {
-    const names = withNameless(classes);
+    const list = new ClassList(classes);
     const found: object[] = [];
     return {
       async add(image) {
@@ -90,7 +89,7 @@ export const results: Writer = {
         const id = digits === undefined ? image.stem : Number(digits);
         for (const object of image.objects) {
           const mask = runLengths(object, image);
-          const category = names.indexOf(nameOf(classes, object)) + 1;
+          const category = list.of(object) + 1;
           found.push({
             image_id: id,
             category_id: category,

@@ -3,14 +3,13 @@ import { encode } from "fast-png";
 import {
   cocoBox,
   coveredNote,
-  nameOf,
   painted,
   put,
   putJson,
   putPicture,
   type Writer,
   type WrittenImage,
-  withNameless,
+  ClassList,
 } from "./writer.js";
 
 /** A PNG of one number a pixel, 8 or 16 bits. */
@@ -43,7 +42,7 @@ export const panoptic: Writer = {
   kind: "panoptic",
   about: "masks that do not overlap",
   async begin(out, classes) {
-    const names = withNameless(classes);
+    const list = new ClassList(classes);
     const images: object[] = [];
     const annotations: object[] = [];
     let hidden = 0;
@@ -64,7 +63,7 @@ export const panoptic: Writer = {
           there.has(at + 1)
             ? {
                 id: at + 1,
-                category_id: names.indexOf(nameOf(classes, object)) + 1,
+                category_id: list.of(object) + 1,
                 iscrowd: 0,
                 bbox: cocoBox(object.box),
                 area: object.area,
@@ -76,7 +75,7 @@ export const panoptic: Writer = {
         await putPicture(out, "images", image);
       },
       async finish() {
-        const categories = names.map((name, label) => ({ id: label + 1, name, isthing: 1 }));
+        const categories = list.names.map((name, label) => ({ id: label + 1, name, isthing: 1 }));
         await putJson(join(out, "panoptic.json"), { images, annotations, categories });
         return coveredNote(hidden);
       },

@@ -1,16 +1,7 @@
 import { join } from "node:path";
 import type { SceneObject } from "../../objects/index.js";
 import { greyPng } from "./maps.js";
-import {
-  nameOf,
-  NAMELESS,
-  put,
-  putJson,
-  putPicture,
-  type Writer,
-  type WrittenImage,
-  withNameless,
-} from "./writer.js";
+import { put, putJson, putPicture, type Writer, type WrittenImage, ClassList } from "./writer.js";
 import { escaped } from "./voc.js";
 
 /** YOLO: a line has one outline, or a box. */
@@ -18,7 +9,7 @@ export const yolo: Writer = {
   kind: "yolo",
   about: "outlines of one part, boxes for other masks",
   async begin(out, classes) {
-    const names = withNameless(classes);
+    const list = new ClassList(classes);
     let boxed = 0;
     return {
       async add(image) {
@@ -31,7 +22,7 @@ export const yolo: Writer = {
           const numbers = isLine ? outline : [x + w / 2, y + h / 2, w, h];
           const shares = numbers.map((value, at) => value / (at % 2 === 0 ? width : height));
           return [
-            names.indexOf(nameOf(classes, object)),
+            list.of(object),
             ...shares,
             ...(object.score === undefined ? [] : [object.score]),
           ].join(" ");
@@ -40,7 +31,9 @@ export const yolo: Writer = {
         await putPicture(out, "images", image);
       },
       async finish() {
-        const listed = names.map((name, label) => `  ${label}: ${JSON.stringify(name)}\n`).join("");
+        const listed = list.names
+          .map((name, label) => `  ${label}: ${JSON.stringify(name)}\n`)
+          .join("");
         await put(join(out, "data.yaml"), `path: .\ntrain: images\nval: images\nnames:\n${listed}`);
         return boxed > 0 ? [`${boxed} masks are no single outline: their boxes were written`] : [];
       },
@@ -65,11 +58,12 @@ export const labelme: Writer = {
   kind: "labelme",
   about: "polygons, masks",
   async begin(out, classes) {
+    const list = new ClassList(classes);
     return {
       async add(image) {
         const { name, stem, width, height, objects } = image;
         const shapes = objects.flatMap((object, at) => {
-          const common = { label: nameOf(classes, object), flags: {}, description: "" };
+          const common = { label: list.nameOf(object), flags: {}, description: "" };
           if (object.outline)
             return object.outline.map((part) => ({
               ...common,
@@ -104,11 +98,12 @@ export const cvat: Writer = {
   about: "polygons, masks",
   async begin(out, classes) {
     const images: string[] = [];
+    const list = new ClassList(classes);
     return {
       async add(image) {
         const { name, width, height, objects } = image;
         const shapes = objects.map((object, at) =>
-          shapeOf(object, at + 1, image, nameOf(classes, object)),
+          shapeOf(object, at + 1, image, list.nameOf(object)),
         );
         images.push(
           `  <image id="${images.length}" name="${escaped(name)}" width="${width}" height="${height}">\n${shapes.join("")}  </image>\n`,
@@ -125,7 +120,7 @@ export const cvat: Writer = {
 };
 
 function shapeOf(object: SceneObject, group: number, image: WrittenImage, name: string): string {
-  const label = `label="${escaped(name || NAMELESS)}" source="manual" occluded="0" z_order="0"`;
+  const label = `label="${escaped(name)}" source="manual" occluded="0" z_order="0"`;
   if (object.outline) {
     const grouped = object.outline.length > 1 ? ` group_id="${group}"` : "";
     return object.outline

@@ -2,7 +2,7 @@ import { createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { pack, type Pack } from "tar-stream";
-import { nameOf, put, segmentation, type Writer, withNameless } from "./writer.js";
+import { ClassList, put, segmentation, type Writer } from "./writer.js";
 import { indexShards } from "../shard-index.js";
 
 /**
@@ -14,6 +14,7 @@ export const shards: Writer = {
   about: "everything, in tar files",
   async begin(out, classes, { shardBytes }) {
     const names: string[] = [];
+    const list = new ClassList(classes);
     let samples = 0;
     let open: Shard | undefined;
     return {
@@ -29,7 +30,7 @@ export const shards: Writer = {
         }
         const listed = objects.map((object) => ({
           id: object.id,
-          label: nameOf(classes, object),
+          label: list.nameOf(object),
           ...(object.score === undefined ? {} : { score: object.score }),
           segmentation: segmentation(object, image),
         }));
@@ -45,9 +46,7 @@ export const shards: Writer = {
         await open?.close();
         await put(
           join(out, "classes.txt"),
-          withNameless(classes)
-            .map((name) => `${name.replaceAll("\n", " ")}\n`)
-            .join(""),
+          list.names.map((name) => `${name.replaceAll("\n", " ")}\n`).join(""),
         );
         await indexShards(out, names);
         return [];

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { greyPng } from "./maps.js";
-import { cocoBox, nameOf, put, putPicture, TextStream, type Writer } from "./writer.js";
+import { ClassList, cocoBox, put, putPicture, TextStream, type Writer } from "./writer.js";
 
 const BOXES =
   "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside";
@@ -17,11 +17,12 @@ export const openImages: Writer = {
     await boxes.write(`${BOXES}\n`);
     await masks.write(`${MASKS}\n`);
     const words = new Map<string, string>();
+    const list = new ClassList(classes);
     return {
       async add(image) {
         const { stem, width, height, objects } = image;
         for (const [at, object] of objects.entries()) {
-          const name = nameOf(classes, object);
+          const name = list.nameOf(object);
           const word = words.get(name) ?? `/x/${words.size}`;
           words.set(name, word);
           const { x, y, width: w, height: h } = object.box;
@@ -51,6 +52,7 @@ export const metadata: Writer = {
   async begin(out, classes) {
     const stream = new TextStream(join(out, "metadata.jsonl"));
     let masks = 0;
+    const list = new ClassList(classes);
     return {
       async add(image) {
         const { name, objects } = image;
@@ -58,7 +60,7 @@ export const metadata: Writer = {
           file_name: name,
           objects: {
             bbox: objects.map(({ box }) => cocoBox(box)),
-            category: objects.map((object) => nameOf(classes, object)),
+            category: objects.map((object) => list.nameOf(object)),
           },
         };
         masks += objects.filter(({ area, box }) => area < box.width * box.height).length;

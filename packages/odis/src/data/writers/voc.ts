@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { greyPng } from "./maps.js";
 import {
+  ClassList,
   coveredNote,
-  nameOf,
   painted,
   put,
   putPicture,
@@ -19,13 +19,14 @@ export const voc: Writer = {
   about: "boxes, and masks that do not overlap (of up to 254 objects a picture)",
   async begin(out, classes) {
     let hidden = 0;
+    const list = new ClassList(classes);
     let many = 0;
     const stems: string[] = [];
     return {
       async add(image) {
         const { objects, stem } = image;
         stems.push(stem);
-        await put(join(out, "Annotations", `${stem}.xml`), xmlOf(image, classes));
+        await put(join(out, "Annotations", `${stem}.xml`), xmlOf(image, list));
         await putPicture(out, "JPEGImages", image);
         if (objects.length === 0) return;
         if (objects.length > MOST) {
@@ -49,11 +50,11 @@ export const voc: Writer = {
 };
 
 /** VOC counts pixels from 1, and the last one belongs to the box. */
-function xmlOf({ name, width, height, objects }: WrittenImage, classes: readonly string[]): string {
+function xmlOf({ name, width, height, objects }: WrittenImage, list: ClassList): string {
   const things = objects.map((object) => {
     const { x, y, width: w, height: h } = object.box;
     return (
-      `  <object>\n    <name>${escaped(nameOf(classes, object))}</name>\n    <bndbox>` +
+      `  <object>\n    <name>${escaped(list.nameOf(object))}</name>\n    <bndbox>` +
       `<xmin>${x + 1}</xmin><ymin>${y + 1}</ymin><xmax>${x + w}</xmax><ymax>${y + h}</ymax></bndbox>\n  </object>\n`
     );
   });

@@ -35,14 +35,27 @@ export interface Writing {
 }
 
 /** What an object without a class is called where every object must have one. */
-export const NAMELESS = "object";
+const NAMELESS = "object";
 
-export const nameOf = (classes: readonly string[], { label }: SceneObject): string =>
-  classes[label] ?? NAMELESS;
+/** The classes, and one more if objects without a class turn up. */
+export class ClassList {
+  readonly names: string[];
 
-/** Classes in the order of their labels, and the nameless one behind them. */
-export const withNameless = (classes: readonly string[]): string[] =>
-  classes.includes(NAMELESS) ? [...classes] : [...classes, NAMELESS];
+  constructor(classes: readonly string[]) {
+    this.names = [...classes];
+  }
+
+  /** Position of an object's class. */
+  of({ label }: SceneObject): number {
+    if (this.names[label] !== undefined) return label;
+    const known = this.names.indexOf(NAMELESS);
+    return known >= 0 ? known : this.names.push(NAMELESS) - 1;
+  }
+
+  nameOf(object: SceneObject): string {
+    return this.names[this.of(object)]!;
+  }
+}
 
 export async function put(path: string, contents: string | Buffer): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
