@@ -209,6 +209,8 @@ export type Values<O extends Options> = {
 /** What a command is. Options are camelCase here and --kebab-case on the command line. */
 export interface CommandSpec<O extends Options> {
   readonly name: string;
+  /** the group that it belongs to */
+  readonly under?: string;
   /** one sentence */
   readonly summary: string;
   /** command lines to copy, each with what it does */
@@ -251,10 +253,39 @@ export function command<O extends Options>(spec: CommandSpec<O>): CliCommand {
           made.setOptionValue(name, processedArgs[index]);
         for (const [name, { fallback, required, ...given }] of Object.entries(options)) {
           if (made.getOptionValue(name) !== undefined) continue;
-          if (required) throw missing(spec.name, name, given);
+          if (required) throw missing([spec.under ?? [], spec.name].flat().join(" "), name, given);
           made.setOptionValue(name, fallback);
         }
         done((await spec.run(made.opts<Values<O>>(), io)) ?? exitCodes.ok);
+      });
+    },
+  };
+}
+
+/** Commands that belong together: `odis data inspect`. */
+export function group({
+  name,
+  summary,
+  commands,
+}: {
+  readonly name: string;
+  readonly summary: string;
+  readonly commands: readonly CliCommand[];
+}): CliCommand {
+  return {
+    name,
+    mention(program) {
+      program.command(name).summary(summary);
+    },
+    async attach(program, io, done) {
+      const made = program.command(name).summary(summary).description(summary);
+      made.copyInheritedSettings(program);
+      for (const inner of commands) await inner.attach(made, io, done);
+      for (const inner of made.commands) inner.copyInheritedSettings(made);
+      made.action(() => {
+        throw new UsageError(
+          `wanted one of ${commands.map((inner) => inner.name).join(", ")}. See odis ${name} --help.`,
+        );
       });
     },
   };

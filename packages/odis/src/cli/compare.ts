@@ -30,8 +30,8 @@ export const compareCommand = command({
         required: true,
       }),
     ),
-    train: text({ help: "data to pretrain on, its objects vote", placeholder: "KIND:PLACE" }),
-    test: text({ help: "data whose objects are classified", placeholder: "KIND:PLACE" }),
+    train: text({ help: "data to pretrain on, its objects vote", placeholder: "PLACE" }),
+    test: text({ help: "data whose objects are classified", placeholder: "PLACE" }),
     out: path({
       help: "folder of all runs and results; continued if it is this comparison",
       required: true,

@@ -48,9 +48,9 @@ export const evaluateCommand = command({
       ),
       train: text({
         help: "data set whose objects vote (default: the run's own)",
-        placeholder: "KIND:PLACE",
+        placeholder: "PLACE",
       }),
-      test: text({ help: "data set whose objects are classified", placeholder: "KIND:PLACE" }),
+      test: text({ help: "data set whose objects are classified", placeholder: "PLACE" }),
       ...(Object.fromEntries(settings) as Record<string, CliOption<OptionValue | undefined>>),
       device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
       threads: threadsOption(),

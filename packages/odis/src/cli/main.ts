@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { exitCodes, printable, shellWord } from "../core/index.js";
 import type { CliCommand, Io } from "./command.js";
 import { compareCommand } from "./compare.js";
+import { dataCommand } from "./data.js";
 import { describeFailure } from "./failure.js";
 import { exportCommand, importCommand } from "./weights.js";
 import { doctorCommand } from "./doctor.js";
@@ -17,6 +18,7 @@ import { scenesCommand } from "./scenes.js";
 const commands: readonly CliCommand[] = [
   quickstartCommand,
   scenesCommand,
+  dataCommand,
   recipesCommand,
   pretrainCommand,
   evaluateCommand,

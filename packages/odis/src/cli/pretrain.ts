@@ -26,8 +26,8 @@ export const pretrainCommand = command({
   ],
   options: {
     data: text({
-      help: "data set: coco:FOLDER, coco:IMAGES,ANNOTATIONS.json or module:FILE.js",
-      placeholder: "KIND:PLACE",
+      help: "data set: a folder or file, or KIND:PLACE; odis data kinds lists the kinds",
+      placeholder: "PLACE",
       required: true,
     }),
     out: path({ help: "run folder; one that holds this very run is continued", required: true }),

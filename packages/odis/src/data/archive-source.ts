@@ -64,6 +64,7 @@ export function archiveSource(
     read: (sample) => readSample(index, archives, sample, key(sample)),
     picture: async (sample) =>
       identityOf((await readMembers(index, archives, sample, key(sample))).picture.bytes),
+    file: async (sample) => (await readMembers(index, archives, sample, key(sample))).picture.bytes,
     order: (seed, epoch) => archiveOrder(archives, seed, epoch),
   };
 }

@@ -8,7 +8,14 @@ import type { PackedIndex } from "./packed-index.js";
 import { packedSource } from "./packed-source.js";
 import { openPicked, pickImages, type Picks } from "./pick.js";
 import { type Reader, readers } from "./registry.js";
-import { checkSettings, parseSettings, settingsText, splitSettings } from "./settings.js";
+import {
+  checkSettings,
+  commonSettings,
+  parseSettings,
+  settingHelp,
+  settingsText,
+  splitSettings,
+} from "./settings.js";
 
 /** One picture and the objects in it. Plain host memory: no tensor exists before batching. */
 export interface Sample {
@@ -37,6 +44,8 @@ export interface DataSource {
    * picture. Reads the file, but does not decode it.
    */
   readonly picture?: (index: number) => Promise<string>;
+  /** The picture's file as it is. */
+  readonly file?: (index: number) => Promise<Buffer>;
   /** What another thread opens instead of reading everything again; default: as it was opened here. */
   readonly spec?: DataSpec;
   /** The order of an epoch, where it is not a plain permutation. */
@@ -80,7 +89,7 @@ export function parseDataSpec(text: string): DataSpec {
   const place = named.slice(colon + 1);
   if (reader && place !== "") return specOf(reader, place, settings);
   if (named !== "" && existsSync(named)) {
-    const found = detect(named);
+    const found = detect(named, settings);
     return specOf(found.reader, found.place, settings);
   }
   const close = reader ? undefined : nearest(kind, kinds());
@@ -106,11 +115,11 @@ function specOf(reader: Reader, place: string, settings: string): DataSpec {
 }
 
 /** @throws ConfigError when no kind fits, or more than one */
-function detect(place: string): { reader: Reader; place: string } {
+function detect(place: string, settings: string): { reader: Reader; place: string } {
   const look = new Look(place);
   const found = readers.flatMap((reader) => {
-    const detected = reader.detect(look);
-    return detected ? [{ reader, ...detected }] : [];
+    const detected = [reader.detect(look) ?? []].flat();
+    return detected.map((found) => ({ reader, ...found }));
   });
   // Annotations say more than pictures alone, which nearly every data set holds, too.
   const telling = found.filter(({ reader }) => !reader.isFallback);
@@ -119,11 +128,11 @@ function detect(place: string): { reader: Reader; place: string } {
   if (candidates.length === 0)
     throw new ConfigError(
       `data ${plain(place)}: nothing there is a data set that odis knows (${seen(look)}). Say what it ` +
-        `is: --data KIND:PLACE with one of the kinds ${kinds().join(", ")}; odis pretrain --help tells of each`,
+        `is: --data KIND:PLACE with one of the kinds ${kinds().join(", ")}; odis data kinds tells of each`,
     );
   const choices = candidates.map(
     ({ reader, place: at, because }) =>
-      `\n  --data ${shellWord(`${reader.kind}:${at}`)}    ${plain(because)}`,
+      `\n  --data ${shellWord(`${reader.kind}:${at}${settings === "" ? "" : `#${settings}`}`)}    ${plain(because)}`,
   );
   throw new ConfigError(
     `data ${plain(place)}: this could be read in ${candidates.length} ways. Say which is meant:${choices.join("")}`,
@@ -195,5 +204,12 @@ function ruled(index: PackedIndex, { color, exif }: DataSpec): PackedIndex {
 
 /** The kinds of data and their settings, for help. */
 export function dataHelp(): string {
-  return readers.map(({ kind, places, about }) => `  ${kind}:${places}\n      ${about}`).join("\n");
+  const settings = (names: readonly string[]) =>
+    names.map((name) => settingHelp(name)[0]).join(", ");
+  const lines = readers.map(({ kind, places, about, settings: own = [] }) => {
+    const more = own.length > 0 ? `\n      settings of its own: ${settings(own)}` : "";
+    return `  ${kind}:${places}\n      ${about}${more}`;
+  });
+  const common = commonSettings.map((name) => `  ${settingHelp(name).join("\n      ")}`);
+  return `Kinds of data, KIND:PLACE (a place alone is looked at):\n${lines.join("\n")}\n\nSettings behind any place, PLACE#NAME=VALUE,NAME:\n${common.join("\n")}`;
 }

@@ -197,6 +197,16 @@ async function inks(image: Image): Promise<Decoded> {
   return { width, height, rgb };
 }
 
+/** A picture no larger than a square of this side. */
+export async function shrunk({ rgb, width, height }: Decoded, side: number): Promise<Decoded> {
+  const sharp = await imageLibrary();
+  const { data, info } = await sharp(rgb, { raw: { width, height, channels: 3 } })
+    .resize(side, side, { fit: "inside" })
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, rgb: data };
+}
+
 /** Decodes a picture with transparent parts. @returns height × width × 4, row-major, 8 bit */
 export async function decodeCutOut(path: string) {
   const sharp = await imageLibrary();

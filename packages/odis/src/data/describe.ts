@@ -16,13 +16,14 @@ export function describeSource(
   const classes =
     source.classes.length > 0 ? `, ${count(source.classes.length, "class", "classes")}` : "";
   // A source may be an instance of a class, so its methods keep their `this`.
-  const { picture, order } = source;
+  const { picture, file, order } = source;
   const base = {
     size: source.size,
     classes: source.classes,
     key: (image: number) => source.key(image),
     read: (image: number) => source.read(image),
     ...(picture ? { picture } : {}),
+    ...(file ? { file } : {}),
     ...(order ? { order } : {}),
     spec,
   };

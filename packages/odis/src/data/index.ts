@@ -1,4 +1,7 @@
 export { dataHelp, dataText, openSource, parseDataSpec } from "./dataset.js";
+export { convert, type Converted, type ConvertOptions } from "./convert.js";
+export { inspect, type Inspection, type InspectOptions, type Spread } from "./inspect.js";
+export { type Writer, writers } from "./writers/index.js";
 export { decodeCutOut, type Decoded } from "./decode.js";
 export { pictureGroups } from "./picture.js";
 export { encodePng } from "./png.js";

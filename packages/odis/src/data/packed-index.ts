@@ -153,12 +153,26 @@ export function objectsOf(
   const [begin, end] = objectRange(index, image);
   const objects: SceneObject[] = [];
   for (let k = begin; k < end; k += 1) {
-    const rle = draw(shapeOf(index, k), frame, values, files.masks);
+    const shape = shapeOf(index, k);
+    const outline = outlineOf(shape, frame);
+    const rle = draw(
+      outline ? { form: "polygons", parts: outline } : shape,
+      frame,
+      values,
+      files.masks,
+    );
     const score = index.scores[k];
     const object = objectFromRuns(rle, { id: index.ids[k], label: index.labels[k], score });
-    if (object.area > 0) objects.push(object);
+    if (object.area > 0) objects.push(outline ? { ...object, outline } : object);
   }
   return objects;
+}
+
+/** The polygons of a shape, pixels; undefined where it has none. */
+function outlineOf({ form, parts }: Shape, { width, height }: Frame): number[][] | undefined {
+  if (form === "polygons") return parts as number[][];
+  if (form !== "share polygons") return undefined;
+  return parts.map((part) => scaled(part, width, height));
 }
 
 function runsOf(map: LabelMap, ignore: readonly number[]): Map<number, Rle> {
@@ -190,12 +204,6 @@ function draw(
       return checkedRle(Array.from(first), width, height);
     case "box":
       return boxRle(first, width, height);
-    case "share polygons":
-      return polygonRle(
-        parts.map((part) => scaled(part, width, height)),
-        width,
-        height,
-      );
     case "share box":
       return boxRle(scaled(first, width, height), width, height);
     case "whole":
@@ -209,8 +217,9 @@ function draw(
     }
     case "file":
       return masks.get(first[0]!) ?? empty(width, height);
+    case "share polygons": // were made polygons before
     default:
-      throw new Error(`internal: no form ${String(form satisfies never)}`);
+      throw new Error(`internal: no way to draw ${form}`);
   }
 }
 

@@ -34,6 +34,7 @@ export function packedSource(index: PackedIndex): DataSource {
     key,
     read: (image) => readSample(index, image, key(image)),
     picture: async (image) => identityOf(await readBytes(index, key(image), key(image))),
+    file: (image) => readBytes(index, key(image), key(image)),
   };
 }
 

@@ -96,7 +96,7 @@ function balanced(source: OpenSource, picks: Int32Array, share: number, seed: nu
 
 /** Some images of a source, as a source. */
 export function openPicked(source: OpenSource, picks: Picks): OpenSource {
-  const { picture, listed } = source;
+  const { picture, file, listed } = source;
   const objects = listed && ((index: number) => listed(picks[index]!));
   return {
     spec: { kind: "picked", of: source.spec, picks },
@@ -105,6 +105,7 @@ export function openPicked(source: OpenSource, picks: Picks): OpenSource {
     key: (index) => source.key(picks[index]!),
     read: (index) => source.read(picks[index]!),
     ...(picture ? { picture: (index: number) => picture(picks[index]!) } : {}),
+    ...(file ? { file: (index: number) => file(picks[index]!) } : {}),
     ...(objects ? { listed: objects } : {}),
     summary: `${source.summary}; ${picks.length.toLocaleString("en-US")} images are taken`,
     notes: source.notes,

@@ -16,7 +16,7 @@ export const pictureEndings: ReadonlySet<string> = new Set([
 ]);
 
 /** Names of pictures that people have and odis does not read. */
-const otherPictures: ReadonlySet<string> = new Set([
+export const otherPictures: ReadonlySet<string> = new Set([
   ".bmp",
   ".heic",
   ".heif",
@@ -127,7 +127,7 @@ export class Place {
    * All files below the root whose names end in one of these, folder by folder in the order of
    * their names, hidden ones left out.
    *
-   * @param onOther hears of pictures that odis does not read
+   * @param onOther hears of the endings of other files
    * @param start a folder below the root, to walk only through that
    */
   async walk(
@@ -152,7 +152,7 @@ export class Place {
         else if (endings.has(endingOf(name))) {
           if (entry) await this.checkOdd(path, entry);
           files.push(path);
-        } else if (otherPictures.has(endingOf(name))) onOther(endingOf(name));
+        } else onOther(endingOf(name));
       }
       this.listings.delete(folder); // a walk comes by once
       for (const path of inner) await into(path, depth + 1);

@@ -35,8 +35,8 @@ export interface Reader {
   readonly isFallback?: true;
   /** settings of its own that may follow the place: names of `settings.ts` */
   readonly settings?: readonly string[];
-  /** What speaks for this kind at a place that nobody has named the kind of. */
-  detect(look: Look): Detected | undefined;
+  /** What speaks for this kind at a place that nobody has named the kind of; several where it has several sets. */
+  detect(look: Look): Detected | readonly Detected[] | undefined;
   /**
    * @param parse reads the places of other data sets, for those that consist of some
    * @throws ConfigError when it cannot be a place of this kind

@@ -1,8 +1,10 @@
 import { existsSync, statSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { type FileHandle, writeFile } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
 import { DataError, FileProblem, openRegular, plain, readRange } from "../core/index.js";
-import type { Archives } from "./archive.js";
+import { ArchiveBuilder, type Archives } from "./archive.js";
+import { roleOf, splitMember } from "./archive-source.js";
+import { readerOf, walkTar } from "./tar.js";
 
 /**
  * `shards.odis`, beside tar files: what lies where in them, so that a million samples open at once. A
@@ -11,6 +13,81 @@ import type { Archives } from "./archive.js";
  */
 const FILE = "shards.odis";
 const VERSION = 1;
+
+/** Numbers of classes above this are no classes. */
+const MOST_CLASSES = 1_000_000;
+
+/** Writes the index of tar files that were just made. */
+export async function indexShards(root: string, files: readonly string[]): Promise<void> {
+  const { archives, numbered } = await walkShards(root, files, () => undefined);
+  await writeIndexFile(root, archives, numbered);
+}
+
+/**
+ * Finds the samples of tar files by their headers.
+ *
+ * @param onBare hears of samples without a picture
+ * @throws DataError where one is no tar file
+ */
+export async function walkShards(
+  root: string,
+  files: readonly string[],
+  onBare: (count: number) => void,
+): Promise<{ archives: Archives; numbered: number }> {
+  const archives = new ArchiveBuilder();
+  let numbered = 0;
+  for (const path of files) {
+    const full = resolve(root, path);
+    try {
+      const { file, size } = await openRegular(full);
+      try {
+        const found = walkOne(size, readerOf(file), archives);
+        archives.archive(path, found.end);
+        numbered = Math.max(numbered, found.numbered);
+        if (found.bare > 0) onBare(found.bare);
+      } finally {
+        await file.close();
+      }
+    } catch (cause) {
+      if (!(cause instanceof FileProblem)) throw cause;
+      throw new DataError(`shard ${plain(full)} ${cause.message}`, { cause });
+    }
+    await new Promise((done) => setImmediate(done)); // a signal is heard between two archives
+  }
+  return { archives: archives.finish(), numbered };
+}
+
+/** The samples of one archive: members of one key, side by side, with a picture among them. */
+function walkOne(
+  size: number,
+  read: (from: number, length: number) => Buffer,
+  archives: ArchiveBuilder,
+): { readonly end: number; readonly bare: number; readonly numbered: number } {
+  let [end, bare, numbered] = [0, 0, 0];
+  let open: { key: string; start: number; hasPicture: boolean } | undefined;
+  const close = () => {
+    if (open?.hasPicture) archives.sample(open.start);
+    else if (open) bare += 1;
+  };
+  for (const member of walkTar(size, read)) {
+    const [key, ending] = splitMember(member.name);
+    if (basename(key).startsWith("__") || basename(key) === "") continue; // WebDataset's own notes
+    if (key !== open?.key) {
+      close();
+      open = { key, start: member.start, hasPicture: false };
+    }
+    const role = roleOf(ending);
+    if (role === "picture") open.hasPicture = true;
+    if (role === "class" && member.size < 20) {
+      const number = Number(read(member.from, member.size).toString("latin1").trim());
+      if (Number.isInteger(number) && number >= 0 && number < MOST_CLASSES)
+        numbered = Math.max(numbered, number + 1);
+    }
+    end = member.from + member.size;
+  }
+  close();
+  return { end, bare, numbered };
+}
 
 interface Head {
   readonly version: number;
@@ -64,10 +141,10 @@ export async function readIndexFile(
     throw damaged(cause instanceof FileProblem ? cause.message : "cannot be read", cause);
   });
   try {
-    const start = await readRange(file, 0, Math.min(size, LONGEST_HEAD));
-    const end = start.indexOf("\n");
-    const head = end < 0 ? undefined : parseHead(start.toString("utf8", 0, end));
-    if (!head) throw damaged("is damaged, or of another release");
+    const line = await firstLine(file, size);
+    const head = line && parseHead(line.toString("utf8"));
+    if (!line || !head) throw damaged("is damaged, or of another release");
+    const end = line.length;
     const isCurrent =
       head.archives.length === files.length &&
       head.archives.every(
@@ -95,13 +172,22 @@ export async function readIndexFile(
     for (let at = 0; at < samples; at += piece) {
       const count = Math.min(piece, samples - at);
       const bytes = await readRange(file, end + 1 + 4 * (files.length + at), 4 * count);
-      for (let k = 0; k < count; k += 1) starts[at + k] = bytes.readUInt32LE(4 * k);
+      starts.set(new Uint32Array(bytes.buffer, bytes.byteOffset, count), at);
     }
     const archives = { size: samples, paths: files, ends, starts, lasts };
     checkAscending(archives, damaged);
     return { archives, numbered: head.numbered };
   } finally {
     await file.close();
+  }
+}
+
+async function firstLine(file: FileHandle, size: number): Promise<Buffer | undefined> {
+  for (let length = 1 << 16; ; length *= 4) {
+    const start = await readRange(file, 0, Math.min(size, length));
+    const end = start.indexOf("\n");
+    if (end >= 0) return start.subarray(0, end);
+    if (length >= size || length >= LONGEST_HEAD) return undefined;
   }
 }
 

@@ -39,7 +39,7 @@ export async function parseXml(bytes: Buffer, where: string): Promise<XmlElement
     if (valid !== true) {
       const { msg, line, col } = valid.err;
       throw new DataError(
-        `${where} is not XML: ${plain(msg.replace(/\.$/, ""))} at line ${line}, column ${col}`,
+        `${where} is not XML: ${plain(msg.replace(/\.$/, ""))} at line ${line}, column ${col || 1}`,
       );
     }
     const parser = new XMLParser({

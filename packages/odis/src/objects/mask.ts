@@ -36,7 +36,8 @@ export function objectFromPolygons(
   facts?: ObjectFacts,
 ): SceneObject {
   checkFrame(frame);
-  return objectFromRuns(polygonRle(parsePolygons(polygons), frame.width, frame.height), facts);
+  const outline = parsePolygons(polygons);
+  return { ...objectFromRuns(polygonRle(outline, frame.width, frame.height), facts), outline };
 }
 
 /**

@@ -18,6 +18,8 @@ export interface SceneObject {
   readonly label: number;
   /** How sure the detector was that found it, 0..1; missing where people drew it. */
   readonly score?: number;
+  /** The polygons that it was drawn with, pixels; missing where its mask came another way. */
+  readonly outline?: readonly (readonly number[])[];
   /** Number of mask pixels. */
   readonly area: number;
   /** The smallest box round the mask; all zero for an empty mask. */

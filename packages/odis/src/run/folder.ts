@@ -207,12 +207,14 @@ const withRecipe = z.looseObject({ recipe: recipeSchema });
 
 /**
  * Differences of a saved configuration from the one at hand. A setting that did not exist yet when it
- * was saved has its default: what the code did before it could be set.
+ * was saved has its default: what the code did before it could be set. That files may lie outside of
+ * the data's folder is a permission, and decides no number.
  */
 export function configDifferences(saved: unknown, here: unknown): readonly Difference[] {
   const whole = withRecipe.safeParse(saved);
   const plain: unknown = JSON.parse(JSON.stringify(here)); // as it would be read back
-  return differences(whole.success ? whole.data : saved, plain);
+  const found = differences(whole.success ? whole.data : saved, plain);
+  return found.filter(({ path }) => path !== "data.outside");
 }
 
 /** `optim.lr is 0.0005 there and 0.001 here; seed is 0 there and 1 here; and 3 more` */

@@ -58,7 +58,7 @@ describe("a command line that cannot be understood", () => {
     ],
     [
       ["pretrain", "--out", "y"],
-      "odis pretrain: --data is missing; wanted --data KIND:PLACE (data set: coco:FOLDER, coco:IMAGES,ANNOTATIONS.json or module:FILE.js). See odis pretrain --help.",
+      "odis pretrain: --data is missing; wanted --data PLACE (data set: a folder or file, or KIND:PLACE; odis data kinds lists the kinds). See odis pretrain --help.",
     ],
     [
       ["pretrain", ...data, "--batch"],

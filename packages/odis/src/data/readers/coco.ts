@@ -32,7 +32,7 @@ export const coco: Reader = {
   places: "FOLDER or coco:IMAGES,ANNOTATIONS.json",
   about: "COCO instances: polygons, run lengths or boxes; a FOLDER has images/ and instances.json",
   settings: ["crowd"],
-  detect: (look) => detectCoco(look, "instances.json", /"images"/, relatives),
+  detect: (look) => detectCoco(look, "instances", /"images"/, relatives),
   open: (spec) => openCoco(spec, format),
 };
 
@@ -47,30 +47,33 @@ export async function openCoco(spec: DataSpec, its: CocoFormat): Promise<PackedI
 }
 
 /**
- * A JSON file of the COCO family, alone with its pictures near, or in a folder beside `images/`.
+ * A JSON file of the COCO family, alone with its pictures near, in a folder beside `images/`, or as
+ * COCO itself is laid out: `annotations/instances_train2017.json` beside `train2017/`.
  *
- * @param name of the file in a folder
+ * @param name of the file in a folder, without ending
  * @param has what such a file holds near its beginning or end
  * @param lacks what only its relatives hold
  */
-export function detectCoco(
-  look: Look,
-  name: string,
-  has: RegExp,
-  lacks: RegExp,
-): Detected | undefined {
-  const file = look.isFile ? "" : name;
-  const text = look.glimpse(file);
-  const isCoco = /^\s*\{/.test(text) && /"(images|annotations|categories)"\s*:\s*\[/.test(text);
-  if (!isCoco || !has.test(text) || lacks.test(text)) return undefined;
-  if (look.isFolder)
-    return look.hasFolder("images")
-      ? { place: look.place, because: `${name} beside images/` }
-      : undefined;
-  const images = imagesNear(look.place);
-  return images === undefined
-    ? undefined
-    : { place: `${images},${look.place}`, because: `a file of this kind, pictures in ${images}` };
+export function detectCoco(look: Look, name: string, has: RegExp, lacks: RegExp): Detected[] {
+  const fits = (file: string): boolean => {
+    const text = look.glimpse(file);
+    const isCoco = /^\s*\{/.test(text) && /"(images|annotations|categories)"\s*:\s*\[/.test(text);
+    return isCoco && has.test(text) && !lacks.test(text);
+  };
+  const near = (file: string, path: string): Detected[] => {
+    const images = fits(file) ? imagesNear(path) : undefined;
+    return images === undefined
+      ? []
+      : [{ place: `${images},${path}`, because: `a file of this kind, pictures in ${images}` }];
+  };
+  if (look.isFile) return near("", look.place);
+  const file = `${name}.json`;
+  if (look.hasFolder("images") && fits(file))
+    return [{ place: look.place, because: `${file} beside images/` }];
+  return look
+    .names("annotations")
+    .filter((other) => other.startsWith(`${name}_`) && other.endsWith(".json"))
+    .flatMap((other) => near(join("annotations", other), join(look.place, "annotations", other)));
 }
 
 /** Where the pictures of an annotation file lie: beside it, or where COCO puts them. */

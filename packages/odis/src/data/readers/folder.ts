@@ -4,7 +4,7 @@ import { ClassNames } from "../classes.js";
 import type { DataSpec } from "../dataset.js";
 import { IndexBuilder } from "../index-builder.js";
 import type { PackedIndex } from "../packed-index.js";
-import { Place } from "../place.js";
+import { otherPictures, Place } from "../place.js";
 import type { Reader } from "../registry.js";
 import { textOf } from "../spec.js";
 import { onePlace } from "./places.js";
@@ -20,8 +20,15 @@ export const folder: Reader = {
     return found === 0 ? undefined : { place: look.place, because: "pictures" };
   },
   async open(spec) {
-    const { builder, files } = await listed(spec, folder.kind);
+    const { builder, files, others } = await listed(spec, folder.kind);
     for (const file of files) builder.image(file);
+    const annotated = [".json", ".jsonl", ".xml", ".csv", ".txt", ".npy", ".mat"].filter((ending) =>
+      others.has(ending),
+    );
+    if (annotated.length > 0)
+      builder.remark(
+        `other files lie there and are not read: ${annotated.map((ending) => `${others.get(ending)} *${ending}`).join(", ")}`,
+      );
     const folders = new Set(files.map((file) => posix.dirname(file)));
     const nested = [...folders].every((name) => name !== "." && !name.includes("/"));
     if (nested && folders.size > 1)
@@ -60,12 +67,21 @@ export const classes: Reader = {
 async function listed(
   spec: DataSpec,
   reader: string,
-): Promise<{ readonly builder: IndexBuilder; readonly files: readonly string[] }> {
+): Promise<{
+  readonly builder: IndexBuilder;
+  readonly files: readonly string[];
+  /** how many other files there are, by ending */
+  readonly others: ReadonlyMap<string, number>;
+}> {
   const root = resolve(textOf(spec, "place"));
   const builder = new IndexBuilder({ reader, root });
   const place = new Place(root, "image folder", spec.outside === true);
-  const files = await place.walk(undefined, (ending) => builder.leave(`pictures named *${ending}`));
+  const others = new Map<string, number>();
+  const files = await place.walk(undefined, (ending) => {
+    if (otherPictures.has(ending)) builder.leave(`pictures named *${ending}`);
+    others.set(ending, (others.get(ending) ?? 0) + 1);
+  });
   if (files.length === 0)
     throw new DataError(`image folder ${plain(root)}: there is no picture in it`);
-  return { builder, files };
+  return { builder, files, others };
 }

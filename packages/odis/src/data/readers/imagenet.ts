@@ -1,5 +1,6 @@
 import { join, posix, resolve } from "node:path";
 import { DataError, FileProblem, plain, readRegular } from "../../core/index.js";
+import { readAhead } from "../ahead.js";
 import { ClassNames } from "../classes.js";
 import type { DataSpec } from "../dataset.js";
 import { IndexBuilder } from "../index-builder.js";
@@ -17,9 +18,6 @@ const SYNSET = /^n\d{8}$/;
 
 /** Largest file of boxes, bytes. */
 const LARGEST = 1 << 20;
-
-/** Pictures whose boxes are read at a time: waiting for a million small files takes longest. */
-const TOGETHER = 32;
 
 /**
  * ImageNet: pictures in folders of their classes, XML files with boxes in the same order of folders
@@ -58,16 +56,12 @@ async function openImagenet(spec: DataSpec): Promise<PackedIndex> {
   const names = new ClassNames();
   const mistakes = new Mistakes(`ImageNet data ${root}`);
   let bare = 0;
-  for (let first = 0; first < files.length; first += TOGETHER) {
-    const some = files.slice(first, first + TOGETHER);
-    const found = await Promise.all(some.map((file) => boxesOf(place, file, pictures, boxes)));
-    for (const [at, file] of some.entries()) {
-      const folder = posix.basename(posix.dirname(file));
-      mistakes.collect(() =>
-        addImage(builder, file, SYNSET.test(folder) ? folder : undefined, found[at]!, names),
-      );
-      bare += Number(found[at]!.length === 0);
-    }
+  const boxesOfFile = (file: string) => boxesOf(place, file, pictures, boxes);
+  for await (const [file, found] of readAhead(files, boxesOfFile)) {
+    const folder = posix.basename(posix.dirname(file));
+    const synset = SYNSET.test(folder) ? folder : undefined;
+    mistakes.collect(() => addImage(builder, file, synset, found, names));
+    bare += Number(found.length === 0);
   }
   mistakes.check();
   if (bare > 0 && bare < files.length)
@@ -110,15 +104,16 @@ async function boxesOf(
   pictures: string,
   boxes: string,
 ): Promise<Found[]> {
-  const stem = posix.join(posix.relative(pictures, posix.dirname(file)), stemOf(file));
-  const path = join(place.root, boxes, `${stem}.xml`);
+  const folder = posix.join(boxes, posix.relative(pictures, posix.dirname(file)));
+  const name = `${stemOf(file)}.xml`;
+  if (!(await place.entries(folder)).has(name)) return [];
+  const path = join(place.root, await place.regular(posix.join(folder, name)));
   const bytes = await readRegular(path, LARGEST).catch((cause: unknown) => {
-    if (cause instanceof FileProblem && cause.code === "ENOENT") return undefined;
     throw cause instanceof FileProblem
       ? new DataError(`annotation file ${plain(path)} ${cause.message}`, { cause })
       : cause;
   });
-  return bytes ? (asUsual(bytes.toString("utf8")) ?? parsed(bytes, path)) : [];
+  return asUsual(bytes.toString("utf8")) ?? parsed(bytes, path);
 }
 
 const OBJECT =

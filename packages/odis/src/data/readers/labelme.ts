@@ -1,5 +1,6 @@
 import { join, posix, resolve } from "node:path";
 import { DataError, plain, readJson, record, show } from "../../core/index.js";
+import { readAhead } from "../ahead.js";
 import { ClassNames } from "../classes.js";
 import type { DataSpec } from "../dataset.js";
 import { IndexBuilder } from "../index-builder.js";
@@ -39,8 +40,9 @@ async function openLabelme(spec: DataSpec): Promise<PackedIndex> {
   const builder = new IndexBuilder({ reader: labelme.kind, root, turning: "turned" });
   const classes = new ClassNames();
   const mistakes = new Mistakes(`labelme data ${root}`);
-  for (const file of await place.walk(new Set([".json"]))) {
-    const value = await readJson(join(root, file), "annotation file", LARGEST);
+  const files = await place.walk(new Set([".json"]));
+  const read = (file: string) => readJson(join(root, file), "annotation file", LARGEST);
+  for await (const [file, value] of readAhead(files, read)) {
     const annotation = record(value, plain(file));
     if (!("shapes" in annotation)) continue; // another program's
     const { imagePath: path, imageWidth: width, imageHeight: height, shapes } = annotation;

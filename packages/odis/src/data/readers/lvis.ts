@@ -14,8 +14,7 @@ export const lvis: Reader = {
   places: "FOLDER or lvis:IMAGES,LVIS.json",
   about: "LVIS on COCO's pictures, in one folder or in train2017/ and val2017/",
   settings: [],
-  detect: (look) =>
-    detectCoco(look, "lvis.json", /"neg_category_ids"|"frequency"/, /"segments_info"/),
+  detect: (look) => detectCoco(look, "lvis", /"neg_category_ids"|"frequency"/, /"segments_info"/),
   open(spec) {
     const isSplit = existsSync(join(textOf(spec, "images"), "train2017"));
     return openCoco(spec, {

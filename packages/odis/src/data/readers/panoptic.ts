@@ -21,7 +21,7 @@ export const panoptic: Reader = {
   about:
     "COCO panoptic: panoptic.json, the PNGs in panoptic/ beside it; things only, unless #stuff asks for all segments",
   settings: ["crowd", "stuff"],
-  detect: (look) => detectCoco(look, "panoptic.json", /"segments_info"/, /"neg_category_ids"/),
+  detect: (look) => detectCoco(look, "panoptic", /"segments_info"/, /"neg_category_ids"/),
   open: openPanoptic,
 };
 

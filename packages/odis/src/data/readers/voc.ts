@@ -1,5 +1,6 @@
 import { join, posix, resolve } from "node:path";
 import { DataError, plain, show } from "../../core/index.js";
+import { readAhead } from "../ahead.js";
 import { ClassNames } from "../classes.js";
 import type { DataSpec } from "../dataset.js";
 import { IndexBuilder } from "../index-builder.js";
@@ -33,8 +34,11 @@ export const voc: Reader = {
   open: openVoc,
 };
 
-function detectVoc(look: Look): Detected | undefined {
+function detectVoc(look: Look): Detected | Detected[] | undefined {
   const { place } = look;
+  const years = look.folders().filter((name) => /^VOC\d{4}$/.test(name)); // VOCdevkit holds several
+  if (years.length > 0)
+    return years.map((year) => ({ place: join(place, year), because: `${year}/${ANNOTATIONS}` }));
   if (look.hasFolder(PICTURES) && look.has(".xml", ANNOTATIONS))
     return { place, because: "Annotations/*.xml beside JPEGImages/" };
   const first = look.names().find((name) => name.endsWith(".xml"));
@@ -54,19 +58,21 @@ async function openVoc(spec: DataSpec): Promise<PackedIndex> {
   const builder = new IndexBuilder({ reader: voc.kind, root });
   const classes = new ClassNames();
   const mistakes = new Mistakes(`VOC data ${root}`);
-  for (const stem of (await listed(place, optionalText(spec, "set"))) ?? files.keys()) {
+  const stems = (await listed(place, optionalText(spec, "set"))) ?? files.keys();
+  const read = async (stem: string) => {
+    const mask = posix.join(MASKS, `${stem}.png`);
+    const boxes = posix.join(annotations, `${stem}.xml`);
+    return {
+      mask: masks.has(posix.basename(mask)) ? await place.regular(mask) : "",
+      tree: xml.has(posix.basename(boxes))
+        ? await readXml(join(root, await place.regular(boxes)), "annotation file")
+        : undefined,
+    };
+  };
+  for await (const [stem, { mask, tree }] of readAhead(stems, read)) {
     const file = files.get(stem);
-    if (file === undefined) {
-      mistakes.note(new DataError(`there is no picture of the name ${plain(stem)}`));
-      continue;
-    }
-    const mask = masks.has(`${stem}.png`)
-      ? await place.regular(posix.join(MASKS, `${stem}.png`))
-      : "";
-    const boxes = xml.has(`${stem}.xml`) ? posix.join(annotations, `${stem}.xml`) : undefined;
-    const tree =
-      boxes && (await readXml(join(root, await place.regular(boxes)), "annotation file"));
-    mistakes.collect(() => addImage(builder, file, mask, tree || undefined, classes));
+    if (file !== undefined) mistakes.collect(() => addImage(builder, file, mask, tree, classes));
+    else mistakes.note(new DataError(`there is no picture of the name ${plain(stem)}`));
   }
   mistakes.check();
   if (builder.size === 0) throw new DataError(`VOC data ${plain(root)}: there is no picture`);

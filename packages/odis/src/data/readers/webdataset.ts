@@ -1,17 +1,14 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { ConfigError, DataError, FileProblem, openRegular, plain } from "../../core/index.js";
-import { ArchiveBuilder } from "../archive.js";
-import { roleOf, splitMember } from "../archive-source.js";
+import { ConfigError, DataError, plain } from "../../core/index.js";
 import type { DataSpec } from "../dataset.js";
 import { IndexBuilder } from "../index-builder.js";
 import type { PackedIndex } from "../packed-index.js";
 import { Place } from "../place.js";
 import type { Reader } from "../registry.js";
 import { textOf } from "../spec.js";
-import { readerOf, walkTar } from "../tar.js";
 import { readText } from "../text-file.js";
-import { readIndexFile } from "../shard-index.js";
+import { readIndexFile, walkShards } from "../shard-index.js";
 import { onePlace } from "./places.js";
 
 /** Archives that a range of numbers may name. */
@@ -51,7 +48,9 @@ async function openShards(spec: DataSpec): Promise<PackedIndex> {
   if (files.length === 0) throw new DataError(`shards ${plain(root)}: there is no tar file`);
   const builder = new IndexBuilder({ reader: webdataset.kind, root });
   const known = await readIndexFile(root, files);
-  const { archives, numbered } = known ?? (await walkAll(root, files, builder));
+  const { archives, numbered } =
+    known ??
+    (await walkShards(root, files, (count) => builder.leave("samples without a picture", count)));
   if (archives.size === 0)
     throw new DataError(`shards ${plain(root)}: no picture lies in the tar files`);
   return builder.finish(await classesOf(root, numbered), { archives });
@@ -65,62 +64,6 @@ async function classesOf(root: string, numbered: number): Promise<string[]> {
   const file = join(root, "classes.txt");
   if (existsSync(file)) return (await readText(file, "list of classes")).trimEnd().split(/\r?\n/);
   return Array.from({ length: numbered }, (_, number) => `class ${number}`);
-}
-
-async function walkAll(root: string, files: readonly string[], builder: IndexBuilder) {
-  const archives = new ArchiveBuilder();
-  let numbered = 0;
-  for (const path of files) {
-    const full = resolve(root, path);
-    try {
-      const { file, size } = await openRegular(full);
-      try {
-        const found = walkOne(size, readerOf(file), archives);
-        archives.archive(path, found.end);
-        numbered = Math.max(numbered, found.numbered);
-        if (found.bare > 0) builder.leave("samples without a picture", found.bare);
-      } finally {
-        await file.close();
-      }
-    } catch (cause) {
-      if (!(cause instanceof FileProblem)) throw cause;
-      throw new DataError(`shard ${plain(full)} ${cause.message}`, { cause });
-    }
-    await new Promise((done) => setImmediate(done)); // a signal is heard between two archives
-  }
-  return { archives: archives.finish(), numbered };
-}
-
-/** The samples of one archive: members of one key, side by side, with a picture among them. */
-function walkOne(
-  size: number,
-  read: (from: number, length: number) => Buffer,
-  archives: ArchiveBuilder,
-): { readonly end: number; readonly bare: number; readonly numbered: number } {
-  let [end, bare, numbered] = [0, 0, 0];
-  let open: { key: string; start: number; hasPicture: boolean } | undefined;
-  const close = () => {
-    if (open?.hasPicture) archives.sample(open.start);
-    else if (open) bare += 1;
-  };
-  for (const member of walkTar(size, read)) {
-    const [key, ending] = splitMember(member.name);
-    if (basename(key).startsWith("__") || basename(key) === "") continue; // WebDataset's own notes
-    if (key !== open?.key) {
-      close();
-      open = { key, start: member.start, hasPicture: false };
-    }
-    const role = roleOf(ending);
-    if (role === "picture") open.hasPicture = true;
-    if (role === "class" && member.size < 20) {
-      const number = Number(read(member.from, member.size).toString("latin1").trim());
-      if (Number.isInteger(number) && number >= 0 && number < MOST)
-        numbered = Math.max(numbered, number + 1);
-    }
-    end = member.from + member.size;
-  }
-  close();
-  return { end, bare, numbered };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join, posix, relative, resolve, sep } from "node:path";
 import { DataError, isRecord, plain, reasonOf, show } from "../../core/index.js";
+import { readAhead } from "../ahead.js";
 import type { DataSpec } from "../dataset.js";
 import { IndexBuilder } from "../index-builder.js";
 import type { Look } from "../look.js";
@@ -62,13 +63,14 @@ async function openYolo(spec: DataSpec): Promise<PackedIndex> {
   const mistakes = new Mistakes(`YOLO data ${root}`);
   const labels = new Labels(names);
   for (const set of sets) {
-    for (const file of await picturesOf(place, set)) {
-      const image = builder.image(file);
+    const read = async (file: string): Promise<string> => {
       const path = labelFile(file);
       const listed = (await place.entries(posix.dirname(path))).has(posix.basename(path));
-      const text = listed
-        ? await readText(join(root, await place.regular(path)), "label file")
-        : "";
+      return listed ? readText(join(root, await place.regular(path)), "label file") : "";
+    };
+    for await (const [file, text] of readAhead(await picturesOf(place, set), read)) {
+      const image = builder.image(file);
+      const path = labelFile(file);
       for (const [at, line] of text.split("\n").entries())
         if (line.trim() !== "")
           mistakes.collect(() => addLine(builder, image, line, { path, at, labels, spec }));
@@ -135,7 +137,7 @@ async function parseYaml(path: string, set: string, outside: boolean): Promise<D
   const { parse } = await import("yaml");
   let root: unknown;
   try {
-    root = parse(text, { maxAliasCount: 100 });
+    root = parse(text, { maxAliasCount: 100, logLevel: "error" });
   } catch (cause) {
     throw new DataError(`${where} is not YAML: ${plain(reasonOf(cause).split("\n")[0]!)}`, {
       cause,

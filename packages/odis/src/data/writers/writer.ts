@@ -1,0 +1,136 @@
+import { createWriteStream, type WriteStream } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { once } from "node:events";
+import type { Box, Frame, Rle, SceneObject } from "../../objects/index.js";
+import { formatCounts, rleFromMask } from "../../objects/index.js";
+
+/** An image on its way into a file. */
+export interface WrittenImage extends Frame {
+  /** of the picture's file, none twice */
+  readonly name: string;
+  /** without ending */
+  readonly stem: string;
+  readonly file: Buffer;
+  readonly objects: readonly SceneObject[];
+}
+
+export interface WriteOptions {
+  /** size of an archive, bytes, nearly */
+  readonly shardBytes: number;
+}
+
+/** A format that data sets are written in; the reader of the same kind reads it. */
+export interface Writer {
+  readonly kind: string;
+  /** what it can say of an object, for help */
+  readonly about: string;
+  begin(out: string, classes: readonly string[], options: WriteOptions): Promise<Writing>;
+}
+
+export interface Writing {
+  add(image: WrittenImage): Promise<void>;
+  /** @returns what the format could not say, in sentences */
+  finish(): Promise<readonly string[]>;
+}
+
+/** What an object without a class is called where every object must have one. */
+const NAMELESS = "object";
+
+/** The classes, and one more if objects without a class turn up. */
+export class ClassList {
+  readonly names: string[];
+
+  constructor(classes: readonly string[]) {
+    this.names = [...classes];
+  }
+
+  /** Position of an object's class. */
+  of({ label }: SceneObject): number {
+    if (this.names[label] !== undefined) return label;
+    const known = this.names.indexOf(NAMELESS);
+    return known >= 0 ? known : this.names.push(NAMELESS) - 1;
+  }
+
+  nameOf(object: SceneObject): string {
+    return this.names[this.of(object)]!;
+  }
+}
+
+export async function put(path: string, contents: string | Buffer): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, contents);
+}
+
+export const putJson = (path: string, value: unknown): Promise<void> =>
+  put(path, JSON.stringify(value));
+
+export const putPicture = (
+  out: string,
+  folder: string,
+  { name, file }: WrittenImage,
+): Promise<void> => put(join(out, folder, name), file);
+
+export function rleOf(object: SceneObject, { width, height }: Frame): Rle {
+  return rleFromMask(object.pixels(), width, height);
+}
+
+export const cocoBox = ({ x, y, width, height }: Box): number[] => [x, y, width, height];
+
+/** An object's mask as COCO has it: its polygons where it was drawn with some, else run lengths. */
+export function segmentation(object: SceneObject, frame: Frame): unknown {
+  return object.outline ?? runLengths(object, frame);
+}
+
+export function runLengths(object: SceneObject, frame: Frame): unknown {
+  return { size: [frame.height, frame.width], counts: formatCounts(rleOf(object, frame).counts) };
+}
+
+/** Objects painted over one another as a label map can say them: values by pixel, the last one on top. */
+export function painted<T extends Uint8Array | Uint16Array | Uint32Array>(
+  values: T,
+  objects: readonly SceneObject[],
+  valueOf: (object: SceneObject, at: number) => number,
+): { readonly values: T; readonly covered: number } {
+  let covered = 0;
+  for (const [at, object] of objects.entries()) {
+    const value = valueOf(object, at);
+    for (const [pixel, bit] of object.pixels().entries()) {
+      if (bit === 0) continue;
+      if (values[pixel] !== 0) covered += 1;
+      values[pixel] = value;
+    }
+  }
+  return { values, covered };
+}
+
+export const coveredNote = (pixels: number): readonly string[] =>
+  pixels === 0
+    ? []
+    : [
+        `${pixels.toLocaleString("en-US")} pixels belong to two objects; a label map gives them to the later one`,
+      ];
+
+/** A text file that grows, without holding it in memory. */
+export class TextStream {
+  private readonly stream: WriteStream;
+  private failure: unknown;
+
+  constructor(path: string) {
+    this.stream = createWriteStream(path);
+    this.stream.on("error", (error) => {
+      this.failure ??= error;
+    });
+  }
+
+  async write(text: string): Promise<void> {
+    if (this.failure) throw this.failure as Error;
+    if (!this.stream.write(text)) await once(this.stream, "drain");
+  }
+
+  async close(): Promise<void> {
+    this.stream.end();
+    await once(this.stream, "close");
+    if (this.failure) throw this.failure as Error;
+  }
+}
