@@ -22,4 +22,7 @@ export {
   rleArea,
   rleBox,
   rleFromMask,
+  rleIou,
+  rleShared,
+  rleToMask,
 } from "./rle.js";
