@@ -3,11 +3,13 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { exitCodes, shellWord } from "../core/index.js";
 import type { CliCommand, Io } from "./command.js";
+import { bootstrapCommand } from "./bootstrap.js";
 import { compareCommand } from "./compare.js";
 import { describeFailure } from "./failure.js";
 import { exportCommand, importCommand } from "./weights.js";
 import { doctorCommand } from "./doctor.js";
 import { evaluateCommand, reportCommand } from "./evaluate.js";
+import { masksCommand } from "./masks.js";
 import { pretrainCommand } from "./pretrain.js";
 import { quickstartCommand } from "./quickstart.js";
 import { recipesCommand } from "./recipes.js";
@@ -17,8 +19,10 @@ import { scenesCommand } from "./scenes.js";
 const commands: readonly CliCommand[] = [
   quickstartCommand,
   scenesCommand,
+  masksCommand,
   recipesCommand,
   pretrainCommand,
+  bootstrapCommand,
   evaluateCommand,
   compareCommand,
   reportCommand,
@@ -44,6 +48,8 @@ async function makeProgram(
     .version(version(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
     .helpCommand("help [command]", "print a command's help")
+    // Else an option that a command and one of its own commands have is taken by the outer one.
+    .enablePositionalOptions()
     .configureHelp({ sortOptions: false, showGlobalOptions: false })
     .exitOverride()
     // Said in one sentence by `failure.ts` instead.

@@ -1,5 +1,6 @@
 export { dataHelp, dataText, openSource, parseDataSpec } from "./dataset.js";
 export { decodeCutOut, type Decoded } from "./decode.js";
+export { type MaskSet, masksOf, openMasks } from "./overlay.js";
 export { pictureGroups } from "./picture.js";
 export { encodePng } from "./png.js";
 export type { CocoSpec } from "./readers/coco.js";

@@ -1,4 +1,5 @@
 export { lineChart } from "./chart.js";
+export { contactSheet } from "./contact-sheet.js";
 export { column, type NumberKey } from "./curves.js";
 export { dataTable, type TableLine } from "./data-table.js";
 export { type DotRow, dotPlot } from "./dots.js";

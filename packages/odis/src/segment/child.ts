@@ -10,7 +10,11 @@ export type Request =
 /** What it answers, one answer a request. */
 export type Response =
   | { readonly kind: "open"; readonly provenance: Provenance }
-  | { readonly kind: "found"; readonly found: readonly Found[]; readonly classes: readonly string[] }
+  | {
+      readonly kind: "found";
+      readonly found: readonly Found[];
+      readonly classes: readonly string[];
+    }
   | { readonly kind: "failed"; readonly problem: Problem };
 
 /** An error on its way between processes. */

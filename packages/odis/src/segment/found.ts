@@ -1,4 +1,4 @@
-import { type Rle, rleFromMask } from "../objects/index.js";
+import { type Rle, rleFromMask, type SceneObject } from "../objects/index.js";
 
 /** A picture to look for objects in: height × width × 3, row-major. */
 export interface Picture {
@@ -27,6 +27,14 @@ export interface Query {
   readonly key: string;
   /** boxes that somebody else found, for networks that draw the mask in a box */
   readonly prompts?: readonly Corners[];
+  /** what people drew, for makers that run beside the data */
+  readonly annotated?: Annotated;
+}
+
+export interface Annotated {
+  readonly objects: readonly SceneObject[];
+  /** names of their labels */
+  readonly classes: readonly string[];
 }
 
 /** What looks for objects in pictures. */

@@ -12,14 +12,20 @@ import {
   statOf,
 } from "../core/index.js";
 import type { DataSource, Sample } from "../data/index.js";
-import { boxRle, formatCounts, objectFromRuns, rleFromMask, type SceneObject } from "../objects/index.js";
+import {
+  boxRle,
+  formatCounts,
+  objectFromRuns,
+  rleFromMask,
+  type SceneObject,
+} from "../objects/index.js";
 import { degradeObjects, type MaskConfig } from "../views/index.js";
 import { type Candidate, cleaned, type CleanSettings } from "./clean.js";
 import type { Corners, Found, Picture } from "./found.js";
 import { type Entry, Journal } from "./journal.js";
 import type { MakerSpec, Provenance } from "./maker.js";
 import { readMaskInfo, writeMaskFile } from "./mask-file.js";
-import { RemoteMaker } from "./remote.js";
+import { type Looker, openLooker } from "./remote.js";
 
 export interface MakeMasksOptions {
   readonly source: DataSource;
@@ -79,17 +85,17 @@ export async function makeMasks(options: MakeMasksOptions): Promise<MadeMasks> {
   const { out, source, spec } = options;
   makeFolder(dirname(out));
   checkReplaceable(out);
-  const release = lock(`${out}.lock`, `file of masks ${plain(out)}`);
-  const makers: RemoteMaker[] = [];
+  using _lock = lock(`${out}.lock`, `file of masks ${plain(out)}`);
+  const makers: Looker[] = [];
   try {
     const patience = { patience: options.patience, child: options.child };
-    makers.push(await RemoteMaker.open(spec, patience));
+    makers.push(await openLooker(spec, patience));
     const { provenance } = makers[0]!;
     const job = jobOf(options, provenance);
     if (isMade(out, job)) return { ...nothing, of: source.size, provenance };
     using journal = Journal.open(`${out}.part`, job);
     while (makers.length < Math.min(options.jobs, source.size - journal.images))
-      makers.push(await RemoteMaker.open(spec, patience));
+      makers.push(await openLooker(spec, patience));
     const tally = new Tally(journal, source.size, options);
     const finished = await lookAtAll(options, makers, journal, tally);
     journal.flush();
@@ -102,7 +108,6 @@ export async function makeMasks(options: MakeMasksOptions): Promise<MadeMasks> {
     return { ...tally.progress(), finished, fresh: true, provenance, reasons: tally.reasons };
   } finally {
     for (const maker of makers) await maker.close();
-    release();
   }
 }
 
@@ -111,7 +116,11 @@ function jobOf(
   { data, source, clean, degrade, promptsFrom }: MakeMasksOptions,
   provenance: Provenance,
 ) {
-  const settings = { ...clean, degrade, ...(promptsFrom === undefined ? {} : { boxes: promptsFrom }) };
+  const settings = {
+    ...clean,
+    degrade,
+    ...(promptsFrom === undefined ? {} : { boxes: promptsFrom }),
+  };
   return { odis: "masks", version: 1, data, size: source.size, maker: provenance, settings };
 }
 
@@ -122,7 +131,10 @@ function isMade(out: string, { maker, data, settings }: ReturnType<typeof jobOf>
   if (statOf(out) === undefined || statOf(`${out}.part`) !== undefined) return false;
   const made = readMaskInfo(out);
   const same = (a: unknown, b: unknown) => isDeepStrictEqual(a, JSON.parse(JSON.stringify(b)));
-  if (made && same({ ...made, skipped: 0 }, { version: 1, makers: [maker], data, settings, skipped: 0 }))
+  if (
+    made &&
+    same({ ...made, skipped: 0 }, { version: 1, makers: [maker], data, settings, skipped: 0 })
+  )
     return true;
   throw new ConfigError(
     `--out ${plain(out)}: the file is there already, with other masks. Choose another name, or delete it`,
@@ -132,7 +144,7 @@ function isMade(out: string, { maker, data, settings }: ReturnType<typeof jobOf>
 /** @returns false when it was asked to stop */
 async function lookAtAll(
   options: MakeMasksOptions,
-  makers: readonly RemoteMaker[],
+  makers: readonly Looker[],
   journal: Journal,
   tally: Tally,
 ): Promise<boolean> {
@@ -140,8 +152,7 @@ async function lookAtAll(
   const first = journal.images;
   // Each maker takes every so-manieth picture, so that their order is that of the data set.
   const waiting: Promise<Looked>[] = [];
-  const start = (image: number) =>
-    lookAt(options, makers[(image - first) % makers.length]!, image);
+  const start = (image: number) => lookAt(options, makers[(image - first) % makers.length]!, image);
   let next = first;
   for (let image = first; image < source.size; image += 1) {
     while (waiting.length < makers.length && next < source.size) {
@@ -169,16 +180,21 @@ interface Looked {
 
 async function lookAt(
   { source, prompts, clean, degrade }: MakeMasksOptions,
-  maker: RemoteMaker,
+  maker: Looker,
   image: number,
 ): Promise<Looked> {
   const key = source.key(image);
   try {
     const sample = await source.read(image);
-    const { width, height, rgb } = sample;
-    const query = { key, ...(prompts ? { prompts: prompts(key) ?? [] } : {}) };
-    const { found, classes } = await maker.find({ width, height, rgb }, query);
-    const kept = cleaned(found.map((one) => candidate(one, sample)), clean, sample);
+    const { width, height, objects: own } = sample;
+    const annotated = { objects: own, classes: source.classes };
+    const query = { key, annotated, ...(prompts ? { prompts: prompts(key) ?? [] } : {}) };
+    const { found, classes } = await maker.find(sample, query);
+    const kept = cleaned(
+      found.map((one) => candidate(one, sample)),
+      clean,
+      sample,
+    );
     const objects = worsened(kept, sample, degrade);
     return { entry: { image, key, width, height, objects }, classes };
   } catch (error) {
@@ -201,7 +217,9 @@ function filled(box: Corners | undefined, { width, height }: Picture) {
 }
 
 function worsened(kept: readonly Candidate[], sample: Sample, degrade: MaskConfig) {
-  const objects = kept.map(({ mask, score, label }, id) => objectFromRuns(mask, { id, label, score }));
+  const objects = kept.map(({ mask, score, label }, id) =>
+    objectFromRuns(mask, { id, label, score }),
+  );
   const seen = degradeObjects({ ...sample, objects }, degrade).objects;
   return seen.map((object) => {
     const { width, height } = sample;

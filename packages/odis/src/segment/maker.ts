@@ -19,6 +19,8 @@ export interface MakerOptions {
   readonly points?: number | undefined;
   /** least stability of SAM's masks */
   readonly stability?: number | undefined;
+  /** cosine above which two patches are alike */
+  readonly alike?: number | undefined;
   /** kind of an ONNX network, where its file does not tell */
   readonly adapter?: string | undefined;
   /** cpu, cuda … */
@@ -57,6 +59,8 @@ export interface Maker {
   /** one clause, for help */
   readonly about: string;
   readonly reads: readonly (keyof MakerOptions)[];
+  /** runs in this process, since it needs the annotations and nothing of strangers */
+  readonly isOwn?: true;
   /** What a text behind `--with` names for this maker; undefined when it means another one. */
   parse(text: string): string | undefined;
   /** @throws OdisError saying what is wrong, before any picture is looked at */

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { BadImageError, OdisError, plain } from "../core/index.js";
 import type { Problem, Request, Response } from "./child.js";
 import type { Found, Picture, Query } from "./found.js";
-import type { MakerSpec, Provenance } from "./maker.js";
+import { findMaker, type MakerSpec, type Provenance } from "./maker.js";
 
 export interface RemoteOptions {
   /** seconds that one picture may take */
@@ -17,8 +17,37 @@ const OPENING = 600;
 /** Bytes of what a process complained that are kept. */
 const MOST_SAID = 2000;
 
-/** A maker in a process of its own, one picture at a time. */
-export class RemoteMaker {
+/** What looks for objects in one picture at a time. */
+export interface Looker {
+  readonly provenance: Provenance;
+  /** @throws BadImageError for a picture that it does not get on with */
+  find(picture: Picture, query: Query): Promise<Looked>;
+  close(): Promise<void>;
+}
+
+export interface Looked {
+  readonly found: readonly Found[];
+  /** names of the labels that are known by now */
+  readonly classes: readonly string[];
+}
+
+/** @throws OdisError what the maker says is wrong */
+export async function openLooker(spec: MakerSpec, options: RemoteOptions): Promise<Looker> {
+  const { maker, place } = findMaker(spec);
+  if (!maker.isOwn) return RemoteMaker.open(spec, options);
+  const { finder, provenance, close } = await maker.open(place, spec.options);
+  return {
+    provenance,
+    close,
+    find: async (picture, query) => ({
+      found: await finder.find(picture, query),
+      classes: query.annotated?.classes ?? finder.classes,
+    }),
+  };
+}
+
+/** A maker in a process of its own. */
+class RemoteMaker implements Looker {
   private process: ChildProcess | undefined;
   private said = "";
   private provenanceKnown: Provenance | undefined;
@@ -43,17 +72,14 @@ export class RemoteMaker {
    * @throws BadImageError for a picture on which the maker fails, crashes, or takes too long; the
    *   next one finds a new process
    */
-  async find(
-    picture: Picture,
-    query: Query,
-  ): Promise<{ found: readonly Found[]; classes: readonly string[] }> {
+  async find({ width, height, rgb }: Picture, { key, prompts }: Query): Promise<Looked> {
     if (!this.process) await this.start();
-    const response = await this.ask({ kind: "find", picture, query }, this.options.patience).catch(
-      (error: unknown) => {
-        if (!(error instanceof Ended)) throw error;
-        throw new BadImageError(query.key, `${this.spec.text} ${error.message}`);
-      },
-    );
+    const query = { key, ...(prompts ? { prompts } : {}) };
+    const request = { kind: "find", picture: { width, height, rgb }, query } as const;
+    const response = await this.ask(request, this.options.patience).catch((error: unknown) => {
+      if (!(error instanceof Ended)) throw error;
+      throw new BadImageError(query.key, `${this.spec.text} ${error.message}`);
+    });
     if (response.kind === "failed") throw errorFrom(response.problem, query.key);
     if (response.kind !== "found") throw new Error(`internal: got ${response.kind}`);
     return response;
