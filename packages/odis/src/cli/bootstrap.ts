@@ -33,7 +33,10 @@ export const bootstrapCommand = command({
       min: -1,
       max: 1,
     }),
-    size: integer({ help: "side of the input for discovery, pixels (default: twice the views')", min: 16 }),
+    size: integer({
+      help: "side of the input for discovery, pixels (default: twice the views')",
+      min: 16,
+    }),
     device: text({ help: "cpu, cuda or cuda:1", placeholder: "NAME" }),
     threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
   },

@@ -30,7 +30,10 @@ export function segmentGraph(image: Bytes, { scale, least }: GraphSettings): Lab
   const forest = new Forest(width * height);
   for (let at = 0; at < edges.from.length; at += 1) {
     const [a, b] = [forest.root(edges.from[at]!), forest.root(edges.to[at]!)];
-    if (a !== b && edges.difference[at]! <= Math.min(forest.limit(a, scale), forest.limit(b, scale)))
+    if (
+      a !== b &&
+      edges.difference[at]! <= Math.min(forest.limit(a, scale), forest.limit(b, scale))
+    )
       forest.join(a, b, edges.difference[at]!);
   }
   for (let at = 0; at < edges.from.length; at += 1) {

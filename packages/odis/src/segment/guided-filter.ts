@@ -14,7 +14,9 @@ export function guidedFilter(map: Float32Array, picture: Picture, radius: number
   const { width, height, rgb } = picture;
   const n = width * height;
   const mean = (values: Float32Array): Float32Array => boxMean(values, width, height, radius);
-  const channels = [0, 1, 2].map((c) => Float32Array.from({ length: n }, (_, at) => rgb[3 * at + c]! / 255));
+  const channels = [0, 1, 2].map((c) =>
+    Float32Array.from({ length: n }, (_, at) => rgb[3 * at + c]! / 255),
+  );
   const product = (a: Float32Array, b: Float32Array) => a.map((value, at) => value * b[at]!);
 
   const means = channels.map(mean);
@@ -75,7 +77,12 @@ function solve([a, b, c, d, e, f]: Symmetric, [x, y, z]: readonly [number, numbe
 }
 
 /** Means over square windows, cut off at the picture's edge, by running sums. */
-function boxMean(values: Float32Array, width: number, height: number, radius: number): Float32Array {
+function boxMean(
+  values: Float32Array,
+  width: number,
+  height: number,
+  radius: number,
+): Float32Array {
   const rows = new Float64Array(values.length);
   for (let y = 0; y < height; y += 1) runningSums(values, rows, y * width, 1, width, radius);
   const sums = new Float64Array(values.length);

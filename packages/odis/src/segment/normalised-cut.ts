@@ -62,7 +62,9 @@ function cosinesOf({ rows, columns, width, features }: PatchGrid): Tensor {
   const lengths = Array.from({ length: rows * columns }, (_, patch) =>
     Math.hypot(...features.subarray(patch * width, (patch + 1) * width)),
   );
-  const unit = features.map((value, at) => value / Math.max(1e-12, lengths[Math.floor(at / width)]!));
+  const unit = features.map(
+    (value, at) => value / Math.max(1e-12, lengths[Math.floor(at / width)]!),
+  );
   const matrix = fromBuffer(unit, [rows * columns, width]);
   return matrix.matmul(matrix.transpose(0, 1));
 }
@@ -92,8 +94,14 @@ export function secondVector(
   );
   return tidy(() => {
     // The largest of D^-½ W D^-½ are the smallest of the problem; eigenvalues come in rising order.
-    const [, vectors] = call("aten::linalg_eigh", fromBuffer(scaled, [n, n]), "L") as [Tensor, Tensor];
-    const second = vectors.select(1, n - 2).to({ dtype: "float32" }).toFloat32();
+    const [, vectors] = call("aten::linalg_eigh", fromBuffer(scaled, [n, n]), "L") as [
+      Tensor,
+      Tensor,
+    ];
+    const second = vectors
+      .select(1, n - 2)
+      .to({ dtype: "float32" })
+      .toFloat32();
     return second.map((value, at) => value / Math.sqrt(degree[at]!));
   });
 }
@@ -102,7 +110,11 @@ export function secondVector(
 const MOST_CORNERS = 2;
 
 /** The side of the cut with the patch that differs most, and of it what hangs together with that. */
-function standingOut(cut: Float32Array, taken: Uint8Array, { rows, columns }: PatchGrid): Uint8Array {
+function standingOut(
+  cut: Float32Array,
+  taken: Uint8Array,
+  { rows, columns }: PatchGrid,
+): Uint8Array {
   const free = Array.from(cut.keys()).filter((at) => taken[at] === 0);
   const mean = free.reduce((sum, at) => sum + cut[at]!, 0) / Math.max(1, free.length);
   const corners = [0, columns - 1, (rows - 1) * columns, rows * columns - 1];

@@ -128,12 +128,7 @@ function joined(a: Node, b: Node): Node {
 }
 
 function commonBox({ box: a }: Node, { box: b }: Node): Node["box"] {
-  return [
-    Math.min(a[0], b[0]),
-    Math.min(a[1], b[1]),
-    Math.max(a[2], b[2]),
-    Math.max(a[3], b[3]),
-  ];
+  return [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[2], b[2]), Math.max(a[3], b[3])];
 }
 
 /** Common colours, smallness, and how little of the common box is neither's; each 0..1. */

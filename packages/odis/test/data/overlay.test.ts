@@ -38,7 +38,9 @@ describe("masks over a data set", () => {
     expect(source.size).toBe(6);
     expect(source.classes).toEqual(["thing"]);
     expect(source.summary).toMatch(/; objects are the 3 of masks\.json$/);
-    expect(source.notes.at(-1)).toMatch(/^4 of 6 pictures are not in .*masks\.json: they have no object$/);
+    expect(source.notes.at(-1)).toMatch(
+      /^4 of 6 pictures are not in .*masks\.json: they have no object$/,
+    );
     const byKey = new Map<string, number>();
     for (let at = 0; at < source.size; at += 1) byKey.set(source.key(at), at);
     const { objects, rgb } = await source.read(byKey.get("000000000143.jpg")!);
@@ -58,7 +60,11 @@ describe("masks over a data set", () => {
     writeFileSync(masks, "gone");
     const again = await openSource(structuredClone(source.spec));
     const sample = await again.read(0);
-    expect(sample.objects).toEqual((await source.read(0)).objects.map((object) => expect.objectContaining({ area: object.area })));
+    expect(sample.objects).toEqual(
+      (await source.read(0)).objects.map((object) =>
+        expect.objectContaining({ area: object.area }),
+      ),
+    );
   });
 
   test("are named behind the place, and survive being written", () => {
@@ -69,7 +75,10 @@ describe("masks over a data set", () => {
   });
 
   test("of other pictures are refused, with names of both", async () => {
-    const masks = write({ images: [{ id: 1, file_name: "a.jpg", width: 5, height: 5 }], annotations: [] });
+    const masks = write({
+      images: [{ id: 1, file_name: "a.jpg", width: 5, height: 5 }],
+      annotations: [],
+    });
     await expect(openSource({ ...photos, masks })).rejects.toThrow(
       /^masks .*masks\.json: knows none of the 6 pictures; it names a\.jpg, …, the data set 000000000030\.jpg, 000000000092\.jpg, …$/,
     );
@@ -90,8 +99,16 @@ describe("masks over a data set", () => {
   });
 
   test.each([
-    ["a score that is none", { annotations: [{ id: 1, image_id: 1, category_id: 1, bbox: [0, 0, 5, 5], score: "high" }] }, /annotation 1 of image 1 \(000000000143\.jpg\): "score" is "high"; wanted a number from 0 to 1/],
-    ["a score above 1", { annotations: [{ id: 1, image_id: 1, category_id: 1, bbox: [0, 0, 5, 5], score: 1.5 }] }, /"score" is 1\.5; wanted a number from 0 to 1/],
+    [
+      "a score that is none",
+      { annotations: [{ id: 1, image_id: 1, category_id: 1, bbox: [0, 0, 5, 5], score: "high" }] },
+      /annotation 1 of image 1 \(000000000143\.jpg\): "score" is "high"; wanted a number from 0 to 1/,
+    ],
+    [
+      "a score above 1",
+      { annotations: [{ id: 1, image_id: 1, category_id: 1, bbox: [0, 0, 5, 5], score: 1.5 }] },
+      /"score" is 1\.5; wanted a number from 0 to 1/,
+    ],
     ["no images", { images: [] }, /"images" is empty; wanted at least one image/],
   ])("with %s are refused", async (_what, changes, message) => {
     await expect(openMasks(write(changes))).rejects.toThrow(message);
@@ -102,6 +119,8 @@ describe("masks over a data set", () => {
     expect(index.size).toBe(6);
     expect(find("000000000143.jpg")).toBeDefined();
     expect(find("nowhere.jpg")).toBeUndefined();
-    expect(JSON.parse(readFileSync(annotations, "utf8")).annotations).toHaveLength(index.ids.length);
+    expect(JSON.parse(readFileSync(annotations, "utf8")).annotations).toHaveLength(
+      index.ids.length,
+    );
   });
 });

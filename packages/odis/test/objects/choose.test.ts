@@ -46,7 +46,9 @@ describe("choosing an object", () => {
       return counts;
     };
     [0.4, 0, 0.6, 0, 0].forEach((share, i) => expect(draw("area")[i]).toBeCloseTo(share, 1.5));
-    [2 / 3, 0, 1 / 3, 0, 0].forEach((share, i) => expect(draw("uniform")[i]).toBeCloseTo(share, 1.5));
+    [2 / 3, 0, 1 / 3, 0, 0].forEach((share, i) =>
+      expect(draw("uniform")[i]).toBeCloseTo(share, 1.5),
+    );
     expect(draw("largest")[2]).toBeCloseTo(1, 9);
   });
 

@@ -28,13 +28,21 @@ const witness = JSON.parse(readFileSync(fixture("arithmetic.json"), "utf8")) as 
 const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 describe("resizing", () => {
-  test.each(["bilinear", "bicubic", "lanczos"] as const)("%s is Pillow's, byte for byte", async (filter) => {
-    const { width, height, rgb: data } = await photograph(witness.photo);
-    for (const size of witness.resized) {
-      const out = resizePillow({ width, height, channels: 3, data }, size.width, size.height, filter);
-      expect(digest(out.data)).toBe(size[filter]);
-    }
-  });
+  test.each(["bilinear", "bicubic", "lanczos"] as const)(
+    "%s is Pillow's, byte for byte",
+    async (filter) => {
+      const { width, height, rgb: data } = await photograph(witness.photo);
+      for (const size of witness.resized) {
+        const out = resizePillow(
+          { width, height, channels: 3, data },
+          size.width,
+          size.height,
+          filter,
+        );
+        expect(digest(out.data)).toBe(size[filter]);
+      }
+    },
+  );
 
   test("of bytes without antialiasing is OpenCV's, byte for byte", async () => {
     const { width, height, rgb: data } = await photograph(witness.photo);
@@ -47,10 +55,13 @@ describe("resizing", () => {
   test("of maps is PyTorch's, and a window of it is that part", () => {
     const map = { width: 4, height: 3, data: Float32Array.from(witness.enlarged.from) };
     const out = resizeLinear(map, 9, 7);
-    for (const [at, value] of witness.enlarged.to.entries()) expect(out.data[at]).toBeCloseTo(value, 4);
+    for (const [at, value] of witness.enlarged.to.entries())
+      expect(out.data[at]).toBeCloseTo(value, 4);
     const window = resizeLinear(map, 9, 7, { x: 2, y: 3, width: 4, height: 2 });
     for (let y = 0; y < 2; y += 1)
-      expect(window.data.subarray(4 * y, 4 * y + 4)).toEqual(out.data.slice((3 + y) * 9 + 2, (3 + y) * 9 + 6));
+      expect(window.data.subarray(4 * y, 4 * y + 4)).toEqual(
+        out.data.slice((3 + y) * 9 + 2, (3 + y) * 9 + 6),
+      );
   });
 });
 
@@ -62,7 +73,9 @@ describe("suppression", () => {
   test("keeps the best of what overlaps, and all that does not", () => {
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(box, fc.float({ min: 0, max: 1, noNaN: true }), fc.nat(2)), { maxLength: 25 }),
+        fc.array(fc.tuple(box, fc.float({ min: 0, max: 1, noNaN: true }), fc.nat(2)), {
+          maxLength: 25,
+        }),
         (objects) => {
           const boxes = objects.map(([corners]) => corners);
           const scores = objects.map(([, score]) => score);
@@ -77,7 +90,12 @@ describe("suppression", () => {
           for (const dropped of objects.keys())
             if (!kept.includes(dropped))
               expect(
-                kept.some((a) => groups[a] === groups[dropped] && scores[a]! >= scores[dropped]! && iou(a, dropped) > 0.4),
+                kept.some(
+                  (a) =>
+                    groups[a] === groups[dropped] &&
+                    scores[a]! >= scores[dropped]! &&
+                    iou(a, dropped) > 0.4,
+                ),
               ).toBe(true);
         },
       ),
@@ -87,7 +105,8 @@ describe("suppression", () => {
   /** Counted pixel by pixel: corners here are whole. */
   function overlapOf(a: Corners, b: Corners): number {
     let [shared, either] = [0, 0];
-    const inside = ([x0, y0, x1, y1]: Corners, x: number, y: number) => x >= x0 && x < x1 && y >= y0 && y < y1;
+    const inside = ([x0, y0, x1, y1]: Corners, x: number, y: number) =>
+      x >= x0 && x < x1 && y >= y0 && y < y1;
     for (let y = 0; y < 60; y += 1)
       for (let x = 0; x < 60; x += 1) {
         const [one, other] = [inside(a, x, y), inside(b, x, y)];
@@ -100,7 +119,12 @@ describe("suppression", () => {
 
 describe("the normalised cut", () => {
   const { rows, columns, width, alike, kinds } = witness.cut;
-  const grid: PatchGrid = { rows, columns, width, features: Float32Array.from(witness.cut.features) };
+  const grid: PatchGrid = {
+    rows,
+    columns,
+    width,
+    features: Float32Array.from(witness.cut.features),
+  };
 
   test("is SciPy's second generalised eigenvector", () => {
     const n = rows * columns;
@@ -114,7 +138,8 @@ describe("the normalised cut", () => {
     const found = secondVector(cosines, new Uint8Array(n), alike);
     const cosine = found.reduce((sum, value, at) => sum + value * witness.cut.second[at]!, 0);
     const sign = Math.sign(cosine);
-    for (const [at, value] of witness.cut.second.entries()) expect(sign * found[at]!).toBeCloseTo(value, 4);
+    for (const [at, value] of witness.cut.second.entries())
+      expect(sign * found[at]!).toBeCloseTo(value, 4);
   });
 
   test("finds the two things that stand out, and nothing else", () => {
@@ -144,10 +169,14 @@ describe("the guided filter", () => {
         fc.uint8Array({ minLength: 168, maxLength: 168 }),
         (width, height, radius, noise) => {
           const rgb = noise.slice(0, 3 * width * height);
-          const map = Float32Array.from({ length: width * height }, (_, at) => noise[167 - at]! / 255);
+          const map = Float32Array.from(
+            { length: width * height },
+            (_, at) => noise[167 - at]! / 255,
+          );
           const out = guidedFilter(map, { width, height, rgb }, radius);
           const direct = byLeastSquares(map, rgb, width, height, radius);
-          for (const [at, value] of direct.entries()) expect(Math.abs(out[at]! - value)).toBeLessThan(2e-3);
+          for (const [at, value] of direct.entries())
+            expect(Math.abs(out[at]! - value)).toBeLessThan(2e-3);
         },
       ),
       { numRuns: 40 },
@@ -167,7 +196,13 @@ describe("the guided filter", () => {
   });
 
   /** Ridge regression in each window by gradient-free normal equations, solved by elimination. */
-  function byLeastSquares(map: Float32Array, rgb: Uint8Array, width: number, height: number, radius: number) {
+  function byLeastSquares(
+    map: Float32Array,
+    rgb: Uint8Array,
+    width: number,
+    height: number,
+    radius: number,
+  ) {
     const color = (at: number, c: number) => rgb[3 * at + c]! / 255;
     const windowOf = (at: number): number[] => {
       const [x, y] = [at % width, Math.floor(at / width)];
@@ -185,7 +220,9 @@ describe("the guided filter", () => {
       const meanMap = mean((pixel) => map[pixel]!);
       const matrix = [0, 1, 2].map((a) => [
         ...[0, 1, 2].map(
-          (b) => mean((p) => (color(p, a) - means[a]!) * (color(p, b) - means[b]!)) + (a === b ? 1e-3 : 0),
+          (b) =>
+            mean((p) => (color(p, a) - means[a]!) * (color(p, b) - means[b]!)) +
+            (a === b ? 1e-3 : 0),
         ),
         mean((p) => (color(p, a) - means[a]!) * (map[p]! - meanMap)),
       ]);
@@ -193,10 +230,14 @@ describe("the guided filter", () => {
         for (let row = 0; row < 3; row += 1) {
           if (row === pivot) continue;
           const factor = matrix[row]![pivot]! / matrix[pivot]![pivot]!;
-          for (let column = 0; column < 4; column += 1) matrix[row]![column]! -= factor * matrix[pivot]![column]!;
+          for (let column = 0; column < 4; column += 1)
+            matrix[row]![column]! -= factor * matrix[pivot]![column]!;
         }
       const slopes = [0, 1, 2].map((c) => matrix[c]![3]! / matrix[c]![c]!);
-      return { slopes, offset: meanMap - slopes.reduce((sum, slope, c) => sum + slope * means[c]!, 0) };
+      return {
+        slopes,
+        offset: meanMap - slopes.reduce((sum, slope, c) => sum + slope * means[c]!, 0),
+      };
     });
     return Array.from(map.keys(), (at) => {
       const values = windowOf(at).map((other) => {

@@ -17,10 +17,7 @@ const picture = { width: 64, height: 48, rgb: new Uint8Array(3 * 64 * 48).fill(9
 const cpu = { provider: "cpu", threads: 1 } as const;
 
 const looker = (name: string, patience = 60, options: object = {}) =>
-  openLooker(
-    { text: fixture(name), options: { threads: 1, ...options } },
-    { patience, child },
-  );
+  openLooker({ text: fixture(name), options: { threads: 1, ...options } }, { patience, child });
 
 describe("files that are no networks", () => {
   const write = (name: string, bytes: Uint8Array | string): string => {
@@ -32,11 +29,23 @@ describe("files that are no networks", () => {
 
   test.each([
     ["a text", "hello", /^network \S+a\.onnx is no ONNX file \(/],
-    ["a picture", readFileSync(new URL("../fixtures/coco-6/images/000000000030.jpg", import.meta.url)), /is no ONNX file/],
+    [
+      "a picture",
+      readFileSync(new URL("../fixtures/coco-6/images/000000000030.jpg", import.meta.url)),
+      /is no ONNX file/,
+    ],
     ["nothing", "", /a\.onnx is empty; wanted an ONNX file$/],
-    ["the beginning of one", whole.subarray(0, 30_000), /is no whole ONNX file: it has 30000 bytes, a part of it would reach to byte \d+\. If it was downloaded, the download broke off$/],
+    [
+      "the beginning of one",
+      whole.subarray(0, 30_000),
+      /is no whole ONNX file: it has 30000 bytes, a part of it would reach to byte \d+\. If it was downloaded, the download broke off$/,
+    ],
     ["zeros", new Uint8Array(1000), /is no ONNX file \(byte 0 begins no field\)$/],
-    ["numbers without an end", new Uint8Array(1000).fill(0xff), /is no ONNX file \(the number at byte 0 has no end\)$/],
+    [
+      "numbers without an end",
+      new Uint8Array(1000).fill(0xff),
+      /is no ONNX file \(the number at byte 0 has no end\)$/,
+    ],
   ])("%s is said to be none", async (_what, bytes, message) => {
     const path = write("a.onnx", bytes);
     await expect(Network.open(path, cpu)).rejects.toThrow(message);
@@ -44,7 +53,9 @@ describe("files that are no networks", () => {
   });
 
   test("a folder, and nothing at all", async () => {
-    await expect(Network.open(scratch(), cpu)).rejects.toThrow(/is a folder; wanted a regular file$/);
+    await expect(Network.open(scratch(), cpu)).rejects.toThrow(
+      /is a folder; wanted a regular file$/,
+    );
     await expect(Network.open(join(scratch(), "no.onnx"), cpu)).rejects.toThrow(/does not exist$/);
   });
 
@@ -143,7 +154,9 @@ describe("networks that answer nonsense", () => {
     const made = await looker("hostile-endless.onnx", 2);
     for (const key of ["a.jpg", "b.jpg"])
       await expect(made.find(picture, { key })).rejects.toThrow(
-        new RegExp(`^image ${key}: \\S+hostile-endless\\.onnx did not answer within 2 seconds and was ended$`),
+        new RegExp(
+          `^image ${key}: \\S+hostile-endless\\.onnx did not answer within 2 seconds and was ended$`,
+        ),
       );
     await made.close();
   });
@@ -155,9 +168,15 @@ describe("networks that answer nonsense", () => {
       [1, 3000],
     ] as const) {
       const thin = { width, height, rgb: new Uint8Array(3 * width * height).fill(128) };
-      for (const name of readdirSync(fixture(".")).filter((file) => /^(yolo|rt-detr|mavl|u2net|mask-rcnn).*onnx$/.test(file))) {
+      for (const name of readdirSync(fixture(".")).filter((file) =>
+        /^(yolo|rt-detr|mavl|u2net|mask-rcnn).*onnx$/.test(file),
+      )) {
         const network = await Network.open(fixture(name), cpu);
-        const named = name.startsWith("rt-") ? "rt-detr" : name.startsWith("yolov5") ? "yolov5" : undefined;
+        const named = name.startsWith("rt-")
+          ? "rt-detr"
+          : name.startsWith("yolov5")
+            ? "yolov5"
+            : undefined;
         const { finder } = openAdapter(chooseAdapter([network], named), [network], {});
         const found = await finder.find(thin, { key: "thin" }).catch((error: unknown) => error);
         if (found instanceof Error) expect(found).toBeInstanceOf(OdisError);

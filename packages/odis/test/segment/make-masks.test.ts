@@ -70,7 +70,9 @@ describe("making masks", () => {
     expect(annotations).toHaveLength(made.objects);
     expect(annotations.every(({ score }) => score > 0.25 && score <= 1)).toBe(true);
     expect(readMaskInfo(out)).toMatchObject({
-      makers: [{ maker: "onnx yolo", files: [{ name: "yolo11-seg.onnx" }], settings: { score: 0.25 } }],
+      makers: [
+        { maker: "onnx yolo", files: [{ name: "yolo11-seg.onnx" }], settings: { score: 0.25 } },
+      ],
       data: "coco:photos",
       skipped: [],
     });
@@ -137,10 +139,10 @@ describe("making masks", () => {
     expect(readMaskInfo(out)!.skipped).toHaveLength(1);
     truncateSync(join(images, source.key(2)), 20_000);
     await expect(
-      makeMasks(
-        await options({ spec, out: join(scratch(), "b.json"), source: torn, maxBad: 0.1 }),
-      ),
-    ).rejects.toThrow(/^2 of 3 images could not be used \(at most 0 of 6 may; --max-bad\)\. The first: /);
+      makeMasks(await options({ spec, out: join(scratch(), "b.json"), source: torn, maxBad: 0.1 })),
+    ).rejects.toThrow(
+      /^2 of 3 images could not be used \(at most 0 of 6 may; --max-bad\)\. The first: /,
+    );
   });
 
   test("of annotations: boxes that overlap as much as wanted, objects missing, false ones", async () => {
@@ -164,7 +166,10 @@ describe("making masks", () => {
     const spec = { text: "annotations", options: {} };
     const clean = { ...cleanDefaults, minArea: 0, maxArea: 1, duplicates: 1 };
     await makeMasks(await options({ spec, out, clean }));
-    const { figures, images, annotated, found } = await evaluateMasks(out, await openSource(photos));
+    const { figures, images, annotated, found } = await evaluateMasks(
+      out,
+      await openSource(photos),
+    );
     expect([images, annotated, found]).toEqual([6, 29, 29]);
     for (const { value } of Object.values(figures)) expect(value).toBe(1);
   });
@@ -216,7 +221,9 @@ describe("merging masks", () => {
           expect(rleIou(mask, better)).toBeLessThanOrEqual(0.5);
       // Whatever was dropped overlaps with something surer that stayed.
       for (const { mask, score } of all)
-        expect(result.some((stayed) => stayed.score >= score && (rleIou(stayed.mask, mask) > 0.5))).toBe(true);
+        expect(
+          result.some((stayed) => stayed.score >= score && rleIou(stayed.mask, mask) > 0.5),
+        ).toBe(true);
       kept += result.length;
     }
     expect(kept).toBe(merged.objects);

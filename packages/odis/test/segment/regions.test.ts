@@ -1,6 +1,13 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Rle, rleArea, rleFromMask, rleIou, rleShared, rleToMask } from "../../src/objects/rle.js";
+import {
+  type Rle,
+  rleArea,
+  rleFromMask,
+  rleIou,
+  rleShared,
+  rleToMask,
+} from "../../src/objects/rle.js";
 import { type Candidate, cleanDefaults, cleaned } from "../../src/segment/clean.js";
 import { segmentGraph } from "../../src/segment/felzenszwalb.js";
 import { regions } from "../../src/segment/makers/regions.js";
@@ -36,14 +43,18 @@ describe("graph segmentation", () => {
     const at = (x: number, y: number) => labels[y * width + x]!;
     expect(count).toBeGreaterThanOrEqual(3);
     expect(new Set([at(2, 2), at(20, 20), at(65, 42)]).size).toBe(3);
-    for (let y = 13; y < 27; y += 1) for (let x = 13; x < 27; x += 1) expect(at(x, y)).toBe(at(20, 20));
+    for (let y = 13; y < 27; y += 1)
+      for (let x = 13; x < 27; x += 1) expect(at(x, y)).toBe(at(20, 20));
     expect(at(90, 5)).toBe(at(2, 2));
   });
 
   test("leaves no region smaller than wanted, of any picture", () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 3 * 20 * 15, maxLength: 3 * 20 * 15 }), (data) => {
-        const { labels, count } = segmentGraph({ width: 20, height: 15, channels: 3, data }, { scale: 50, least: 12 });
+        const { labels, count } = segmentGraph(
+          { width: 20, height: 15, channels: 3, data },
+          { scale: 50, least: 12 },
+        );
         const sizes = new Int32Array(count);
         for (const label of labels) sizes[label]! += 1;
         expect(Math.min(...sizes)).toBeGreaterThanOrEqual(12);
@@ -63,7 +74,9 @@ describe("regions as objects", () => {
     const found = await finder.find({ width, height, rgb }, { key: "a" });
     for (const thing of [rectangle(10, 10, 24, 20), rectangle(50, 30, 30, 25)])
       expect(Math.max(...found.map(({ mask }) => rleIou(mask!, thing)))).toBeGreaterThan(0.8);
-    expect(found.map(({ score }) => score)).toEqual(found.map(({ score }) => score).toSorted((a, b) => b - a));
+    expect(found.map(({ score }) => score)).toEqual(
+      found.map(({ score }) => score).toSorted((a, b) => b - a),
+    );
     expect(found.length).toBeLessThanOrEqual(5);
     expect(provenance).toMatchObject({ maker: "regions", settings: { most: 5 } });
   });
@@ -117,7 +130,9 @@ describe("connected regions", () => {
         const parts = regionsOf(inside, { width: 7, height: 6 });
         const owner = new Int32Array(42).fill(-1);
         for (const [index, pixels] of parts.entries()) for (const at of pixels) owner[at] = index;
-        expect(parts.reduce((sum, { length }) => sum + length, 0)).toBe(inside.reduce((a, b) => a + b, 0));
+        expect(parts.reduce((sum, { length }) => sum + length, 0)).toBe(
+          inside.reduce((a, b) => a + b, 0),
+        );
         for (let at = 0; at < 42; at += 1) {
           expect(owner[at]! >= 0).toBe(inside[at] === 1);
           if (inside[at] === 0) continue;

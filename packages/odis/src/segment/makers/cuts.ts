@@ -80,7 +80,9 @@ function find(picture: Picture, key: string, teacher: Teacher, settings: Setting
   const parts = cutParts(grid, { alike: settings.alike, most: settings.most, least: LEAST });
   return parts
     .filter(({ score }) => score >= settings.score)
-    .map(({ inside, score }): Found => ({ score, label: -1, mask: refined(inside, grid, picture) }));
+    .map(
+      ({ inside, score }): Found => ({ score, label: -1, mask: refined(inside, grid, picture) }),
+    );
 }
 
 /** What all patches of a picture have in common tells none from another. */

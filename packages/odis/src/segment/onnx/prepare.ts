@@ -119,6 +119,18 @@ export function longestEdge({ width, height }: Size, longest: number): Size {
   return { width: side(width), height: side(height) };
 }
 
+/** Pixels of an input at most: half a gigabyte of numbers. */
+const MOST_PIXELS = 1 << 25;
+
+/** A picture of such a form that a network's input for it would need too much memory. */
+export class InputTooLarge extends Error {
+  constructor({ width, height }: Size) {
+    super(`would have to be enlarged to ${width} × ${height} pixels for the network`);
+  }
+}
+
+/** @throws InputTooLarge */
 export function stretched(picture: Picture, { width, height }: Size, filter: Filter): Bytes {
+  if (width * height > MOST_PIXELS) throw new InputTooLarge({ width, height });
   return resizePillow(asBytes(picture), width, height, filter);
 }
