@@ -1,11 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
-import {
-  collectiveBackends,
-  placeFromEnvironment,
-  ProcessGroup,
-  runtimeInfo,
-} from "@odis/torch";
+import { collectiveBackends, placeFromEnvironment, ProcessGroup, runtimeInfo } from "@odis/torch";
 import { describe, expect, it, test } from "vitest";
 import { runModule } from "./node.js";
 
@@ -244,10 +239,12 @@ test("a rank without some gradients, earlier passes, sums, and gradients told by
   }
 });
 
-test.each(runtimeInfo().devices)("all of it alone on %s, by the backend of that device", async (device) => {
-  const [told] = (await together(
-    1,
-    `import * as t from "@odis/torch";
+test.each(runtimeInfo().devices)(
+  "all of it alone on %s, by the backend of that device",
+  async (device) => {
+    const [told] = (await together(
+      1,
+      `import * as t from "@odis/torch";
     const device = "${device}";
     const group = t.ProcessGroup.join(t.placeFromEnvironment(), { device, patienceSeconds: 60 });
     const there = (values) => t.tensor(values).to({ device });
@@ -271,16 +268,17 @@ test.each(runtimeInfo().devices)("all of it alone on %s, by the backend of that 
     };
     group[Symbol.dispose]();
     console.log(JSON.stringify(told));`,
-  )) as readonly { readonly backend: string }[];
-  expect(told).toEqual({
-    backend: device !== "cpu" && collectiveBackends().includes("nccl") ? "nccl" : "gloo",
-    gradient: [2, 4, 6],
-    never: true,
-    sums: [4, 5],
-    part: [4, 5],
-    all: [[4, 5]],
-  });
-});
+    )) as readonly { readonly backend: string }[];
+    expect(told).toEqual({
+      backend: device !== "cpu" && collectiveBackends().includes("nccl") ? "nccl" : "gloo",
+      gradient: [2, 4, 6],
+      never: true,
+      sums: [4, 5],
+      part: [4, 5],
+      all: [[4, 5]],
+    });
+  },
+);
 
 test("a second backward pass among the buckets is an error that leaves them usable", async () => {
   const told = (await together(

@@ -209,14 +209,14 @@ export type Values<O extends Options> = {
 /** What a command is. Options are camelCase here and --kebab-case on the command line. */
 export interface CommandSpec<O extends Options> {
   readonly name: string;
-  /** the group that it belongs to */
-  readonly under?: string;
   /** one sentence */
   readonly summary: string;
   /** command lines to copy, each with what it does */
   readonly examples: readonly (readonly [line: string, meaning: string])[];
   /** a function where they have to be loaded first; called for this command's own help and work only */
   readonly options: O | (() => Promise<O>);
+  /** commands of its own: `odis masks merge` */
+  readonly inner?: readonly CliCommand[];
   /** Loads what it needs by `import()`: help must not wait for it. @returns exit code, default 0 */
   readonly run: (values: Values<O>, io: Io) => Promise<number | undefined>;
 }
@@ -246,6 +246,7 @@ export function command<O extends Options>(spec: CommandSpec<O>): CliCommand {
           named.push(name);
         } else made.addOption(commanderOption(name, given));
       }
+      for (const inner of spec.inner ?? []) await inner.attach(made, io, done);
       made.addHelpText("after", examplesText(spec.examples));
       made.action(async () => {
         const { processedArgs } = made;
@@ -253,7 +254,7 @@ export function command<O extends Options>(spec: CommandSpec<O>): CliCommand {
           made.setOptionValue(name, processedArgs[index]);
         for (const [name, { fallback, required, ...given }] of Object.entries(options)) {
           if (made.getOptionValue(name) !== undefined) continue;
-          if (required) throw missing([spec.under ?? [], spec.name].flat().join(" "), name, given);
+          if (required) throw missing(nameOf(made), name, given);
           made.setOptionValue(name, fallback);
         }
         done((await spec.run(made.opts<Values<O>>(), io)) ?? exitCodes.ok);
@@ -291,6 +292,12 @@ export function group({
   };
 }
 
+/** With the names of the commands that it belongs to: `masks merge`. */
+function nameOf(made: Command): string {
+  const { parent } = made;
+  return parent?.parent ? `${nameOf(parent)} ${made.name()}` : made.name();
+}
+
 /** Checked here, after Commander found no unknown option: a slip is named, not what it led to. */
 function missing(
   command: string,
@@ -315,7 +322,8 @@ function commanderOption(name: string, given: CliOption<unknown>): Option {
 }
 
 function commanderArgument(name: string, given: CliOption<unknown>): Argument {
-  const made = new Argument(given.required ? `<${name}>` : `[${name}]`, help(given));
+  const several = given.repeats ? `${name}...` : name;
+  const made = new Argument(given.required ? `<${several}>` : `[${several}]`, help(given));
   made.argParser(parser(name.toUpperCase(), given));
   return given.fallback === undefined ? made : made.default(given.fallback, shownDefault(given));
 }

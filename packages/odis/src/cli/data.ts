@@ -23,7 +23,6 @@ const place = positional(
 
 const inspectCommand = command({
   name: "inspect",
-  under: "data",
   summary: "Say what a data set holds, what is doubtful in it, and draw some of it.",
   examples: [
     [
@@ -59,7 +58,6 @@ const inspectCommand = command({
 
 const convertCommand = command({
   name: "convert",
-  under: "data",
   summary: "Write a data set in another format.",
   examples: [
     [
@@ -86,7 +84,6 @@ const convertCommand = command({
 
 const shardCommand = command({
   name: "shard",
-  under: "data",
   summary: "Pack a data set into tar files that open at once and are read in order.",
   examples: [
     ["odis data shard coco:photos shards", "tar files of half a gigabyte, with an index"],
@@ -104,7 +101,6 @@ const shardCommand = command({
 
 const kindsCommand = command({
   name: "kinds",
-  under: "data",
   summary: "List the kinds of data sets, and the settings that may follow a place.",
   examples: [],
   options: {},

@@ -3,12 +3,14 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { exitCodes, printable, shellWord } from "../core/index.js";
 import type { CliCommand, Io } from "./command.js";
+import { bootstrapCommand } from "./bootstrap.js";
 import { compareCommand } from "./compare.js";
 import { dataCommand } from "./data.js";
 import { describeFailure } from "./failure.js";
 import { exportCommand, importCommand } from "./weights.js";
 import { doctorCommand } from "./doctor.js";
 import { evaluateCommand, reportCommand } from "./evaluate.js";
+import { masksCommand } from "./masks.js";
 import { pretrainCommand } from "./pretrain.js";
 import { quickstartCommand } from "./quickstart.js";
 import { recipesCommand } from "./recipes.js";
@@ -19,8 +21,10 @@ const commands: readonly CliCommand[] = [
   quickstartCommand,
   scenesCommand,
   dataCommand,
+  masksCommand,
   recipesCommand,
   pretrainCommand,
+  bootstrapCommand,
   evaluateCommand,
   compareCommand,
   reportCommand,
@@ -46,6 +50,8 @@ async function makeProgram(
     .version(version(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
     .helpCommand("help [command]", "print a command's help")
+    // Else an option that a command and one of its own commands have is taken by the outer one.
+    .enablePositionalOptions()
     .configureHelp({ sortOptions: false, showGlobalOptions: false })
     .exitOverride()
     // Said in one sentence by `failure.ts` instead.

@@ -30,6 +30,10 @@ export const pretrainCommand = command({
       placeholder: "PLACE",
       required: true,
     }),
+    masks: path({
+      help: "file of masks, as odis masks writes: its objects instead of the data set's own",
+      exists: "file",
+    }),
     out: path({ help: "run folder; one that holds this very run is continued", required: true }),
     init: text({
       help: "weights that a new run starts from: .pth, safetensors, a folder of Hugging Face's, a run; #student, #backbone (default: the teacher's, heads where there are any)",
@@ -79,7 +83,8 @@ export const pretrainCommand = command({
       { source: "command line", values: { ...given({ seed }), optim } },
       settingsLayer(values.set),
     ]);
-    const data = parseDataSpec(values.data);
+    const own = parseDataSpec(values.data);
+    const data = values.masks === undefined ? own : { ...own, masks: values.masks };
 
     const { pretrain, Stop, duration } = await import("../run/index.js");
     const say = (line: string): unknown => io.stderr.write(`\n${line}\n`);

@@ -4,6 +4,7 @@ import type { SceneObject } from "../objects/index.js";
 import { ConfigError, nearest, plain, shellWord, show } from "../core/index.js";
 import { describeSource } from "./describe.js";
 import { Look } from "./look.js";
+import { type Overlay, overlayMasks, overlaySource } from "./overlay.js";
 import type { PackedIndex } from "./packed-index.js";
 import { packedSource } from "./packed-source.js";
 import { openPicked, pickImages, type Picks } from "./pick.js";
@@ -160,13 +161,14 @@ function readerOf(spec: DataSpec): Reader {
   );
 }
 
-/** What threads pass on: an index that was read already, or a choice of images from another data set. */
+/** What threads pass on: what was read already, a choice of images, other objects for them. */
 type Shared =
   | { readonly kind: "packed"; readonly index: PackedIndex }
-  | { readonly kind: "picked"; readonly of: DataSpec; readonly picks: Picks };
+  | { readonly kind: "picked"; readonly of: DataSpec; readonly picks: Picks }
+  | Overlay;
 
 const isShared = (spec: DataSpec): spec is DataSpec & Shared =>
-  spec.kind === "packed" || spec.kind === "picked";
+  ["packed", "picked", "overlaid"].includes(spec.kind);
 
 /** @throws DataError saying what is wrong with the data set */
 export async function openSource(spec: DataSpec): Promise<OpenSource> {
@@ -178,11 +180,13 @@ export async function openSource(spec: DataSpec): Promise<OpenSource> {
     ? openIndex(ruled(opened, spec))
     : describeSource(opened, opened.spec ?? spec);
   const picks = await pickImages(source, spec);
-  return picks ? openPicked(source, picks) : source;
+  const picked = picks ? openPicked(source, picks) : source;
+  return typeof spec["masks"] === "string" ? overlayMasks(picked, spec["masks"]) : picked;
 }
 
 async function openShared(spec: DataSpec & Shared): Promise<OpenSource> {
   if (spec.kind === "packed") return openIndex(spec.index);
+  if (spec.kind === "overlaid") return overlaySource(await openSource(spec.of), spec);
   return openPicked(await openSource(spec.of), spec.picks);
 }
 

@@ -197,8 +197,8 @@ async function inks(image: Image): Promise<Decoded> {
   return { width, height, rgb };
 }
 
-/** A picture no larger than a square of this side. */
-export async function shrunk({ rgb, width, height }: Decoded, side: number): Promise<Decoded> {
+/** A picture whose longer side has this many pixels. */
+export async function scaledTo({ rgb, width, height }: Decoded, side: number): Promise<Decoded> {
   const sharp = await imageLibrary();
   const { data, info } = await sharp(rgb, { raw: { width, height, channels: 3 } })
     .resize(side, side, { fit: "inside" })

@@ -76,6 +76,13 @@ const common = {
     "turned",
   ]),
   outside: flag("files and links may lead out of the folder"),
+  masks: {
+    help: "the objects of this file instead of the annotated ones: COCO instances, as odis masks writes",
+    placeholder: "FILE",
+    parse: (text) => text,
+    fits: (value) => typeof value === "string" && value !== "",
+    wanted: "the name of a file",
+  },
 } satisfies Record<string, Setting>;
 
 /** For kinds that name them. */

@@ -1,5 +1,5 @@
 import type { Sample } from "./dataset.js";
-import { type Decoded, shrunk } from "./decode.js";
+import { type Decoded, scaledTo } from "./decode.js";
 
 /** Side of one picture on a contact sheet, and the room around it, pixels. */
 const [SIDE, GAP] = [192, 4];
@@ -21,7 +21,7 @@ export class ContactSheet {
   private readonly pictures: Decoded[] = [];
 
   async add(sample: Sample): Promise<void> {
-    const small = await shrunk(sample, SIDE);
+    const small = await scaledTo(sample, SIDE);
     for (const [at, object] of sample.objects.entries())
       tint(small, object.pixels(), sample.width, sample.height, COLORS[at % COLORS.length]!);
     this.pictures.push(small);

@@ -1,4 +1,4 @@
-export { chooseObject, chooseObjects } from "./choose.js";
+export { chooseObject, chooseObjects, weightsBy } from "./choose.js";
 export {
   type Frame,
   type LabelMapOptions,
@@ -22,4 +22,7 @@ export {
   rleArea,
   rleBox,
   rleFromMask,
+  rleIou,
+  rleShared,
+  rleToMask,
 } from "./rle.js";

@@ -134,6 +134,28 @@ export function rleArea({ counts }: Rle): number {
   return area;
 }
 
+/** Pixels inside of both of two masks of one size. */
+export function rleShared({ counts: a }: Rle, { counts: b }: Rle): number {
+  let shared = 0;
+  let [atA, atB] = [0, 0];
+  let [leftA, leftB] = [a[0] ?? 0, b[0] ?? 0];
+  while (atA < a.length && atB < b.length) {
+    const step = Math.min(leftA, leftB);
+    if (atA % 2 === 1 && atB % 2 === 1) shared += step;
+    leftA -= step;
+    leftB -= step;
+    if (leftA === 0) leftA = a[(atA += 1)] ?? 0;
+    if (leftB === 0) leftB = b[(atB += 1)] ?? 0;
+  }
+  return shared;
+}
+
+/** Intersection over union of two masks of one size, 0..1; 0 when both are empty. */
+export function rleIou(a: Rle, b: Rle): number {
+  const shared = rleShared(a, b);
+  return shared === 0 ? 0 : shared / (rleArea(a) + rleArea(b) - shared);
+}
+
 /** The smallest box round the mask; all zero when the mask is empty. */
 export function rleBox({ height, counts }: Rle): Box {
   let [left, top, right, bottom] = [Infinity, Infinity, -1, -1];

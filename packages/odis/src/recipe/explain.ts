@@ -58,6 +58,7 @@ export const defaultOrigins: Readonly<Record<string, Origin>> = {
   "views.object.minVisible": ours,
   "views.object.count": odis,
   "views.object.overlap": ours,
+  "views.object.weigh": ours,
   "views.visible": ours,
   "views.visible.margin": followUp("jobs/train/train_ibot_vidor_odis.sh"),
   "views.hidden": iBot,

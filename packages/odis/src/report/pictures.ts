@@ -1,4 +1,5 @@
 import sharp from "sharp";
+import { scaledTo } from "../data/index.js";
 import type { Box } from "../objects/index.js";
 
 /** An image in host memory: height × width × 3, row-major. */
@@ -21,19 +22,7 @@ export async function pngAddress({ width, height, rgb }: Picture): Promise<strin
 
 /** Shrinks a picture so that its longer side is at most `longest`; small ones stay as they are. */
 export async function shrunk(picture: Picture, longest: number): Promise<Picture> {
-  const scale = longest / Math.max(picture.width, picture.height);
-  if (scale >= 1) return picture;
-  const { data, info } = await sharp(picture.rgb, {
-    raw: { width: picture.width, height: picture.height, channels: 3 },
-  })
-    .resize({
-      width: Math.max(1, Math.round(picture.width * scale)),
-      height: Math.max(1, Math.round(picture.height * scale)),
-      fit: "fill",
-    })
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, rgb: new Uint8Array(data) };
+  return Math.max(picture.width, picture.height) > longest ? scaledTo(picture, longest) : picture;
 }
 
 /** Planar bytes [3, size, size] as a picture. */

@@ -6,7 +6,7 @@ export {
   readRunConfig,
   runLayout,
 } from "./folder.js";
-export { dataOf, type LoadedNetwork, loadTeacher, recipeOf } from "./load.js";
+export { dataOf, type LoadedNetwork, loadTeacher, recipeOf, weightsOf } from "./load.js";
 export { pretrain, type PretrainOptions, type PretrainResult } from "./pretrain.js";
 export { duration, type ProgressStream } from "./progress.js";
 export { importRun, type Inspection, inspectWeights } from "./start.js";

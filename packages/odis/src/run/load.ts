@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { fromBuffer, noGrad, type Tensor } from "@odis/torch";
 import { z } from "zod";
 import type { DataSpec } from "../data/index.js";
 import { RunError } from "../core/index.js";
 import type { Network } from "../model/index.js";
-import { type Checkpoint, openCheckpointOf } from "./checkpoint.js";
+import { type Checkpoint, checkpointOf, openCheckpointOf, tensorsName } from "./checkpoint.js";
 import { allFinite } from "./save.js";
 import { type Recipe, recipeSchema } from "../recipe/index.js";
 import { buildNetwork } from "../train/index.js";
@@ -24,6 +25,14 @@ export interface LoadedNetwork {
 /** The teacher of a run: see `loadNetwork`. */
 export function loadTeacher(path: string, device = "cpu"): LoadedNetwork {
   return loadNetwork(path, "teacher", device);
+}
+
+/** The file of weights that such a path means: what its hash is taken of. */
+export function weightsOf(path: string): string {
+  const file = exportedFile(path);
+  if (file !== undefined) return file;
+  if (!existsSync(path)) throw unknownPlace(path);
+  return join(checkpointOf(path), tensorsName);
 }
 
 /**

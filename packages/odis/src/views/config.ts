@@ -29,6 +29,8 @@ export const maskConfig = z
     /** Boxes are moved and scaled until they overlap with the true ones that much. */
     iou: number(0.1, 1, "a box's intersection over union with the true box").default(1),
     missing: chance("an object being overlooked").default(0),
+    /** Objects that their detector was less sure of are left out; people are sure. */
+    minScore: number(0, 1, "the least score of an object").default(0),
     /** Boxes where nothing was annotated; they have no label. */
     false: number(0, 100, "the expected number of false boxes in an image").default(0),
     /** Another seed makes other mistakes of the same kind. */
@@ -78,6 +80,8 @@ export const viewConfig = z
       .strictObject({
         /** `area`: by mask area, `uniform`: equal chances, `largest`: always the largest */
         choose: z.enum(["area", "uniform", "largest"]).default("area"),
+        /** `score`: the chance is multiplied by how sure the detector was that found the object */
+        weigh: z.enum(["none", "score"]).default("none"),
         /** Chosen one after the other; an image with fewer leaves the rest of its rows empty. */
         count: whole(1, 16, "how many objects the views of an image are about").default(1),
         overlap: number(

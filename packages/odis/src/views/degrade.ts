@@ -1,5 +1,12 @@
 import type { Sample } from "../data/index.js";
-import { type Box, boxIou, boxRle, objectFromRuns, type SceneObject } from "../objects/index.js";
+import {
+  type Box,
+  boxIou,
+  boxRle,
+  type ObjectFacts,
+  objectFromRuns,
+  type SceneObject,
+} from "../objects/index.js";
 import { Rng } from "../core/index.js";
 import type { MaskConfig } from "./config.js";
 import { drawCropBox } from "./crop-box.js";
@@ -17,24 +24,24 @@ const FALSE_BOXES = { scale: [0.01, 0.25], aspect: [1 / 2, 2] } as const;
  *   ones have negative ids and label -1
  */
 export function degradeObjects(sample: Sample, masks: MaskConfig): Sample {
-  const { kind, iou, missing, false: spurious, seed } = masks;
+  const { kind, iou, missing, minScore, false: spurious, seed } = masks;
   if (kind === "none") return { ...sample, objects: [] };
-  if (kind === "truth" && missing === 0 && spurious === 0) return sample;
+  if (kind === "truth" && missing === 0 && minScore === 0 && spurious === 0) return sample;
 
   const stream = (...what: (string | number)[]) => new Rng("masks", seed, sample.key, ...what);
-  const filled = (id: number, label: number, { x, y, width, height }: Box): SceneObject =>
-    objectFromRuns(boxRle([x, y, width, height], sample.width, sample.height), { id, label });
+  const filled = (facts: ObjectFacts, { x, y, width, height }: Box): SceneObject =>
+    objectFromRuns(boxRle([x, y, width, height], sample.width, sample.height), facts);
 
   const overlooked = stream("missing");
   const found = sample.objects.flatMap((object, index) => {
-    if (overlooked.bool(missing)) return [];
+    if (overlooked.bool(missing) || (object.score ?? 1) < minScore) return [];
     if (kind === "truth" || object.area === 0) return [object];
     const box = jitterBox(object.box, iou, sample, stream("box", index));
-    return [filled(object.id, object.label, box)];
+    return [filled(object, box)];
   });
   const rng = stream("false");
   const imagined = Array.from({ length: poisson(spurious, rng) }, (_, index) =>
-    filled(-1 - index, -1, drawCropBox(sample.width, sample.height, FALSE_BOXES, rng)),
+    filled({ id: -1 - index }, drawCropBox(sample.width, sample.height, FALSE_BOXES, rng)),
   );
   return { ...sample, objects: [...found, ...imagined] };
 }

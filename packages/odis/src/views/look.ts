@@ -34,6 +34,10 @@ export class Look {
     return this.object.box;
   }
 
+  get score(): number | undefined {
+    return this.object.score;
+  }
+
   /** The mask in the image, kept. */
   pixels(): Uint8Array {
     return this.drawn().pixels;

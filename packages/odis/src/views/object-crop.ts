@@ -1,5 +1,5 @@
 import type { Cut } from "@odis/torch/images";
-import { type Box, chooseObject, chooseObjects } from "../objects/index.js";
+import { type Box, chooseObject, chooseObjects, weightsBy } from "../objects/index.js";
 import type { Rng } from "../core/index.js";
 import type { CropConfig, ViewConfig } from "./config.js";
 import type { Sample } from "../data/index.js";
@@ -106,11 +106,12 @@ function firstViewCrops(
 ): GlobalCrops {
   const { size } = config.globals;
   const draw = () => drawGeometry(sample, config.globals, config, rng);
+  const weights = weightsBy(config.object.weigh, looks);
   let object = -1;
   const first = (geometry: Cut, sight: Sight) => {
     const areas = looks.map((look) => look.count(geometry, size));
     const candidates = areas.map((area) => (area > LINEAGE_SHARE * size ** 2 ? area : 0));
-    object = chooseObject(candidates, config.object.choose, 0, rng);
+    object = chooseObject(candidates, config.object.choose, 0, rng, weights);
     return show(looks.slice(object, object + 1), geometry, size, LINEAGE_SHARE, sight);
   };
   const other = (geometry: Cut, sight: Sight) => show([looks[object]!], geometry, size, 0, sight);

@@ -36,6 +36,22 @@ describe("choosing an object", () => {
     expect(shares(areas, "largest", 10)).toEqual([0, 0, 0, 0, 1]);
   });
 
+  test("weights change chances, and areas where the largest is wanted; 0 is never chosen", () => {
+    const weights = [1, 1, 0.5, 1, 0];
+    const draw = (rule: "area" | "uniform" | "largest") => {
+      const rng = new Rng("weighed", 1);
+      const counts = areas.map(() => 0);
+      for (let times = 0; times < 20_000; times += 1)
+        counts[chooseObject(areas, rule, 10, rng, weights)]! += 1 / 20_000;
+      return counts;
+    };
+    [0.4, 0, 0.6, 0, 0].forEach((share, i) => expect(draw("area")[i]).toBeCloseTo(share, 1.5));
+    [2 / 3, 0, 1 / 3, 0, 0].forEach((share, i) =>
+      expect(draw("uniform")[i]).toBeCloseTo(share, 1.5),
+    );
+    expect(draw("largest")[2]).toBeCloseTo(1, 9);
+  });
+
   test("an empty mask is never chosen, and no candidate gives -1", () => {
     const rng = new Rng("choose", 2);
     for (const rule of ["area", "uniform", "largest"] as const) {
@@ -50,7 +66,7 @@ describe("choosing an object", () => {
 describe("choosing several objects", () => {
   const boxes = (...list: number[][]) =>
     list.map((box, id) => objectFromRuns(boxRle(box, 60, 50), { id, label: 0 }));
-  const all = { choose: "area", count: 9, overlap: 1 } as const;
+  const all = { choose: "area", weigh: "none", count: 9, overlap: 1 } as const;
 
   test("the first is chosen as one alone, the others by the same rule among the rest", () => {
     const objects = boxes([0, 0, 10, 10], [20, 0, 10, 30], [40, 0, 10, 20]); // 100, 300, 200
@@ -80,7 +96,7 @@ describe("choosing several objects", () => {
   test("one that overlaps too much with an earlier one is passed over", () => {
     // Of the first, the second shares 50 of 150 pixels, the third none.
     const objects = boxes([0, 0, 10, 10], [5, 0, 10, 10], [30, 30, 9, 9]);
-    const largest = { choose: "largest", count: 3 } as const;
+    const largest = { choose: "largest", weigh: "none", count: 3 } as const;
     const pick = (overlap: number) =>
       chooseObjects(objects, { ...largest, overlap }, 0, new Rng("overlap"));
     expect(pick(0.34)).toEqual([0, 1, 2]);

@@ -34,7 +34,7 @@ interface Sizes {
 export async function readCoco(
   path: string,
   builder: IndexBuilder,
-  place: Place,
+  place: Pick<Place, "find">,
   format: CocoFormat,
   crowd: boolean,
 ): Promise<readonly string[]> {
@@ -214,6 +214,7 @@ class Annotations {
         this.builder.object(image.number, {
           id: typeof id === "number" ? id : index,
           label,
+          score: readScore(annotation.score),
           shape,
         });
     } catch (cause) {
@@ -221,6 +222,13 @@ class Annotations {
       throw new DataError(`${where}: ${cause.message}`, { cause });
     }
   }
+}
+
+/** Annotations by people have none; masks that odis made, and many detectors', do. */
+function readScore(value: unknown): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === "number" && value >= 0 && value <= 1) return value;
+  throw new DataError(`"score" is ${show(value)}; wanted a number from 0 to 1`);
 }
 
 /** Whatever is not known to mean no is not taken for it: a crowd as an object spoils the data. */

@@ -1,0 +1,114 @@
+import { basename } from "node:path";
+import { BadImageError, DataError, plain } from "../core/index.js";
+import type { SceneObject } from "../objects/index.js";
+import type { DataSpec, OpenSource } from "./dataset.js";
+import { IndexBuilder } from "./index-builder.js";
+import { objectsOf, type PackedIndex } from "./packed-index.js";
+import { stringAt } from "./packed.js";
+import type { Place } from "./place.js";
+import { readCoco } from "./readers/coco-json.js";
+import { listedObjects } from "./survey.js";
+
+/** A file of masks in COCO's instances format, by the names of its pictures. */
+export interface MaskSet {
+  readonly index: PackedIndex;
+  /** numbers of the pictures in the file, by their names */
+  readonly keys: ReadonlyMap<string, number>;
+  /** the picture's number in the file; undefined for one that it does not know */
+  find(key: string): number | undefined;
+}
+
+/** @throws DataError saying what is wrong with the file */
+export async function openMasks(path: string): Promise<MaskSet> {
+  const builder = new IndexBuilder({ reader: "masks", root: "" });
+  // The pictures lie somewhere else, or nowhere: their names are all that is taken.
+  const place: Pick<Place, "find"> = { find: async (names) => [...names] };
+  const format = {
+    name: "COCO's instances format",
+    fileName: (image: Readonly<Record<string, unknown>>) => image["file_name"],
+  };
+  const classes = await readCoco(path, builder, place, format, false);
+  const index = builder.finish(classes);
+  const keys = new Map<string, number>();
+  for (let image = 0; image < index.size; image += 1) keys.set(stringAt(index.files, image), image);
+  return { index, keys, find: (key) => keys.get(key) };
+}
+
+/** The objects of a picture of a mask set; their masks are drawn when somebody asks for pixels. */
+export function masksOf(
+  { index }: Pick<MaskSet, "index">,
+  image: number,
+  frame: { readonly width: number; readonly height: number },
+): SceneObject[] {
+  return objectsOf(index, image, frame, { map: undefined, masks: new Map() });
+}
+
+/** What threads open: the masks that were read, and where each image's are; -1 for none. */
+export interface Overlay extends DataSpec {
+  readonly kind: "overlaid";
+  readonly of: DataSpec;
+  readonly index: PackedIndex;
+  readonly images: Int32Array;
+}
+
+/** Names of pictures that a message shows. */
+const SHOWN = 2;
+
+/**
+ * A data set whose objects are those of a file of masks, in the place of its own.
+ *
+ * @throws DataError when the file knows none of the pictures
+ */
+export async function overlayMasks(source: OpenSource, path: string): Promise<OpenSource> {
+  const masks = await openMasks(path);
+  const images = new Int32Array(new SharedArrayBuffer(4 * source.size));
+  let missing = 0;
+  for (let image = 0; image < source.size; image += 1) {
+    images[image] = masks.find(source.key(image)) ?? -1;
+    if (images[image]! < 0) missing += 1;
+  }
+  if (missing === source.size) {
+    const names = (key: (image: number) => string, size: number) =>
+      Array.from({ length: Math.min(SHOWN, size) }, (_, image) => plain(key(image))).join(", ");
+    throw new DataError(
+      `masks ${plain(path)}: knows none of the ${source.size} pictures; it names ` +
+        `${names((image) => stringAt(masks.index.files, image), masks.index.size)}, …, the data set ` +
+        `${names((image) => source.key(image), source.size)}, …`,
+    );
+  }
+  const spec: Overlay = { kind: "overlaid", of: source.spec, index: masks.index, images };
+  const overlaid = overlaySource(source, spec);
+  const count = masks.index.ids.length.toLocaleString("en-US");
+  return {
+    ...overlaid,
+    summary: `${source.summary}; objects are the ${count} of ${plain(basename(path))}`,
+    notes: [
+      ...source.notes,
+      ...(missing > 0
+        ? [`${missing} of ${source.size} pictures are not in ${plain(path)}: they have no object`]
+        : []),
+    ],
+  };
+}
+
+export function overlaySource(source: OpenSource, spec: Overlay): OpenSource {
+  const { index, images } = spec;
+  return {
+    ...source,
+    spec,
+    classes: index.classes,
+    listed: (image) => (images[image]! < 0 ? [] : listedObjects(index, images[image]!)),
+    read: async (image) => {
+      const sample = await source.read(image);
+      const at = images[image]!;
+      if (at < 0) return { ...sample, objects: [] };
+      const [width, height] = [index.widths[at]!, index.heights[at]!];
+      if (width !== sample.width || height !== sample.height)
+        throw new BadImageError(
+          sample.key,
+          `its masks are for ${width} × ${height} pixels, the picture has ${sample.width} × ${sample.height}`,
+        );
+      return { ...sample, objects: masksOf({ index }, at, sample) };
+    },
+  };
+}
