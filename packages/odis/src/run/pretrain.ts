@@ -1,6 +1,6 @@
 import { checkDevice, setThreads } from "@odis/torch";
 import { checkBatch, type LoadingOptions, openBatches } from "../batches/index.js";
-import { checkObjects, type DataSpec, openSource } from "../data/index.js";
+import { checkObjects, type DataSpec, openSource, withWholes } from "../data/index.js";
 import { checkMemory, CollapseWatch, createState, trainSteps } from "../train/index.js";
 import { type Recipe, runLength, summaryPrototypes } from "../recipe/index.js";
 import { whatStands } from "./save.js";
@@ -70,10 +70,10 @@ export interface PretrainResult {
  * @throws EngineError, ConfigError, DataError, RunError: all that can be known is checked before training starts
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
-  const { recipe, data, out, keep = 2 } = options;
+  const { recipe, out, keep = 2 } = options;
   checkDevice(options.device ?? "cpu");
   checkRunFolder(out);
-  const { source, length, remarks } = await openData(data, recipe);
+  const { data, source, length, remarks } = await openData(options.data, recipe);
   if (options.threads !== undefined) setThreads(options.threads);
   checkMemory(recipe, options);
   const progress = new Progress(options.progress ?? silent, { totalSteps: length.totalSteps });
@@ -156,14 +156,15 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
 }
 
 /** Opens a recipe's data, and checks that the recipe can be trained on it. */
-async function openData(data: DataSpec, recipe: Recipe) {
-  const source = await openSource(data);
-  checkBatch(recipe.optim.batch, source.size);
+async function openData(given: DataSpec, recipe: Recipe) {
   const { masks, object } = recipe.views;
   const wantsObjects = recipe.loss.objectWeight > 0 && masks.kind !== "none" && masks.false === 0;
+  const data = wantsObjects ? withWholes(given) : given;
+  const source = await openSource(data);
+  checkBatch(recipe.optim.batch, source.size);
   const warnings = wantsObjects ? checkObjects(source, object.minArea) : [];
   const remarks = [source.summary, ...source.notes, ...warnings];
-  return { source, length: runLength(recipe, source.size), remarks };
+  return { data, source, length: runLength(recipe, source.size), remarks };
 }
 
 /** What a refusal of the file system in the middle of a run means for it. */
