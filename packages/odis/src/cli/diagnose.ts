@@ -9,6 +9,7 @@ import {
   type Tensor,
   tidy,
 } from "@odis/torch";
+import { buildCommand, jpegInstallLine, jpegLibrary } from "@odis/torch/images";
 import { Block } from "../model/index.js";
 
 /** What a look at the machine found. */
@@ -41,9 +42,15 @@ export async function diagnose(): Promise<Diagnosis> {
     return { lines: [node], problems: [...nodeProblems(), error.message], usable: false };
   }
   const rates = measure();
+  const jpeg = jpegLibrary();
   return {
-    lines: [node, ...engineLines(info), ...rateLines(rates)],
-    problems: [...nodeProblems(), ...engineProblems(info, rates)],
+    lines: [
+      node,
+      ...engineLines(info),
+      ["photographs", jpeg === undefined ? "decoded by sharp" : `decoded by ${jpeg}`],
+      ...rateLines(rates),
+    ],
+    problems: [...nodeProblems(), ...engineProblems(info, rates), ...jpegProblems(jpeg)],
     usable: true,
   };
 }
@@ -78,6 +85,15 @@ function rateLines({ product, block }: Rates): Diagnosis["lines"] {
 
 const share = (part: number, whole: number): string =>
   `${Math.round((100 * part) / whole)} % of the product`;
+
+/** @param library that decodes JPEGs, if there is one beside sharp */
+export const jpegProblems = (library: string | undefined): readonly string[] =>
+  library === undefined
+    ? [
+        `JPEGs are decoded by sharp, to the same pixels at a third of the speed, since the decoder of our own was ` +
+          `built without libjpeg's headers: ${jpegInstallLine}; ${buildCommand}`,
+      ]
+    : [];
 
 /** What slows training down, by how much, and the way out. */
 export function engineProblems(info: RuntimeInfo, { product, block }: Rates): readonly string[] {
