@@ -1,4 +1,4 @@
-import { exitCodes } from "../core/index.js";
+import { ConfigError, exitCodes } from "../core/index.js";
 import { modelNames, recipeLayers, recipeNames } from "../recipe/index.js";
 import { choice, command, flag, integer, list, number, path, text } from "./command.js";
 import { threadsOption, workersOption } from "./limits.js";
@@ -65,15 +65,39 @@ export const pretrainCommand = command({
       help: "save every so many steps, besides every five minutes",
       min: 1,
     }),
+    processes: integer({
+      help: "train with so many processes of this machine; --batch is that of all together",
+      min: 1,
+      max: 64,
+    }),
+    patience: number({
+      help: "seconds after which another process that does not answer is taken for gone (default: 20)",
+      min: 1,
+      max: 86_400,
+    }),
+    rendezvous: number({
+      help: "seconds in which all processes have to come (default: 600)",
+      min: 1,
+      max: 86_400,
+    }),
     acceptData: flag({ help: "go on with a run although its data has changed since it began" }),
     keep: integer({ help: "newest checkpoints that stay", default: 2, min: 1 }),
   },
   async run(values, io) {
-    const [{ loadConfigFile, settingsLayer }, { resolveRecipe }, { parseDataSpec }] =
+    const { membershipOf, pretrain, runProcesses, Stop, duration } = await import("../run/index.js");
+    const place = membershipOf();
+    const processes = values.processes ?? 1;
+    if (place && values.processes !== undefined && place.size !== processes)
+      throw new ConfigError(
+        `--processes: got ${processes}, but WORLD_SIZE says that this is one of ${place.size} processes; ` +
+          `wanted one of them only`,
+      );
+    const [{ loadConfigFile, settingsLayer }, { resolveRecipe }, { parseDataSpec }, { checkSharing }] =
       await Promise.all([
         import("../core/index.js"),
         import("../recipe/index.js"),
         import("../data/index.js"),
+        import("../train/index.js"),
       ]);
     const { model, batch, steps, epochs, seed } = values;
     const optim = given({ batch, steps, epochs });
@@ -86,15 +110,22 @@ export const pretrainCommand = command({
     const own = parseDataSpec(values.data);
     const data = values.masks === undefined ? own : { ...own, masks: values.masks };
 
-    const { pretrain, Stop, duration } = await import("../run/index.js");
-    const say = (line: string): unknown => io.stderr.write(`\n${line}\n`);
+    if (processes > 1 && !place) {
+      checkSharing(recipe, processes);
+      return runProcesses({ count: processes, out: values.out, ...io });
+    }
+
+    const first = (place?.rank ?? 0) === 0;
+    const say = (line: string): unknown => first && io.stderr.write(`\n${line}\n`);
     using stop = new Stop((signal) =>
       say(`${signal}: saving a checkpoint after this step. Once more Ctrl-C ends at once.`),
     );
     const { device, init, threads, workers, maxBad, checkpointSteps, keep, out, acceptData } =
       values;
+    const { patience, rendezvous } = values;
     const result = await pretrain({
-      ...given({ init, threads, workers, maxBad, checkpointSteps }),
+      ...given({ init, threads, workers, maxBad, checkpointSteps, patience, rendezvous }),
+      place,
       recipe,
       data,
       out,
@@ -106,12 +137,15 @@ export const pretrainCommand = command({
     });
     const { steps: done, totalSteps, finished, checkpoint, seconds, skipped } = result;
     io.tell({ finished });
+    // Another process may be the one that was asked to stop.
+    const code = finished ? exitCodes.ok : stop.exitCode || exitCodes.terminated;
+    if (!first) return code;
     if (skipped.size > 0)
       io.print(`${skipped.size} images could not be used; they are named in ${out}/skipped.jsonl`);
     if (!finished) {
       io.print(`stopped after step ${done} of ${totalSteps}; saved ${checkpoint}`);
       io.print(`go on with: ${io.commandLine}`);
-      return stop.exitCode;
+      return code;
     }
     io.print(
       `finished ${totalSteps} steps in ${duration(seconds)}; newest checkpoint ${checkpoint}`,
