@@ -105,7 +105,12 @@ export class ProcessGroup implements Disposable {
    */
   static join(
     { address, port, rank, size }: Place,
-    { device = "cpu", backend, patienceSeconds = 1800, meetSeconds = patienceSeconds }: JoinOptions = {},
+    {
+      device = "cpu",
+      backend,
+      patienceSeconds = 1800,
+      meetSeconds = patienceSeconds,
+    }: JoinOptions = {},
   ): ProcessGroup {
     const available = collectiveBackends();
     const here = checkDevice(device);

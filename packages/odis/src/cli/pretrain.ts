@@ -20,6 +20,10 @@ export const pretrainCommand = command({
       "settings from a file, one of them changed",
     ],
     [
+      "odis pretrain --data coco:photos --out runs/both --processes 2",
+      "the same with two processes; torchrun and srun start more of them",
+    ],
+    [
       "odis pretrain --data coco:photos --out runs/on --init ibot_vits16.pth",
       "trains on from published weights: odis import FILE says what is in them",
     ],
@@ -84,7 +88,9 @@ export const pretrainCommand = command({
     keep: integer({ help: "newest checkpoints that stay", default: 2, min: 1 }),
   },
   async run(values, io) {
-    const { membershipOf, pretrain, runProcesses, Stop, duration } = await import("../run/index.js");
+    const { membershipOf, pretrain, runProcesses, Stop, duration } = await import(
+      "../run/index.js"
+    );
     const place = membershipOf();
     const processes = values.processes ?? 1;
     if (place && values.processes !== undefined && place.size !== processes)
@@ -92,13 +98,17 @@ export const pretrainCommand = command({
         `--processes: got ${processes}, but WORLD_SIZE says that this is one of ${place.size} processes; ` +
           `wanted one of them only`,
       );
-    const [{ loadConfigFile, settingsLayer }, { resolveRecipe }, { parseDataSpec }, { checkSharing }] =
-      await Promise.all([
-        import("../core/index.js"),
-        import("../recipe/index.js"),
-        import("../data/index.js"),
-        import("../train/index.js"),
-      ]);
+    const [
+      { loadConfigFile, settingsLayer },
+      { resolveRecipe },
+      { parseDataSpec },
+      { checkSharing },
+    ] = await Promise.all([
+      import("../core/index.js"),
+      import("../recipe/index.js"),
+      import("../data/index.js"),
+      import("../train/index.js"),
+    ]);
     const { model, batch, steps, epochs, seed } = values;
     const optim = given({ batch, steps, epochs });
     const recipe = resolveRecipe([

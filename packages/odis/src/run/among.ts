@@ -63,7 +63,9 @@ function standsIn(out: string): string | undefined {
 /** Of the processes that are left one tells; without rank 0 they cannot know of each other: one on each machine. */
 function isTeller({ rank, size }: World, missing: readonly number[], localRank: number): boolean {
   if (missing.includes(0)) return rank === 1 || localRank === 0;
-  const left = Array.from({ length: size }, (_, one) => one).filter((one) => !missing.includes(one));
+  const left = Array.from({ length: size }, (_, one) => one).filter(
+    (one) => !missing.includes(one),
+  );
   return rank === left[0];
 }
 

@@ -1,5 +1,11 @@
 import { setThreads } from "@odis/torch";
-import { badLimit, checkBad, checkBatch, type LoadingOptions, openBatches } from "../batches/index.js";
+import {
+  badLimit,
+  checkBad,
+  checkBatch,
+  type LoadingOptions,
+  openBatches,
+} from "../batches/index.js";
 import { checkObjects, type DataSpec, openSource } from "../data/index.js";
 import {
   checkMemory,

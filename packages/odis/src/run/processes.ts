@@ -107,7 +107,9 @@ function judge(
 ): number {
   const failure = inTime.find(({ code }) => code !== null && code !== exitCodes.ok);
   const [stopped] = inTime.flatMap(({ signal }) => exitCodeOf(signal) ?? []);
-  const killed = ended.findIndex(({ signal }) => signal !== null && exitCodeOf(signal) === undefined);
+  const killed = ended.findIndex(
+    ({ signal }) => signal !== null && exitCodeOf(signal) === undefined,
+  );
   if (killed >= 0 && !told)
     throw new RunError(
       `rank ${killed} of ${ended.length} was ended by ${ended[killed]!.signal}` +

@@ -25,7 +25,9 @@ describe("the place of a process among others", () => {
 
   it("is none without them, and with one process", () => {
     expect(membershipOf({})).toBeUndefined();
-    expect(membershipOf({ ...torchrun, RANK: "0", WORLD_SIZE: "1", LOCAL_RANK: "0" })).toBeUndefined();
+    expect(
+      membershipOf({ ...torchrun, RANK: "0", WORLD_SIZE: "1", LOCAL_RANK: "0" }),
+    ).toBeUndefined();
   });
 
   it("is SLURM's under srun: the first node meets, jobs do not meet each other", () => {
