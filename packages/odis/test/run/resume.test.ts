@@ -52,13 +52,6 @@ describe("checkpoints that cannot be used stay, and so does the run", () => {
 
   it.each<[string, (state: Record<string, unknown>) => void, string]>([
     [
-      "a generator's state of another length",
-      (state) => {
-        state["generator"] = "AAAA";
-      },
-      "the generator's state in its state.json has 4 characters, wanted ",
-    ],
-    [
       "numbers that cannot be",
       (state) => {
         state["seconds"] = -1;
