@@ -1,4 +1,4 @@
-import { setThreads } from "@odis/torch";
+import { CoreWatch, setThreads } from "@odis/torch";
 import {
   badLimit,
   checkBad,
@@ -212,7 +212,11 @@ async function check(world: World, options: PretrainOptions) {
   const sharing = { ...options, processes: world.size };
   checkMemory(recipe, sharing);
   const shown = world.rank === 0 ? options.progress : undefined;
-  const progress = new Progress(shown ?? silent, { totalSteps: length.totalSteps });
+  const cores = new CoreWatch();
+  const progress = new Progress(shown ?? silent, {
+    totalSteps: length.totalSteps,
+    coreWait: () => cores.share(),
+  });
   const expected = world.rank === 0 ? forecast(recipe, length.totalSteps, sharing) : undefined;
   if (expected !== undefined) progress.note(expected); // now: the next line may take a minute
   return { source, length, remarks, progress, expected, limit: badLimit(source.size, maxBad) };
