@@ -18,6 +18,7 @@ const order = [
   "features",
   "evaluate",
   "report",
+  "search",
   "segment",
   "compare",
   "cli",
