@@ -84,7 +84,7 @@ export class RunFolder implements Disposable {
     throw new RunError(
       `run folder ${path}: is gone (deleted, moved or replaced) since the run began; step ${step} ` +
         `cannot be saved there. Put it back and run the same line again to go on from its newest ` +
-        `checkpoint, or begin anew.`,
+        `checkpoint, or start a new run.`,
     );
   }
 

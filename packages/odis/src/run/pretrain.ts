@@ -1,4 +1,4 @@
-import { checkDevice, setThreads } from "@odis/torch";
+import { CoreWatch, checkDevice, setThreads } from "@odis/torch";
 import { checkBatch, type LoadingOptions, openBatches } from "../batches/index.js";
 import { checkObjects, type DataSpec, openSource } from "../data/index.js";
 import { checkMemory, CollapseWatch, createState, trainSteps } from "../train/index.js";
@@ -76,7 +76,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { source, length, remarks } = await openData(data, recipe);
   if (options.threads !== undefined) setThreads(options.threads);
   checkMemory(recipe, options);
-  const progress = new Progress(options.progress ?? silent, { totalSteps: length.totalSteps });
+  const cores = new CoreWatch();
+  const progress = new Progress(options.progress ?? silent, {
+    totalSteps: length.totalSteps,
+    coreWait: () => cores.share(),
+  });
   const expected = forecast(recipe, length.totalSteps, options);
   if (expected !== undefined) progress.note(expected); // now: the next line may take a minute
   using state = createState(recipe, options.device);

@@ -22,9 +22,10 @@ describe("the configuration of views", () => {
         aware: false,
       },
       flip: 0.5,
-      masks: { kind: "truth", iou: 1, missing: 0, false: 0, seed: 0 },
+      masks: { kind: "truth", iou: 1, missing: 0, minScore: 0, false: 0, seed: 0 },
       object: {
         choose: "area",
+        weigh: "none",
         count: 1,
         overlap: 0.3,
         minArea: 0.0025,

@@ -361,7 +361,7 @@ test("every leaf of the configuration is read by the code", () => {
       isGroup(child) ? leaves(child, `${path}.${key}`) : [`${path}.${key}`],
     );
   const unread = new Set(leaves(settings, "views"));
-  expect(unread.size).toBe(39);
+  expect(unread.size).toBe(41);
   const watch = <T extends object>(group: T, path: string): T =>
     new Proxy(group, {
       get(target, key) {

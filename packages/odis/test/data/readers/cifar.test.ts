@@ -10,8 +10,8 @@ const scratch = scratchFolder();
 const record = (n: number, ...labels: number[]): Buffer =>
   Buffer.from([
     ...labels,
-    ...new Array<number>(1024).fill(100 + n),
-    ...new Array<number>(1024).fill(n),
+    ...Buffer.alloc(1024, 100 + n),
+    ...Buffer.alloc(1024, n),
     ...Array.from({ length: 1024 }, (_, at) => at % 7),
   ]);
 
@@ -52,8 +52,8 @@ describe("CIFAR's binary files", () => {
     writeFileSync(join(folder, "train.bin"), Buffer.concat([record(1, 4, 2), record(2, 0, 1)]));
     writeFileSync(join(folder, "test.bin"), record(1, 4, 0));
     writeFileSync(join(folder, "fine_label_names.txt"), "apple\nbear\ncan\n");
-    const { size, read } = await openSource(parseDataSpec(folder));
-    expect([size, (await read(0)).objects[0]!.label]).toEqual([2, 2]);
+    const source = await openSource(parseDataSpec(folder));
+    expect([source.size, (await source.read(0)).objects[0]!.label]).toEqual([2, 2]);
   });
 
   test("that are not whole are refused in a sentence", async () => {
@@ -70,8 +70,8 @@ describe("CIFAR's binary files", () => {
       "it has neither batches.meta.txt nor fine_label_names.txt; wanted a folder of the binary version",
     );
     writeFileSync(join(folder, "test_batch.bin"), record(3, 7));
-    const { read } = await open(`cifar:${folder}/test`);
-    await expect(read(0)).rejects.toThrow(
+    const source = await open(`cifar:${folder}/test`);
+    await expect(source.read(0)).rejects.toThrow(
       "image test_batch.bin:0: its class is 7; wanted less than 2",
     );
   });
