@@ -6,6 +6,7 @@ import type { CliCommand, Io } from "./command.js";
 import { bootstrapCommand } from "./bootstrap.js";
 import { compareCommand } from "./compare.js";
 import { dataCommand } from "./data.js";
+import { exploreCommand } from "./explore.js";
 import { describeFailure } from "./failure.js";
 import { exportCommand, importCommand } from "./weights.js";
 import { doctorCommand } from "./doctor.js";
@@ -32,6 +33,7 @@ const commands: readonly CliCommand[] = [
   reportCommand,
   embedCommand,
   searchCommand,
+  exploreCommand,
   importCommand,
   exportCommand,
   doctorCommand,
