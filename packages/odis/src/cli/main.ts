@@ -6,15 +6,18 @@ import type { CliCommand, Io } from "./command.js";
 import { bootstrapCommand } from "./bootstrap.js";
 import { compareCommand } from "./compare.js";
 import { dataCommand } from "./data.js";
+import { exploreCommand } from "./explore.js";
 import { describeFailure } from "./failure.js";
 import { exportCommand, importCommand } from "./weights.js";
 import { doctorCommand } from "./doctor.js";
+import { embedCommand } from "./embed.js";
 import { evaluateCommand, reportCommand } from "./evaluate.js";
 import { masksCommand } from "./masks.js";
 import { pretrainCommand } from "./pretrain.js";
 import { quickstartCommand } from "./quickstart.js";
 import { recipesCommand } from "./recipes.js";
 import { scenesCommand } from "./scenes.js";
+import { searchCommand } from "./search.js";
 
 /** In the order of the help. A command is one file and its line here. */
 const commands: readonly CliCommand[] = [
@@ -28,6 +31,9 @@ const commands: readonly CliCommand[] = [
   evaluateCommand,
   compareCommand,
   reportCommand,
+  embedCommand,
+  searchCommand,
+  exploreCommand,
   importCommand,
   exportCommand,
   doctorCommand,

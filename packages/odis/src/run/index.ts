@@ -1,3 +1,4 @@
+export { sha256 } from "./checkpoint.js";
 export { type ExportOptions, exportRun } from "./export.js";
 export {
   configDifferences,
