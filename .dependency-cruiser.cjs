@@ -18,6 +18,8 @@ const order = [
   "features",
   "evaluate",
   "report",
+  "search",
+  "explore",
   "segment",
   "compare",
   "cli",

@@ -12,13 +12,14 @@ import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const unusable = 5; // the exit code that `odis` has for an engine, too
+const unavailable = 69; // as sysexits.h has it: there is no engine to test, which says nothing of ours
 
 /** Runs a program in sight of the user; ends everything when it fails. */
-function run(failure, program, args, env = process.env) {
+function run(failure, program, args, { env = process.env, code = unusable } = {}) {
   const { status } = spawnSync(program, args, { cwd: root, env, stdio: "inherit" });
   if (status === 0) return;
   console.error(`test:engines: ${failure}`);
-  process.exit(unusable);
+  process.exit(code);
 }
 
 /** A folder with a Python environment that has this `torch`, or the newest. */
@@ -27,15 +28,18 @@ function environment(version) {
   const python = join(folder, "bin", "python");
   if (!existsSync(python)) {
     mkdirSync(dirname(folder), { recursive: true });
-    run("python3 -m venv failed (Debian: sudo apt-get install python3-venv)", "python3", [
-      "-m",
-      "venv",
-      folder,
-    ]);
+    run(
+      "python3 -m venv failed (Debian: sudo apt-get install python3-venv)",
+      "python3",
+      ["-m", "venv", folder],
+      { code: unavailable },
+    );
   }
   console.log(`test:engines: pip install torch${version ? ` ${version}` : ""} in ${folder}`);
   const wanted = version ? [`torch==${version}`] : ["--upgrade", "torch"];
-  run("pip could not install torch; see above", python, ["-m", "pip", "install", "-q", ...wanted]);
+  run("pip could not install torch; see above", python, ["-m", "pip", "install", "-q", ...wanted], {
+    code: unavailable,
+  });
   return python;
 }
 
@@ -60,12 +64,9 @@ async function compareWithTable(env) {
 
 const { tests } = JSON.parse(readFileSync(join(root, "scripts", "engines.json"), "utf8"));
 const env = { ...process.env, LIBTORCH: torchFolder(environment(process.argv[2])) };
-run(
-  "the bridge does not build; see above",
-  process.execPath,
-  ["packages/torch/dist/build.js"],
+run("the bridge does not build; see above", process.execPath, ["packages/torch/dist/build.js"], {
   env,
-);
+});
 await compareWithTable(env);
 const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
 const { status } = spawnSync(process.execPath, [vitest, "run", ...tests], {

@@ -51,3 +51,16 @@ export {
   type RecipeName,
   recipeNames,
 } from "./recipe/index.js";
+export {
+  embed,
+  type Embedded,
+  type EmbedOptions,
+  type Hit,
+  loadModel,
+  openStore,
+  type PictureQuery,
+  type SearchOptions,
+  type Store,
+  type StoredImage,
+  type StoredObject,
+} from "./search/index.js";

@@ -9,7 +9,7 @@ export interface Opened {
   readonly requests: string[];
 }
 
-/** A real browser for the tests of a file: opens pages from the disk. */
+/** A real browser for the tests of a file: opens pages from the disk, or of a server. */
 export function useBrowser() {
   let browser: Browser;
   beforeAll(async () => {
@@ -20,8 +20,12 @@ export function useBrowser() {
   });
   afterAll(() => browser.close());
 
-  async function open(file: string, width: number): Promise<Opened> {
-    const page = await browser.newPage({ viewport: { width, height: 900 } });
+  async function open(
+    file: string,
+    width: number,
+    more: Parameters<Browser["newPage"]>[0] = {},
+  ): Promise<Opened> {
+    const page = await browser.newPage({ viewport: { width, height: 900 }, ...more });
     const problems: string[] = [];
     const requests: string[] = [];
     page.on("console", (message) => problems.push(message.text()));
@@ -29,7 +33,7 @@ export function useBrowser() {
     page.on("request", (request) => {
       if (!request.url().startsWith("data:")) requests.push(request.url());
     });
-    await page.goto(pathToFileURL(file).href);
+    await page.goto(file.startsWith("http:") ? file : pathToFileURL(file).href);
     return { page, problems, requests };
   }
 

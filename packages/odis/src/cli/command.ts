@@ -119,6 +119,15 @@ export function range<const S extends Spec<readonly [number, number]>>(spec: S) 
   });
 }
 
+/** So many finite numbers with commas between them, e.g. `--box 10,20,64,48`. */
+export function numbers(names: readonly string[], spec: { readonly help: string }) {
+  const wanted = new Wanted(`${names.join(",")}: ${names.length} numbers with commas between them`);
+  return option<readonly number[], typeof spec>(spec, names.join(",").toUpperCase(), (given) => {
+    const parts = given.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+    return parts.length === names.length && parts.every(Number.isFinite) ? parts : wanted;
+  });
+}
+
 /** Any text that is not empty. */
 export function text<const S extends Spec<string>>(spec: S) {
   return option<string, S>(spec, "TEXT", (given) => (given === "" ? new Wanted("a text") : given));

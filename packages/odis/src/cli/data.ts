@@ -62,7 +62,7 @@ const convertCommand = command({
   examples: [
     [
       "odis data convert voc:VOC2012 coco-of-voc --to coco",
-      "pictures are copied, annotations written anew",
+      "pictures are copied, annotations written again",
     ],
     ["odis data convert coco:photos#take=0..0.8 train --to yolo", "a part of it"],
   ],

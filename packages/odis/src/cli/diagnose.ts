@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import {
+  CoreWatch,
   EngineError,
   Generator,
   noGrad,
@@ -41,7 +42,9 @@ export async function diagnose(): Promise<Diagnosis> {
     if (!(error instanceof EngineError)) throw error;
     return { lines: [node], problems: [...nodeProblems(), error.message], usable: false };
   }
+  const watch = new CoreWatch();
   const rates = measure();
+  const taken = watch.share() ?? 0;
   const jpeg = jpegLibrary();
   return {
     lines: [
@@ -50,9 +53,24 @@ export async function diagnose(): Promise<Diagnosis> {
       ["photographs", jpeg === undefined ? "decoded by sharp" : `decoded by ${jpeg}`],
       ...rateLines(rates),
     ],
-    problems: [...nodeProblems(), ...engineProblems(info, rates), ...jpegProblems(jpeg)],
+    problems: [
+      ...nodeProblems(),
+      ...engineProblems(info, rates),
+      ...coreProblems(taken),
+      ...jpegProblems(jpeg),
+    ],
     usable: true,
   };
+}
+
+/** @param taken share of the time in which threads wanted a core and had none, 0..1 */
+function coreProblems(taken: number): readonly string[] {
+  if (taken < 0.1) return [];
+  const share = `${Math.round(100 * taken)} %`;
+  return [
+    `for ${share} of the time threads wanted a core and had none: other programs are busy, so that the rates ` +
+      `above are too low and training takes longer. End them, or leave them cores: odis pretrain --threads`,
+  ];
 }
 
 function nodeProblems(): readonly string[] {

@@ -1,20 +1,23 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { exitCodes, printable, shellWord } from "../core/index.js";
+import { exitCodes, printable, shellWord, ToldElsewhere } from "../core/index.js";
 import type { CliCommand, Io } from "./command.js";
 import { bootstrapCommand } from "./bootstrap.js";
 import { compareCommand } from "./compare.js";
 import { dataCommand } from "./data.js";
+import { exploreCommand } from "./explore.js";
 import { describeFailure } from "./failure.js";
 import { exportCommand, importCommand } from "./weights.js";
 import { doctorCommand } from "./doctor.js";
+import { embedCommand } from "./embed.js";
 import { evaluateCommand, reportCommand } from "./evaluate.js";
 import { masksCommand } from "./masks.js";
 import { pretrainCommand } from "./pretrain.js";
 import { quickstartCommand } from "./quickstart.js";
 import { recipesCommand } from "./recipes.js";
 import { scenesCommand } from "./scenes.js";
+import { searchCommand } from "./search.js";
 
 /** In the order of the help. A command is one file and its line here. */
 const commands: readonly CliCommand[] = [
@@ -28,6 +31,9 @@ const commands: readonly CliCommand[] = [
   evaluateCommand,
   compareCommand,
   reportCommand,
+  embedCommand,
+  searchCommand,
+  exploreCommand,
   importCommand,
   exportCommand,
   doctorCommand,
@@ -105,9 +111,11 @@ async function main(words: readonly string[]): Promise<number> {
     await program.parseAsync(words, { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok; // --help
+    if (error instanceof ToldElsewhere) return error.exitCode;
     const command = commands.find(({ name }) => name === first)?.name;
     const failure = describeFailure(error, command);
     console.error(printable(failure.text));
+    io.tell({ told: true });
     return failure.exitCode;
   }
   return code;

@@ -1,6 +1,7 @@
 import { exitCodes } from "../core/index.js";
 import { choice, command, flag, integer, list, number, path, positional, text } from "./command.js";
 import type { Io } from "./command.js";
+import { imageProgress } from "./progress.js";
 
 const shared = {
   duplicates: number({
@@ -184,7 +185,7 @@ export const masksCommand = command({
     sheet: path({ help: "PNG: the first pictures with their masks", placeholder: "FILE.png" }),
   },
   async run(values, io) {
-    const [{ dataText, openSource, parseDataSpec }, { boxesIn, makeMasks }, { Stop }] =
+    const [{ dataText, openSource, parseDataSpec }, { boxesIn, makeMasks }, { duration, Stop }] =
       await Promise.all([
         import("../data/index.js"),
         import("../segment/index.js"),
@@ -223,7 +224,7 @@ export const masksCommand = command({
       patience,
       maxBad,
       stop,
-      onProgress: progress(io),
+      onProgress: imageProgress(io, duration),
     });
     if (!result.fresh) io.print(`${out}: was made before with the same settings`);
     else if (result.finished)
@@ -265,31 +266,6 @@ async function writeSheet(
   const png = await encodePng(rgb, width, height);
   replaceFile(out, (descriptor) => writeFileSync(descriptor, png));
   return `${out}: ${pictures} pictures with their masks`;
-}
-
-/** Rewrites one line on a terminal; elsewhere writes one every ten seconds. */
-function progress(io: Io) {
-  const began = performance.now();
-  let last = began;
-  return ({
-    done,
-    of,
-    objects,
-    skipped,
-  }: {
-    done: number;
-    of: number;
-    objects: number;
-    skipped: number;
-  }) => {
-    const now = performance.now();
-    if (!io.stderr.isTTY && now - last < 10_000) return;
-    last = now;
-    const rate = done / ((now - began) / 1000);
-    const bad = skipped > 0 ? `, ${skipped} unusable` : "";
-    const line = `${done} of ${of} images, ${objects} objects${bad}, ${rate.toFixed(1)} images/s`;
-    io.stderr.write(io.stderr.isTTY ? `\r${line}\u001b[K${done === of ? "\n" : ""}` : `${line}\n`);
-  };
 }
 
 function counter(io: Io, what: string) {

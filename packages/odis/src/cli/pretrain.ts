@@ -1,5 +1,5 @@
 import { basename, join, resolve } from "node:path";
-import { exitCodes, OdisError, shellWord } from "../core/index.js";
+import { ConfigError, exitCodes, OdisError, shellWord } from "../core/index.js";
 import type { DataSpec } from "../data/index.js";
 import { modelNames, recipeLayers, recipeNames, suitedTo } from "../recipe/index.js";
 import { choice, command, flag, integer, type Io, list, number, path, text } from "./command.js";
@@ -25,6 +25,10 @@ export const pretrainCommand = command({
     [
       "odis pretrain --data coco:images,instances.json --out runs/b --config mine.json --set optim.lr=0.001",
       "settings from a file, one of them changed",
+    ],
+    [
+      "odis pretrain --data coco:photos --out runs/both --processes 2",
+      "the same with two processes; torchrun and srun start more of them",
     ],
     [
       "odis pretrain --data coco:photos --out runs/on --init ibot_vits16.pth",
@@ -73,22 +77,53 @@ export const pretrainCommand = command({
       help: "save every so many steps, besides every five minutes",
       min: 1,
     }),
+    processes: integer({
+      help: "train with so many processes of this machine; --batch is that of all together",
+      min: 1,
+      max: 64,
+    }),
+    patience: number({
+      help: "seconds after which another process that does not answer is taken for gone (default: 20)",
+      min: 1,
+      max: 86_400,
+    }),
+    rendezvous: number({
+      help: "seconds in which all processes have to come (default: 600)",
+      min: 1,
+      max: 86_400,
+    }),
     acceptData: flag({ help: "go on with a run although its data has changed since it began" }),
     keep: integer({ help: "newest checkpoints that stay", default: 2, min: 1 }),
   },
   async run(values, io) {
-    const [{ loadConfigFile, settingsLayer }, { resolveRecipe }, { parseDataSpec }] =
-      await Promise.all([
-        import("../core/index.js"),
-        import("../recipe/index.js"),
-        import("../data/index.js"),
-      ]);
+    const { membershipOf, pretrain, runProcesses, Stop, duration } = await import(
+      "../run/index.js"
+    );
+    const place = membershipOf();
+    const processes = values.processes ?? 1;
+    if (place && values.processes !== undefined && place.size !== processes)
+      throw new ConfigError(
+        `--processes: got ${processes}, but WORLD_SIZE says that this is one of ${place.size} processes; ` +
+          `wanted one of them only`,
+      );
+    const [
+      { loadConfigFile, settingsLayer },
+      { resolveRecipe },
+      { parseDataSpec },
+      { checkSharing },
+    ] = await Promise.all([
+      import("../core/index.js"),
+      import("../recipe/index.js"),
+      import("../data/index.js"),
+      import("../train/index.js"),
+    ]);
+    const first = (place?.rank ?? 0) === 0;
     const { batch, steps, epochs, seed, out = runFolderOf(values.data) } = values;
+    const optim = given({ batch, steps, epochs });
     const own = parseDataSpec(values.data);
     const data = values.masks === undefined ? own : { ...own, masks: values.masks };
-    const { pretrain, Stop, duration } = await import("../run/index.js");
     const suited = saysNothing(values) ? await suitedToData(data, values) : undefined;
-    if (suited)
+    if (suited && first && (processes === 1 || place))
       io.stderr.write(
         `nothing was said of size and length, so it will be ${suited.model}, ${suited.optim.steps} steps of ` +
           `${suited.optim.batch} images, in ${out} (odis pretrain --help)\n`,
@@ -97,20 +132,24 @@ export const pretrainCommand = command({
       ...recipeLayers(values.recipe, suited?.model ?? values.model),
       ...(suited ? [{ source: "what suits the data", values: { optim: suited.optim } }] : []),
       ...(values.config === undefined ? [] : [loadConfigFile(values.config)]),
-      {
-        source: "command line",
-        values: { ...given({ seed }), optim: given({ batch, steps, epochs }) },
-      },
+      { source: "command line", values: { ...given({ seed }), optim } },
       settingsLayer(values.set),
     ]);
 
-    const say = (line: string): unknown => io.stderr.write(`\n${line}\n`);
+    if (processes > 1 && !place) {
+      checkSharing(recipe, processes);
+      return runProcesses({ count: processes, out, ...io });
+    }
+
+    const say = (line: string): unknown => first && io.stderr.write(`\n${line}\n`);
     using stop = new Stop((signal) =>
       say(`${signal}: saving a checkpoint after this step. Once more Ctrl-C ends at once.`),
     );
     const { device, init, threads, workers, maxBad, checkpointSteps, keep, acceptData } = values;
+    const { patience, rendezvous } = values;
     const result = await pretrain({
-      ...given({ init, threads, workers, maxBad, checkpointSteps }),
+      ...given({ init, threads, workers, maxBad, checkpointSteps, patience, rendezvous }),
+      place,
       recipe,
       data,
       out,
@@ -122,12 +161,15 @@ export const pretrainCommand = command({
     });
     const { steps: done, totalSteps, finished, checkpoint, seconds, skipped } = result;
     io.tell({ finished });
+    // Another process may be the one that was asked to stop.
+    const code = finished ? exitCodes.ok : stop.exitCode || exitCodes.terminated;
+    if (!first) return code;
     if (skipped.size > 0)
       io.print(`${skipped.size} images could not be used; they are named in ${out}/skipped.jsonl`);
     if (!finished) {
       io.print(`stopped after step ${done} of ${totalSteps}; saved ${checkpoint}`);
       io.print(`go on with: ${io.commandLine}`);
-      return stop.exitCode;
+      return code;
     }
     io.print(
       `finished ${totalSteps} steps in ${duration(seconds)}; newest checkpoint ${checkpoint}`,

@@ -31,7 +31,7 @@ export const scenesCommand = command({
       max: 1,
     }),
     tint: number({
-      help: "how strongly things are coloured anew (default: 0.5, of stamps 0)",
+      help: "how strongly things are given other colours (default: 0.5, of stamps 0)",
       min: 0,
       max: 1,
     }),

@@ -51,7 +51,7 @@ export const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 export function checkEncoding(start: Buffer, where: string): void {
   const [first, second] = start;
   if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff))
-    throw new DataError(`${where} is UTF-16 text; wanted UTF-8. Save it anew with that encoding`);
+    throw new DataError(`${where} is UTF-16 text; wanted UTF-8. Save it again with that encoding`);
 }
 
 /** How many lists and objects are open at once at most; strings are passed over. */

@@ -110,7 +110,7 @@ async function readMembers(
     return { ...members, picture };
   } catch (cause) {
     if (!(cause instanceof FileProblem)) throw cause;
-    const reason = `the archive ${path} ${cause.message}; if it was changed, start anew`;
+    const reason = `the archive ${path} ${cause.message}; if it was changed, start again`;
     throw new BadImageError(key, reason, { cause });
   }
 }

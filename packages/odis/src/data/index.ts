@@ -1,3 +1,4 @@
+export { readAhead } from "./ahead.js";
 export { dataHelp, dataText, isBare, openSource, parseDataSpec, withWholes } from "./dataset.js";
 export { convert, type Converted, type ConvertOptions } from "./convert.js";
 export { inspect, type Inspection, type InspectOptions, type Spread } from "./inspect.js";
@@ -5,6 +6,7 @@ export { type Writer, writers } from "./writers/index.js";
 export { decodeCutOut, type Decoded, scaledTo } from "./decode.js";
 export { ContactSheet } from "./sheet.js";
 export { type MaskSet, masksOf, openMasks } from "./overlay.js";
+export { readMask, readPhoto } from "./photo.js";
 export { pictureGroups } from "./picture.js";
 export { encodePng } from "./png.js";
 export type { CocoSpec } from "./readers/coco.js";

@@ -112,7 +112,7 @@ export async function gather(
   const counts = { lost: 0, unlabelled: 0, small: 0 };
   const of = Math.min(source.size, options.limit ?? source.size);
   let images = 0;
-  const take = (index: number, { sample, picture: shown }: Read): void => {
+  const take = (index: number, { sample, picture: shown }: Opened): void => {
     images += 1;
     const { key } = sample;
     const other = options.elsewhere?.get(shown);
@@ -152,7 +152,7 @@ export async function gather(
 type Sample = Awaited<ReturnType<DataSource["read"]>>;
 
 /** An image with a text that is equal for images that show the same picture. */
-interface Read {
+interface Opened {
   readonly sample: Sample;
   readonly picture: string;
 }
@@ -177,8 +177,8 @@ async function* readInOrder(
   source: DataSource,
   of: number,
   signal?: AbortSignal,
-): AsyncGenerator<{ readonly index: number; readonly read: Read | BadImageError }> {
-  const open = async (index: number): Promise<Read | BadImageError> => {
+): AsyncGenerator<{ readonly index: number; readonly read: Opened | BadImageError }> {
+  const open = async (index: number): Promise<Opened | BadImageError> => {
     try {
       const sample = await source.read(index);
       return { sample, picture: await pictureOf(source, index, sample) };
@@ -187,7 +187,7 @@ async function* readInOrder(
       throw error;
     }
   };
-  const waiting: Promise<Read | BadImageError>[] = [];
+  const waiting: Promise<Opened | BadImageError>[] = [];
   for (let index = 0; index < of; index += 1) {
     signal?.throwIfAborted();
     while (waiting.length < readAhead && index + waiting.length < of) {

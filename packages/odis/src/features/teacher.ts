@@ -28,6 +28,8 @@ export interface Teacher extends Disposable {
    * @throws ConfigError when no pixel of an object is inside the frame
    */
   featuresOf(queries: readonly FeatureQuery[]): Float32Array;
+  /** Whether a pixel of an object is inside the frame: others have no feature. */
+  sees(sample: Sample, object: SceneObject): boolean;
   /** The patch tokens after the final norm: [N, width], row by row of the patch grid. */
   patchFeatures(sample: Sample): Float32Array;
   free(): void;
@@ -62,9 +64,18 @@ export function load(path: string, { size, frame = "whole", device }: LoadOption
     network.free();
     throw new ConfigError(`size: got ${view.size}; wanted a multiple of the patch size ${patch}`);
   }
+  // Whoever asks whether an object is seen asks for its feature next: its mask is drawn once.
+  const drawn = new WeakMap<SceneObject, Uint8Array | null>();
+  const patchesOf = (sample: Sample, object: SceneObject): Uint8Array | null => {
+    const known = drawn.get(object);
+    if (known !== undefined) return known;
+    const visible = frameObject(sample, object, view)?.visible ?? null;
+    drawn.set(object, visible);
+    return visible;
+  };
   const visibleIn = (sample: Sample, object: SceneObject): Uint8Array => {
-    const framed = frameObject(sample, object, view);
-    if (framed) return framed.visible;
+    const visible = patchesOf(sample, object);
+    if (visible) return visible;
     throw new ConfigError(
       `${sample.key}: no pixel of object ${object.id} is inside the ${frame} frame`,
     );
@@ -92,6 +103,7 @@ export function load(path: string, { size, frame = "whole", device }: LoadOption
     width,
     features: (sample, object) => featuresOfAll([{ sample, object }]),
     featuresOf: featuresOfAll,
+    sees: (sample, object) => patchesOf(sample, object) !== null,
     patchFeatures: (sample) =>
       noGrad(() =>
         tidy(() => {

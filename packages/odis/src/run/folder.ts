@@ -84,7 +84,7 @@ export class RunFolder implements Disposable {
     throw new RunError(
       `run folder ${path}: is gone (deleted, moved or replaced) since the run began; step ${step} ` +
         `cannot be saved there. Put it back and run the same line again to go on from its newest ` +
-        `checkpoint, or begin anew.`,
+        `checkpoint, or start a new run.`,
     );
   }
 
@@ -218,10 +218,14 @@ export function configDifferences(saved: unknown, here: unknown): readonly Diffe
 }
 
 /** `optim.lr is 0.0005 there and 0.001 here; seed is 0 there and 1 here; and 3 more` */
-export function describeDifferences(found: readonly Difference[], shown = 3): string {
+export function describeDifferences(
+  found: readonly Difference[],
+  shown = 3,
+  [there, here]: readonly [string, string] = ["there", "here"],
+): string {
   const parts = found
     .slice(0, shown)
-    .map(({ path, left, right }) => `${path} is ${show(left)} there and ${show(right)} here`);
+    .map(({ path, left, right }) => `${path} is ${show(left)} ${there} and ${show(right)} ${here}`);
   const rest = found.length - parts.length;
   return [...parts, ...(rest > 0 ? [`and ${rest} more`] : [])].join("; ");
 }

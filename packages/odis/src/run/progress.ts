@@ -13,6 +13,8 @@ export interface ProgressOptions {
   readonly totalSteps: number;
   /** seconds of training between two lines when the stream is not a terminal */
   readonly everySeconds?: number;
+  /** share of the time since it was asked last in which threads wanted a core and had none, 0..1 */
+  readonly coreWait?: () => number | undefined;
 }
 
 /**
@@ -28,6 +30,8 @@ export class Progress {
   private imagesPerStep = 0;
   private weight = 0;
   private lastLine = Number.NEGATIVE_INFINITY;
+  private coreWait = 0;
+  private askedCores = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly stream: ProgressStream,
@@ -64,6 +68,10 @@ export class Progress {
   }
 
   private smooth(row: MetricsRow): void {
+    if (row.time - this.askedCores >= askCoresEvery) {
+      this.askedCores = row.time;
+      this.coreWait = this.options.coreWait?.() ?? 0;
+    }
     // The first step of a session sets up threads and memory; it says little about the others.
     const before = this.previous;
     this.previous = row;
@@ -120,6 +128,7 @@ export class Progress {
         ...(measured ? [`${duration(left)} left`] : []),
       ],
       more: [
+        ...(this.coreWait > coresAreTaken ? [`core wait ${percent(this.coreWait)}`] : []),
         `data wait ${percent(wait)}`,
         `epoch ${row.epoch}`,
         ...terms,
@@ -134,6 +143,11 @@ export class Progress {
 
 const barCells = 16;
 const gap = "  ";
+
+/** Seconds: the kernel keeps the times of some dozens of threads. */
+const askCoresEvery = 2;
+/** Less is a machine's everyday: its own threads get into each other's way a little. */
+const coresAreTaken = 0.1;
 
 const percent = (share: number): string => `${Math.round(100 * share)} %`;
 

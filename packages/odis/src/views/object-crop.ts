@@ -4,7 +4,7 @@ import type { Rng } from "../core/index.js";
 import type { CropConfig, ViewConfig } from "./config.js";
 import type { Sample } from "../data/index.js";
 import { drawCropBox, ExactCrops } from "./crop-box.js";
-import { Look } from "./look.js";
+import { ViewedObject } from "./viewed-object.js";
 
 /** One view's place in the image. */
 export interface Crop {
@@ -14,7 +14,7 @@ export interface Crop {
 }
 
 /** What a view shows of the O objects; rows beyond the objects that there are stay 0. */
-export interface Sight {
+export interface ShownObjects {
   /** [O, patches]: 1 = the object's token may look at the patch; all 0 where it is not present */
   readonly visible?: Uint8Array;
   /** [O] */
@@ -59,16 +59,18 @@ export function drawCrops(
   config: ViewConfig,
   patch: number,
   rng: Rng,
-  into: { readonly global: readonly Sight[]; readonly local: readonly Sight[] },
+  into: { readonly global: readonly ShownObjects[]; readonly local: readonly ShownObjects[] },
 ): Crops {
-  const looks = sample.objects.map((object) => new Look(object, sample, patch, config.visible));
+  const viewed = sample.objects.map(
+    (object) => new ViewedObject(object, sample, patch, config.visible),
+  );
   const drawing: Drawing = { sample, config, rng };
   const { crop } = config.object;
   const { objects, crops } =
     crop === "first-view"
-      ? firstViewCrops(drawing, looks, into.global)
-      : objectCrops(drawing, looks, crop, into.global);
-  const chosen = objects.map((index) => looks[index]!);
+      ? firstViewCrops(drawing, viewed, into.global)
+      : objectCrops(drawing, viewed, crop, into.global);
+  const chosen = objects.map((index) => viewed[index]!);
   return { objects, global: crops, local: into.local.map(localCrops(drawing, chosen)) };
 }
 
@@ -87,56 +89,60 @@ interface GlobalCrops {
 
 function objectCrops(
   drawing: Drawing,
-  looks: readonly Look[],
+  viewed: readonly ViewedObject[],
   rule: CropRule,
-  into: readonly Sight[],
+  into: readonly ShownObjects[],
 ): GlobalCrops {
   const { sample, config, rng } = drawing;
   const least = config.object.minArea * sample.width * sample.height;
-  const objects = chooseObjects(looks, config.object, least, rng);
-  const chosen = objects.map((index) => looks[index]!);
+  const objects = chooseObjects(viewed, config.object, least, rng);
+  const chosen = objects.map((index) => viewed[index]!);
   const crops = into.map(cropsOf(drawing, chosen, config.globals, rule));
   return { objects, crops };
 }
 
 function firstViewCrops(
   { sample, config, rng }: Drawing,
-  looks: readonly Look[],
-  into: readonly Sight[],
+  viewed: readonly ViewedObject[],
+  into: readonly ShownObjects[],
 ): GlobalCrops {
   const { size } = config.globals;
   const draw = () => drawGeometry(sample, config.globals, config, rng);
-  const weights = weightsBy(config.object.weigh, looks);
+  const weights = weightsBy(config.object.weigh, viewed);
   let object = -1;
-  const first = (geometry: Cut, sight: Sight) => {
-    const areas = looks.map((look) => look.count(geometry, size));
+  const first = (geometry: Cut, shown: ShownObjects) => {
+    const areas = viewed.map((one) => one.count(geometry, size));
     const candidates = areas.map((area) => (area > LINEAGE_SHARE * size ** 2 ? area : 0));
     object = chooseObject(candidates, config.object.choose, 0, rng, weights);
-    return show(looks.slice(object, object + 1), geometry, size, LINEAGE_SHARE, sight);
+    return show(viewed.slice(object, object + 1), geometry, size, LINEAGE_SHARE, shown);
   };
-  const other = (geometry: Cut, sight: Sight) => show([looks[object]!], geometry, size, 0, sight);
-  const crops = into.map((sight, index): Crop => {
-    clear(sight);
+  const other = (geometry: Cut, shown: ShownObjects) =>
+    show([viewed[object]!], geometry, size, 0, shown);
+  const crops = into.map((shown, index): Crop => {
+    clear(shown);
     if (index > 0 && object < 0) return { geometry: draw(), tries: 1 };
     const [accept, tries] =
       index === 0
         ? ([first, LINEAGE_FIRST_TRIES] as const)
         : ([other, LINEAGE_OTHER_TRIES] as const);
-    const drawn = drawUntil(draw, (geometry) => accept(geometry, sight), 1, tries);
-    return sight.present[0] ? drawn : { geometry: draw(), tries: drawn.tries };
+    const drawn = drawUntil(draw, (geometry) => accept(geometry, shown), 1, tries);
+    return shown.present[0] ? drawn : { geometry: draw(), tries: drawn.tries };
   });
   return { objects: into[0]?.present[0] ? [object] : [], crops };
 }
 
-function localCrops(drawing: Drawing, chosen: readonly Look[]): (sight: Sight) => Crop {
+function localCrops(
+  drawing: Drawing,
+  chosen: readonly ViewedObject[],
+): (shown: ShownObjects) => Crop {
   const { sample, config, rng } = drawing;
   const { locals, object } = config;
   if (locals.aware)
     return cropsOf(drawing, chosen, locals, object.crop === "exact" ? "exact" : "redraw");
   if (locals.masked) return cropsOf(drawing, chosen, locals, "off");
-  return (sight) => {
-    clear(sight);
-    sight.present.fill(1, 0, chosen.length);
+  return (shown) => {
+    clear(shown);
+    shown.present.fill(1, 0, chosen.length);
     return { geometry: drawGeometry(sample, locals, config, rng), tries: 1 };
   };
 }
@@ -144,31 +150,31 @@ function localCrops(drawing: Drawing, chosen: readonly Look[]): (sight: Sight) =
 /** How views of one kind are drawn so that they show the objects. */
 function cropsOf(
   { sample, config, rng }: Drawing,
-  chosen: readonly Look[],
+  chosen: readonly ViewedObject[],
   crops: CropConfig,
   rule: CropRule,
-): (sight: Sight) => Crop {
+): (shown: ShownObjects) => Crop {
   const { tries, minVisible } = config.object;
   const { size } = crops;
   const plain = () => drawGeometry(sample, crops, config, rng);
-  const accept = (sight: Sight) => (geometry: Cut) =>
-    show(chosen, geometry, size, minVisible, sight);
-  const drawn = (sight: Sight) =>
-    drawUntil(plain, accept(sight), chosen.length, rule === "redraw" ? tries : 1);
+  const accept = (shown: ShownObjects) => (geometry: Cut) =>
+    show(chosen, geometry, size, minVisible, shown);
+  const drawn = (shown: ShownObjects) =>
+    drawUntil(plain, accept(shown), chosen.length, rule === "redraw" ? tries : 1);
   const [first] = chosen;
   if (rule !== "exact" || !first) return drawn;
 
   const least = Math.max(1, minVisible * size ** 2);
   const covers = (box: Box) => first.covers(box, size, least);
   const exact = new ExactCrops(sample, crops, { box: first.box, size, least }, covers);
-  return (sight) => {
+  return (shown) => {
     const found = exact.draw(rng, (box) => {
       if (!covers(box)) return undefined;
       const geometry = { box, flip: rng.bool(config.flip) };
-      accept(sight)(geometry);
-      return sight.present[0] ? geometry : undefined;
+      accept(shown)(geometry);
+      return shown.present[0] ? geometry : undefined;
     });
-    return found ? { geometry: found.crop, tries: found.looks } : drawn(sight);
+    return found ? { geometry: found.crop, tries: found.looks } : drawn(shown);
   };
 }
 
@@ -179,14 +185,14 @@ function cropsOf(
  * @returns how many are present
  */
 function show(
-  chosen: readonly Look[],
+  chosen: readonly ViewedObject[],
   geometry: Cut,
   size: number,
   least: number,
-  sight: Sight,
+  shown: ShownObjects,
 ): number {
-  const { visible, present } = sight;
-  clear(sight);
+  const { visible, present } = shown;
+  clear(shown);
   for (const [o, look] of chosen.entries()) {
     const row = (visible?.length ?? 0) / present.length;
     const patches = visible?.subarray(o * row, (o + 1) * row);
@@ -195,7 +201,7 @@ function show(
   return present.reduce((sum, bit) => sum + bit, 0);
 }
 
-function clear({ visible, present }: Sight): void {
+function clear({ visible, present }: ShownObjects): void {
   visible?.fill(0);
   present.fill(0);
 }

@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -66,7 +66,7 @@ describe("odis pretrain", () => {
       /^finished 80 steps in .*; newest checkpoint plain\/checkpoints\/step-00000080\n$/,
     );
     expect(stderr).toMatch(
-      /^coco: 40 images, 141 objects, 10 classes\nstep 1\/80  epoch 0  loss .* images\/s  data wait \d+ %/,
+      /^coco: 40 images, 141 objects, 10 classes\nstep 1\/80  loss .* images\/s  (?:core wait \d+ % {2})?data wait \d+ %  epoch 0/,
     );
     expect(readRunConfig(join(folder, "plain"))).toMatchObject({
       recipe: { name: "odis vit-s", seed: 5, model: { dim: 16 }, optim: { batch: 4, steps: 80 } },
@@ -225,6 +225,22 @@ describe("the engine", () => {
     expect(stdout).toMatch(
       /\nproduct +\d+ GFLOP\/s \(1024 x 1024 x 1024, float32\)\nblock +\d+ GFLOP\/s \(ViT-S block/,
     );
+  });
+});
+
+describe("a machine that others use, too", () => {
+  it("is told by odis doctor", () => {
+    // Twice as many busy processes as cores.
+    const others = Array.from({ length: 2 * availableParallelism() }, () =>
+      spawn(process.execPath, ["-e", "for (;;);"]),
+    );
+    try {
+      expect(spawnDoctor().stdout).toMatch(
+        /\n! for \d\d % of the time threads wanted a core and had none: other programs are busy, /,
+      );
+    } finally {
+      for (const other of others) other.kill("SIGKILL");
+    }
   });
 });
 

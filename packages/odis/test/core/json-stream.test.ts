@@ -137,7 +137,7 @@ describe("what is no JSON, or too much of it, is refused with a sentence", () =>
 
   test("UTF-16", async () => {
     expect(await refusal(Buffer.from('\ufeff{"a": []}', "utf16le"))).toBe(
-      "file DATA/a.json is UTF-16 text; wanted UTF-8. Save it anew with that encoding",
+      "file DATA/a.json is UTF-16 text; wanted UTF-8. Save it again with that encoding",
     );
   });
 

@@ -59,7 +59,7 @@ describe("average precision", () => {
 });
 
 describe("the revisited Oxford and Paris protocol, against iBOT's compute_map", () => {
-  const reference = golden("metrics");
+  const reference = golden("metrics", "retrieval/");
   const protocol = z.object({
     map: z.number(),
     aps: z.array(z.number().nullable()),
@@ -91,6 +91,20 @@ describe("the revisited Oxford and Paris protocol, against iBOT's compute_map", 
     medium: [["easy", "hard"], ["junk"]],
     hard: [["hard"], ["junk", "easy"]],
   } as const;
+
+  it("ranks pictures as published, from unit features", () => {
+    const [base, asked] = [reference.floats("retrieval/db"), reference.floats("retrieval/query")];
+    const width = base.length / pictures;
+    for (const [query, order] of orders.entries()) {
+      const scores = Float32Array.from({ length: pictures }, (_, picture) => {
+        let sum = 0;
+        for (let k = 0; k < width; k += 1)
+          sum += base[picture * width + k]! * asked[query * width + k]!;
+        return sum;
+      });
+      expect([...descending(scores)]).toEqual(order);
+    }
+  });
 
   it.each(["easy", "medium", "hard"] as const)("%s, query by query", (name) => {
     const { aps, precision_at } = protocols[name];

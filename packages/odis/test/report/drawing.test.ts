@@ -152,7 +152,8 @@ describe("patches as paths", () => {
   it("outlines a region once round", () => {
     const corner = [1, 0, 0, 0];
     expect(outline(corner, 2, 2, 8).match(/M/g)).toHaveLength(4);
-    expect(outline([1, 1, 1, 1], 2, 2, 8).match(/M/g)).toHaveLength(8);
+    expect(outline([1, 1, 1, 1], 2, 2, 8)).toBe("M0,0h16M0,16h16M0,0v16M16,0v16");
+    expect(outline([1, 0, 1], 3, 1, 2).match(/M/g)).toHaveLength(8); // what does not touch stays apart
     expect(outline([0, 0, 0, 0], 2, 2, 8)).toBe("");
   });
 

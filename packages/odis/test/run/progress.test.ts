@@ -65,6 +65,23 @@ describe("Progress off a terminal", () => {
     ]);
   });
 
+  it("says when threads wait for cores, which it asks for every two seconds of training", () => {
+    const out = stream();
+    const shares = [undefined, 0.04, 0.37];
+    let asked = 0;
+    const coreWait = () => shares[asked++];
+    const progress = new Progress(out, { totalSteps: 100, everySeconds: 0, coreWait });
+    for (let step = 0; step < 5; step += 1) progress.step(row(step, 1 + step));
+    expect(asked).toBe(3);
+    expect(out.written.map((line) => /core wait [^ ]+ %/.exec(line)?.[0])).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      "core wait 37 %",
+    ]);
+  });
+
   it("does not let the slow first step spoil the time left", () => {
     const out = stream();
     const progress = new Progress(out, { totalSteps: 12, everySeconds: 0 });

@@ -70,11 +70,11 @@ describe("floating-point operations", () => {
   });
 });
 
-/** Bytes that a process grows by in two steps. */
+/** Bytes that a process grows by in two steps; the less of two, since a busy machine only adds to it. */
 async function measured(recipe: Recipe): Promise<number> {
   const script = new URL("peak-memory.mjs", import.meta.url).pathname;
-  const { stdout } = await promisify(execFile)("node", [script, JSON.stringify(recipe)]);
-  return Number(stdout);
+  const once = () => promisify(execFile)("node", [script, JSON.stringify(recipe)]);
+  return Math.min(Number((await once()).stdout), Number((await once()).stdout));
 }
 
 describe("the memory of a step", () => {

@@ -27,7 +27,7 @@ export interface Moments {
   updates: number;
 }
 
-interface Slot extends Moments {
+interface Weight extends Moments {
   readonly name: string;
   readonly parameter: Tensor;
   readonly decay: boolean;
@@ -41,7 +41,7 @@ interface Slot extends Moments {
  * the published code freezes a last layer, and its bias correction starts when it thaws.
  */
 export class AdamW {
-  private readonly slots: readonly Slot[];
+  private readonly weights: readonly Weight[];
   private readonly beta1: number;
   private readonly beta2: number;
   private readonly epsilon: number;
@@ -53,7 +53,7 @@ export class AdamW {
       beta2: this.beta2 = 0.999,
       epsilon: this.epsilon = 1e-8,
     } = options);
-    this.slots = groups.flatMap(({ parameters, decay, lrScale = 1 }) =>
+    this.weights = groups.flatMap(({ parameters, decay, lrScale = 1 }) =>
       parameters.map(([name, parameter]) => ({
         name,
         parameter,
@@ -64,42 +64,44 @@ export class AdamW {
         updates: 0,
       })),
     );
-    const twice = this.slots.find(
-      (slot, index) =>
-        this.slots.findIndex((other) => other.parameter === slot.parameter) !== index,
+    const twice = this.weights.find(
+      (weight, index) =>
+        this.weights.findIndex((other) => other.parameter === weight.parameter) !== index,
     );
     if (twice) throw new Error(`internal: parameter ${twice.name} is in two optimiser groups`);
   }
 
   /** The moments by weight name, for checkpoints. */
   state(): ReadonlyMap<string, Moments> {
-    return new Map(this.slots.map((slot) => [slot.name, slot]));
+    return new Map(this.weights.map((weight) => [weight.name, weight]));
   }
 
   zeroGrad(): void {
-    for (const { parameter } of this.slots) parameter.grad = undefined;
+    for (const { parameter } of this.weights) parameter.grad = undefined;
   }
 
   /** @param only weights that are updated; default: all that have a gradient */
   step({ lr, weightDecay }: { lr: number; weightDecay: number }, only?: ReadonlySet<Tensor>): void {
-    const chosen = only ? this.slots.filter(({ parameter }) => only.has(parameter)) : this.slots;
+    const chosen = only
+      ? this.weights.filter(({ parameter }) => only.has(parameter))
+      : this.weights;
     noGrad(() => {
-      for (const slots of groupSlots(chosen)) tidy(() => this.update(slots, lr, weightDecay));
+      for (const weights of groupWeights(chosen)) tidy(() => this.update(weights, lr, weightDecay));
     });
   }
 
   /** One update of weights that have had the same number of updates and share decay rule and rate. */
-  private update(slots: readonly Slot[], lr: number, weightDecay: number): void {
-    const updates = slots[0]!.updates + 1;
-    for (const slot of slots) slot.updates = updates;
+  private update(weights: readonly Weight[], lr: number, weightDecay: number): void {
+    const updates = weights[0]!.updates + 1;
+    for (const weight of weights) weight.updates = updates;
     const { beta1, beta2, epsilon } = this;
-    const { decay: decays, lrScale } = slots[0]!;
+    const { decay: decays, lrScale } = weights[0]!;
     call(
       "odis::adamw_",
-      slots.map((slot) => slot.parameter),
-      slots.map((slot) => slot.parameter.grad!),
-      slots.map((slot) => slot.mean),
-      slots.map((slot) => slot.square),
+      weights.map((weight) => weight.parameter),
+      weights.map((weight) => weight.parameter.grad!),
+      weights.map((weight) => weight.mean),
+      weights.map((weight) => weight.square),
       lr * lrScale,
       beta1,
       beta2,
@@ -111,14 +113,14 @@ export class AdamW {
 }
 
 /** Weights with a gradient, split so that one list shares decay rule, rate and bias correction. */
-function groupSlots(slots: readonly Slot[]): Slot[][] {
-  const groups = new Map<string, Slot[]>();
-  for (const slot of slots) {
-    if (!slot.parameter.grad) continue;
-    const key = `${slot.decay} ${slot.lrScale} ${slot.updates}`;
+function groupWeights(weights: readonly Weight[]): Weight[][] {
+  const groups = new Map<string, Weight[]>();
+  for (const weight of weights) {
+    if (!weight.parameter.grad) continue;
+    const key = `${weight.decay} ${weight.lrScale} ${weight.updates}`;
     const group = groups.get(key);
-    if (group) group.push(slot);
-    else groups.set(key, [slot]);
+    if (group) group.push(weight);
+    else groups.set(key, [weight]);
   }
   return [...groups.values()];
 }

@@ -12,8 +12,8 @@ const scratch = scratchFolder();
 const record = (n: number, ...labels: number[]): Buffer =>
   Buffer.from([
     ...labels,
-    ...Array.from({ length: 1024 }, () => 100 + n),
-    ...Array.from({ length: 1024 }, () => n),
+    ...Buffer.alloc(1024, 100 + n),
+    ...Buffer.alloc(1024, n),
     ...Array.from({ length: 1024 }, (_, at) => at % 7),
   ]);
 

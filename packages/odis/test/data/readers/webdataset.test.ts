@@ -147,7 +147,7 @@ describe("walking through a tar file", () => {
     const source = await openSource({ kind: "shards", place: scratch() });
     truncateSync(join(scratch(), "train-001.tar"), 1024);
     expect(await failure(source.read(2), BadImageError)).toBe(
-      "image train-001.tar#0: the archive train-001.tar ends after 1024 bytes; wanted 4608; if it was changed, start anew",
+      "image train-001.tar#0: the archive train-001.tar ends after 1024 bytes; wanted 4608; if it was changed, start again",
     );
   });
 });

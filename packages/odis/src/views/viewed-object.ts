@@ -7,7 +7,7 @@ import {
   type VisibleRule,
 } from "../objects/index.js";
 
-/** Object pixels in each patch of the view that was looked at last; kept, since looks are many. */
+/** Object pixels in each patch of the view that was looked at last; kept, since there are many. */
 let counts = new Int32Array();
 
 function countsOf(length: number): Int32Array {
@@ -16,7 +16,7 @@ function countsOf(length: number): Int32Array {
 }
 
 /** One object through the views' eyes; its mask is drawn once, when somebody first needs it. */
-export class Look {
+export class ViewedObject {
   private mask: Mask | undefined;
 
   constructor(

@@ -1,0 +1,41 @@
+/** What an element is made with: attributes, texts for `text`, listeners for `on…`. */
+type Properties = Readonly<Record<string, string | number | boolean | EventListener | null>>;
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** Makes an element. Texts become text, never markup. */
+export function el<Name extends keyof HTMLElementTagNameMap>(
+  name: Name,
+  properties: Properties = {},
+  ...children: readonly (Node | string)[]
+): HTMLElementTagNameMap[Name] {
+  const made = document.createElement(name);
+  fill(made, properties, children);
+  return made;
+}
+
+export function svg<Name extends keyof SVGElementTagNameMap>(
+  name: Name,
+  properties: Properties = {},
+  ...children: readonly Node[]
+): SVGElementTagNameMap[Name] {
+  const made = document.createElementNS(SVG, name);
+  fill(made, properties, children);
+  return made;
+}
+
+function fill(made: Element, properties: Properties, children: readonly (Node | string)[]): void {
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === false) continue;
+    if (typeof value === "function") made.addEventListener(name.slice(2), value);
+    else made.setAttribute(name, value === true ? "" : String(value));
+  }
+  made.append(...children);
+}
+
+/** An element of the page itself. */
+export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
+  const found = document.querySelector<T>(`#${id}`);
+  if (!found) throw new Error(`internal: the page has no #${id}`);
+  return found;
+}

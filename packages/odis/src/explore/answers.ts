@@ -1,0 +1,169 @@
+import { basename, resolve } from "node:path";
+import { ConfigError, plain } from "../core/index.js";
+import { outline } from "../report/index.js";
+import {
+  boxIn,
+  type Hit,
+  likenesses,
+  patchLikeness,
+  type Store,
+  type StoredImage,
+  type StoredObject,
+} from "../search/index.js";
+import { Cache } from "./cache.js";
+import { catalogue } from "./catalogue.js";
+import type { PagePictures } from "./pictures.js";
+import type {
+  ImageFacts,
+  NearList,
+  ObjectFacts,
+  ObjectList,
+  OutlinedObject,
+  PatchMaps,
+  StoreFacts,
+} from "./wire.js";
+
+/** What a query asks, by the names in its address. */
+export type Question = URLSearchParams;
+
+/** Most things that are sent at once. */
+const MOST = 500;
+/** Cells of an outline's grid along the longer side of a photograph. */
+const CELLS = 160;
+/** Numbers of patch features that are kept. */
+const FEATURES = 2 ** 25;
+
+/**
+ * Answers what the page asks, by path.
+ *
+ * @param version stands in the addresses of pictures
+ */
+export function answers(store: Store, pictures: PagePictures, version: string) {
+  const known = catalogue(store);
+  const patches = new Cache<number, Float32Array>(FEATURES, ({ length }) => length);
+  const rowsOf = new Map<string, Int32Array>();
+
+  const facts = (): StoreFacts => ({
+    name: basename(resolve(store.path)),
+    objects: store.size("objects"),
+    images: store.size("images"),
+    model: `${store.model.recipe}, ${store.model.size} pixels`,
+    classes: known.classes,
+    version,
+  });
+
+  const objects = (question: Question): ObjectList => {
+    const from = whole(question, "from", 0);
+    const count = Math.min(MOST, whole(question, "count", 100));
+    const name = question.get("class");
+    const rows = name === null ? undefined : (rowsOf.get(name) ?? known.rowsOf(name));
+    if (name !== null && !rows)
+      throw new ConfigError(`class ${plain(name)}: no object of the store has it`);
+    if (name !== null) rowsOf.set(name, rows!);
+    const total = rows?.length ?? store.size("objects");
+    const some = Array.from(
+      { length: Math.max(0, Math.min(count, total - from)) },
+      (_, at) => rows?.[from + at] ?? from + at,
+    );
+    return { total, objects: some.map((row) => objectFacts(store.object(row))) };
+  };
+
+  const image = (question: Question): ImageFacts => {
+    const found = store.image(whole(question, "row"));
+    const { row, key, place, width, height } = found;
+    return { row, key, place, width, height, objects: store.objectsIn(row).map(outlined) };
+  };
+
+  const near = async (question: Question): Promise<NearList> => {
+    const top = Math.min(MOST, whole(question, "top", 24));
+    const approximate = store.index !== undefined;
+    if (question.has("object")) {
+      const row = whole(question, "object");
+      const vector = store.vector("objects", row);
+      return { hits: store.search(vector, { top, approximate, without: [row] }).map(nearObject) };
+    }
+    const sample = await pictures.read(whole(question, "image"));
+    const object = boxIn(sample, numbersIn(question, "box", 4));
+    return { hits: store.search({ sample, object }, { top, approximate }).map(nearObject) };
+  };
+
+  const patchMaps = async (question: Question): Promise<PatchMaps> => {
+    const first = whole(question, "image");
+    const [x, y] = [whole(question, "x"), whole(question, "y")];
+    const others = question.has("in") ? numbersIn(question, "in") : [];
+    const features = (row: number) =>
+      patches.get(row, async () => store.network().patchFeatures(await pictures.read(row)));
+    const own = await features(first);
+    const teacher = { width: store.model.width, patchFeatures: () => own };
+    const sample = await pictures.read(first);
+    const inside = { x: Math.min(x, sample.width - 1), y: Math.min(y, sample.height - 1) };
+    const { side, vector } = patchLikeness(teacher, sample, inside.x, inside.y);
+    const maps: PatchMaps["maps"][number][] = [];
+    for (const row of new Set([first, ...others.slice(0, MOST)])) {
+      const likeness = likenesses(await features(row), vector);
+      maps.push({ image: row, likeness: Array.from(likeness, (value) => Math.round(100 * value)) });
+    }
+    return { side, maps };
+  };
+
+  const all: Readonly<Record<string, (question: Question) => unknown>> = {
+    store: facts,
+    objects,
+    image,
+    near,
+    patches: patchMaps,
+  };
+  return all;
+}
+
+function objectFacts({ row, image, class: name, score }: StoredObject): ObjectFacts {
+  return { row, image: image.row, key: image.key, class: name ?? null, score: score ?? null };
+}
+
+function outlined(object: StoredObject): OutlinedObject {
+  const { x, y, width, height } = object.box;
+  return {
+    ...objectFacts(object),
+    box: [x, y, width, height],
+    outline: outlineOf(object.mask().pixels(), object.image),
+  };
+}
+
+function nearObject({ similarity, object, image: { width, height } }: Hit) {
+  return { ...outlined(object!), similarity, width, height };
+}
+
+/** Drawn on a coarse grid: nobody sees more of it, and a path stays short. */
+function outlineOf(pixels: Uint8Array, { width, height }: StoredImage): string {
+  const cell = Math.ceil(Math.max(width, height) / CELLS);
+  const [columns, rows] = [Math.ceil(width / cell), Math.ceil(height / cell)];
+  const bits = new Uint8Array(columns * rows);
+  for (let row = 0; row < rows; row += 1) {
+    const y = Math.min(height - 1, Math.floor((row + 0.5) * cell));
+    for (let column = 0; column < columns; column += 1)
+      bits[row * columns + column] =
+        pixels[y * width + Math.min(width - 1, Math.floor((column + 0.5) * cell))]!;
+  }
+  return outline(bits, columns, rows, cell);
+}
+
+/** @throws ConfigError when it is no whole number from 0 up */
+function whole(question: Question, name: string, fallback?: number): number {
+  const text = question.get(name);
+  if (text === null && fallback !== undefined) return fallback;
+  if (text !== null && /^\d{1,15}$/.test(text)) return Number(text);
+  throw new ConfigError(
+    `${name}: got ${text === null ? "nothing" : plain(text)}; wanted a whole number`,
+  );
+}
+
+/** @throws ConfigError when they are no numbers, or not so many */
+function numbersIn(question: Question, name: string, count?: number): readonly number[] {
+  const text = question.get(name) ?? "";
+  const numbers = text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+  if (numbers.every(Number.isFinite) && (count === undefined || numbers.length === count))
+    return numbers;
+  throw new ConfigError(
+    `${name}: got ${plain(text)}; wanted ${count ?? "some"} numbers with commas between them`,
+  );
+}

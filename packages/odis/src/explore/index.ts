@@ -1,0 +1,1 @@
+export { type ExploreServer, serveStore } from "./server.js";

@@ -1,0 +1,129 @@
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { plain, readOwnText, replaceText, RunError, statOf } from "../core/index.js";
+import { frames } from "../features/index.js";
+
+/** Part of the images of a store: a file of vectors and one of what they are of. */
+const shardSchema = z.strictObject({
+  /** its files are `NAME.safetensors` and `NAME.jsonl` */
+  name: z.string().regex(/^\d{6,9}$/),
+  /** index into the store's places */
+  place: z.int().min(0),
+  /** lines of its table, those of skipped images included */
+  lines: z.int().min(0),
+  /** rows of its tensors */
+  images: z.int().min(0),
+  objects: z.int().min(0),
+});
+export type ShardEntry = Readonly<z.infer<typeof shardSchema>>;
+
+const modelSchema = z.strictObject({
+  /** what it was loaded from: a run folder, a checkpoint, a file, or a name */
+  from: z.string(),
+  /** of the file of weights, hex */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  recipe: z.string(),
+  size: z.int().min(1),
+  frame: z.enum(frames),
+  width: z.int().min(1),
+});
+/** Which network a store's vectors come from, and how it was shown the images. */
+export type StoreModel = Readonly<z.infer<typeof modelSchema>>;
+
+const indexSchema = z.strictObject({
+  objects: z.int().min(1),
+  /** share of the true neighbours among the 10 that it finds, and for how many objects that was tried */
+  recall: z.number().min(0).max(1),
+  tried: z.int().min(1),
+});
+export type IndexEntry = Readonly<z.infer<typeof indexSchema>>;
+
+const manifestSchema = z.strictObject({
+  odis: z.literal("store"),
+  version: z.literal(1),
+  model: modelSchema,
+  /** data sets that its images are from, as the command line names them */
+  places: z.array(z.string()),
+  shards: z.array(shardSchema),
+  index: indexSchema.optional(),
+});
+/** What `store.json` says. A shard that it does not name does not exist. */
+export interface Manifest {
+  readonly odis: "store";
+  readonly version: 1;
+  readonly model: StoreModel;
+  readonly places: readonly string[];
+  readonly shards: readonly ShardEntry[];
+  readonly index?: IndexEntry | undefined;
+}
+
+const manifestFile = (store: string): string => join(store, "store.json");
+
+/** Where an approximate index lies. */
+export const indexFile = (store: string): string => join(store, "objects.usearch");
+
+/** Where a shard's two files lie, less what tells them apart. */
+export const shardPath = (store: string, { name }: Pick<ShardEntry, "name">): string =>
+  join(store, "shards", name);
+
+/**
+ * What a store holds; undefined where there is none.
+ *
+ * @throws RunError when it is not one of this release
+ */
+export function readManifest(store: string): Manifest | undefined {
+  const file = manifestFile(store);
+  const text = readOwnText(file);
+  if (text === undefined) return undefined;
+  const parsed = manifestSchema.safeParse(parsedJson(text));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw new RunError(
+    `${plain(file)}: is no list of a store of this release: ${plain(issue.path.join(".") || "it")}: ` +
+      `${plain(issue.message)}. Embed into another folder, or restore the file.`,
+  );
+}
+
+/** @throws RunError when there is no store */
+export function openManifest(store: string): Manifest {
+  const manifest = readManifest(store);
+  if (manifest) return manifest;
+  const there = statOf(store) === undefined ? "does not exist" : "holds no store.json";
+  throw new RunError(
+    `store ${plain(store)}: ${there}. Make one: odis embed RUN PLACE --out ${plain(store)}`,
+  );
+}
+
+/** Replaces the list at once; whatever it does not name is then left over. */
+export function writeManifest(store: string, manifest: Manifest): void {
+  replaceText(manifestFile(store), `${JSON.stringify(manifest, null, 1)}\n`);
+}
+
+/** Removes what a process left behind that ended in the middle of writing. Call it with the lock held. */
+export function removeLeftovers(store: string, { shards, index }: Manifest): void {
+  const wanted = new Set(shards.flatMap(({ name }) => [`${name}.jsonl`, `${name}.safetensors`]));
+  for (const name of readdirSync(join(store, "shards")))
+    if (!wanted.has(name) && ownName.test(name)) rmSync(join(store, "shards", name));
+  for (const name of readdirSync(store))
+    if (/^\.(store\.json|objects\.usearch)\..*\.tmp$/.test(name)) rmSync(join(store, name));
+  if (!index) rmSync(indexFile(store), { force: true });
+}
+
+/** Files that odis makes among the shards, whole or not; anything else there is somebody's. */
+const ownName = /^(\d{6,9}\.(jsonl|safetensors)|\.\d{6,9}\.(jsonl|safetensors)\..*\.tmp)$/;
+
+/** The number after every one that a shard has had. */
+export function nextShard({ shards }: Manifest): number {
+  return shards.reduce((most, { name }) => Math.max(most, Number(name) + 1), 0);
+}
+
+export const shardName = (number: number): string => String(number).padStart(6, "0");
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,201 @@
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSource, parseDataSpec } from "../../src/data/index.js";
+import { embed, loadModel, openStore, type Store } from "../../src/search/index.js";
+import type { Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type ExploreServer, serveStore } from "../../src/explore/index.js";
+import { useBrowser } from "../browser.js";
+import { randomRun } from "../formats/random-run.js";
+
+const photos = new URL("../fixtures/coco-6", import.meta.url).pathname;
+const views = { views: { globals: { size: 32 }, locals: { size: 16, count: 0 } } };
+const hostile = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;
+const { open, sidewaysScroll } = useBrowser();
+/** A busy machine takes its time. */
+const patient = { timeout: 10_000 };
+let folder: string;
+let store: Store;
+let server: ExploreServer;
+
+/** Photographs of which one class and one file have names that would be markup. */
+async function library(place: string): Promise<string> {
+  mkdirSync(place);
+  cpSync(join(photos, "images"), join(place, "images"), { recursive: true });
+  const told = JSON.parse(readFileSync(join(photos, "instances.json"), "utf8"));
+  const [first] = readdirSync(join(place, "images")).toSorted();
+  const name = `a"><b onmouseover=alert(1)>'.jpg`;
+  cpSync(join(place, "images", first!), join(place, "images", name));
+  for (const image of told.images) if (image.file_name === first) image.file_name = name;
+  told.categories.find(({ id }: { id: number }) => id === told.annotations[0].category_id).name =
+    hostile;
+  writeFileSync(join(place, "instances.json"), JSON.stringify(told));
+  return `coco:${place}`;
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "odis-test-"));
+  const run = randomRun(folder, "odis", views).path;
+  const place = await library(join(folder, "photos"));
+  const { teacher, model } = loadModel(run);
+  const out = join(folder, "store");
+  await embed({ teacher, model, out, place, source: await openSource(parseDataSpec(place)) });
+  teacher.free();
+  store = openStore(out);
+  server = await serveStore(store);
+});
+afterAll(async () => {
+  await server.close();
+  store[Symbol.dispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** What the page says is most alike, by rows. */
+async function near(page: Page): Promise<readonly number[]> {
+  await page.waitForSelector("#detail:not([aria-busy]) .near li");
+  return page.$$eval(".near button", (all) =>
+    all.map((one) => Number(one.getAttribute("data-row"))),
+  );
+}
+
+describe.each([
+  [1600, "light"],
+  [400, "dark"],
+] as const)("at %i pixels, %s", (width, colorScheme) => {
+  let page: Page;
+  let problems: readonly string[];
+  let requests: readonly string[];
+  beforeEach(async () => {
+    ({ page, problems, requests } = await open(server.url, width, { colorScheme }));
+    await page.waitForSelector(".cell img");
+  });
+  afterEach(async () => {
+    await page.waitForLoadState("networkidle");
+    expect(problems).toEqual([]);
+    expect(requests.filter((url) => !url.startsWith(server.url))).toEqual([]);
+    expect(await sidewaysScroll(page)).toBe(0);
+    expect(await page.title()).toBe("store – odis explore");
+    await page.close();
+  });
+
+  it("shows what is like an object after one click, and what is like that after another", async () => {
+    await page.locator(".cell").nth(2).click();
+    const wanted = store.search(store.vector("objects", 2), { top: 24, without: [2] });
+    expect(await near(page)).toEqual(wanted.map(({ row }) => row));
+    const [first] = await page.locator(".near b").allTextContents();
+    expect(first).toBe(wanted[0]!.similarity.toFixed(3));
+    expect(await page.locator("h2").textContent()).toBe(store.object(2).class);
+    expect(await page.locator("#detail > .photo .edge").count()).toBe(1);
+
+    await page.locator(".near button").first().click();
+    await expect
+      .poll(() => page.evaluate(`location.hash.endsWith("object=${wanted[0]!.row}")`), patient)
+      .toBe(true);
+    await expect
+      .poll(() =>
+        page.evaluate(
+          `document.querySelector("#detail:not([aria-busy]) .near li button")?.dataset.row !== "${wanted[0]!.row}"`,
+        ),
+      )
+      .toBe(true);
+    await page.goBack();
+    await expect
+      .poll(() => page.evaluate(`location.hash.endsWith("object=2")`), patient)
+      .toBe(true);
+  });
+
+  it("is used by keys alone", async () => {
+    await page.focus("#grid");
+    for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft", "Enter"])
+      await page.keyboard.press(key);
+    await near(page);
+    expect(page.url()).toContain("object=1");
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("#detail[hidden]", { state: "attached" });
+    expect(await page.evaluate("document.activeElement.id")).toBe("grid");
+    await page.keyboard.press("End");
+    const last = store.size("objects") - 1;
+    await page.waitForSelector(`.cell.active[data-row="${last}"]`);
+    await page.keyboard.press("Enter");
+    await near(page);
+    expect(page.url()).toContain(`object=${last}`);
+    await page.fill("#detail input", "10,10,90,80");
+    await page.keyboard.press("Enter");
+    await expect
+      .poll(() =>
+        page.evaluate(
+          `location.hash.endsWith("box=10%2C10%2C90%2C80") || location.hash.endsWith("box=10,10,90,80")`,
+        ),
+      )
+      .toBe(true);
+    expect(await near(page)).toHaveLength(24);
+  });
+
+  it("searches for a box that is drawn on a photograph", async () => {
+    await page.locator(".cell").first().click();
+    await near(page);
+    const { x, y, width: w, height: h } = (await page.locator("#detail > .photo").boundingBox())!;
+    await page.mouse.move(x + 0.2 * w, y + 0.3 * h);
+    await page.mouse.down();
+    await page.mouse.move(x + 0.6 * w, y + 0.7 * h, { steps: 4 });
+    await page.mouse.up();
+    await page.waitForSelector("#detail > .photo .drawn");
+    expect(await near(page)).toHaveLength(24);
+    const box = new URLSearchParams(new URL(page.url()).hash.slice(1))
+      .get("box")!
+      .split(",")
+      .map(Number);
+    const image = store.object(0).image;
+    const parts = [image.width, image.height, image.width, image.height].map(
+      (of, at) => box[at]! / of,
+    );
+    for (const [at, part] of [0.2, 0.3, 0.4, 0.4].entries())
+      expect(Math.abs(parts[at]! - part)).toBeLessThan(0.02);
+  });
+
+  it("shows names that would be markup as what they are", async () => {
+    await page.selectOption("#class", hostile);
+    await expect
+      .poll(() =>
+        page.evaluate(
+          `document.querySelectorAll(".cell span").length > 0 && [...document.querySelectorAll(".cell span")].every((one) => one.textContent.startsWith("<img"))`,
+        ),
+      )
+      .toBe(true);
+    await page.locator(".cell").first().click();
+    await near(page);
+    expect(await page.locator("h2").textContent()).toBe(hostile);
+    expect(await page.locator("h2 *, .cell b, .cell script, .note b").count()).toBe(0);
+  });
+
+  it("shows where the like of a patch is, in this photograph and the others", async () => {
+    await page.locator(".cell").first().click();
+    await near(page);
+    await page.click("text=Patch likeness");
+    const { x, y, width: w, height: h } = (await page.locator("#detail > .photo").boundingBox())!;
+    await page.mouse.move(x + 0.55 * w, y + 0.45 * h);
+    await page.waitForSelector(".near canvas");
+    const hottest: readonly number[] = await page.evaluate(`(() => {
+      const canvas = document.querySelector("#detail > .photo canvas");
+      const { width, height } = canvas;
+      const bytes = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+      let best = 0;
+      for (let at = 0; at < width * height; at += 1) if (bytes[4 * at] > bytes[4 * best]) best = at;
+      return [(best % width) / width, Math.floor(best / width) / height];
+    })()`);
+    // The patch is one of 8 x 8, and the canvas smooths.
+    expect(Math.abs(hottest[0]! - 0.55)).toBeLessThan(0.2);
+    expect(Math.abs(hottest[1]! - 0.45)).toBeLessThan(0.2);
+    await page.click("text=Patch likeness");
+    expect(await page.locator("canvas").count()).toBe(0);
+  });
+});
