@@ -46,6 +46,9 @@ export function describeSource(
   };
 }
 
+/** A note that some images have no object: untrue as soon as they get others. */
+export const tellsOfBare = (note: string): boolean => / ha(?:s an|ve no) object$/.test(note);
+
 function* notesOf(index: PackedIndex, isListed: boolean): Generator<string> {
   const { size, leftOut, repeated, remarks, objectEnds } = index;
   const total = leftOut.reduce((sum, [, times]) => sum + times, 0);

@@ -5,7 +5,7 @@ export { inspect, type Inspection, type InspectOptions, type Spread } from "./in
 export { type Writer, writers } from "./writers/index.js";
 export { decodeCutOut, type Decoded, scaledTo } from "./decode.js";
 export { ContactSheet } from "./sheet.js";
-export { type MaskSet, masksOf, openMasks } from "./overlay.js";
+export { type MaskSet, masksOf, NAMELESS, openMasks } from "./overlay.js";
 export { readMask, readPhoto } from "./photo.js";
 export { pictureGroups } from "./picture.js";
 export { encodePng } from "./png.js";

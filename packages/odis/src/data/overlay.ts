@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import { BadImageError, DataError, plain } from "../core/index.js";
 import type { SceneObject } from "../objects/index.js";
 import type { DataSpec, OpenSource } from "./dataset.js";
+import { tellsOfBare } from "./describe.js";
 import { IndexBuilder } from "./index-builder.js";
 import { objectsOf, type PackedIndex } from "./packed-index.js";
 import { stringAt } from "./packed.js";
@@ -51,6 +52,9 @@ export interface Overlay extends DataSpec {
   readonly images: Int32Array;
 }
 
+/** What files of masks call a thing that has no class. */
+export const NAMELESS = "object";
+
 /** Names of pictures that a message shows. */
 const SHOWN = 2;
 
@@ -83,7 +87,7 @@ export async function overlayMasks(source: OpenSource, path: string): Promise<Op
     ...overlaid,
     summary: `${source.summary}; objects are the ${count} of ${plain(basename(path))}`,
     notes: [
-      ...source.notes,
+      ...source.notes.filter((note) => !tellsOfBare(note)),
       ...(missing > 0
         ? [`${missing} of ${source.size} pictures are not in ${plain(path)}: they have no object`]
         : []),
@@ -93,11 +97,15 @@ export async function overlayMasks(source: OpenSource, path: string): Promise<Op
 
 export function overlaySource(source: OpenSource, spec: Overlay): OpenSource {
   const { index, images } = spec;
+  // Where nothing has a class but this one, there are none: it would always be guessed right.
+  const isNameless = index.classes.length === 1 && index.classes[0] === NAMELESS;
+  const known = <T extends { readonly label: number }>(objects: readonly T[]): T[] =>
+    objects.map((object) => (isNameless ? { ...object, label: -1 } : object));
   return {
     ...source,
     spec,
-    classes: index.classes,
-    listed: (image) => (images[image]! < 0 ? [] : listedObjects(index, images[image]!)),
+    classes: isNameless ? [] : index.classes,
+    listed: (image) => (images[image]! < 0 ? [] : known(listedObjects(index, images[image]!))),
     read: async (image, allocate) => {
       const sample = await source.read(image, allocate);
       const at = images[image]!;
@@ -108,7 +116,7 @@ export function overlaySource(source: OpenSource, spec: Overlay): OpenSource {
           sample.key,
           `its masks are for ${width} × ${height} pixels, the picture has ${sample.width} × ${sample.height}`,
         );
-      return { ...sample, objects: masksOf({ index }, at, sample) };
+      return { ...sample, objects: known(masksOf({ index }, at, sample)) };
     },
   };
 }

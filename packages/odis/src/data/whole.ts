@@ -1,5 +1,6 @@
 import { objectFromBox } from "../objects/index.js";
 import type { DataSpec, OpenSource } from "./dataset.js";
+import { tellsOfBare } from "./describe.js";
 
 /** What threads open: a data set whose pictures without an object are one each. */
 export interface Wholes extends DataSpec {
@@ -14,7 +15,7 @@ export function wholeSource(source: OpenSource): OpenSource {
     ...source,
     spec: { kind: "wholes", of: source.spec } satisfies Wholes,
     summary: `${source.summary}; a picture without one is an object as a whole`,
-    notes: source.notes.filter((note) => !/ ha(s an|ve no) object$/.test(note)),
+    notes: source.notes.filter((note) => !tellsOfBare(note)),
     ...(listed && {
       listed: (image: number) => {
         const found = listed(image);

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync, writeFileSync } from "node:fs";
 import { isRecord, replaceFile } from "../core/index.js";
+import { NAMELESS } from "../data/index.js";
 import { parseRle, type Rle, rleArea, rleBox } from "../objects/index.js";
 import type { Entry, FoundEntry } from "./journal.js";
 import type { Provenance } from "./maker.js";
@@ -14,9 +15,6 @@ export interface MaskFileInfo {
   readonly settings: Readonly<Record<string, unknown>>;
   readonly skipped: readonly { readonly key: string; readonly reason: string }[];
 }
-
-/** Name of what has no class. */
-export const NAMELESS = "object";
 
 /** Text that is gathered before it is written, characters. */
 const PIECE = 1 << 20;

@@ -185,5 +185,5 @@ describe("odis bootstrap", () => {
     const again = odis([...words, ...small]);
     expect(again.code).toBe(0);
     expect(readFileSync(join(out, "masks-2.json"))).toEqual(before);
-  }, 120_000);
+  }, 300_000);
 });

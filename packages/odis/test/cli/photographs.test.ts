@@ -8,7 +8,7 @@ import { scratchFolder } from "../scratch.js";
 import { odis, odisProgram } from "./odis.js";
 
 // Whole runs in processes of their own, on a machine that may have other things to do.
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 const scratch = scratchFolder();
 const photos = new URL("../fixtures/coco-6/images", import.meta.url).pathname;

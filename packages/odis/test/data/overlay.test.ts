@@ -54,6 +54,22 @@ describe("masks over a data set", () => {
     expect(source.listed!(byKey.get("000000000143.jpg")!)).toHaveLength(2);
   });
 
+  test("are without classes where their file has none but that of no class", async () => {
+    const categories = [{ id: 1, name: "object" }];
+    const folder = { kind: "folder", place: images };
+    const source = await openSource({ ...folder, masks: write({ categories }) });
+    expect(source.classes).toEqual([]);
+    expect(source.notes).toEqual([expect.stringMatching(/^4 of 6 pictures are not in /)]);
+    const at = [0, 1, 2, 3, 4, 5].find((image) => source.key(image) === "000000000143.jpg")!;
+    const { objects } = await source.read(at);
+    expect(objects.map(({ label, score }) => [label, score])).toEqual([
+      [-1, 0.25],
+      [-1, 0.75],
+    ]);
+    expect(objects[0]!.pixels().reduce((sum, bit) => sum + bit, 0)).toBe(30 * 40);
+    expect(source.listed!(at).map(({ label }) => label)).toEqual([-1, -1]);
+  });
+
   test("are there in another thread, without the file", async () => {
     const masks = write();
     const source = await openSource({ ...photos, masks });
