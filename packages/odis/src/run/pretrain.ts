@@ -6,7 +6,7 @@ import {
   type LoadingOptions,
   openBatches,
 } from "../batches/index.js";
-import { checkObjects, type DataSpec, openSource } from "../data/index.js";
+import { checkObjects, type DataSpec, openSource, withWholes } from "../data/index.js";
 import {
   checkMemory,
   checkSharing,
@@ -203,10 +203,10 @@ type Checked = Awaited<ReturnType<typeof check>>;
 
 /** Everything that can be known before the networks are made. */
 async function check(world: World, options: PretrainOptions) {
-  const { recipe, data, out, maxBad, place } = options;
+  const { recipe, out, maxBad, place } = options;
   if (world.rank === 0) checkRunFolder(out);
   checkSharing(recipe, world.size);
-  const { source, length, remarks } = await openData(data, recipe);
+  const { data, source, length, remarks } = await openData(options.data, recipe);
   const threads = options.threads ?? ownCores(place);
   if (threads !== undefined) setThreads(threads);
   const sharing = { ...options, processes: world.size };
@@ -219,14 +219,22 @@ async function check(world: World, options: PretrainOptions) {
   });
   const expected = world.rank === 0 ? forecast(recipe, length.totalSteps, sharing) : undefined;
   if (expected !== undefined) progress.note(expected); // now: the next line may take a minute
-  return { source, length, remarks, progress, expected, limit: badLimit(source.size, maxBad) };
+  return {
+    data,
+    source,
+    length,
+    remarks,
+    progress,
+    expected,
+    limit: badLimit(source.size, maxBad),
+  };
 }
 
 /** Opens the run folder, in the first process; puts its state where the run stands. */
 async function openRecord(
   state: TrainState,
-  { source, length, remarks, progress, expected }: Checked,
-  { recipe, data, out, init, keep = 2, acceptData = false }: PretrainOptions,
+  { data, source, length, remarks, progress, expected }: Checked,
+  { recipe, out, init, keep = 2, acceptData = false }: PretrainOptions,
 ): Promise<RunRecord | undefined> {
   if (state.world.rank > 0) return undefined;
   const start = init === undefined ? undefined : await openStart(init, state.student);
@@ -240,14 +248,15 @@ async function openRecord(
 }
 
 /** Opens a recipe's data, and checks that the recipe can be trained on it. */
-async function openData(data: DataSpec, recipe: Recipe) {
-  const source = await openSource(data);
-  checkBatch(recipe.optim.batch, source.size);
+async function openData(given: DataSpec, recipe: Recipe) {
   const { masks, object } = recipe.views;
   const wantsObjects = recipe.loss.objectWeight > 0 && masks.kind !== "none" && masks.false === 0;
+  const data = wantsObjects ? withWholes(given) : given;
+  const source = await openSource(data);
+  checkBatch(recipe.optim.batch, source.size);
   const warnings = wantsObjects ? checkObjects(source, object.minArea) : [];
   const remarks = [source.summary, ...source.notes, ...warnings];
-  return { source, length: runLength(recipe, source.size), remarks };
+  return { data, source, length: runLength(recipe, source.size), remarks };
 }
 
 /** What a refusal of the file system in the middle of a run means for it. */
