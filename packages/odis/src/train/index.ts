@@ -7,6 +7,7 @@ export {
   checkSharing,
   copyWeights,
   createState,
+  type ForOthers,
   restoreState,
   stateNumbers,
   stateTensors,
