@@ -9,6 +9,7 @@ export {
   createState,
   type ForOthers,
   restoreState,
+  shares,
   stateNumbers,
   stateTensors,
   type TrainState,

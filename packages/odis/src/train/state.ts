@@ -130,7 +130,10 @@ export function createState(
 }
 
 /** Weights by the process that updates them: about as many numbers for each. */
-function shares(weights: readonly NamedParameter[], processes: number): Map<Tensor, number> {
+export function shares<W extends { readonly size: number }>(
+  weights: readonly (readonly [name: string, weight: W])[],
+  processes: number,
+): Map<W, number> {
   const load = Array.from({ length: processes }, () => 0);
   const largestFirst = weights.toSorted(([, a], [, b]) => b.size - a.size);
   return new Map(
