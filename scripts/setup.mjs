@@ -61,7 +61,7 @@ function checkNode() {
 /** @param {string[]} names groups of `extras` */
 function installSystemPackages(names) {
   const libtorch = process.env["LIBTORCH"] ? [] : ["libtorch-dev", "libblis4-openmp"];
-  const wanted = ["g++", ...libtorch, ...names.flatMap((name) => extras[name])];
+  const wanted = ["g++", "libjpeg-dev", ...libtorch, ...names.flatMap((name) => extras[name])];
   if (!existsSync("/usr/bin/dpkg-query")) return; // not Debian: the bridge's build says what it misses
   const { stdout } = spawnSync(
     "dpkg-query",

@@ -28,8 +28,8 @@ export interface BlockReport {
  * as the line says, and answers with one line of JSON. So contestants can be timed in turn, each in
  * memory of its own, while the others do nothing.
  */
-export class Contestant {
-  readonly reports: BlockReport[] = [];
+export class Contestant<Report extends Pick<BlockReport, "seconds"> = BlockReport> {
+  readonly reports: Report[] = [];
   private readonly child: ChildProcess;
   private readonly answers: AsyncIterator<string>;
 
@@ -38,6 +38,7 @@ export class Contestant {
     command: string,
     args: readonly string[],
     env: NodeJS.ProcessEnv,
+    private readonly needs = "the peer needs Debian's package python3-torch",
   ) {
     this.child = spawn(command, args, { env, stdio: ["pipe", "pipe", "inherit"] });
     this.child.on("error", (error) => {
@@ -52,17 +53,16 @@ export class Contestant {
     const { value, done } = await this.answers.next();
     if (done)
       throw new Error(
-        `${this.name} ended before it answered. Its own message stands above; ` +
-          `the peer needs Debian's package python3-torch.`,
+        `${this.name} ended before it answered. Its own message stands above; ${this.needs}.`,
       );
-    if (counted) this.reports.push(JSON.parse(value) as BlockReport);
+    if (counted) this.reports.push(JSON.parse(value) as Report);
   }
 
   get seconds(): number[] {
     return this.reports.flatMap((report) => report.seconds);
   }
 
-  get last(): BlockReport {
+  get last(): Report {
     return this.reports.at(-1)!;
   }
 

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,31 +7,114 @@ import { makeScenes } from "../../packages/odis/dist/scenes/index.js";
 import { type DataSpec, openSource } from "../../packages/odis/dist/data/index.js";
 import type { Recipe } from "../../packages/odis/dist/recipe/index.js";
 import { openViewLoader } from "../../packages/odis/dist/batches/index.js";
-import { printTable } from "./table.js";
+import { Contestant } from "./contestant.js";
+import { median } from "./measure.js";
+import { megabytes, printTable } from "./table.js";
 import { loadRecipe } from "./workload.js";
 
-const photographs = fileURLToPath(
-  new URL("../../packages/odis/test/fixtures/coco-6", import.meta.url),
-);
+const local = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const photographs = local("../../packages/odis/test/fixtures/coco-6");
 const SCENES = 512;
 
-/** Images per second that the data workers deliver when nothing else runs. */
-export async function benchLoader(): Promise<void> {
+/** Images that a contestant makes at a time; a multiple of the batch. */
+const BLOCK = 96;
+
+export interface LoaderOptions {
+  /** blocks of each contestant, in turn */
+  readonly rounds: number;
+  /** whether the Python peer takes part */
+  readonly peer: boolean;
+  /** a folder with images/ and instances.json; default: six photographs of COCO */
+  readonly photos?: string | undefined;
+}
+
+/** What a contestant says of a block. */
+export interface LoaderReport {
+  /** one number: of CPU time, for an image */
+  readonly seconds: readonly number[];
+  /** largest resident memory of the process so far, bytes */
+  readonly peakRss: number;
+  readonly versions: string;
+}
+
+/**
+ * Images per second that the data workers deliver when nothing else runs, and what one core gives beside
+ * Pillow and torchvision.
+ */
+export async function benchLoader({ rounds, peer, photos }: LoaderOptions): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "odis-bench-"));
   try {
     const scenes = await makeScenes(join(folder, "scenes"), { train: SCENES, test: 1 });
-    const coco: DataSpec = {
-      kind: "coco",
-      images: join(photographs, "images"),
-      annotations: join(photographs, "instances.json"),
-    };
+    const place = photos ?? photographs;
+    const images = join(place, "images");
+    const annotations = join(place, "instances.json");
+    const coco: DataSpec = { kind: "coco", images, annotations };
     printTable(`loader: ${availableParallelism()} workers, nothing else running`, [
       ["data and views", "images/s"],
       ["photographs, 2x224 + 10x96, batch 4", await measure(coco, loadRecipe("vit-s"), 24)],
       ["scenes, 2x48 + 4x24, batch 64", await measure(scenes.train, loadRecipe("small"), 24)],
     ]);
+    await pair(images, annotations, rounds, peer);
   } finally {
     await rm(folder, { recursive: true });
+  }
+}
+
+/** One worker and one Python process in turn; CPU time, so that other programs count little. */
+async function pair(
+  images: string,
+  annotations: string,
+  rounds: number,
+  peer: boolean,
+): Promise<void> {
+  const venv = local("../.venv/bin/python");
+  const python = process.env["PYTHON"] ?? (existsSync(venv) ? venv : "/usr/bin/python3");
+  const needs =
+    "the peer needs torchvision and Pillow: npm run bench:venv, or name a PYTHON that has them";
+  const ours = new Contestant<LoaderReport>(
+    "odis, one worker",
+    process.execPath,
+    [local("loader-server.js"), images, annotations],
+    process.env,
+  );
+  const contestants = [ours];
+  if (peer)
+    contestants.push(
+      new Contestant<LoaderReport>(
+        "Pillow and torchvision",
+        python,
+        [local("../peer/loader.py"), "--serve", "--images", images],
+        process.env,
+        needs,
+      ),
+    );
+  try {
+    for (const contestant of contestants) await contestant.run(BLOCK, false);
+    for (let round = 0; round < rounds; round += 1)
+      for (const contestant of contestants) await contestant.run(BLOCK);
+  } finally {
+    await Promise.all(contestants.map((contestant) => contestant.end()));
+  }
+  printTable(`views of photographs, 2x224 + 10x96, from JPEG to bytes; CPU time of one core`, [
+    ["", "ms an image", "images/s a core", "peak memory", ""],
+    ...contestants.map((contestant) => {
+      const time = median(contestant.seconds);
+      const { peakRss, versions } = contestant.last;
+      return [
+        contestant.name,
+        (1000 * time).toPrecision(3),
+        (1 / time).toPrecision(3),
+        megabytes(peakRss),
+        versions,
+      ];
+    }),
+  ]);
+  if (contestants[1]) {
+    const ratios = ours.seconds.map((time, round) => contestants[1]!.seconds[round]! / time);
+    console.log(
+      `  images/s of odis over the peer: ${median(ratios).toFixed(2)} ` +
+        `(median of ${rounds} pairs, ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")})`,
+    );
   }
 }
 

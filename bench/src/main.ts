@@ -19,7 +19,7 @@ const usage = `npm run bench -- [NAME...] [options]
   bridge     cost of one call into the engine
   attention  the fused attention beside the composed one
   crops      redrawing crops until the object is present, beside drawing them exactly
-  loader     images per second of the data workers
+  loader     images per second of the data workers, and of one core in turn with Pillow and torchvision
   neighbours k-NN of 50,000 queries against 1.28 million rows of 384 (--whole runs all of it)
   memory     resident memory over 1,000 training steps
   processes  a step of two processes of one thread, in turn with one; what they send
@@ -32,8 +32,9 @@ const usage = `npm run bench -- [NAME...] [options]
 Without names: all but step, large and giant.
 
   --threads N   default 2
-  --rounds N    blocks of each contestant in step and small, default 5
-  --no-peer     leave eager PyTorch out
+  --rounds N    blocks of each contestant in step, small and loader, default 5
+  --no-peer     leave the Python peers out
+  --photos DIR  photographs of the loader bench: images/ and instances.json; default: six of COCO
   --whole       run all of neighbours, too, not only pieces (minutes)`;
 
 const { positionals, values } = parseArgs({
@@ -44,6 +45,7 @@ const { positionals, values } = parseArgs({
     rounds: { type: "string", default: "5" },
     peer: { type: "boolean", default: true },
     whole: { type: "boolean", default: false },
+    photos: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
@@ -60,7 +62,10 @@ const benches = new Map<string, () => void | Promise<void>>([
   ["bridge", benchBridge],
   ["attention", () => benchAttention(threads)],
   ["crops", benchCrops],
-  ["loader", benchLoader],
+  [
+    "loader",
+    () => benchLoader({ rounds: Number(values.rounds), peer: values.peer, photos: values.photos }),
+  ],
   [
     "neighbours",
     () =>

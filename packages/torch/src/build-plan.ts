@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -64,7 +64,7 @@ function processor(): string {
 }
 
 /** Folders below `native` that are addons of their own, which the bridge leaves alone. */
-const apart = ["images"];
+const apart = ["images", "jpeg"];
 
 /** Reads the sources of an addon, each once. */
 function sourcesIn(folder: string) {
@@ -206,7 +206,30 @@ export function planImages(env: NodeJS.ProcessEnv = process.env): AddonPlan {
   return placed("image arithmetic", [output]);
 }
 
+/** What people without libjpeg's headers install. */
+export const jpegInstallLine = "sudo apt-get install libjpeg-dev";
+
+/**
+ * The JPEG decoder, which is worth its library but not an error: without the headers of libjpeg there is no such
+ * addon, and pictures are decoded by whatever decodes the other formats, to the same pixels.
+ */
+export function planJpeg(env: NodeJS.ProcessEnv = process.env): AddonPlan | undefined {
+  const places = ["/usr/local/include", "/usr/include", ...(env["CPATH"] ?? "").split(":")];
+  const header = places.map((place) => join(place, "jpeglib.h")).find((file) => existsSync(file));
+  if (header === undefined) return undefined;
+  const { size, mtimeMs } = statSync(header);
+  const stamp = `${header}:${size}:${mtimeMs}`;
+  const units = unitsIn(join(native, "jpeg"), env, stamp, () => [
+    "-std=c++17",
+    "-O3",
+    "-march=native",
+  ]);
+  const output: Output = { file: "odis_jpeg.node", units, before: shared, after: ["-ljpeg"] };
+  return placed("JPEG decoder", [output]);
+}
+
 /** Everything that a build makes. */
 export function planAll(env: NodeJS.ProcessEnv = process.env): readonly AddonPlan[] {
-  return [planBuild(env), planImages(env)];
+  const jpeg = planJpeg(env);
+  return [planBuild(env), planImages(env), ...(jpeg ? [jpeg] : [])];
 }

@@ -7,8 +7,10 @@
  */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { buildCommand, planImages } from "./build-plan.js";
+import { type AddonPlan, buildCommand, planImages, planJpeg } from "./build-plan.js";
 import { EngineError } from "./errors.js";
+
+export { buildCommand, jpegInstallLine } from "./build-plan.js";
 
 /** A picture, or what is needed of it to cut views out. */
 export interface Picture {
@@ -109,15 +111,18 @@ interface Images {
   ): number;
 }
 
-let loaded: Images | undefined;
-
-function images(): Images {
-  loaded ??= load();
-  return loaded;
+/** The functions of the decoder's addon. */
+interface Jpeg {
+  /** which library it decodes with */
+  readonly library: string;
+  size(file: Uint8Array): readonly [number, number] | null;
+  decode(file: Uint8Array, to: Uint8Array): boolean;
 }
 
-function load(): Images {
-  const { title, addon } = planImages();
+const require = createRequire(import.meta.url);
+
+function load(plan: AddonPlan): unknown {
+  const { title, addon } = plan;
   if (!existsSync(addon)) {
     throw new EngineError(
       `The ${title} is not built, or its sources have changed since. ` +
@@ -125,7 +130,7 @@ function load(): Images {
     );
   }
   try {
-    return createRequire(import.meta.url)(addon) as Images;
+    return require(addon);
   } catch (error) {
     throw new EngineError(
       `The ${title} at ${addon} does not load: ${(error as Error).message}. ` +
@@ -133,6 +138,56 @@ function load(): Images {
       { cause: error },
     );
   }
+}
+
+let loadedImages: Images | undefined;
+
+function images(): Images {
+  loadedImages ??= load(planImages()) as Images;
+  return loadedImages;
+}
+
+/** `null`: there is none on this machine. */
+let loadedJpeg: Jpeg | null | undefined;
+
+function jpeg(): Jpeg | null {
+  if (loadedJpeg === undefined) {
+    const plan = planJpeg();
+    loadedJpeg = plan ? (load(plan) as Jpeg) : null;
+  }
+  return loadedJpeg;
+}
+
+/** The library behind {@link decodeJpeg}, e.g. "libjpeg-turbo 2.1.5"; undefined without libjpeg's headers. */
+export function jpegLibrary(): string | undefined {
+  return jpeg()?.library;
+}
+
+/** Gives memory of so many bytes, whatever is in it. */
+export type Allocate = (bytes: number) => Uint8Array;
+
+const fresh: Allocate = (bytes) => Buffer.allocUnsafeSlow(bytes);
+
+/**
+ * Decodes a JPEG of grey or RGB: values as stored (profiles and EXIF are not looked at), grey repeated, with the
+ * transform and the upsampling that Pillow and libvips use, so to the same pixels.
+ *
+ * @param largest pixels; a larger picture is not decoded
+ * @param allocate asked for the picture's memory; default: fresh memory
+ * @returns undefined for everything that is not a plain, whole and faultless JPEG, and on machines where
+ *   {@link jpegLibrary} is undefined: another decoder has the last word
+ */
+export function decodeJpeg(
+  file: Uint8Array,
+  largest: number,
+  allocate = fresh,
+): Picture | undefined {
+  const decoder = jpeg();
+  const size = decoder?.size(file);
+  if (!decoder || !size || size[0] * size[1] > largest) return undefined;
+  const [width, height] = size;
+  const rgb = allocate(3 * width * height);
+  return decoder.decode(file, rgb) ? { width, height, rgb } : undefined;
 }
 
 /**

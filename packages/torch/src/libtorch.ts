@@ -21,7 +21,7 @@ export interface LibTorch {
   readonly stamp: string;
 }
 
-const installLine = "sudo apt-get install libtorch-dev libblis4-openmp g++";
+const installLine = "sudo apt-get install libtorch-dev libblis4-openmp libjpeg-dev g++";
 
 /**
  * The LibTorch to use: `LIBTORCH` (an unpacked libtorch, or the `torch` folder of a Python

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { DataError, RunError } from "../core/index.js";
+import { DataError, plain, RunError } from "../core/index.js";
 import {
   type Batch,
   batchOver,
@@ -100,22 +100,28 @@ export class Loader {
     checkBatch(images * (options.place?.size ?? 1), source.size);
     const buffers = Array.from({ length: PREFETCH + 1 }, () => newSlotBuffer(options.shape));
     const closed = new Int32Array(new SharedArrayBuffer(4));
-    const start: WorkerStart<unknown> = {
+    const count = Math.min(images, options.workers ?? availableParallelism());
+    const working = new Int32Array(new SharedArrayBuffer(4 * count)).fill(-1);
+    const start: Omit<WorkerStart<unknown>, "worker"> = {
       spec: source.spec,
       shape: options.shape,
       seed: options.seed,
       slots: buffers,
       closed,
+      working,
       settings: options.settings,
     };
-    const count = Math.min(images, options.workers ?? availableParallelism());
-    const workers = Array.from(
-      { length: count },
-      () => new Worker(options.worker, { workerData: start, name: "odis-data" }),
-    );
+    const workers = Array.from({ length: count }, (_, worker) => {
+      const workerData: WorkerStart<unknown> = { ...start, worker };
+      return new Worker(options.worker, { workerData, name: "odis-data" });
+    });
     const loader = new Loader(source, options, workers, buffers, closed);
+    const nameOf = (worker: number) => {
+      const image = Atomics.load(working, worker);
+      return image < 0 ? "" : ` at image ${plain(source.key(image))}`;
+    };
     try {
-      await Promise.all(workers.map((worker) => loader.listen(worker)));
+      await Promise.all(workers.map((worker, index) => loader.listen(worker, () => nameOf(index))));
     } catch (error) {
       await loader.close();
       throw error;
@@ -223,8 +229,11 @@ export class Loader {
     }
   }
 
-  /** @returns when the worker is ready; throws if it fails before */
-  private listen(worker: Worker): Promise<void> {
+  /**
+   * @param where says at which image the worker is, for messages
+   * @returns when the worker is ready; throws if it fails before
+   */
+  private listen(worker: Worker, where: () => string): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (error: Error) => {
         reject(error);
@@ -236,10 +245,10 @@ export class Loader {
         else this.finish(message);
       });
       worker.on("error", (cause) =>
-        fail(new RunError(`a data worker ended: ${cause.message}`, { cause })),
+        fail(new RunError(`a data worker ended${where()}: ${cause.message}`, { cause })),
       );
       worker.on("exit", (code) =>
-        fail(new RunError(`a data worker ended unexpectedly (exit code ${code})`)),
+        fail(new RunError(`a data worker ended unexpectedly${where()} (exit code ${code})`)),
       );
     });
   }

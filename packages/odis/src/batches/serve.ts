@@ -1,3 +1,4 @@
+import type { Allocate } from "@odis/torch/images";
 import os from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { BadImageError, DataError, Rng } from "../core/index.js";
@@ -71,27 +72,52 @@ async function jobRunner<Settings>(
   const source = await openSource(start.spec);
   const makeImage = prepare(start.settings);
   const slots = start.slots.map((buffer) => slotOver(buffer, start.shape));
+  // Two pictures are in memory at a time: the one whose views are made, and the next one.
+  const memories = [reusedMemory(), reusedMemory()];
+  /** Where this worker is, should it die there. */
+  const at = (image: number) => Atomics.store(start.working, start.worker, image);
+  const read = (image: number, k: number) => {
+    at(image);
+    return settled(source, image, memories[k % 2]!);
+  };
 
   return async (job: Job): Promise<JobDone | undefined> => {
     const slot = slots[job.slot]!;
     const keys: string[] = [];
     const skipped: Skipped[] = [];
-    let ahead = settled(source, job.indices[0]!);
+    let ahead = read(job.indices[0]!, 0);
     for (let k = 0; k < job.indices.length; k += 1) {
+      at(job.indices[k]!);
       const first = await ahead;
       if (Atomics.load(start.closed, 0) !== 0) return undefined;
-      // The next picture is decoded by another thread while this one's views are made.
-      if (k + 1 < job.indices.length) ahead = settled(source, job.indices[k + 1]!);
+      // The next picture is read from the disk while this one's views are made.
+      if (k + 1 < job.indices.length) ahead = read(job.indices[k + 1]!, k + 1);
+      at(job.indices[k]!);
       const position = job.position + k;
       const into = viewsOfImage(slot, start.shape, job.row + k);
       const make = (sample: Sample) =>
         makeImage(sample, new Rng("views", start.seed, job.epoch, position), into);
       const replacements = new Rng("replacement", start.seed, job.epoch, position);
-      const { sample, report } = await firstGood(source, first, make, replacements, skipped);
+      const instead = () => read(replacements.int(0, source.size - 1), k);
+      const { sample, report } = await firstGood(first, make, instead, skipped);
       keys.push(sample.key);
       writeReport(slot, start.shape, job.row + k, report);
     }
+    at(-1);
     return { kind: "done", step: job.step, row: job.row, keys, skipped };
+  };
+}
+
+/** Larger pictures are rare, and get memory of their own each time. */
+const MOST_REUSED = 1 << 26;
+
+/** Memory for one picture at a time: each overwrites the one before. */
+function reusedMemory(): Allocate {
+  let memory = new Uint8Array();
+  return (bytes) => {
+    if (bytes > MOST_REUSED) return new Uint8Array(bytes);
+    if (memory.length < bytes) memory = new Uint8Array(bytes);
+    return memory.subarray(0, bytes);
   };
 }
 
@@ -100,9 +126,9 @@ interface Read {
 }
 
 /** Reads without throwing: the failure waits until somebody asks for the sample. */
-async function settled(source: DataSource, index: number): Promise<Read> {
+async function settled(source: DataSource, index: number, memory: Allocate): Promise<Read> {
   try {
-    const sample = await source.read(index);
+    const sample = await source.read(index, memory);
     return { read: () => sample };
   } catch (error) {
     return {
@@ -115,10 +141,9 @@ async function settled(source: DataSource, index: number): Promise<Read> {
 
 /** Views of the image, or of others in its place while it cannot be used. */
 async function firstGood(
-  source: DataSource,
   first: Read,
   make: (sample: Sample) => ImageReport,
-  replacements: Rng,
+  instead: () => Promise<Read>,
   skipped: Skipped[],
 ) {
   let next = first;
@@ -129,7 +154,7 @@ async function firstGood(
     } catch (error) {
       if (!(error instanceof BadImageError)) throw error;
       skipped.push({ key: error.key, reason: error.reason });
-      next = await settled(source, replacements.int(0, source.size - 1));
+      next = await instead();
     }
   }
   const { key, reason } = skipped.at(-1)!;

@@ -10,6 +10,10 @@ export interface WorkerStart<Settings> {
   readonly slots: readonly SharedArrayBuffer[];
   /** One element; not 0 once the loader is closed. */
   readonly closed: Int32Array;
+  /** For each worker the image that it is at, as an index into the source; -1: none. */
+  readonly working: Int32Array;
+  /** Which of the workers this one is. */
+  readonly worker: number;
   /** What the worker script needs to make views; the loader does not look at it. */
   readonly settings: Settings;
 }

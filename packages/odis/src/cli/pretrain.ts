@@ -176,7 +176,7 @@ export const pretrainCommand = command({
       `finished ${totalSteps} steps in ${duration(seconds)}; newest checkpoint ${checkpoint}`,
     );
     if (suited) await evaluated(out, device, io);
-    for (const line of await nextSteps(values.data, data, out)) io.print(line);
+    for (const line of await nextSteps(values.data, out)) io.print(line);
     return exitCodes.ok;
   },
 });
@@ -223,10 +223,14 @@ async function evaluated(run: string, device: string, io: Io): Promise<void> {
   }
 }
 
-/** What could come next, for pictures in which nobody has marked anything. */
-async function nextSteps(named: string, data: DataSpec, run: string): Promise<string[]> {
-  const { isBare } = await import("../data/index.js");
-  if (!isBare(data)) return [];
+/** What could come next, for pictures in which nobody has marked anything but that were to teach of objects. */
+async function nextSteps(named: string, run: string): Promise<string[]> {
+  const [{ isBare }, { dataOf, readRunConfig }] = await Promise.all([
+    import("../data/index.js"),
+    import("../run/index.js"),
+  ]);
+  const data = dataOf(readRunConfig(run));
+  if (!data || !isBare(data) || data["whole"] !== true) return [];
   const [place, from] = [shellWord(named), shellWord(run)];
   const masks = shellWord(`${run}-masks.json`);
   return [

@@ -1,3 +1,4 @@
+import type { Allocate } from "@odis/torch/images";
 import { resolve } from "node:path";
 import {
   BadImageError,
@@ -61,7 +62,7 @@ export function archiveSource(
     size: archives.size,
     classes: index.classes,
     key,
-    read: (sample) => readSample(index, archives, sample, key(sample)),
+    read: (sample, allocate) => readSample(index, archives, sample, key(sample), allocate),
     picture: async (sample) =>
       identityOf((await readMembers(index, archives, sample, key(sample))).picture.bytes),
     file: async (sample) => (await readMembers(index, archives, sample, key(sample))).picture.bytes,
@@ -119,6 +120,7 @@ async function readSample(
   archives: Archives,
   sample: number,
   key: string,
+  allocate?: Allocate,
 ): Promise<Sample> {
   const members = await readMembers(index, archives, sample, key);
   const { picture } = members;
@@ -131,6 +133,7 @@ async function readSample(
       sizeOf(facts),
       index.pictures,
       async () => index.pictures.otherwise === "turned",
+      allocate,
     );
     const { width, height, rgb } = decoded;
     return { key, width, height, rgb, objects: objectsOf(index, members, facts, decoded, key) };

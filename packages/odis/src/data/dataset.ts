@@ -1,3 +1,4 @@
+import type { Allocate } from "@odis/torch/images";
 import { existsSync } from "node:fs";
 import type { ListedObject } from "./survey.js";
 import type { SceneObject } from "../objects/index.js";
@@ -39,8 +40,11 @@ export interface DataSource {
   readonly classes: readonly string[];
   /** Names the picture; two samples of one key show one picture. */
   key(index: number): string;
-  /** @throws BadImageError for a picture that cannot be used; the loader skips and names it */
-  read(index: number): Promise<Sample>;
+  /**
+   * @param allocate gives memory for the picture; a caller who reads many need not have each in new memory
+   * @throws BadImageError for a picture that cannot be used; the loader skips and names it
+   */
+  read(index: number, allocate?: Allocate): Promise<Sample>;
   /**
    * Tells whether two samples show one picture, files under two names included: equal texts, one
    * picture. Reads the file, but does not decode it.

@@ -1,3 +1,4 @@
+import { type Allocate, decodeJpeg } from "@odis/torch/images";
 import type Sharp from "sharp";
 import type { Metadata, Sharp as Image } from "sharp";
 import { BadImageError, readRegular, reasonOf } from "../core/index.js";
@@ -47,6 +48,7 @@ export interface Decoded extends Frame {
  * @param key names the picture in errors
  * @param wanted the size that masks refer to, pixels; undefined if nothing was annotated
  * @param ambiguous whether a turned photograph whose sizes do not tell is meant as turned
+ * @param allocate gives memory for the picture; asked where that saves something
  * @throws BadImageError if it cannot be decoded or has another size
  */
 export async function decodeImage(
@@ -55,6 +57,7 @@ export async function decodeImage(
   wanted: Frame | undefined,
   { color, exif }: Pick<PictureRules, "color" | "exif">,
   ambiguous: () => Promise<boolean>,
+  allocate?: Allocate,
 ): Promise<Decoded> {
   try {
     const own = decodeOwnPng(bytes);
@@ -67,7 +70,7 @@ export async function decodeImage(
       (exif === "annotated" && wanted
         ? (says(facts, wanted) ?? (await ambiguous()))
         : exif === "turned" || (exif === "annotated" && (await ambiguous())));
-    const picture = await decode(bytes, facts, isTurned, color);
+    const picture = await decode(bytes, facts, isTurned, color, allocate);
     return fitting(picture, size ?? picture, key, wanted);
   } catch (error) {
     if (error instanceof BadImageError) throw error;
@@ -136,7 +139,12 @@ async function decode(
   facts: Metadata | undefined,
   turn: boolean,
   color: PictureRules["color"],
+  allocate: Allocate | undefined,
 ): Promise<Decoded> {
+  // Most photographs: the same pixels at a third of the cost, from a library without profiles.
+  const plain =
+    turn || color !== "stored" ? undefined : decodeJpeg(bytes, LARGEST_PICTURE, allocate);
+  if (plain) return plain;
   const sharp = await imageLibrary();
   // "error" still refuses torn files but lets harmless decoder warnings pass, as PIL does.
   const image = sharp(bytes, {

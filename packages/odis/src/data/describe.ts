@@ -1,3 +1,4 @@
+import type { Allocate } from "@odis/torch/images";
 import { plain } from "../core/index.js";
 import type { PackedIndex } from "./packed-index.js";
 import { listedObjects } from "./survey.js";
@@ -21,7 +22,7 @@ export function describeSource(
     size: source.size,
     classes: source.classes,
     key: (image: number) => source.key(image),
-    read: (image: number) => source.read(image),
+    read: (image: number, allocate?: Allocate) => source.read(image, allocate),
     ...(picture ? { picture } : {}),
     ...(file ? { file } : {}),
     ...(order ? { order } : {}),

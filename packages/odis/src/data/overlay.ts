@@ -98,8 +98,8 @@ export function overlaySource(source: OpenSource, spec: Overlay): OpenSource {
     spec,
     classes: index.classes,
     listed: (image) => (images[image]! < 0 ? [] : listedObjects(index, images[image]!)),
-    read: async (image) => {
-      const sample = await source.read(image);
+    read: async (image, allocate) => {
+      const sample = await source.read(image, allocate);
       const at = images[image]!;
       if (at < 0) return { ...sample, objects: [] };
       const [width, height] = [index.widths[at]!, index.heights[at]!];

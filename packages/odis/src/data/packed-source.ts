@@ -1,3 +1,4 @@
+import type { Allocate } from "@odis/torch/images";
 import { resolve } from "node:path";
 import {
   BadImageError,
@@ -32,16 +33,26 @@ export function packedSource(index: PackedIndex): DataSource {
     size: index.size,
     classes: index.classes,
     key,
-    read: (image) => readSample(index, image, key(image)),
+    read: (image, allocate) => readSample(index, image, key(image), allocate),
     picture: async (image) => identityOf(await readBytes(index, key(image), key(image))),
     file: (image) => readBytes(index, key(image), key(image)),
   };
 }
 
-async function readSample(index: PackedIndex, image: number, key: string): Promise<Sample> {
+async function readSample(
+  index: PackedIndex,
+  image: number,
+  key: string,
+  allocate?: Allocate,
+): Promise<Sample> {
   const bytes = await readBytes(index, key, key);
-  const picture = await decodeImage(bytes, key, annotatedSize(index, image), index.pictures, () =>
-    isTurned(index.pictures, () => siblings(index)),
+  const picture = await decodeImage(
+    bytes,
+    key,
+    annotatedSize(index, image),
+    index.pictures,
+    () => isTurned(index.pictures, () => siblings(index)),
+    allocate,
   );
   const { width, height, rgb } = picture;
   try {

@@ -21,8 +21,8 @@ export function wholeSource(source: OpenSource): OpenSource {
         return found.length > 0 ? found : [{ label: -1, share: 1 }];
       },
     }),
-    read: async (image) => {
-      const sample = await source.read(image);
+    read: async (image, allocate) => {
+      const sample = await source.read(image, allocate);
       if (sample.objects.length > 0) return sample;
       const { width, height } = sample;
       return { ...sample, objects: [objectFromBox([0, 0, width, height], sample)] };

@@ -1,4 +1,5 @@
-import { BadImageError, OdisError, reasonOf } from "../core/index.js";
+import { EngineError } from "@odis/torch";
+import { BadImageError, exitCodes, OdisError, reasonOf } from "../core/index.js";
 import type { Found, Picture, Query } from "./found.js";
 import { findMaker } from "./find-maker.js";
 import type { MakerSpec, OpenMaker, Provenance } from "./maker.js";
@@ -53,10 +54,15 @@ async function serve(): Promise<void> {
 }
 
 function problemOf(error: unknown): Problem {
-  const message = error instanceof OdisError ? error.message : stackOf(error);
+  const exitCode =
+    error instanceof EngineError
+      ? exitCodes.engine
+      : error instanceof OdisError
+        ? error.exitCode
+        : undefined;
   return {
-    message,
-    exitCode: error instanceof OdisError ? error.exitCode : undefined,
+    message: exitCode === undefined ? stackOf(error) : reasonOf(error),
+    exitCode,
     reason: error instanceof BadImageError ? error.reason : undefined,
   };
 }

@@ -276,8 +276,8 @@ describe("workers", () => {
 
   test("one that dies is an error", async () => {
     const loader = await loaderOf(await moduleSource("process.exit(7);"));
-    expect(await failure(loader.next(), RunError)).toBe(
-      "a data worker ended unexpectedly (exit code 7)",
+    expect(await failure(loader.next(), RunError)).toMatch(
+      /^a data worker ended unexpectedly at image picture \d+ \(exit code 7\)$/,
     );
   });
 

@@ -106,6 +106,22 @@ describe("odis masks", () => {
     expect(stdout).toMatch(/--sheet <FILE\.png> /);
   });
 
+  test("an engine that is not there is said in a sentence", () => {
+    const run = new URL("../fixtures/run-0.1", import.meta.url).pathname;
+    const words = [
+      "masks",
+      `coco:${photos}`,
+      "--with",
+      `cuts:${run}`,
+      "--out",
+      join(scratch(), "m.json"),
+    ];
+    const { code, stderr } = odis([...words, "--threads", "1"], { env: { LIBTORCH: "/nowhere" } });
+    expect(code).toBe(5);
+    expect(stderr).toMatch(/^odis masks: LIBTORCH=\/nowhere: there is no such folder; wanted /m);
+    expect(stderr).not.toContain("    at ");
+  });
+
   test("what is missing is named with the whole command", () => {
     expect(odis(["masks", "merge", "a.json", "b.json"]).stderr).toMatch(
       /^odis masks: --out is missing; wanted --out .*See odis masks merge --help\.$/m,

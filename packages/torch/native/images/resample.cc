@@ -27,20 +27,21 @@ size_t rowBytes(int size) {
 /// Bytes of one column of the rows that the first pass takes at a time: 8 numbers of 16 bits each.
 constexpr int kColumn = 16 * kRows;
 
-/// Room for one row of the box, and for the last loads, which reach beyond it.
+/// Bytes of one row of the box with what the last load reaches beyond it.
 size_t lineBytes(int width) { return 3 * size_t(width) + 16; }
 
 /// Lays `kRows` rows of the box out so that the pixels at x and x + 1 of a channel are neighbours:
-/// pairs[x][row] = r(x) r(x+1) g(x) g(x+1) b(x) b(x+1) 0 0 in 16 bits each. Rows from `count` on are black.
-void pairUp(const uint8_t* from, size_t stride, int count, int width, uint8_t* lines, uint8_t* pairs) {
+/// pairs[x][row] = r(x) r(x+1) g(x) g(x+1) b(x) b(x+1) 0 0 in 16 bits each.
+void pairUp(const uint8_t* rows, size_t stride, int width, uint8_t* pairs) {
   constexpr Bytes order = {0, o, 3, o, 1, o, 4, o, 2, o, 5, o, o, o, o, o};
-  const size_t length = lineBytes(width), bytes = 3 * size_t(width);
-  for (int row = 0; row < kRows; row++) {
-    uint8_t* line = lines + row * length;
-    if (row < count) std::memcpy(line, from + row * stride, bytes);
-    std::memset(line + (row < count ? bytes : 0), 0, row < count ? 16 : length);
-  }
-  for (int x = 0; x < width; x++) pickRows(lines + 3 * size_t(x), length, order, pairs + size_t{kColumn} * x);
+  for (int x = 0; x < width; x++) pickRows(rows + 3 * size_t(x), stride, order, pairs + size_t{kColumn} * x);
+}
+
+/// The last rows of a box, as many as there are, in memory that may be read beyond them.
+void copyRows(const uint8_t* from, size_t stride, int count, int width, uint8_t* to) {
+  const size_t length = lineBytes(width);
+  std::memset(to, 0, kRows * length);
+  for (int row = 0; row < count; row++) std::memcpy(to + row * length, from + row * stride, 3 * size_t(width));
 }
 
 /// The box's rows, shortened to `size` pixels and mirrored: rows [height / 2][size][3][2], two image rows
@@ -56,8 +57,14 @@ void shorten(Memory& memory, const Picture& picture, const Cut& cut, int size, u
   const Filter::Pair* weights = filter.weights.data();
   constexpr Bytes order = {0, 4, 1, 5, 2, 6, kNone, kNone, 8, 12, 9, 13, 10, 14, kNone, kNone};
   for (int y = 0; y < box.height; y += kRows) {
-    const uint8_t* from = picture.rgb + (box.y + y) * stride + 3 * size_t(box.x);
-    pairUp(from, stride, std::min(box.height - y, kRows), box.width, lines, pairs);
+    const size_t begin = (box.y + y) * stride + 3 * size_t(box.x);
+    const int count = std::min(box.height - y, kRows);
+    if (count == kRows && begin + (kRows - 1) * stride + lineBytes(box.width) <= stride * picture.height) {
+      pairUp(picture.rgb + begin, stride, box.width, pairs);
+    } else {
+      copyRows(picture.rgb + begin, stride, count, box.width, lines);
+      pairUp(lines, lineBytes(box.width), box.width, pairs);
+    }
     uint8_t* to = rows + y / 2 * length;
     for (int x = 0; x < size; x++, to += 6) {
       const int i = first + turn * x;

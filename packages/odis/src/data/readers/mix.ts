@@ -118,9 +118,9 @@ async function openMix(
       const { part, image } = locate(index);
       return `${part + 1}/${sources[part]!.key(image)}`;
     },
-    async read(index) {
+    async read(index, allocate) {
       const { part, image } = locate(index);
-      const sample = relabel(await sources[part]!.read(image), part);
+      const sample = relabel(await sources[part]!.read(image, allocate), part);
       return { ...sample, key: `${part + 1}/${sample.key}` };
     },
     async picture(index) {

@@ -1,6 +1,8 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { OdisError } from "../../../src/core/errors.js";
 import { openSource, parseDataSpec } from "../../../src/data/dataset.js";
 import { scratchFolder } from "../../scratch.js";
 
@@ -73,6 +75,33 @@ describe("CIFAR's binary files", () => {
     const source = await open(`cifar:${folder}/test`);
     await expect(source.read(0)).rejects.toThrow(
       "image test_batch.bin:0: its class is 7; wanted less than 2",
+    );
+  });
+
+  test("of any length, with any labels, are data or a sentence", async () => {
+    const folder = cifar10();
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom("test_batch.bin", "data_batch_2.bin", "batches.meta.txt"),
+        fc.oneof(
+          fc.uint8Array({ maxLength: 20 }),
+          fc.nat({ max: 7000 }).map((n) => new Uint8Array(n).fill(n)),
+        ),
+        async (file, bytes) => {
+          const before = readFileSync(join(folder, file));
+          writeFileSync(join(folder, file), bytes);
+          for (const part of ["train", "test"]) {
+            try {
+              const source = await openSource(parseDataSpec(`cifar:${folder}/${part}`));
+              for (let at = 0; at < source.size; at += 1) await source.read(at);
+            } catch (error) {
+              expect(error).toBeInstanceOf(OdisError);
+            }
+          }
+          writeFileSync(join(folder, file), before);
+        },
+      ),
+      { numRuns: 60 },
     );
   });
 });
