@@ -15,6 +15,7 @@ export {
   type StoredObject,
 } from "./store.js";
 export { boxIn, photoQuery, type Pointing } from "./query.js";
-export { likenesses, patchLikeness } from "./grow.js";
+export { likenesses, patchAt, rowOf } from "./grow.js";
+export { type Plane, planeOf } from "./plane.js";
 export { StorePictures } from "./pictures.js";
 export { formatHits, hitSheet } from "./shown.js";
