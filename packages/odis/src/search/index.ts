@@ -3,6 +3,7 @@ export { embed, type Embedded, type EmbedOptions, type EmbedProgress } from "./e
 export { type IndexEntry, readManifest, type StoreModel } from "./manifest.js";
 export { loadModel, type ModelOptions, type StoreTeacher } from "./model.js";
 export {
+  createStore,
   type Hit,
   type ItemKind,
   itemKinds,
