@@ -65,7 +65,9 @@ export class Photo {
     const image = drawing.createImageData(side, side);
     for (const [at, value] of values.entries()) {
       const heat = Math.max(0, Math.min(1, (value - cold) / Math.max(1e-9, hot - cold)));
-      image.data.set([255 * heat, 176 * heat ** 1.5, 60 * (1 - heat), 90 + 165 * heat], 4 * at);
+      // Dark where it is cold, so that the photograph is seen everywhere, orange where it is hot.
+      const mix = (from: number, to: number): number => from + heat * (to - from);
+      image.data.set([mix(14, 255), mix(16, 170), mix(26, 30), mix(130, 175)], 4 * at);
     }
     drawing.putImageData(image, 0, 0);
     const { width, height } = this.options;

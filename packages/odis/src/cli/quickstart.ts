@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { DataSpec } from "../data/index.js";
 import type { Recipe } from "../recipe/index.js";
 import { shellWord } from "../core/index.js";
 import { command, integer, type Io, number, path } from "./command.js";
@@ -63,7 +64,9 @@ export const quickstartCommand = command({
     io.print(`\n${formatVerdict(verdict)}\n\n${formatTable(evaluation)}\n`);
     io.print(`report: ${file}`);
     io.print(`all in ${duration((performance.now() - began) / 1000)}`);
-    io.print(`\nWhat its features are good for:\n${whatNext(folder, out).join("\n")}`);
+    io.print(
+      `\nWhat its features are good for:\n${(await whatNext(folder, out, data.test)).join("\n")}`,
+    );
     return undefined;
   },
 });
@@ -72,12 +75,15 @@ export const quickstartCommand = command({
 const SIDE = 80;
 
 /** Command lines that make a store of the scenes nobody trained on, and look into it. */
-function whatNext(folder: string, run: string): readonly string[] {
+async function whatNext(folder: string, run: string, test: DataSpec): Promise<readonly string[]> {
+  const { openSource } = await import("../data/index.js");
+  const { key, objects } = await (await openSource(test)).read(0);
+  const { x, y, width, height } = objects.at(-1)!.box;
   const store = shellWord(`${run}-store`);
-  const photo = shellWord(join(folder, "test", "images", "000000.png"));
+  const photo = shellWord(join(folder, "test", "images", key));
   return [
     `npx odis embed ${shellWord(run)} ${shellWord(`coco:${join(folder, "test")}`)} --size ${SIDE} --out ${store}`,
-    `npx odis search ${store} ${photo} --point 32,32 --sheet found.png`,
+    `npx odis search ${store} ${photo} --box ${[x, y, width, height].join()} --sheet found.png`,
     `npx odis explore ${store}`,
   ];
 }

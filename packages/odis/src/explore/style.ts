@@ -32,7 +32,7 @@ main.split { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
 .photo { position: relative; margin: 8px 0; touch-action: none; background: var(--line); border-radius: 6px; overflow: hidden; max-width: 760px; }
 .photo.draws { cursor: crosshair; }
 .photo img { display: block; width: 100%; height: auto; user-select: none; -webkit-user-drag: none; }
-.photo svg, .photo canvas { position: absolute; inset: 0; width: 100%; height: 100%; } .photo canvas { pointer-events: none; object-fit: contain; opacity: .72; }
+.photo svg, .photo canvas { position: absolute; inset: 0; width: 100%; height: 100%; } .photo canvas { pointer-events: none; object-fit: contain; }
 .edge-back, .edge { fill: none; vector-effect: non-scaling-stroke; stroke-linecap: square; pointer-events: none; }
 .edge-back { stroke: #000; stroke-width: 4.5; opacity: .65; } .edge { stroke: var(--mark); stroke-width: 2.2; }
 .other { fill: transparent; stroke: #fff; stroke-width: 1.2; stroke-dasharray: 4 4; vector-effect: non-scaling-stroke; cursor: pointer; opacity: .75; }

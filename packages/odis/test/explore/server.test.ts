@@ -112,6 +112,19 @@ describe("the explorer's server", () => {
     expect(headers["cross-origin-resource-policy"]).toBe("same-origin");
   });
 
+  it("says that the pictures are somewhere else", async () => {
+    const moved = join(folder, "moved");
+    using lost = madeStore(
+      moved,
+      { shards: 1, images: 1, objects: 1, width: 4 },
+      undefined,
+      "coco:not-here",
+    );
+    await expect(serveStore(lost)).rejects.toThrow(
+      /^the pictures of the store: .*not-here.* run this where odis embed was run, or put them back$/,
+    );
+  });
+
   it("says which port is taken", async () => {
     await expect(serveStore(store, Number(new URL(server.url).port))).rejects.toThrow(
       /^port \d+: cannot be used \(EADDRINUSE\)\. Take another one: --port$/,

@@ -23,6 +23,7 @@ export function madeStore(
   },
   value: (object: number, at: number) => number = (object, at) =>
     Math.sin(1 + of.width * object + at),
+  place = `coco:${photos}`,
 ): Store {
   mkdirSync(join(path, "shards"), { recursive: true });
   const told: { images: { file_name: string; width: number; height: number }[] } = JSON.parse(
@@ -56,7 +57,12 @@ export function madeStore(
     size: 32,
     frame: "whole",
   } as const;
-  const places = [`coco:${photos}`];
-  writeManifest(path, { odis: "store", version: 1, model: { ...model, width }, places, shards });
+  writeManifest(path, {
+    odis: "store",
+    version: 1,
+    model: { ...model, width },
+    places: [place],
+    shards,
+  });
   return openStore(path);
 }
