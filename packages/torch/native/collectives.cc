@@ -13,16 +13,17 @@ namespace odis {
 
 namespace {
 
-/// `joinProcesses(backend, address, port, rank, size, milliseconds, device)`
+/// `joinProcesses(backend, address, port, rank, size, milliseconds, device, millisecondsToMeet)`
 napi_value joinProcesses(Call& call) {
   if (call.bridge.collectives) throw Refusal(Fault::kEngine, "this thread has joined its processes already");
-  Membership membership{"", "", 0, 0, 0, {}, deviceFrom(call.text(6, "device"))};
+  Membership membership{"", "", 0, 0, 0, {}, {}, deviceFrom(call.text(6, "device"))};
   membership.backend = call.text(0, "backend");
   membership.address = call.text(1, "address");
   membership.port = static_cast<int>(call.integer(2, "port", 1, 65535));
   membership.size = static_cast<int>(call.integer(4, "size", 1, 1 << 20));
   membership.rank = static_cast<int>(call.integer(3, "rank", 0, membership.size - 1));
   membership.patience = std::chrono::milliseconds(call.integer(5, "milliseconds", 1, 1LL << 40));
+  membership.meeting = std::chrono::milliseconds(call.integer(7, "millisecondsToMeet", 1, 1LL << 40));
   call.bridge.collectives = join(membership);
   return call.nothing();
 }
@@ -154,6 +155,31 @@ napi_value traffic(Call& call) {
   return array;
 }
 
+napi_value giveUp(Call& call) {
+  joined(call).giveUp();
+  return call.nothing();
+}
+
+napi_value give(Call& call, const std::vector<int>& numbers) {
+  napi_value array;
+  check(call.env, napi_create_array(call.env, &array));
+  for (size_t at = 0; at < numbers.size(); ++at)
+    check(call.env, napi_set_element(call.env, array, static_cast<uint32_t>(at),
+                                     call.give(static_cast<double>(numbers[at]))));
+  return array;
+}
+
+/// `failedProcesses()`: those that do not answer, and those that gave up; nothing while all is well
+napi_value failedProcesses(Call& call) {
+  const Collectives& group = joined(call);
+  if (!group.broken()) return call.nothing();
+  napi_value both;
+  check(call.env, napi_create_array_with_length(call.env, 2, &both));
+  check(call.env, napi_set_element(call.env, both, 0, give(call, group.missing())));
+  check(call.env, napi_set_element(call.env, both, 1, give(call, group.gaveUp())));
+  return both;
+}
+
 napi_value backends(Call& call) {
   napi_value array;
   check(call.env, napi_create_array(call.env, &array));
@@ -220,6 +246,7 @@ std::vector<Entry> collectiveEntries() {
           {"startSum", startSum},           {"startBroadcast", startBroadcast},
           {"startGather", startGather},     {"startScatterSum", startScatterSum},
           {"waitTransfer", waitTransfer},   {"barrier", barrier},
+          {"giveUp", giveUp},               {"failedProcesses", failedProcesses},
           {"traffic", traffic},             {"collectiveBackends", backends},
           {"makeBuckets", makeBuckets},     {"beginBuckets", beginBuckets},
           {"readyInBuckets", readyInBuckets}, {"endBuckets", endBuckets},

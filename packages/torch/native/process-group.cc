@@ -74,22 +74,28 @@ class Meeting {
     options.isServer = self_.rank == 0;
     options.numWorkers = self_.size;
     options.waitWorkers = false;
-    options.timeout = self_.patience;
+    options.timeout = self_.meeting;
     try {
       store = c10::make_intrusive<c10d::TCPStore>(self_.address, options);
     } catch (const std::exception& error) {
       const std::string place = self_.address + ":" + std::to_string(self_.port);
       throw Refusal(Fault::kEngine, who() + (self_.rank == 0 ? " cannot let the others meet at " : " met nobody at ") +
-                                        place + " within " + seconds(self_.patience) +
+                                        place + " within " + seconds(self_.meeting) +
                                         (self_.rank == 0 ? "" : ", where rank 0 should be") + " (" +
                                         reasonOf(error) + ")");
     }
     try {
       announce("here");
-      store->wait(keys("here"), self_.patience);
+      store->wait(keys("here"), self_.meeting);
+      store->setTimeout(self_.patience);
     } catch (const std::exception& error) {
-      throw Refusal(Fault::kEngine, who() + " waited " + seconds(self_.patience) + ": " + absent("here") +
-                                        " did not come");
+      std::string who_else;
+      try {
+        who_else = listed(without("here"));
+      } catch (const std::exception&) {
+        who_else = "rank 0";  // it kept the meeting place, and has left
+      }
+      throw Refusal(Fault::kEngine, who() + " waited " + seconds(self_.meeting) + ": " + who_else + " did not come");
     }
   }
 
@@ -100,21 +106,25 @@ class Meeting {
   /// The sentence for a transfer that failed. Whoever is alive fails, too, when one breaks off, and
   /// says so here; who says nothing is the one to look at.
   std::string explain(const std::string& what, const std::exception& error) {
-    std::string culprits;
-    try {
-      announce("failed");
-      // Rank 0 keeps the meeting place: it stays a little longer.
-      const auto patience = milliseconds(self_.rank == 0 ? 4000 : 3000);
-      const auto end = std::chrono::steady_clock::now() + patience;
-      while (!(culprits = absent("failed")).empty() && std::chrono::steady_clock::now() < end)
-        std::this_thread::sleep_for(milliseconds(100));
-    } catch (const std::exception&) {
-      culprits = "rank 0";
-    }
+    broken = true;
+    awaitFailed();
     return who() + " failed in " + what + ": " +
-           (culprits.empty() ? "no process is missing" : culprits + " does not answer") + " (" +
+           (missing.empty() ? "no process is missing" : listed(missing) + " does not answer") + " (" +
            reasonOf(error) + ")";
   }
+
+  /// For a process that ends by itself and has said why: the others need not look for somebody.
+  void giveUp() {
+    try {
+      announce("gave up");
+    } catch (const std::exception&) {
+    }
+    awaitFailed();  // who keeps the meeting place must not leave before they have seen it
+  }
+
+  /// Whether a transfer has failed; then: ranks that do not answer, and those that gave up by themselves.
+  bool broken = false;
+  std::vector<int> missing, gaveUp;
 
   c10::intrusive_ptr<c10d::Store> store;
 
@@ -131,15 +141,37 @@ class Meeting {
 
   void announce(const std::string& word) { store->set(key(word, self_.rank), std::vector<uint8_t>{1}); }
 
-  /// "rank 3", "ranks 1, 3", "ranks 1, 2, 3, 4 and 60 others"
-  std::string absent(const std::string& word) {
-    std::vector<int> missing;
+  void awaitFailed() {
+    try {
+      announce("failed");
+      // Rank 0 keeps the meeting place: it stays a little longer.
+      const auto patience = milliseconds(self_.rank == 0 ? 4000 : 3000);
+      const auto end = std::chrono::steady_clock::now() + patience;
+      while (!(missing = without("failed")).empty() && std::chrono::steady_clock::now() < end)
+        std::this_thread::sleep_for(milliseconds(100));
+      gaveUp = with("gave up");
+    } catch (const std::exception&) {
+      missing = {0};
+    }
+  }
+
+  std::vector<int> with(const std::string& word) { return found(word, true); }
+  std::vector<int> without(const std::string& word) { return found(word, false); }
+
+  /// Other ranks that have announced a word, or have not.
+  std::vector<int> found(const std::string& word, bool there) {
+    std::vector<int> ranks;
     for (int rank = 0; rank < self_.size; ++rank)
-      if (rank != self_.rank && !store->check({key(word, rank)})) missing.push_back(rank);
+      if (rank != self_.rank && store->check({key(word, rank)}) == there) ranks.push_back(rank);
+    return ranks;
+  }
+
+  /// "rank 3", "ranks 1, 3", "ranks 1, 2, 3, 4 and 60 others"
+  static std::string listed(const std::vector<int>& ranks) {
     std::string text;
-    for (size_t index = 0; index < missing.size() && index < 8; ++index)
-      text += (index ? ", " : missing.size() > 1 ? "ranks " : "rank ") + std::to_string(missing[index]);
-    return missing.size() > 8 ? text + " and " + std::to_string(missing.size() - 8) + " others" : text;
+    for (size_t index = 0; index < ranks.size() && index < 8; ++index)
+      text += (index ? ", " : ranks.size() > 1 ? "ranks " : "rank ") + std::to_string(ranks[index]);
+    return ranks.size() > 8 ? text + " and " + std::to_string(ranks.size() - 8) + " others" : text;
   }
 
   Membership self_;
@@ -222,6 +254,15 @@ class Joined : public Collectives {
         return group_->allreduce(tensors, summing<c10d::AllreduceOptions>());
       }, [to, from, size = size, rank = rank] { to.copy_(from.chunk(size)[rank]); });
     }
+  }
+
+  bool broken() const override { return meeting_->broken; }
+  std::vector<int> missing() const override { return meeting_->missing; }
+  std::vector<int> gaveUp() const override { return meeting_->gaveUp; }
+
+  void giveUp() override {
+    group_.reset();  // whoever waits for this process fails at once
+    meeting_->giveUp();
   }
 
   void barrier() override {

@@ -30,6 +30,12 @@ class Collectives {
   /// Fills `part` [n, ...] with this rank's share of the sum of every process's `whole` [size * n, ...].
   virtual std::unique_ptr<Transfer> scatterSum(const at::Tensor& part, const at::Tensor& whole) = 0;
   virtual void barrier() = 0;
+  /// Ends this process's part and lets the others know that it says itself why.
+  virtual void giveUp() = 0;
+  /// Whether a transfer has failed. Then: ranks that do not answer, and those that gave up by themselves.
+  virtual bool broken() const = 0;
+  virtual std::vector<int> missing() const = 0;
+  virtual std::vector<int> gaveUp() const = 0;
 
   int rank = 0, size = 1;
   /// What this process has sent so far: transfers, and bytes of their tensors.
@@ -39,7 +45,8 @@ class Collectives {
 struct Membership {
   std::string backend, address;
   int port, rank, size;
-  std::chrono::milliseconds patience;
+  std::chrono::milliseconds patience;  // for every transfer
+  std::chrono::milliseconds meeting;   // for all to come
   at::Device device;  // where this process's tensors lie
 };
 

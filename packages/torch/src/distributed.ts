@@ -13,8 +13,10 @@ export interface JoinOptions {
   readonly device?: string;
   /** default "nccl" between GPUs where the bridge has it, else "gloo" */
   readonly backend?: "gloo" | "nccl";
-  /** how long to wait for the other processes, here and in every later call; default 1800 */
+  /** how long to wait for the other processes in every call; default 1800 */
   readonly patienceSeconds?: number;
+  /** how long to wait for them to come; default: as long as for everything else */
+  readonly meetSeconds?: number;
 }
 
 /** This process's place, as torchrun tells it. */
@@ -103,7 +105,12 @@ export class ProcessGroup implements Disposable {
    */
   static join(
     { address, port, rank, size }: Place,
-    { device = "cpu", backend, patienceSeconds = 1800 }: JoinOptions = {},
+    {
+      device = "cpu",
+      backend,
+      patienceSeconds = 1800,
+      meetSeconds = patienceSeconds,
+    }: JoinOptions = {},
   ): ProcessGroup {
     const available = collectiveBackends();
     const here = checkDevice(device);
@@ -116,8 +123,8 @@ export class ProcessGroup implements Disposable {
         ].join(" "),
       );
     }
-    const milliseconds = Math.round(patienceSeconds * 1000);
-    native().joinProcesses(chosen, address, port, rank, size, milliseconds, here);
+    const [patience, meet] = [patienceSeconds, meetSeconds].map((one) => Math.round(one * 1000));
+    native().joinProcesses(chosen, address, port, rank, size, patience!, here, meet!);
     return new ProcessGroup(rank, size, chosen);
   }
 
@@ -179,6 +186,25 @@ export class ProcessGroup implements Disposable {
   get traffic(): Traffic {
     const [messages, bytes] = native().traffic();
     return { messages, bytes };
+  }
+
+  /**
+   * Once a transfer has failed: the ranks that do not answer, and those that gave up by themselves.
+   * When rank 0 is gone, where all have met, it is the only one that can be named.
+   */
+  get failed():
+    | { readonly missing: readonly number[]; readonly gaveUp: readonly number[] }
+    | undefined {
+    const found = native().failedProcesses();
+    return found && { missing: found[0], gaveUp: found[1] };
+  }
+
+  /**
+   * For a process that ends in the middle of the work and says itself why: the others fail, as soon
+   * as they wait for it, and see that it gave up. Waits some seconds for them.
+   */
+  giveUp(): void {
+    native().giveUp();
   }
 
   /** Leaves the group. */

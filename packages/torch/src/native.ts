@@ -134,6 +134,7 @@ export interface Native {
     size: number,
     milliseconds: number,
     device: string,
+    millisecondsToMeet: number,
   ): void;
   leaveProcesses(): void;
   startSum(tensors: readonly Handled[]): number;
@@ -142,6 +143,8 @@ export interface Native {
   startScatterSum(wholeAndPart: readonly [Handled, Handled]): number;
   waitTransfer(transfer: number): void;
   barrier(): void;
+  giveUp(): void;
+  failedProcesses(): [missing: number[], gaveUp: number[]] | undefined;
   traffic(): [messages: number, bytes: number];
   makeBuckets(weights: readonly Handled[], bytes: number, mean: boolean): number;
   beginBuckets(buckets: number, listen: boolean): void;

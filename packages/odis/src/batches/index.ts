@@ -1,3 +1,10 @@
 export { type Batch, type BatchStats, imagesOf } from "./batch.js";
-export { type Loader, type LoadingOptions, openBatches, openViewLoader } from "./loader.js";
+export {
+  badLimit,
+  checkBad,
+  type Loader,
+  type LoadingOptions,
+  openBatches,
+  openViewLoader,
+} from "./loader.js";
 export { checkBatch, type Rank } from "./order.js";

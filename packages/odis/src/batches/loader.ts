@@ -56,6 +56,19 @@ const PREFETCH = 3;
 /** How long a worker may take to end by itself. */
 const PATIENCE_MS = 5000;
 
+/** Images that may turn out unusable. @param share of the data set, default .05 */
+export const badLimit = (images: number, share = 0.05): number => Math.ceil(share * images);
+
+/** @throws DataError when more images cannot be used than may */
+export function checkBad(bad: ReadonlyMap<string, string>, limit: number): void {
+  if (bad.size <= limit) return;
+  const some = [...bad].slice(0, 3).map(([key, reason]) => `\n  ${key}: ${reason}`);
+  throw new DataError(
+    `${bad.size} images cannot be used; at most ${limit} may be skipped. ` +
+      `The first of them:${some.join("")}`,
+  );
+}
+
 interface Pending {
   readonly done: JobDone[];
   left: number;
@@ -122,7 +135,7 @@ export class Loader {
     this.order = new Order(options.seed, source, options.shape.images * place.size, place);
     this.stepsPerEpoch = this.order.stepsPerEpoch;
     this.slots = buffers.map((buffer) => slotOver(buffer, options.shape));
-    this.badLimit = Math.ceil((options.maxBad ?? 0.05) * source.size);
+    this.badLimit = badLimit(source.size, options.maxBad);
     this.step = options.start ?? 0;
     this.posted = this.step;
   }
@@ -182,12 +195,7 @@ export class Loader {
 
   private countBad(skipped: readonly Skipped[]): void {
     for (const { key, reason } of skipped) this.bad.set(key, reason);
-    if (this.bad.size <= this.badLimit) return;
-    const some = [...this.bad].slice(0, 3).map(([key, reason]) => `\n  ${key}: ${reason}`);
-    throw new DataError(
-      `${this.bad.size} images cannot be used; at most ${this.badLimit} may be skipped. ` +
-        `The first of them:${some.join("")}`,
-    );
+    checkBad(this.bad, this.badLimit);
   }
 
   /** Gives out the jobs of all steps that have a slot; the last batch has given its own back. */

@@ -133,13 +133,12 @@ export function text<const S extends Spec<string>>(spec: S) {
   return option<string, S>(spec, "TEXT", (given) => (given === "" ? new Wanted("a text") : given));
 }
 
-/** A place in the file system; with `exists` it is looked at before anything runs. */
+/** A folder, or whatever `placeholder` says; with `exists` it is looked at before anything runs. */
 export function path<const S extends Spec<string> & { readonly exists?: "file" | "folder" }>(
   spec: S,
 ) {
   const { exists } = spec;
-  const placeholder = exists === "file" ? "FILE" : "FOLDER";
-  return option<string, S>(spec, placeholder, (given) => {
+  return option<string, S>(spec, exists === "file" ? "FILE" : "FOLDER", (given) => {
     if (given === "") return new Wanted("a path");
     if (exists === undefined) return given;
     if (!existsSync(given)) return new Wanted(`a ${exists} that exists`);
@@ -224,6 +223,8 @@ export interface CommandSpec<O extends Options> {
   readonly examples: readonly (readonly [line: string, meaning: string])[];
   /** a function where they have to be loaded first; called for this command's own help and work only */
   readonly options: O | (() => Promise<O>);
+  /** what its own help says behind the options; may be loaded first, as `options` */
+  readonly about?: () => Promise<string>;
   /** commands of its own: `odis masks merge` */
   readonly inner?: readonly CliCommand[];
   /** Loads what it needs by `import()`: help must not wait for it. @returns exit code, default 0 */
@@ -256,7 +257,8 @@ export function command<O extends Options>(spec: CommandSpec<O>): CliCommand {
         } else made.addOption(commanderOption(name, given));
       }
       for (const inner of spec.inner ?? []) await inner.attach(made, io, done);
-      made.addHelpText("after", examplesText(spec.examples));
+      const about = spec.about === undefined ? "" : `\n${await spec.about()}\n`;
+      made.addHelpText("after", about + examplesText(spec.examples));
       made.action(async () => {
         const { processedArgs } = made;
         for (const [index, name] of named.entries())

@@ -11,6 +11,7 @@ import {
   positional,
   text,
 } from "./command.js";
+import { evaluateAndReport } from "./evaluation.js";
 import { threadsOption } from "./limits.js";
 import { runFolder } from "./run-folder.js";
 
@@ -69,30 +70,13 @@ export const evaluateCommand = command({
       throw new ConfigError(`${run}: its config.json names no data. Give it with --train.`);
     const data = { train: bank, test: test === undefined ? undefined : parseDataSpec(test) };
 
-    const [
-      { setThreads },
-      { evaluateRun, evaluationOptions, optionSettings },
-      { formatTable, formatVerdict, makeReport },
-    ] = await Promise.all([
+    const [{ setThreads }, { evaluationOptions, optionSettings }] = await Promise.all([
       import("@odis/torch"),
       import("../evaluate/index.js"),
-      import("../report/index.js"),
     ]);
     if (threads !== undefined) setThreads(threads);
-    const evaluation = await evaluateRun(run, {
-      ...optionSettings(evaluationOptions, options),
-      data,
-      device,
-      onProgress: (what, done, of) => {
-        if (io.stderr.isTTY && (done % 20 === 0 || done === of))
-          io.stderr.write(`\r${what}: ${done} of ${of} images${done === of ? "\n" : ""}`);
-      },
-    });
-    const { file, verdict } = await makeReport(run, {
-      onMissing: (part, reason) => io.stderr.write(`report without ${part}: ${reason}\n`),
-    });
-    io.print(`${formatVerdict(verdict)}\n\n${formatTable(evaluation)}`);
-    io.print(`report: ${file}`);
+    const settings = optionSettings(evaluationOptions, options);
+    await evaluateAndReport(run, { ...settings, data, device }, io);
     return undefined;
   },
 });

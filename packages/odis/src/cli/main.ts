@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { exitCodes, printable, shellWord } from "../core/index.js";
+import { exitCodes, printable, shellWord, ToldElsewhere } from "../core/index.js";
 import type { CliCommand, Io } from "./command.js";
 import { bootstrapCommand } from "./bootstrap.js";
 import { compareCommand } from "./compare.js";
@@ -111,9 +111,11 @@ async function main(words: readonly string[]): Promise<number> {
     await program.parseAsync(words, { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok; // --help
+    if (error instanceof ToldElsewhere) return error.exitCode;
     const command = commands.find(({ name }) => name === first)?.name;
     const failure = describeFailure(error, command);
     console.error(printable(failure.text));
+    io.tell({ told: true });
     return failure.exitCode;
   }
   return code;

@@ -36,7 +36,7 @@ const mergeCommand = command({
   ],
   options: {
     files: positional(list({ help: "files of masks of the same pictures", placeholder: "FILE" })),
-    out: path({ help: "file to write", required: true }),
+    out: path({ help: "file to write", placeholder: "FILE", required: true }),
     ...shared,
   },
   async run({ files, out, ...clean }, io) {
@@ -88,7 +88,7 @@ const sheetCommand = command({
   options: {
     masks: positional(path({ help: "file of masks", exists: "file", required: true })),
     data: positional(text({ help: "the pictures", placeholder: "PLACE", required: true })),
-    out: path({ help: "PNG to write", required: true }),
+    out: path({ help: "PNG to write", placeholder: "FILE.png", required: true }),
     count: integer({ help: "pictures on the sheet", default: 30, min: 1, max: 500 }),
   },
   async run({ masks, data, out, count }, io) {
@@ -111,6 +111,7 @@ export const masksCommand = command({
     ],
     ["odis masks evaluate masks.json coco:photos", "how well they agree with annotations"],
   ],
+  about: async () => (await import("../segment/index.js")).makersHelp(),
   inner: [mergeCommand, evaluateCommand, sheetCommand],
   options: {
     data: positional(
@@ -127,6 +128,7 @@ export const masksCommand = command({
     }),
     out: path({
       help: "file of masks to write, in COCO's format; run again to go on after an interruption",
+      placeholder: "FILE",
       required: true,
     }),
     score: number({ help: "least score of an object (default: the maker's)", min: 0, max: 1 }),
@@ -180,7 +182,7 @@ export const masksCommand = command({
       min: 0,
       max: 1,
     }),
-    sheet: path({ help: "PNG: the first pictures with their masks" }),
+    sheet: path({ help: "PNG: the first pictures with their masks", placeholder: "FILE.png" }),
   },
   async run(values, io) {
     const [{ dataText, openSource, parseDataSpec }, { boxesIn, makeMasks }, { duration, Stop }] =

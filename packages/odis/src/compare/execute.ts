@@ -7,7 +7,7 @@ import type { Overview } from "./overview.js";
 import { isDone, readRecord, type Stage, type StageName, writeRecord } from "./record.js";
 import type { PlannedRun } from "./runs.js";
 import { createInterface } from "node:readline";
-import type { ChildReport } from "./child.js";
+import { type ChildReport, companion } from "../run/index.js";
 
 export interface ExecuteOptions {
   readonly out: string;
@@ -163,7 +163,6 @@ export interface SpawnOptions {
   readonly onStart: (child: ChildProcess) => void;
 }
 
-const companion = new URL("./child.js", import.meta.url).href;
 const keptLines = 20;
 
 /**

@@ -50,6 +50,17 @@ export class BadImageError extends DataError {
   }
 }
 
+/** Of several processes another one tells what went wrong: this one ends without a word. */
+export class ToldElsewhere extends OdisError {
+  /** @param what name of the error there */
+  constructor(
+    readonly what: string,
+    exitCode: number,
+  ) {
+    super(`another process says why: ${what}`, exitCode);
+  }
+}
+
 /** A run folder or checkpoint that cannot be used as asked. */
 export class RunError extends OdisError {
   constructor(message: string, options?: ErrorOptions) {

@@ -6,6 +6,7 @@ export {
   NonFiniteLossError,
   OdisError,
   RunError,
+  ToldElsewhere,
   WeightsError,
 } from "./errors.js";
 export {

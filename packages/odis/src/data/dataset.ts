@@ -9,6 +9,7 @@ import type { PackedIndex } from "./packed-index.js";
 import { packedSource } from "./packed-source.js";
 import { openPicked, pickImages, type Picks } from "./pick.js";
 import { type Reader, readers } from "./registry.js";
+import { wholeSource, type Wholes } from "./whole.js";
 import {
   checkSettings,
   commonSettings,
@@ -161,14 +162,25 @@ function readerOf(spec: DataSpec): Reader {
   );
 }
 
+/** Pictures alone, as far as their kind and settings tell: there is nothing to train on but the whole. */
+export function isBare(spec: DataSpec): boolean {
+  return readers.some(({ kind, isFallback }) => kind === spec.kind && isFallback) && !spec["masks"];
+}
+
+/** A data set of pictures alone, with each of them as one object, unless it says something else. */
+export function withWholes(spec: DataSpec): DataSpec {
+  return isBare(spec) && spec["whole"] === undefined ? { ...spec, whole: true } : spec;
+}
+
 /** What threads pass on: what was read already, a choice of images, other objects for them. */
 type Shared =
   | { readonly kind: "packed"; readonly index: PackedIndex }
   | { readonly kind: "picked"; readonly of: DataSpec; readonly picks: Picks }
-  | Overlay;
+  | Overlay
+  | Wholes;
 
 const isShared = (spec: DataSpec): spec is DataSpec & Shared =>
-  ["packed", "picked", "overlaid"].includes(spec.kind);
+  ["packed", "picked", "overlaid", "wholes"].includes(spec.kind);
 
 /** @throws DataError saying what is wrong with the data set */
 export async function openSource(spec: DataSpec): Promise<OpenSource> {
@@ -181,12 +193,15 @@ export async function openSource(spec: DataSpec): Promise<OpenSource> {
     : describeSource(opened, opened.spec ?? spec);
   const picks = await pickImages(source, spec);
   const picked = picks ? openPicked(source, picks) : source;
-  return typeof spec["masks"] === "string" ? overlayMasks(picked, spec["masks"]) : picked;
+  const masks = spec["masks"];
+  const overlaid = typeof masks === "string" ? await overlayMasks(picked, masks) : picked;
+  return spec["whole"] === true ? wholeSource(overlaid) : overlaid;
 }
 
 async function openShared(spec: DataSpec & Shared): Promise<OpenSource> {
   if (spec.kind === "packed") return openIndex(spec.index);
   if (spec.kind === "overlaid") return overlaySource(await openSource(spec.of), spec);
+  if (spec.kind === "wholes") return wholeSource(await openSource(spec.of));
   return openPicked(await openSource(spec.of), spec.picks);
 }
 

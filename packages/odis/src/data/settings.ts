@@ -76,6 +76,7 @@ const common = {
     "turned",
   ]),
   outside: flag("files and links may lead out of the folder"),
+  whole: flag("take a picture without an object as one object as a whole"),
   masks: {
     help: "the objects of this file instead of the annotated ones: COCO instances, as odis masks writes",
     placeholder: "FILE",

@@ -88,7 +88,8 @@ export function checkObjects(source: OpenSource, minShare: number): string[] {
       objects > 0 ? [tooSmall] : source.notes.filter((note) => note.startsWith("left out"));
     throw new DataError(
       `none of ${count(source.size)} images has an object to learn from${why.length > 0 ? `: ${why.join("; ")}` : ""}. ` +
-        `Give data with objects, or train without them: --recipe ibot`,
+        `Give data with objects, let each picture without one be one as a whole (PLACE#whole), or train without ` +
+        `them: --recipe ibot`,
     );
   }
   if (2 * images >= source.size) return [];

@@ -21,6 +21,7 @@ import {
   type GivenSettings,
   headlineOf,
   settingsOf,
+  suites,
 } from "./settings.js";
 import { byPixels, relabelled } from "./splits.js";
 import { type Difference, estimate, type Estimate, pairedDifference } from "./statistics.js";
@@ -98,11 +99,13 @@ export async function evaluate({
   ...given
 }: EvaluateOptions): Promise<{ readonly evaluation: Evaluation; readonly outcomes: Outcomes }> {
   const settings = settingsOf(given, recipe);
+  const { classes } = bank;
+  const isUnlabelled = classes.length === 0;
+  if (isUnlabelled) checkUnlabelled(settings);
   if (!settings.baselines && !trained)
     throw new ConfigError(
       `evaluation: neither baselines nor a trained network; wanted at least one of them.`,
     );
-  const { classes } = bank;
   // Files are told apart by their bytes, other sources by their pixels: both by the same.
   const told = bank.picture && asked.picture;
   const [train, test] = told ? [bank, asked] : [byPixels(bank), byPixels(asked)];
@@ -123,6 +126,7 @@ export async function evaluate({
       ...settings,
       patch,
       signal,
+      unlabelled: isUnlabelled,
       onProgress: (done, of) => onProgress?.(what, done, of),
       ...options,
     });
@@ -138,6 +142,17 @@ export async function evaluate({
   } finally {
     untrained?.free();
   }
+}
+
+/** @throws ConfigError when a suite wants classes */
+function checkUnlabelled(settings: EvaluationSettings): void {
+  const demanding = chosenSuites(settings).find(({ unlabelled }) => unlabelled !== true);
+  if (!demanding) return;
+  const others = suites.filter(({ unlabelled }) => unlabelled).map(({ name }) => name);
+  throw new ConfigError(
+    `evaluation: --suite ${demanding.name} wants classes, and the data names none. Without them ` +
+      `there is --suite ${others.join(",")}; or give labelled data: --train PLACE --test PLACE`,
+  );
 }
 
 type Reading = Partial<ReadDataOptions> & Pick<ReadDataOptions, "needs">;

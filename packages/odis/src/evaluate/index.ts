@@ -7,6 +7,7 @@ export type { ChosenProbe } from "./probe.js";
 export { type RepresentationName, representationNames } from "./representations.js";
 export {
   evaluateRun,
+  type EvaluateRunOptions,
   evaluationFile,
   readEvaluation,
   readRunOutcomes,

@@ -40,7 +40,9 @@ const split = z.object({
   }),
 });
 
-const item = { key: text, image: count, object: count, area: count, label: count };
+/** -1 where the data names no classes */
+const label = z.int().min(-1);
+const item = { key: text, image: count, object: count, area: count, label };
 /** An image is its own picture in what was saved before pictures were compared. */
 const labelled = <Item extends { readonly image: number; readonly picture?: number | undefined }>(
   found: Item,

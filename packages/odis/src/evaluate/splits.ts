@@ -5,6 +5,7 @@ import {
   openSource,
   pictureGroups,
   type Sample,
+  withWholes,
 } from "../data/index.js";
 import { pictureOf } from "../features/index.js";
 
@@ -41,8 +42,9 @@ export async function openSplits(
   { train, test }: EvaluationData,
   options: SplitOptions = {},
 ): Promise<Splits> {
-  const source = await openSource(train);
-  if (test) return { train: source, test: await openSource(test), moved: [] };
+  // Objects without a class can be looked at, too: pictures alone are one each.
+  const source = await openSource(withWholes(train));
+  if (test) return { train: source, test: await openSource(withWholes(test)), moved: [] };
   if (source.size < 2)
     throw new DataError(
       `evaluation: the data set has ${source.size} image; wanted 2 or more, so that some can be ` +

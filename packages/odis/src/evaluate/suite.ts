@@ -122,6 +122,8 @@ export interface SuiteOf<Name extends string, S> {
   readonly name: Name;
   /** what is measured, a few words for help */
   readonly summary: string;
+  /** tells something of objects without classes, too */
+  readonly unlabelled?: true;
   /** how people give its settings; what several suites share, each of them names */
   readonly options: EvaluationOptions;
   /**

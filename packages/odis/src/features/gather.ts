@@ -71,6 +71,8 @@ export interface GatherOptions extends FrameOptions {
   readonly limit?: number | undefined;
   /** objects that cover less than this share of their image are left out, 0..1 */
   readonly minArea?: number | undefined;
+  /** objects without a class are items, too, of label -1; default: they are left out */
+  readonly unlabelled?: boolean | undefined;
   /** how good the masks are that the network is told; default: as annotated */
   readonly masks?: MaskConfig | undefined;
   /** names of images of another data set by their pictures: nothing is an item in both */
@@ -205,7 +207,7 @@ function frameObjects(
   const least = (options.minArea ?? 0) * sample.width * sample.height;
   const told = options.masks ? degradeObjects(sample, options.masks) : sample;
   return sample.objects.flatMap((object, index) => {
-    if (object.label < 0) counts.unlabelled += 1;
+    if (object.label < 0 && options.unlabelled !== true) counts.unlabelled += 1;
     else if (object.area < least) counts.small += 1;
     else {
       const framed = frameObject(sample, object, options);

@@ -9,4 +9,5 @@ export {
   recipes,
 } from "./methods.js";
 export { type ScheduleValues, scheduleValuesAt, type Length, runLength } from "./schedules.js";
+export { type Suited, suitedTo } from "./suited.js";
 export { type Recipe, recipeSchema, resolveRecipe } from "./schema.js";

@@ -228,7 +228,7 @@ export function page(run: RunContents, facts: PageFacts, pictures: Pictures): st
     html`<header><h1>${name}</h1><p class="lead">Object-level self-distillation, recipe <b>${run.recipe.name}</b>, on ${facts.data}</p>
 <div class="verdict">${facts.verdict.map((sentence) => html`<p>${sentence}</p>`)}</div>${summary(run, facts)}</header>
 ${section("How good the features are", evaluation && scores(evaluation), `Not evaluated yet: odis evaluate ${shellWord(run.folder)}`)}
-${section("Nearest neighbours", pictures.neighbours && html`<p class="note">Test objects drawn by chance, one a class as far as possible, and the bank’s most similar objects by the teacher’s features with masks; ✓ marks the same class, ✗ another one. The number is the cosine similarity.</p>${pictures.neighbours}`, "No neighbours: they need an evaluation of the run by k-NN, and its data.")}
+${section("Nearest neighbours", pictures.neighbours && html`<p class="note">${neighboursNote(evaluation)} The number is the cosine similarity.</p>${pictures.neighbours}`, "No neighbours: they need an evaluation of the run by k-NN, and its data.")}
 ${section("Where [OBJ] looks", pictures.attention && html`<p class="note">Attention of the teacher’s [OBJ] token in its last block, the mean over heads, brightest where it looks ${fullHeat} times as much as on the average patch, or more. With the mask it can only look at the object’s patches (outlined); without it, anywhere.</p>${pictures.attention}`, "No attention maps: they need a checkpoint and the data.")}
 ${section("Example views", pictures.views && html`${viewsKey}${pictures.views}`, "No example views: the training data could not be read.")}
 ${section("Curves", rows.length > 0 ? html`<p class="note">Neighbouring steps are averaged; the tint reaches from the lowest to the highest. Point at a curve for its numbers.</p>${curves(rows, run.recipe)}` : undefined, "No metrics yet.")}
@@ -236,6 +236,13 @@ ${section("Images left out", skippedList(run), "None: every image could be used.
 <section><h2>How to make this run again</h2><pre class="wrap">${facts.commands.join("\n")}</pre>
 <details><summary>Resolved configuration</summary><pre>${JSON.stringify(run.config, null, 2)}</pre></details></section>`,
   );
+}
+
+function neighboursNote(evaluation: RunEvaluation | undefined): string {
+  const similar = "the bank’s most similar objects by the teacher’s features with masks";
+  return evaluation?.classes.length === 0
+    ? `Held-out objects drawn by chance, and ${similar}. Nothing has a class here: whether they are alike is yours to judge.`
+    : `Test objects drawn by chance, one a class as far as possible, and ${similar}; ✓ marks the same class, ✗ another one.`;
 }
 
 function summary({ recipe, rows }: RunContents, { images }: PageFacts): Html {

@@ -23,6 +23,7 @@ import {
 /** What was measured, with intervals, as tables and drawn beside them, and details below. */
 export function scores(evaluation: RunEvaluation): Html {
   const { train, test, classes, step, settings } = evaluation;
+  if (evaluation.measurements.length === 0) return unmeasured(evaluation);
   const described = describeEvaluation(settings, train.objects);
   return html`<p>Frozen features after ${count(step)} steps. The bank has ${count(train.objects)} objects in
 ${count(train.images)} images; ${count(test.objects)} objects in ${count(test.images)} other images are tested;
@@ -36,6 +37,15 @@ ${evaluation.data.test === undefined && "Test images were held out from the bank
 ${[...maskLines(evaluation), ...omissionLines(evaluation)].map((line) => html`<p class="note">${capital(line)}.</p>`)}
 ${described.flatMap(({ details = [] }) => details.map((table) => detailTable(table, evaluation)))}
 ${evaluation.probes.length > 0 && chosenProbes(evaluation)}`;
+}
+
+/** Without classes nobody can say what is right. */
+function unmeasured(evaluation: RunEvaluation): Html {
+  const { train, test, step } = evaluation;
+  return html`<p>Frozen features after ${count(step)} steps: of ${count(train.objects)} objects in ${count(train.images)} images, and of
+${count(test.objects)} in ${count(test.images)} that were held out. Nothing has a class, so nobody can say what is right; the
+neighbours below can be looked at.</p>
+${omissionLines(evaluation).map((line) => html`<p class="note">${capital(line)}.</p>`)}`;
 }
 
 function scoreTable({ title, figures, classes }: FigureTable, evaluation: RunEvaluation): Html {

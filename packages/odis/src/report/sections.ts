@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import type { DataSource, Sample } from "../data/index.js";
 import { BadImageError, Rng } from "../core/index.js";
 import type { Recipe } from "../recipe/index.js";
@@ -165,20 +166,38 @@ export async function neighbourStrips(
 ): Promise<Html> {
   const strips: Html[] = [];
   for (const { query, neighbours } of examples) {
-    const name = (item: LabelledItem): string => classes[item.label] ?? `class ${item.label}`;
     const found: Html[] = [];
-    for (const neighbour of neighbours) {
-      const right = neighbour.label === query.label;
-      found.push(html`<li class="${right ? "right" : "wrong"}">${await thumbnail(train, neighbour)}
-<span><b class="mark" role="img" aria-label="${right ? "right" : "wrong"}">${right ? "✓" : "✗"}</b> ${name(neighbour)}</span>
-<small>${neighbour.similarity.toFixed(2)}</small></li>`);
-    }
-    const hits = neighbours.filter(({ label }) => label === query.label).length;
+    for (const neighbour of neighbours)
+      found.push(html`<li class="${classes.length > 0 && (isRight(neighbour, query) ? "right" : "wrong")}">${await thumbnail(train, neighbour)}
+${classes.length > 0 && verdictOn(neighbour, query, classes)}<small>${neighbour.similarity.toFixed(2)}</small></li>`);
     strips.push(
-      html`<article class="strip"><div class="query">${await thumbnail(test, query)}<span>${name(query)}</span><small>${hits} of ${neighbours.length} right</small></div><ol>${found}</ol></article>`,
+      html`<article class="strip"><div class="query">${await thumbnail(test, query)}${queryText(query, neighbours, classes)}</div><ol>${found}</ol></article>`,
     );
   }
   return html`${strips}`;
+}
+
+const isRight = (neighbour: LabelledItem, query: LabelledItem): boolean =>
+  neighbour.label === query.label;
+
+const className = ({ label }: LabelledItem, classes: readonly string[]): string =>
+  classes[label] ?? `class ${label}`;
+
+function verdictOn(neighbour: LabelledItem, query: LabelledItem, classes: readonly string[]): Html {
+  const [word, mark] = isRight(neighbour, query) ? ["right", "✓"] : ["wrong", "✗"];
+  return html`<span><b class="mark" role="img" aria-label="${word}">${mark}</b> ${className(neighbour, classes)}</span>
+`;
+}
+
+/** Nothing can be right or wrong where nothing has a class. */
+function queryText(
+  query: LabelledItem,
+  neighbours: readonly LabelledItem[],
+  classes: readonly string[],
+): Html {
+  if (classes.length === 0) return html`<span>${basename(query.key)}</span>`;
+  const hits = neighbours.filter((neighbour) => isRight(neighbour, query)).length;
+  return html`<span>${className(query, classes)}</span><small>${hits} of ${neighbours.length} right</small>`;
 }
 
 async function thumbnail(source: DataSource, item: LabelledItem): Promise<Html> {

@@ -105,7 +105,7 @@ export function formatTable(evaluation: Evaluation, color?: boolean): string {
   });
   const sizes = dim(
     `bank: ${count(train.objects)} objects in ${count(train.images)} images; ` +
-      `tested: ${count(test.objects)} in ${count(test.images)}; ${evaluation.classes.length} classes`,
+      `tested: ${count(test.objects)} in ${count(test.images)}; ${evaluation.classes.length || "no"} classes`,
   );
   const remarks = [sizes, ...[...maskLines(evaluation), ...omissionLines(evaluation)].map(dim)];
   return [...tables, remarks.join("\n")].join("\n\n");

@@ -7,7 +7,7 @@ import {
   type RunEvaluation,
 } from "../evaluate/index.js";
 import { type Recipe, runLength, summaryPrototypes } from "../recipe/index.js";
-import { duration } from "../run/index.js";
+import { dataOf, duration } from "../run/index.js";
 import { CollapseWatch, type MetricsRow } from "../train/index.js";
 import { count, percent, signed } from "./numbers.js";
 import { networkText, type RunContents } from "./record.js";
@@ -28,13 +28,18 @@ export function verdict(run: RunContents, images?: number): readonly string[] {
   ];
 }
 
-function trainedSentence({ recipe, rows, init }: RunContents, images: number | undefined): string {
+function trainedSentence(
+  { recipe, rows, init, config }: RunContents,
+  images: number | undefined,
+): string {
   const { batch } = recipe.optim;
   const network = `a Vision Transformer (${networkText(recipe).replace(/^ViT /, "")})`;
   const start = init === undefined ? "" : `, starting from the weights of ${plain(init.file)}`;
   const last = rows.at(-1);
   if (!last) return `This is ${network}${start}; it was not trained here.`;
-  const marked = recipe.loss.objectWeight > 0 ? " and the objects marked in them" : "";
+  const isWhole = dataOf(config)?.["whole"] === true;
+  const objects = isWhole ? ", each one object as a whole" : " and the objects marked in them";
+  const marked = recipe.loss.objectWeight > 0 ? objects : "";
   const source = images === undefined ? `images${marked}` : `${count(images)} images${marked}`;
   const time = Number.isFinite(last.time) ? ` (${duration(last.time)})` : "";
   return (
@@ -47,6 +52,10 @@ function abilitySentences(evaluation: RunEvaluation): readonly string[] {
   const { settings, train, majority, classes } = evaluation;
   const headline = headlineOf(settings, train.objects);
   const trained = headline && measurementOf(evaluation, "trained", headline.figure.measure);
+  if (classes.length === 0 && !trained)
+    return [
+      "Its data names no classes, so no score says what it can do: the report shows, for some pictures, those that it finds most alike.",
+    ];
   if (!headline || !trained) return ["It was evaluated, but nothing could be measured."];
   const others = (["pixels", "untrained"] as const).flatMap((by) => {
     const found = measurementOf(evaluation, by, headline.figure.measure);

@@ -15,6 +15,9 @@ const namePattern = /^step-(\d{8,})$/;
 /** Name of the folder of a checkpoint. */
 export const checkpointName = (step: number): string => `step-${String(step).padStart(8, "0")}`;
 
+export const checkpointPath = (folder: string, step: number): string =>
+  join(folder, checkpointName(step));
+
 const stateSchema = z.strictObject({
   version: z.literal(version),
   /** steps that were done */

@@ -2,6 +2,9 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { readOwnText, replaceText, RunError } from "../core/index.js";
 import type { OpenSource } from "../data/index.js";
+import type { Recipe } from "../recipe/index.js";
+import type { World } from "../train/index.js";
+import { configDifferences, describeDifferences } from "./folder.js";
 
 /** What a run trains on, as far as it can be known without reading images. */
 const fingerprintSchema = z.strictObject({
@@ -44,6 +47,36 @@ export function checkData(file: string, source: OpenSource, accepted: boolean): 
   return found.map((difference) => `goes on with other data: ${difference}`);
 }
 
+/**
+ * Makes sure that all processes train the same recipe on the same data.
+ *
+ * @throws RunError in all of them, naming what differs from the first one's
+ */
+export function checkEquals(world: World, recipe: Recipe, source: OpenSource): void {
+  if (world.size === 1) return;
+  const mine = { recipe, data: fingerprintOf(source) };
+  const [first, ...others] = world
+    .shareText(JSON.stringify(mine))
+    .map((text) => JSON.parse(text) as typeof mine);
+  for (const [at, other] of others.entries()) {
+    const settings = describeDifferences(configDifferences(first!.recipe, other.recipe), 3, [
+      "in rank 0",
+      `in rank ${at + 1}`,
+    ]);
+    const found = [
+      ...(settings === "" ? [] : [settings]),
+      ...differences(first!.data, other.data, ["in rank 0", `in rank ${at + 1}`]),
+    ];
+    if (found.length > 0)
+      throw world.everywhere(
+        new RunError(
+          `rank ${at + 1} of ${world.size} was started for another run than rank 0: ${found.join("; ")}. ` +
+            `Start all processes with the same line and data.`,
+        ),
+      );
+  }
+}
+
 function fingerprintOf(source: OpenSource): Fingerprint {
   const { size, listed } = source;
   const names = createHash("sha256");
@@ -83,13 +116,18 @@ function readFingerprint(file: string): Fingerprint | undefined {
   );
 }
 
-function differences(there: Fingerprint, here: Fingerprint): readonly string[] {
+function differences(
+  there: Fingerprint,
+  here: Fingerprint,
+  [then, now]: readonly [string, string] = ["then", "now"],
+): readonly string[] {
   const found: string[] = [];
-  if (there.images !== here.images) found.push(`${there.images} images then, ${here.images} now`);
+  if (there.images !== here.images)
+    found.push(`${there.images} images ${then}, ${here.images} ${now}`);
   else if (there.names !== here.names) found.push("images have other names, or another order");
   if (!there.objects || !here.objects) return found;
   if (there.objects.count !== here.objects.count)
-    found.push(`${there.objects.count} objects then, ${here.objects.count} now`);
+    found.push(`${there.objects.count} objects ${then}, ${here.objects.count} ${now}`);
   else if (there.objects.shares !== here.objects.shares && found.length === 0)
     found.push("objects have other outlines");
   return found;

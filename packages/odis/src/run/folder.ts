@@ -218,10 +218,14 @@ export function configDifferences(saved: unknown, here: unknown): readonly Diffe
 }
 
 /** `optim.lr is 0.0005 there and 0.001 here; seed is 0 there and 1 here; and 3 more` */
-export function describeDifferences(found: readonly Difference[], shown = 3): string {
+export function describeDifferences(
+  found: readonly Difference[],
+  shown = 3,
+  [there, here]: readonly [string, string] = ["there", "here"],
+): string {
   const parts = found
     .slice(0, shown)
-    .map(({ path, left, right }) => `${path} is ${show(left)} there and ${show(right)} here`);
+    .map(({ path, left, right }) => `${path} is ${show(left)} ${there} and ${show(right)} ${here}`);
   const rest = found.length - parts.length;
   return [...parts, ...(rest > 0 ? [`and ${rest} more`] : [])].join("; ");
 }

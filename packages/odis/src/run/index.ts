@@ -8,6 +8,9 @@ export {
   runLayout,
 } from "./folder.js";
 export { dataOf, type LoadedNetwork, loadTeacher, recipeOf, weightsOf } from "./load.js";
+export { type Membership, membershipOf } from "./place.js";
+export type { ChildReport } from "./child.js";
+export { companion, runProcesses } from "./processes.js";
 export { pretrain, type PretrainOptions, type PretrainResult } from "./pretrain.js";
 export { duration, type ProgressStream } from "./progress.js";
 export { importRun, type Inspection, inspectWeights } from "./start.js";

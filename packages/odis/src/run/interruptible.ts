@@ -1,10 +1,18 @@
 import { setTimeout } from "node:timers/promises";
+import { ToldElsewhere } from "../core/index.js";
 import type { Loader } from "../batches/index.js";
 import type { BatchStream } from "../train/index.js";
 import type { StopWish } from "./stop.js";
 
 /** Somebody asked to stop while a batch was waited for. */
-export class Interruption extends Error {}
+class Interruption extends Error {
+  override readonly name = "Interruption";
+}
+
+/** Whether somebody asked, here or in a process that trains with this one. */
+export const isInterruption = (error: unknown): boolean =>
+  error instanceof Interruption ||
+  (error instanceof ToldElsewhere && error.what === "Interruption");
 
 /** Batches until somebody asks to stop: pictures may lie on a drive that does not answer. */
 export class Interruptible implements BatchStream {

@@ -1,17 +1,34 @@
-import { CoreWatch, checkDevice, setThreads } from "@odis/torch";
-import { checkBatch, type LoadingOptions, openBatches } from "../batches/index.js";
-import { checkObjects, type DataSpec, openSource } from "../data/index.js";
-import { checkMemory, CollapseWatch, createState, trainSteps } from "../train/index.js";
-import { type Recipe, runLength, summaryPrototypes } from "../recipe/index.js";
+import { CoreWatch, setThreads } from "@odis/torch";
+import {
+  badLimit,
+  checkBad,
+  checkBatch,
+  type LoadingOptions,
+  openBatches,
+} from "../batches/index.js";
+import { checkObjects, type DataSpec, openSource, withWholes } from "../data/index.js";
+import {
+  checkMemory,
+  checkSharing,
+  createState,
+  spreadState,
+  type TrainState,
+  trainSteps,
+  World,
+} from "../train/index.js";
+import { type Recipe, runLength } from "../recipe/index.js";
+import { amongOthers } from "./among.js";
+import { checkpointPath } from "./checkpoint.js";
 import { whatStands } from "./save.js";
-import { checkData } from "./fingerprint.js";
-import { forecast, Pace } from "./forecast.js";
-import { checkRunFolder, openRunFolder, type RunLayout } from "./folder.js";
-import { closeInTime, Interruptible, Interruption } from "./interruptible.js";
-import { Journal } from "./journal.js";
+import { checkEquals } from "./fingerprint.js";
+import { forecast } from "./forecast.js";
+import { checkRunFolder, runLayout } from "./folder.js";
+import { closeInTime, Interruptible, isInterruption } from "./interruptible.js";
 import { RunError, systemReason } from "../core/index.js";
+import { deviceOf, joinWorld, type Membership, ownCores } from "./place.js";
 import { Progress, type ProgressStream } from "./progress.js";
-import { type Position, resumePosition, savePosition } from "./session.js";
+import { RunRecord, saveRun } from "./record.js";
+import type { Position } from "./session.js";
 import { openStart } from "./start.js";
 import type { StopWish } from "./stop.js";
 
@@ -28,7 +45,7 @@ export interface PretrainOptions extends LoadingOptions {
   readonly out: string;
   /** `cpu`, `cuda`, `cuda:1`; default cpu */
   readonly device?: string;
-  /** LibTorch's threads; default: all cores. Other numbers of threads give other rounding */
+  /** LibTorch's threads; default: all cores, or this process's share of its machine's. Other numbers of threads give other rounding */
   readonly threads?: number;
   /** checkpoints after so many steps, besides those by time; default: by time only */
   readonly checkpointSteps?: number;
@@ -38,6 +55,12 @@ export interface PretrainOptions extends LoadingOptions {
   readonly keep?: number;
   /** go on with a run although its data has changed; default: refused */
   readonly acceptData?: boolean;
+  /** which of several processes that train together this one is: `membershipOf()`; default: alone */
+  readonly place?: Membership | undefined;
+  /** seconds after which another process that does not answer is taken for gone, default 20 */
+  readonly patience?: number;
+  /** seconds in which all processes have to come, default 600 */
+  readonly rendezvous?: number;
   /** asked between two steps; a signal ends the run after a checkpoint */
   readonly stop?: StopWish;
   /** where progress is shown; default nowhere */
@@ -56,7 +79,7 @@ export interface PretrainResult {
   readonly checkpoint: string;
   /** seconds of training, earlier sessions included */
   readonly seconds: number;
-  /** images that could not be used in this session: name -> reason */
+  /** images that could not be used in this session, of all processes: name -> reason */
   readonly skipped: ReadonlyMap<string, string>;
 }
 
@@ -65,118 +88,184 @@ export interface PretrainResult {
  *
  * The run folder decides: a new one begins at step 0; one with this very config goes on from its
  * newest whole checkpoint; one with another config is refused. Whatever happened in between, the
- * run ends in the same bits (same seed, same number of threads).
+ * run ends in the same bits (same seed, same number of threads and processes).
  *
- * @throws EngineError, ConfigError, DataError, RunError: all that can be known is checked before training starts
+ * Of several processes (`place`) all call this with the same options. The batch is that of all
+ * together; the first reads checkpoints, writes files and shows progress.
+ *
+ * @throws EngineError, ConfigError, DataError, RunError: all that can be known is checked before training starts;
+ *   ToldElsewhere in a process that another one speaks for
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
-  const { recipe, data, out, keep = 2 } = options;
-  checkDevice(options.device ?? "cpu");
-  checkRunFolder(out);
-  const { source, length, remarks } = await openData(data, recipe);
-  if (options.threads !== undefined) setThreads(options.threads);
-  checkMemory(recipe, options);
-  const cores = new CoreWatch();
-  const progress = new Progress(options.progress ?? silent, {
-    totalSteps: length.totalSteps,
-    coreWait: () => cores.share(),
-  });
-  const expected = forecast(recipe, length.totalSteps, options);
-  if (expected !== undefined) progress.note(expected); // now: the next line may take a minute
-  using state = createState(recipe, options.device);
-  const start =
-    options.init === undefined ? undefined : await openStart(options.init, state.student);
-  // Last of the checks: a folder that was claimed by mistake would refuse the corrected settings.
-  const config = { recipe, data, ...(start && { init: start.record }) };
-  using folder = openRunFolder(out, config);
-  if (expected !== undefined) folder.log(expected);
-  const note = (message: string): void => {
-    folder.log(message);
-    progress.note(message);
-  };
-  const changes = checkData(folder.layout.data, source, options.acceptData ?? false);
-  for (const line of [...remarks, ...changes]) note(line);
-  const { checkpoints } = folder.layout;
-  const from = resumePosition(checkpoints, config, state, note);
-  if (from.step > 0) note(`resumes after step ${from.step} of ${length.totalSteps}`);
-  else for (const line of start?.begin(state, folder.layout) ?? []) note(line);
-  using journal = new Journal(folder, from.step);
-  const save = (position: Position): string => {
-    folder.checkPresence(position.step);
-    journal.flush();
-    return savePosition(checkpoints, config, state, position, keep);
-  };
+  const { place, out } = options;
+  const device = deviceOf(options.device ?? "cpu", place);
+  const world = place ? joinWorld(place, device, options) : World.alone;
+  try {
+    const standing = { localRank: place?.localRank ?? 0, out };
+    return await amongOthers(world, standing, () => trainWith(world, { ...options, device }));
+  } finally {
+    world[Symbol.dispose]();
+  }
+}
 
-  const watch = new CollapseWatch(summaryPrototypes(recipe), length.totalSteps);
-  const pace = new Pace(length.totalSteps);
-  const loader = await openBatches(source, recipe, from.step, options);
+async function trainWith(world: World, options: PretrainOptions): Promise<PretrainResult> {
+  const { recipe, out, device, place } = options;
+  const run = await world.together(check(world, options));
+  const { source, length, limit } = run;
+  using state = createState(recipe, device, { world });
+  checkEquals(world, recipe, source);
+  using record = await world.together(openRecord(state, run, options));
+  const from = world.fromFirst(record?.from ?? start);
+  spreadState(state);
+  const workers = options.workers ?? ownCores(place);
+  const loading = { ...options, ...(workers === undefined ? {} : { workers }) };
+  const loader = await world.together(openBatches(source, recipe, from.step, loading, world));
   using _held = options.stop?.hold?.();
   const batches = options.stop?.asked ? new Interruptible(loader, options.stop.asked) : loader;
+  const saving = new Saving(options, from);
   let at = from;
-  let savedAt = from.seconds;
-  const due = ({ step, seconds }: Position): boolean =>
-    (options.checkpointSteps !== undefined && step % options.checkpointSteps === 0) ||
-    seconds - savedAt >= (options.checkpointSeconds ?? 300);
+  const skipped = new Map<string, string>();
   try {
     const steps = trainSteps(state, batches, length, {
       from: from.step,
       secondsBefore: from.seconds,
+      ask: async () => [Number(await wantsStop(options)), Number(saving.isTime(at))],
     });
-    for await (const { row, skipped } of steps) {
+    for await (const result of steps) {
+      const { row, asked } = result;
       at = { step: row.step + 1, seconds: row.time };
-      journal.write(row, skipped);
-      progress.step(row);
-      for (const sentence of [watch.observe(row), pace.observe(row)])
-        if (sentence !== undefined) note(sentence);
-      if (due(at)) {
-        save(at);
-        savedAt = at.seconds;
-      }
-      if (await options.stop?.requested()) break;
+      record?.step(result);
+      for (const { key, reason } of result.skipped) skipped.set(key, reason);
+      checkAll(world, skipped, limit);
+      if (saving.isDue(at, asked[1]! > 0)) saveRun(record, state, at);
+      // Alone nobody has to be told first.
+      if (world.size > 1 ? asked[0]! > 0 : await wantsStop(options)) break;
     }
   } catch (error) {
-    if (!(error instanceof Interruption)) throw interrupted(error, at, folder.layout);
+    if (!isInterruption(error)) throw interrupted(error, at, out);
   } finally {
-    progress.end();
+    run.progress.end();
     await closeInTime(loader, options.stop);
   }
-  const checkpoint = save(at);
+  saveRun(record, state, at);
   const finished = at.step >= length.totalSteps;
-  const signal = finished ? undefined : options.stop?.signal;
-  folder.log(
-    finished
-      ? `finished after ${at.step} steps`
-      : `stopped after step ${at.step}${signal ? ` (${signal})` : ""}`,
-  );
+  record?.end(at, finished ? undefined : options.stop?.signal);
   return {
     out,
     steps: at.step,
     totalSteps: length.totalSteps,
     finished,
-    checkpoint,
+    checkpoint: checkpointPath(runLayout(out).checkpoints, at.step),
     seconds: at.seconds,
-    skipped: loader.stats.bad,
+    skipped,
   };
 }
 
+const start: Position = { step: 0, seconds: 0 };
+
+const wantsStop = async ({ stop }: PretrainOptions): Promise<boolean> =>
+  (await stop?.requested()) ?? false;
+
+/** When checkpoints are due. By time the first process decides, for all. */
+class Saving {
+  private savedAt: number;
+
+  constructor(
+    private readonly options: Pick<PretrainOptions, "checkpointSteps" | "checkpointSeconds">,
+    { seconds }: Position,
+  ) {
+    this.savedAt = seconds;
+  }
+
+  isTime({ seconds }: Position): boolean {
+    return seconds - this.savedAt >= (this.options.checkpointSeconds ?? 300);
+  }
+
+  /** @param isTime whether it is, in one of the processes */
+  isDue({ step, seconds }: Position, isTime: boolean): boolean {
+    const { checkpointSteps } = this.options;
+    const due = isTime || (checkpointSteps !== undefined && step % checkpointSteps === 0);
+    if (due) this.savedAt = seconds;
+    return due;
+  }
+}
+
+/** Of several processes each counts its own images' while it loads them. */
+function checkAll(world: World, skipped: ReadonlyMap<string, string>, limit: number): void {
+  try {
+    checkBad(skipped, limit);
+  } catch (error) {
+    throw error instanceof Error ? world.everywhere(error) : error;
+  }
+}
+
+type Checked = Awaited<ReturnType<typeof check>>;
+
+/** Everything that can be known before the networks are made. */
+async function check(world: World, options: PretrainOptions) {
+  const { recipe, out, maxBad, place } = options;
+  if (world.rank === 0) checkRunFolder(out);
+  checkSharing(recipe, world.size);
+  const { data, source, length, remarks } = await openData(options.data, recipe);
+  const threads = options.threads ?? ownCores(place);
+  if (threads !== undefined) setThreads(threads);
+  const sharing = { ...options, processes: world.size };
+  checkMemory(recipe, sharing);
+  const shown = world.rank === 0 ? options.progress : undefined;
+  const cores = new CoreWatch();
+  const progress = new Progress(shown ?? silent, {
+    totalSteps: length.totalSteps,
+    coreWait: () => cores.share(),
+  });
+  const expected = world.rank === 0 ? forecast(recipe, length.totalSteps, sharing) : undefined;
+  if (expected !== undefined) progress.note(expected); // now: the next line may take a minute
+  return {
+    data,
+    source,
+    length,
+    remarks,
+    progress,
+    expected,
+    limit: badLimit(source.size, maxBad),
+  };
+}
+
+/** Opens the run folder, in the first process; puts its state where the run stands. */
+async function openRecord(
+  state: TrainState,
+  { data, source, length, remarks, progress, expected }: Checked,
+  { recipe, out, init, keep = 2, acceptData = false }: PretrainOptions,
+): Promise<RunRecord | undefined> {
+  if (state.world.rank > 0) return undefined;
+  const start = init === undefined ? undefined : await openStart(init, state.student);
+  // Last of the checks: a folder that was claimed by mistake would refuse the corrected settings.
+  const config = { recipe, data, ...(start && { init: start.record }) };
+  const { totalSteps } = length;
+  return RunRecord.open(
+    { out, config, source, start, progress, totalSteps, acceptData, keep, remarks, expected },
+    state,
+  );
+}
+
 /** Opens a recipe's data, and checks that the recipe can be trained on it. */
-async function openData(data: DataSpec, recipe: Recipe) {
-  const source = await openSource(data);
-  checkBatch(recipe.optim.batch, source.size);
+async function openData(given: DataSpec, recipe: Recipe) {
   const { masks, object } = recipe.views;
   const wantsObjects = recipe.loss.objectWeight > 0 && masks.kind !== "none" && masks.false === 0;
+  const data = wantsObjects ? withWholes(given) : given;
+  const source = await openSource(data);
+  checkBatch(recipe.optim.batch, source.size);
   const warnings = wantsObjects ? checkObjects(source, object.minArea) : [];
   const remarks = [source.summary, ...source.notes, ...warnings];
-  return { source, length: runLength(recipe, source.size), remarks };
+  return { data, source, length: runLength(recipe, source.size), remarks };
 }
 
 /** What a refusal of the file system in the middle of a run means for it. */
-function interrupted(error: unknown, { step }: Position, layout: RunLayout): unknown {
+function interrupted(error: unknown, { step }: Position, out: string): unknown {
   const reason = systemReason(error);
   if (reason === undefined) return error;
   return new RunError(
-    `run folder ${layout.path}: cannot be written after step ${step}: ${reason}; ` +
-      `${whatStands(layout.checkpoints)}. Mend that, then run the same line again.`,
+    `run folder ${out}: cannot be written after step ${step}: ${reason}; ` +
+      `${whatStands(runLayout(out).checkpoints)}. Mend that, then run the same line again.`,
     { cause: error },
   );
 }

@@ -13,7 +13,7 @@ import {
 } from "../core/index.js";
 import {
   type CheckpointContent,
-  checkpointName,
+  checkpointPath,
   isWhole,
   listCheckpoints,
   type StateFile,
@@ -40,7 +40,7 @@ export function saveCheckpoint(
   tensors: readonly TensorEntry[],
   keep: number,
 ): string {
-  const path = join(folder, checkpointName(content.step));
+  const path = checkpointPath(folder, content.step);
   const beside = join(folder, `.step-${content.step}.tmp`);
   try {
     makeFolder(folder);

@@ -1,7 +1,7 @@
 import { type Tensor, tensor } from "@odis/torch";
 import { z } from "zod";
 import { RunError } from "../core/index.js";
-import { restoreState, savedState, type TrainState } from "../train/index.js";
+import { restoreState, type SavedState, type TrainState } from "../train/index.js";
 import { type Checkpoint, loadLatestCheckpoint } from "./checkpoint.js";
 import { allFinite, dropCheckpointsAfter, saveCheckpoint } from "./save.js";
 
@@ -25,11 +25,10 @@ const savedSchema = z.object({
 export function savePosition(
   folder: string,
   config: unknown,
-  state: TrainState,
+  { tensors, numbers }: SavedState,
   { step, seconds }: Position,
   keep: number,
 ): string {
-  const { tensors, numbers } = savedState(state);
   return saveCheckpoint(folder, { step, config, state: { seconds, ...numbers } }, tensors, keep);
 }
 

@@ -12,6 +12,10 @@ const codes = {
   SIGPIPE: exitCodes.unheard,
 } as const satisfies Record<StopSignal, number>;
 
+/** What a process ends with that a signal asked to; undefined for others, which ask nothing. */
+export const exitCodeOf = (signal: NodeJS.Signals | null): number | undefined =>
+  signal === null ? undefined : codes[signal as StopSignal];
+
 /** What a run asks of it, or of something simpler: whether to end after a step. */
 export type StopWish = Pick<Stop, "requested"> &
   Partial<Pick<Stop, "asked" | "hold" | "abandon" | "signal">>;

@@ -1,6 +1,7 @@
 import { BadImageError, OdisError, reasonOf } from "../core/index.js";
 import type { Found, Picture, Query } from "./found.js";
-import { findMaker, type MakerSpec, type OpenMaker, type Provenance } from "./maker.js";
+import { findMaker } from "./find-maker.js";
+import type { MakerSpec, OpenMaker, Provenance } from "./maker.js";
 
 /** What the process that looks for objects is asked. */
 export type Request =

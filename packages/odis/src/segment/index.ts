@@ -2,6 +2,7 @@ export { type BootstrapOptions, bootstrapStages } from "./bootstrap.js";
 export { cleanDefaults, type CleanSettings } from "./clean.js";
 export { evaluateMasks, type FigureName, figures, type MaskQuality } from "./evaluate-masks.js";
 export type { Corners, Finder, Found, Picture } from "./found.js";
+export { makersHelp } from "./help.js";
 export {
   type MadeMasks,
   makeMasks,

@@ -2,7 +2,8 @@ import { type ChildProcess, fork } from "node:child_process";
 import { BadImageError, OdisError, plain } from "../core/index.js";
 import type { Problem, Request, Response } from "./child.js";
 import type { Found, Picture, Query } from "./found.js";
-import { findMaker, type MakerSpec, type Provenance } from "./maker.js";
+import { findMaker } from "./find-maker.js";
+import type { MakerSpec, Provenance } from "./maker.js";
 
 export interface RemoteOptions {
   /** seconds that one picture may take */
@@ -35,10 +36,11 @@ export interface Looked {
 export async function openLooker(spec: MakerSpec, options: RemoteOptions): Promise<Looker> {
   const { maker, place } = findMaker(spec);
   if (!maker.isOwn) return RemoteMaker.open(spec, options);
-  const { finder, provenance, close } = await maker.open(place, spec.options);
+  const opened = await maker.open(place, spec.options);
+  const { finder, provenance } = opened;
   return {
     provenance,
-    close,
+    close: () => opened.close(),
     find: async (picture, query) => ({
       found: await finder.find(picture, query),
       classes: query.annotated?.classes ?? finder.classes,

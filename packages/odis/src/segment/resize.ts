@@ -23,7 +23,7 @@ export interface FloatMap {
 interface Kernel {
   /** half the width of its window, pixels */
   readonly support: number;
-  at(x: number): number;
+  readonly at: (x: number) => number;
 }
 
 /** Pillow's filters. Windows grow with the factor when shrinking. */

@@ -1,9 +1,10 @@
 export { bytesText, checkMemory, memoryOfDevice } from "./memory.js";
-export { type SavedState, savedState } from "./saved.js";
+export { type SavedState, savedState, spreadState } from "./saved.js";
 export { World } from "./world.js";
-export { type BatchStream, type MetricsRow, trainOn, trainSteps } from "./loop.js";
+export { type BatchStream, type MetricsRow, type StepResult, trainOn, trainSteps } from "./loop.js";
 export {
   buildNetwork,
+  checkSharing,
   copyWeights,
   createState,
   restoreState,

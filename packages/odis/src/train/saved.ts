@@ -33,6 +33,14 @@ export function savedState(state: TrainState): SavedState {
   return { tensors: [...before.map(entry), ...tensors, ...after.map(entry)], numbers };
 }
 
+/** Gives all processes the tensors and numbers of the first. All have to call it at once. */
+export function spreadState(state: TrainState): void {
+  const { world, optimizer } = state;
+  for (const tensor of stateTensors(state).values()) world.broadcast([tensor], 0);
+  const { optimizerUpdates } = world.fromFirst(stateNumbers(state));
+  for (const [name, moments] of optimizer.state()) moments.updates = optimizerUpdates[name] ?? 0;
+}
+
 /** The moments of all weights, in the order that one process has them in. */
 function gathered(
   { student, recipe, optimizer, world }: TrainState,

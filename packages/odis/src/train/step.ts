@@ -88,7 +88,7 @@ export function trainStep(
   });
   if (!Number.isFinite(report.gradient + report.terms.total)) {
     const terms = { ...report.terms, gradient: report.gradient };
-    throw new NonFiniteLossError(values.step, terms, batch.keys);
+    throw world.everywhere(new NonFiniteLossError(values.step, terms, batch.keys));
   }
   update.apply(whole);
   moveTeacher(state, batch, { cls, object, patch }, values);

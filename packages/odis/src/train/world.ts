@@ -2,12 +2,43 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   cat,
   empty,
+  EngineError,
   fromBuffer,
   GradientBuckets,
   type ProcessGroup,
   type Tensor,
   tidy,
 } from "@odis/torch";
+import { exitCodes, OdisError, ToldElsewhere } from "../core/index.js";
+
+/** What a process says of its own in {@link World.together}. */
+const [busy, ready, failed] = [0, 1, -1];
+/** No error. */
+const none = Symbol("none");
+
+interface Complaint {
+  readonly name: string;
+  readonly exitCode: number;
+}
+
+const complaintOf = (error: unknown): Complaint => ({
+  name: error instanceof Error ? error.name : "Error",
+  exitCode:
+    error instanceof OdisError
+      ? error.exitCode
+      : error instanceof EngineError
+        ? exitCodes.engine
+        : exitCodes.internal,
+});
+
+const toldElsewhere = ({ name, exitCode }: Complaint): ToldElsewhere =>
+  new ToldElsewhere(name, exitCode);
+
+const reasonOf = (rejected: Promise<unknown>): Promise<unknown> =>
+  rejected.then(
+    () => none,
+    (error: unknown) => error,
+  );
 
 /** While it waits for data, a process tells the others this often that it is alive, ms. */
 const ROUND = 5000;
@@ -19,6 +50,8 @@ const ROUND = 5000;
 export class World implements Disposable {
   /** One process. */
   static readonly alone: World = new World(undefined, "cpu");
+
+  private readonly agreed = new WeakSet<Error>();
 
   /** @param device where collectives take their tensors */
   constructor(
@@ -112,17 +145,97 @@ export class World implements Disposable {
 
   /**
    * Waits until every process has its own. Somebody who is slow says so again and again, so that
-   * the others can tell that from somebody who is gone.
+   * the others can tell that from somebody who is gone. `own` must exchange nothing itself.
+   *
+   * @throws what failed, in the process where it did; ToldElsewhere in all others
    */
   async together<T>(own: Promise<T>): Promise<T> {
     if (!this.group) return own;
+    const outcome = own.then(
+      () => ready,
+      () => failed,
+    );
     for (;;) {
       const patience = new AbortController();
-      const late = sleep(ROUND, false, { signal: patience.signal }).catch(() => false);
-      const ready = await Promise.race([own.then(() => true), late]);
+      const late = sleep(ROUND, busy, { signal: patience.signal }).catch(() => busy);
+      const mine = await Promise.race([outcome, late]);
       patience.abort();
-      if (this.share([Number(ready)]).every(([one]) => one === 1)) return own;
+      const all = this.share([mine]).map(([one]) => one);
+      if (all.includes(failed)) throw this.complaint(mine === failed ? await reasonOf(own) : none);
+      if (all.every((one) => one === ready)) return own;
     }
+  }
+
+  /**
+   * What only the first process does; the others wait for it.
+   *
+   * @param work calls its argument now and then
+   * @returns undefined in the others
+   * @throws what it throws; ToldElsewhere in the others
+   */
+  first<T>(work: (alive: () => void) => T): T | undefined {
+    if (!this.group) return work(() => undefined);
+    if (this.rank > 0) {
+      let state: number = busy;
+      while (state === busy) state = this.share([busy])[0]![0]!;
+      if (state === failed) throw this.complaint(none);
+      return undefined;
+    }
+    let last = performance.now();
+    let result: T;
+    try {
+      result = work(() => {
+        if (performance.now() - last < ROUND) return;
+        this.share([busy]);
+        last = performance.now();
+      });
+    } catch (error) {
+      if (this.failed) throw error;
+      this.share([failed]);
+      throw this.complaint(error);
+    }
+    this.share([ready]);
+    return result;
+  }
+
+  /** What the first process has, in all of them. */
+  fromFirst<T>(value: T): T {
+    if (!this.group) return value;
+    const [text] = this.shareText(this.rank === 0 ? JSON.stringify(value) : "");
+    return JSON.parse(text!) as T;
+  }
+
+  /** For an error that all processes find at once: the first one's is told. */
+  everywhere(error: Error): Error {
+    if (!this.group) return error;
+    this.agreed.add(error);
+    return this.rank === 0 ? error : toldElsewhere(complaintOf(error));
+  }
+
+  /** Whether the others know of an error already. */
+  isKnown(error: unknown): boolean {
+    return error instanceof Error && this.agreed.has(error);
+  }
+
+  /** Once the others cannot be reached as they should: who does not answer, and who gave up. */
+  get failed(): ProcessGroup["failed"] {
+    return this.group?.failed;
+  }
+
+  /** Ends this process's part because of an error of its own, which it will tell. */
+  giveUp(): void {
+    this.group?.giveUp();
+  }
+
+  /** Tells all of what failed in some. @returns what to throw here */
+  private complaint(own: unknown): Error {
+    const text = own === none ? "" : JSON.stringify(complaintOf(own));
+    const said = this.shareText(text);
+    const first = said.findIndex((one) => one !== "");
+    if (first !== this.rank) return toldElsewhere(JSON.parse(said[first]!) as Complaint);
+    const error = own instanceof Error ? own : new Error(String(own));
+    this.agreed.add(error);
+    return error;
   }
 
   [Symbol.dispose](): void {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { scratchFolder } from "../scratch.js";
+import { adapters, makers } from "../../src/segment/index.js";
 import { fixture } from "../segment/networks.js";
 import { odis } from "./odis.js";
 
@@ -31,8 +32,8 @@ describe("odis masks", () => {
     );
     expect(found.code).toBe(0);
     const { width, height } = await sharp(at("sheet.png")).metadata();
-    expect(width).toBeGreaterThan(5 * 240);
-    expect(height).toBeGreaterThan(2 * 240);
+    expect(width).toBeGreaterThan(3 * 192);
+    expect(height).toBeGreaterThan(2 * 192);
 
     const own = odis(["masks", `coco:${photos}`, "--with", "annotations", "--out", at("own.json")]);
     expect(own.code).toBe(0);
@@ -66,7 +67,7 @@ describe("odis masks", () => {
     ],
     [["--with", "regoins"], 2, /Did you mean regions\?$/],
     [["--with", "cuts"], 2, /^odis masks: --with cuts: wanted cuts:RUN, the folder of a run$/],
-    [["--with", "cuts:nowhere"], 4, /^odis masks: nowhere: does not exist\. Wanted a run folder/],
+    [["--with", "cuts:nowhere"], 4, /^odis masks: nowhere does not exist; wanted a run folder/],
     [
       ["--with", "regions", "--points", "3"],
       2,
@@ -93,6 +94,16 @@ describe("odis masks", () => {
     expect(said).toMatch(message);
     expect(ended.code).toBe(code);
     expect(existsSync(out)).toBe(false);
+  });
+
+  test("the help names every maker and every kind of network, and files as files", () => {
+    const { stdout } = odis(["masks", "--help"]);
+    for (const { places, about } of makers)
+      expect(stdout).toContain(`  ${places}\n      ${about}\n`);
+    for (const { name, about } of adapters)
+      expect(stdout).toContain(`  ${name.padEnd(12)} ${about}`);
+    expect(stdout).toMatch(/--out <FILE> /);
+    expect(stdout).toMatch(/--sheet <FILE\.png> /);
   });
 
   test("what is missing is named with the whole command", () => {

@@ -55,7 +55,7 @@ test("nothing but crowds: what was left out is told, and that nothing is left", 
   expect(() => checkObjects(source, 0)).toThrow(
     new DataError(
       "none of 8 images has an object to learn from: left out: 8 crowd regions (iscrowd). Give data with " +
-        "objects, or train without them: --recipe ibot",
+        "objects, let each picture without one be one as a whole (PLACE#whole), or train without them: --recipe ibot",
     ),
   );
 });
@@ -66,7 +66,8 @@ test("nothing but small objects, or mostly: told before training", async () => {
   expect(() => checkObjects(source, 0.9)).toThrow(
     new DataError(
       "none of 8 images has an object to learn from: 8 of 8 objects cover less than 90 % of their image " +
-        "(views.object.minArea). Give data with objects, or train without them: --recipe ibot",
+        "(views.object.minArea). Give data with objects, let each picture without one be one as a whole " +
+        "(PLACE#whole), or train without them: --recipe ibot",
     ),
   );
   const half = await openSource(spec("crowd-boolean", "one.json"));

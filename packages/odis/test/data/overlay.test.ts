@@ -115,12 +115,12 @@ describe("masks over a data set", () => {
   });
 
   test("COCO's own annotations are masks, too", async () => {
-    const { index, find } = await openMasks(annotations);
-    expect(index.size).toBe(6);
-    expect(find("000000000143.jpg")).toBeDefined();
-    expect(find("nowhere.jpg")).toBeUndefined();
+    const masks = await openMasks(annotations);
+    expect(masks.index.size).toBe(6);
+    expect(masks.find("000000000143.jpg")).toBeDefined();
+    expect(masks.find("nowhere.jpg")).toBeUndefined();
     expect(JSON.parse(readFileSync(annotations, "utf8")).annotations).toHaveLength(
-      index.ids.length,
+      masks.index.ids.length,
     );
   });
 });

@@ -71,7 +71,7 @@ describe("a data set on the command line", () => {
     [
       "coco:a#limt=3",
       'data setting "limt": coco data has none of that name; wanted one of limit, take, seed, balance, ' +
-        "color, exif, outside, masks, crowd. Did you mean limit?",
+        "color, exif, outside, whole, masks, crowd. Did you mean limit?",
     ],
   ])("%s", (text, message) => {
     expect(() => parseDataSpec(text)).toThrow(new ConfigError(message));

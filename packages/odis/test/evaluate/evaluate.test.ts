@@ -12,6 +12,7 @@ import { evaluateRun, readEvaluation, readRunOutcomes } from "../../src/evaluate
 import { formatTable } from "../../src/report/table.js";
 import { savePosition } from "../../src/run/session.js";
 import { recipeSchema } from "../../src/recipe/schema.js";
+import { savedState } from "../../src/train/saved.js";
 import { buildNetwork, createState } from "../../src/train/state.js";
 import { emptyRun } from "./fake-run.js";
 import { scratchFolder, tinyCoco } from "./tiny-coco.js";
@@ -241,7 +242,7 @@ function savedRun(name: string): string {
   const state = createState(recipe);
   noGrad(() => state.teacher.backbone.posEmbed.mul_(2)); // not what the student is
   const config: unknown = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
-  savePosition(join(run, "checkpoints"), config, state, { step: 7, seconds: 1.5 }, 2);
+  savePosition(join(run, "checkpoints"), config, savedState(state), { step: 7, seconds: 1.5 }, 2);
   return run;
 }
 

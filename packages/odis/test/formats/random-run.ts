@@ -5,6 +5,7 @@ import type { Settings } from "../../src/core/index.js";
 import type { RecipeName } from "../../src/recipe/methods.js";
 import type { Recipe } from "../../src/recipe/index.js";
 import { savePosition } from "../../src/run/session.js";
+import { savedState } from "../../src/train/saved.js";
 import { createState } from "../../src/train/state.js";
 import { smallRecipe } from "./small.js";
 
@@ -27,5 +28,5 @@ export function saveRandom(folder: string, recipe: Recipe, deviation: number): s
     for (const [name, weight] of network.namedParameters())
       weight.detach().normal_(/norm\d?\.weight$/.test(name) ? 1 : 0, deviation);
   const made = mkdtempSync(join(folder, "run-"));
-  return savePosition(made, { recipe }, state, { step: 7, seconds: 0 }, 1);
+  return savePosition(made, { recipe }, savedState(state), { step: 7, seconds: 0 }, 1);
 }

@@ -8,6 +8,7 @@ import { evaluateRun, readEvaluation } from "../../src/evaluate/run.js";
 import { writeReport } from "../../src/report/run.js";
 import { savePosition } from "../../src/run/session.js";
 import { recipeSchema } from "../../src/recipe/schema.js";
+import { savedState } from "../../src/train/saved.js";
 import { createState } from "../../src/train/state.js";
 import { type Opened, useBrowser } from "../browser.js";
 import { odisProgram } from "../cli/odis.js";
@@ -100,7 +101,7 @@ describe("the report of a run that was evaluated", () => {
     const run = emptyRun(join(folder, "it's done"), recipe, data);
     const config: unknown = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
     const state = createState(recipe);
-    savePosition(join(run, "checkpoints"), config, state, { step: 40, seconds: 9 }, 2);
+    savePosition(join(run, "checkpoints"), config, savedState(state), { step: 40, seconds: 9 }, 2);
     await evaluateRun(run, {
       data: { train: data },
       k: [3, 1],
@@ -210,7 +211,7 @@ it("of an evaluation without k-NN shows attention all the same, and where neighb
   const run = emptyRun(join(folder, "attributes"), recipe, data);
   const config: unknown = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
   const state = createState(recipe);
-  savePosition(join(run, "checkpoints"), config, state, { step: 40, seconds: 9 }, 2);
+  savePosition(join(run, "checkpoints"), config, savedState(state), { step: 40, seconds: 9 }, 2);
   await evaluateRun(run, { data: { train: data }, suites: ["attributes"], modes: ["mask"] });
   const { page } = await open(await writeReport(run), 1200);
   expect(

@@ -3,9 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tinyCoco } from "../evaluate/tiny-coco.js";
 
-/** A data set of its own for the tests of a file: 12 small pictures, with two objects each. */
-export async function tinyData(): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), "odis-tiny-"));
+/**
+ * A data set of its own for the tests of a file: 12 small pictures, with two objects each.
+ *
+ * @param folder default: a new one
+ */
+export async function tinyData(
+  folder = mkdtempSync(join(tmpdir(), "odis-tiny-")),
+): Promise<string> {
   const names = Array.from({ length: 12 }, (_, index) => `${index}.png`);
   await tinyCoco(folder, names, 1);
   return folder;

@@ -153,7 +153,7 @@ describe("the normalised cut", () => {
           return shared / either;
         }),
       );
-      expect(best).toBeGreaterThan(0.7);
+      expect(best).toBeGreaterThan(0.5); // cut at the mean, as published: noise of the background comes along
     }
     for (const { score } of parts.slice(0, 2)) expect(score).toBeGreaterThan(0.2);
   });

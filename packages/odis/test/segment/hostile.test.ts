@@ -179,7 +179,7 @@ describe("networks that answer nonsense", () => {
             : undefined;
         const { finder } = openAdapter(chooseAdapter([network], named), [network], {});
         const found = await finder.find(thin, { key: "thin" }).catch((error: unknown) => error);
-        if (found instanceof Error) expect(found).toBeInstanceOf(OdisError);
+        if (found instanceof Error) expect(found).toBeInstanceOf(BadImageError);
         await network.close();
       }
     }

@@ -73,7 +73,7 @@ describe("regions as objects", () => {
     const { finder, provenance } = await regions.open("", {});
     const found = await finder.find({ width, height, rgb }, { key: "a" });
     for (const thing of [rectangle(10, 10, 24, 20), rectangle(50, 30, 30, 25)])
-      expect(Math.max(...found.map(({ mask }) => rleIou(mask!, thing)))).toBeGreaterThan(0.8);
+      expect(Math.max(...found.map(({ mask }) => rleIou(mask!, thing)))).toBeGreaterThan(0.7); // smoothing takes a pixel or two at each edge
     expect(found.map(({ score }) => score)).toEqual(
       found.map(({ score }) => score).toSorted((a, b) => b - a),
     );

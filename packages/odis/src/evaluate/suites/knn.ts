@@ -39,10 +39,14 @@ const options: EvaluationOptions = {
   },
 };
 
-/** Weighted k-NN on one feature an object, and on that of each image's largest object. */
+/**
+ * Weighted k-NN on one feature an object, and on that of each image's largest object. Without classes
+ * nobody votes: the neighbours are shown.
+ */
 export const knn = suite({
   name: "knn",
   summary: "k-NN",
+  unlabelled: true,
   settings,
   options,
   needs: ({ modes }) => ({ modes }),
@@ -58,7 +62,7 @@ function* measure(job: ReadJob<KnnSettings>): Iterable<Finding> {
     device,
   } = job;
   const classes = job.classes.length;
-  for (const { name } of job.representations)
+  for (const { name } of classes > 0 ? job.representations : [])
     for (const level of levels)
       for (const mode of modes) {
         const [from, of] = [bank, queries].map((data) => data.summaries(name, mode, level));

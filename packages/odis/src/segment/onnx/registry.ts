@@ -1,4 +1,4 @@
-import { ConfigError, nearest, plain, shellWord } from "../../core/index.js";
+import { BadImageError, ConfigError, nearest, plain, shellWord } from "../../core/index.js";
 import type { Finder } from "../found.js";
 import type { Adapter, AdapterSettings } from "./adapter.js";
 import { detr, mavl, rfDetr, rtDetr } from "./adapters/detr.js";
@@ -9,6 +9,7 @@ import { sam } from "./adapters/sam.js";
 import { yolov5, yolox } from "./adapters/yolo-older.js";
 import { yolo } from "./adapters/yolo.js";
 import type { Network } from "./network.js";
+import { InputTooLarge } from "./prepare.js";
 
 /** In the order of help. A new kind of network is a file and its line here. */
 export const adapters: readonly Adapter[] = [
@@ -39,7 +40,7 @@ export function chooseAdapter(networks: readonly Network[], name: string | undef
     const close = nearest(name, known);
     throw new ConfigError(
       `--adapter: got ${plain(JSON.stringify(name))}; wanted one of ${known.join(", ")}` +
-        `${close === undefined ? "" : `. Did you mean ${close}?`}`,
+        (close === undefined ? "" : `. Did you mean ${close}?`),
     );
   }
   const signatures = networks.map(({ signature }) => signature);
@@ -95,5 +96,23 @@ export function openAdapter(
   given: Partial<AdapterSettings>,
 ): { readonly finder: Finder; readonly settings: AdapterSettings } {
   const settings = { ...unread, ...adapter.defaults, ...given };
-  return { finder: adapter.open(networks, settings), settings };
+  const finder = adapter.open(networks, settings);
+  return { finder: ofUsablePictures(finder), settings };
+}
+
+/** A picture that no input can hold is the picture's fault: it is named, the others go on. */
+function ofUsablePictures(finder: Finder): Finder {
+  return {
+    get classes() {
+      return finder.classes;
+    },
+    async find(picture, query) {
+      try {
+        return await finder.find(picture, query);
+      } catch (error) {
+        if (!(error instanceof InputTooLarge)) throw error;
+        throw new BadImageError(query.key, error.message, { cause: error });
+      }
+    },
+  };
 }

@@ -49,7 +49,7 @@ export const panoptic: Adapter = {
         return parts
           .filter(({ share }) => share > 1 - settings.overlap)
           .slice(0, settings.most)
-          .map(({ share: _, ...found }): Found => found);
+          .map(({ score, label, mask }): Found => ({ score, label, mask }));
       },
     };
   },

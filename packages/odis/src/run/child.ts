@@ -6,10 +6,12 @@ export interface ChildReport {
   readonly peakBytes?: number;
   /** whether a training came to its end */
   readonly finished?: boolean;
+  /** whether it has said what went wrong */
+  readonly told?: boolean;
 }
 
 /**
- * Loaded into every process that a comparison starts, before odis itself (`node --import`): reports
+ * Loaded into every process that odis starts of itself, before odis (`node --import`): reports
  * the peak memory, and turns the death of the parent into the signal that makes a run save and end.
  */
 if (isMainThread && process.send !== undefined) {

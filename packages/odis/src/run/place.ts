@@ -1,0 +1,124 @@
+import { availableParallelism } from "node:os";
+import {
+  checkDevice,
+  EngineError,
+  type Place,
+  placeFromEnvironment,
+  ProcessGroup,
+} from "@odis/torch";
+import { ConfigError, RunError, show } from "../core/index.js";
+import { World } from "../train/index.js";
+
+/** One of several processes that train together, as its environment tells it. */
+export interface Membership extends Place {
+  /** processes on this machine, where it is told: they share its cores and its memory */
+  readonly localSize: number | undefined;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * What starts several processes says so in their environment: torchrun, Kubernetes' training
+ * operator and `odis pretrain --processes` in RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and
+ * MASTER_PORT; SLURM's srun in variables of its own.
+ *
+ * @returns undefined for a process that is alone
+ * @throws ConfigError that names what is missing or wrong
+ */
+export function membershipOf(env: Environment = process.env): Membership | undefined {
+  const slurm = env["WORLD_SIZE"] === undefined && env["RANK"] === undefined;
+  const told = slurm ? fromSlurm(env) : env;
+  if (told === undefined) return undefined;
+  if (told["WORLD_SIZE"] === undefined)
+    throw new ConfigError(
+      `RANK is set (${told["RANK"]}), but WORLD_SIZE is not; wanted both, as torchrun sets them, or neither`,
+    );
+  let place: Place | undefined;
+  try {
+    place = placeFromEnvironment(told);
+  } catch (error) {
+    throw new ConfigError(error instanceof Error ? error.message : String(error), undefined, {
+      cause: error,
+    });
+  }
+  if (!place || place.size === 1) return undefined;
+  const local = Number(told["LOCAL_WORLD_SIZE"]);
+  return { ...place, localSize: Number.isInteger(local) && local > 0 ? local : undefined };
+}
+
+/** SLURM's variables in torchrun's words; undefined outside `srun` with several tasks. */
+function fromSlurm(env: Environment): Environment | undefined {
+  const tasks = env["SLURM_STEP_NUM_TASKS"]; // a step's, not the allocation's: sbatch alone starts one
+  if (tasks === undefined || tasks === "1" || env["SLURM_PROCID"] === undefined) return undefined;
+  const nodes = env["SLURM_STEP_NODELIST"] ?? env["SLURM_JOB_NODELIST"];
+  const job = Number(env["SLURM_JOB_ID"] ?? 0);
+  return {
+    RANK: env["SLURM_PROCID"],
+    WORLD_SIZE: tasks,
+    LOCAL_RANK: env["SLURM_LOCALID"],
+    LOCAL_WORLD_SIZE: /^\d+/.exec(env["SLURM_STEP_TASKS_PER_NODE"] ?? "")?.[0],
+    MASTER_ADDR: env["MASTER_ADDR"] ?? (nodes === undefined ? undefined : firstNode(nodes)),
+    // The same for all tasks of a job, and another for other jobs on the same node.
+    MASTER_PORT: env["MASTER_PORT"] ?? String(20_000 + (job % 10_000)),
+  };
+}
+
+/** `gpu[07-09,12],login1` -> `gpu07` */
+function firstNode(list: string): string {
+  const [, prefix = list, first = ""] = /^([^[,]+)(?:\[([^\],-]+))?/.exec(list) ?? [];
+  return `${prefix}${first}`;
+}
+
+/**
+ * The device of a process; of one that shares its machine with others, `cuda` means the GPU of its
+ * number there.
+ *
+ * @throws EngineError when there is no such device
+ */
+export function deviceOf(device: string, place: Pick<Place, "localRank"> | undefined): string {
+  return checkDevice(device === "cuda" && place ? `cuda:${place.localRank}` : device);
+}
+
+/** Cores for a process that shares its machine with others, where it is known with how many; at least one. */
+export function ownCores(place: Membership | undefined): number | undefined {
+  if (place?.localSize === undefined) return undefined;
+  return Math.max(1, Math.floor(availableParallelism() / place.localSize));
+}
+
+export interface Patience {
+  /** seconds after which a process that does not answer is taken for gone, default 20 */
+  readonly patience?: number | undefined;
+  /** seconds in which all have to come, default 600: machines do not start at once */
+  readonly rendezvous?: number | undefined;
+}
+
+/**
+ * Meets the other processes.
+ *
+ * @param device where this process computes
+ * @throws RunError when they do not come, or the port is taken
+ */
+export function joinWorld(
+  place: Place,
+  device: string,
+  { patience = 20, rendezvous = 600 }: Patience,
+): World {
+  const backend = device === "cpu" ? "gloo" : "nccl";
+  try {
+    const group = ProcessGroup.join(place, {
+      device,
+      backend,
+      patienceSeconds: patience,
+      meetSeconds: rendezvous,
+    });
+    return new World(group, device);
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    const { address, port } = place;
+    throw new RunError(
+      `${error.message.replace(/^\w+: /, "")}. Look at MASTER_ADDR (${show(address)}) and MASTER_PORT (${port}), ` +
+        `and whether all processes were started.`,
+      { cause: error },
+    );
+  }
+}

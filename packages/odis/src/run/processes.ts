@@ -1,0 +1,132 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { exitCodes, RunError } from "../core/index.js";
+import type { ChildReport } from "./child.js";
+import { runLayout } from "./folder.js";
+import { advice } from "./among.js";
+import { whatStands } from "./save.js";
+import { exitCodeOf } from "./stop.js";
+
+/** Loaded into every process that odis starts of itself: `node --import`. */
+export const companion = new URL("./child.js", import.meta.url).href;
+
+export interface ProcessesOptions {
+  readonly count: number;
+  /** run folder */
+  readonly out: string;
+  /** hears what the first process tells */
+  readonly tell: (fact: object) => void;
+}
+
+/** How a process ended. */
+interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/**
+ * For the others after one has failed, ms: one that was killed has to be missed first, one that
+ * failed by itself is the last but for those that hang.
+ */
+const grace = { killed: 25_000, failed: 6_000 } as const;
+
+/**
+ * Runs this very command line in several processes of this machine that train together. Signals are
+ * passed on; the processes write to this one's terminal themselves, one of them at a time.
+ *
+ * @returns exit code
+ * @throws RunError when processes were killed and none is left to say so
+ */
+export async function runProcesses({ count, out, tell }: ProcessesOptions): Promise<number> {
+  const port = await freePort();
+  const children = Array.from({ length: count }, (_, rank) => start(rank, count, port));
+  const passOn = (["SIGINT", "SIGTERM", "SIGHUP"] as const).map((signal) => {
+    const listener = (): void => signalAll(children, signal);
+    process.on(signal, listener);
+    return () => process.off(signal, listener);
+  });
+  let told = false;
+  for (const [rank, child] of children.entries())
+    child.on("message", (fact: ChildReport) => {
+      told ||= fact.told === true;
+      if (rank === 0 && fact.finished !== undefined) tell({ finished: fact.finished });
+    });
+  try {
+    const inTime: Ended[] = [];
+    const ended = await Promise.all(
+      children.map(async (child) => {
+        const how = await endOf(child);
+        inTime.push(how);
+        const { code, signal } = how;
+        if (code !== exitCodes.ok) {
+          const wait = signal === null && code! < 128 ? grace.failed : grace.killed;
+          setTimeout(() => signalAll(children, "SIGKILL"), wait).unref();
+        }
+        return how;
+      }),
+    );
+    return judge(ended, inTime, { told, out });
+  } finally {
+    signalAll(children, "SIGKILL"); // nobody is left but after a failure here
+    for (const off of passOn) off();
+  }
+}
+
+function start(rank: number, count: number, port: number): ChildProcess {
+  const [node, ...words] = process.argv;
+  return spawn(node!, ["--import", companion, ...words], {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    env: {
+      ...process.env,
+      RANK: `${rank}`,
+      WORLD_SIZE: `${count}`,
+      LOCAL_RANK: `${rank}`,
+      LOCAL_WORLD_SIZE: `${count}`,
+      MASTER_ADDR: "127.0.0.1",
+      MASTER_PORT: `${port}`,
+    },
+  });
+}
+
+const endOf = (child: ChildProcess): Promise<Ended> =>
+  new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("exit", (code, signal) => resolve({ code, signal }));
+  });
+
+function signalAll(children: readonly ChildProcess[], signal: NodeJS.Signals): void {
+  for (const child of children)
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+}
+
+/** What the whole ends with: the code of the first process that failed by itself. */
+function judge(
+  ended: readonly Ended[],
+  inTime: readonly Ended[],
+  { told, out }: { readonly told: boolean; readonly out: string },
+): number {
+  const failure = inTime.find(({ code }) => code !== null && code !== exitCodes.ok);
+  const [stopped] = inTime.flatMap(({ signal }) => exitCodeOf(signal) ?? []);
+  const killed = ended.findIndex(
+    ({ signal }) => signal !== null && exitCodeOf(signal) === undefined,
+  );
+  if (killed >= 0 && !told)
+    throw new RunError(
+      `rank ${killed} of ${ended.length} was ended by ${ended[killed]!.signal}` +
+        `${ended[killed]!.signal === "SIGKILL" ? " (out of memory?)" : ""}; ` +
+        `${whatStands(runLayout(out).checkpoints)}. ${advice}`,
+    );
+  return failure?.code ?? stopped ?? exitCodes.ok;
+}
+
+/** A port of this machine that nobody listens on. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
+    });
+  });
+}

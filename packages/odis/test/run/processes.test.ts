@@ -1,0 +1,247 @@
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { odis } from "../cli/odis.js";
+import { scratchFolder } from "../scratch.js";
+import { expectClose } from "../golden.js";
+import { freePort } from "../train/processes.js";
+import {
+  launch,
+  launchRanks,
+  type Result,
+  resultOf,
+  type Running,
+  says,
+  variables,
+} from "./ranks.js";
+import { tinyData, tinyRun } from "./tiny-run.js";
+
+vi.setConfig({ testTimeout: 300_000 });
+
+const scratch = scratchFolder();
+let data: string;
+beforeAll(async () => {
+  data = await tinyData();
+});
+afterAll(() => rmSync(data, { recursive: true }));
+
+const run = (name = "run"): string => join(scratch(), name);
+const steps = 60;
+const long = (name = "run", ...more: string[]): string[] =>
+  tinyRun(data, run(name), "--steps", "100000", "--checkpoint-steps", "5", ...more);
+const whole = (name: string, ...more: string[]): string[] =>
+  tinyRun(data, run(name), "--steps", `${steps}`, "--checkpoint-steps", "10", ...more);
+
+/** All of a run's numbers but for rounding. */
+function expectSameRun({ rows }: Result, wanted: Result): void {
+  expect(rows).toHaveLength(wanted.rows.length);
+  for (const [step, row] of wanted.rows.entries()) {
+    const numbers = (of: Readonly<Record<string, unknown>>): number[] =>
+      ["loss", "object", "patch", "gradNorm", "teacherEntropy", "lr", "absent"].map((name) =>
+        Number(of[name]),
+      );
+    expectClose(numbers(rows[step]!), numbers(row), {
+      what: `step ${step}`,
+      rtol: 1e-3,
+      atol: 1e-4,
+    });
+  }
+}
+
+/** Everything that a group of processes said, and how each ended. */
+async function outcome(ranks: readonly Running[]): Promise<{ said: string; codes: unknown[] }> {
+  const codes = await Promise.all(ranks.map(async ({ ended }) => (await ended)[0]));
+  return { said: ranks.map(({ said }) => said()).join(""), codes };
+}
+
+/** The one sentence that was said of a failure. */
+function complaint(said: string): string {
+  const lines = said.split("\n").filter((line) => line.startsWith("odis pretrain: "));
+  expect(lines).toHaveLength(1);
+  return lines[0]!;
+}
+
+describe("the same line in several processes", () => {
+  it("gives the numbers and files of one, however they are started; killed and resumed the very bits", async () => {
+    expect(odis(whole("one"))).toMatchObject({ code: 0 });
+    const one = resultOf(run("one"));
+    const { code, stdout, stderr } = odis(whole("two", "--processes", "2"));
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(stdout).toMatch(/^finished 60 steps in \d+ s; newest checkpoint \S+step-00000060\n$/);
+    const two = resultOf(run("two"));
+    expectSameRun(two, one);
+    expect(readdirSync(run("two")).toSorted()).toEqual(readdirSync(run("one")).toSorted());
+    expect(stderr.match(/step 1\//g)).toHaveLength(1);
+
+    // Killed at a random moment, once each way; the other way goes on with it.
+    const random = (): number => Math.round(700 * Math.random());
+    const ranks = await launchRanks(2, whole("killed"));
+    await says(ranks[0]!, "step 1/");
+    await sleep(random());
+    ranks[Math.random() < 0.5 ? 0 : 1]!.child.kill("SIGKILL");
+    await outcome(ranks);
+    const parent = launch(whole("killed", "--processes", "2"));
+    await says(parent, "step ");
+    await sleep(random());
+    parent.child.kill("SIGKILL");
+    await parent.ended; // its children end, too: the pipe is theirs
+    const again = await launchRanks(2, whole("killed"));
+    expect(await outcome(again)).toMatchObject({ codes: [0, 0] });
+    expect(resultOf(run("killed"))).toEqual(two);
+  });
+
+  it("goes on with another number of processes", () => {
+    const words = (...more: string[]): string[] => whole("run", ...more);
+    const stop = (name: string): void => {
+      // As if it had ended after the checkpoint of step 20 or 40.
+      const folder = join(run(), "checkpoints");
+      for (const found of readdirSync(folder))
+        if (found > name) rmSync(join(folder, found), { recursive: true });
+    };
+    expect(odis(words("--processes", "2", "--keep", "9")).code).toBe(0);
+    const two = resultOf(run());
+    stop("step-00000040");
+    expect(odis(words("--processes", "4", "--keep", "9"))).toMatchObject({ code: 0 });
+    expectSameRun(resultOf(run()), two);
+    stop("step-00000020");
+    expect(odis(words("--keep", "9")).code).toBe(0);
+    expectSameRun(resultOf(run()), two);
+  });
+});
+
+describe("a process that is lost ends the others", () => {
+  it.each([
+    [0, "rank 1 of 3", "rank 0"],
+    [1, "rank 0 of 3", "rank 1"],
+  ])("rank %i, killed: %s says so", async (lost, who, named) => {
+    const ranks = await launchRanks(3, long("run", "--batch", "6"));
+    await vi.waitFor(
+      () => expect(existsSync(join(run(), "checkpoints", "step-00000005"))).toBe(true),
+      {
+        timeout: 60_000,
+      },
+    );
+    ranks[lost]!.child.kill("SIGKILL");
+    const { said, codes } = await outcome(ranks);
+    expect(codes).toEqual([0, 1, 2].map((rank) => (rank === lost ? null : 4)));
+    expect(complaint(said)).toMatch(
+      new RegExp(
+        `^odis pretrain: ${who} failed in all-\\w+ \\d+: ${named} does not answer \\(.+\\)\\. ` +
+          `\\S+/checkpoints/step-\\d{8} stands\\. Run the same line again to go on, with as many processes or with another number of them\\.$`,
+      ),
+    );
+  });
+
+  it("one that hangs, started by --processes: it is ended, too", async () => {
+    const parent = launch(long("run", "--processes", "2", "--patience", "2"));
+    await says(parent, "step 1/");
+    const children = readFileSync(
+      `/proc/${parent.child.pid}/task/${parent.child.pid}/children`,
+      "utf8",
+    );
+    const [, second] = children.trim().split(" ").map(Number);
+    process.kill(second!, "SIGSTOP");
+    expect(await parent.ended).toEqual([4, null]);
+    expect(complaint(parent.said())).toMatch(
+      /^odis pretrain: rank 0 of 2 failed in all-\w+ \d+: rank 1 does not answer \(.+\)\. /,
+    );
+    expect(existsSync(`/proc/${second}`)).toBe(false);
+  });
+
+  it("one that cannot go on says why, the others nothing", async () => {
+    const damaged = join(scratch(), "damaged");
+    const copy = await tinyData(damaged);
+    writeFileSync(join(copy, "images", "3.png"), "no picture");
+    const words = tinyRun(copy, run(), "--steps", "50", "--max-bad", "0");
+    const { said, codes } = await outcome(await launchRanks(2, words));
+    expect(codes).toEqual([3, 3]);
+    const lines = said.split("\n").filter((line) => line.startsWith("odis pretrain: "));
+    expect(lines).toHaveLength(2);
+    expect(lines[0]).toMatch(
+      /^odis pretrain: (rank 1 of 2: )?1 images cannot be used; at most 0 may be skipped\. The first of them:$/,
+    );
+    expect(lines[1]).toMatch(/ {2}3\.png: /);
+  });
+});
+
+describe("processes that do not find each other", () => {
+  it("started for different runs: said once", async () => {
+    const port = await freePort();
+    const ranks = [0, 1].map((rank) =>
+      launch(long("run", "--seed", `${rank}`), variables(rank, 2, port)),
+    );
+    const { said, codes } = await outcome(ranks);
+    expect(codes).toEqual([4, 4]);
+    expect(complaint(said)).toBe(
+      "odis pretrain: rank 1 of 2 was started for another run than rank 0: seed is 0 in rank 0 and " +
+        "1 in rank 1. Start all processes with the same line and data.",
+    );
+    expect(existsSync(run())).toBe(false);
+  });
+
+  it("nobody comes: who, and what to look at", async () => {
+    const port = await freePort();
+    const { code, stderr } = odis(long("run", "--rendezvous", "1"), { env: variables(0, 3, port) });
+    expect(code).toBe(4);
+    expect(stderr).toBe(
+      "odis pretrain: rank 0 of 3 waited 1 s: ranks 1, 2 did not come. Look at MASTER_ADDR " +
+        `("127.0.0.1") and MASTER_PORT (${port}), and whether all processes were started.\n`,
+    );
+  });
+
+  it("the port is taken", async () => {
+    const server = createServer().listen(0);
+    await once(server, "listening");
+    const address = server.address();
+    const port = typeof address === "object" && address ? address.port : 0;
+    const { code, stderr } = odis(long("run", "--rendezvous", "1"), { env: variables(0, 2, port) });
+    server.close();
+    expect(code).toBe(4);
+    expect(complaint(stderr)).toMatch(
+      new RegExp(
+        `cannot let the others meet at 127\\.0\\.0\\.1:${port} within 1 s .*Address already in use`,
+      ),
+    );
+  });
+
+  it("half of the variables, or too many processes for the batch", () => {
+    expect(odis(long(), { env: { RANK: "0" } })).toEqual({
+      code: 2,
+      stdout: "",
+      stderr:
+        "odis pretrain: RANK is set (0), but WORLD_SIZE is not; wanted both, as torchrun sets them, or neither\n",
+    });
+    expect(odis(long("run", "--processes", "3")).stderr).toBe(
+      "odis pretrain: optim.batch: got 4, shared by 3 processes; wanted a multiple of their number, e.g. 3\n",
+    );
+    expect(odis(long("run", "--processes", "4"), { env: variables(0, 2, 1) }).stderr).toBe(
+      "odis pretrain: --processes: got 4, but WORLD_SIZE says that this is one of 2 processes; wanted " +
+        "one of them only\n",
+    );
+  });
+});
+
+describe("signals", () => {
+  it("to the process that started the others: all save and end", async () => {
+    const parent = launch(long("run", "--processes", "2"));
+    await says(parent, "step 1/");
+    parent.child.kill("SIGTERM");
+    expect(await parent.ended).toEqual([143, null]);
+    const [, step] = /\nstopped after step (\d+) of 100000; saved /.exec(parent.said()) ?? [];
+    expect(resultOf(run()).checkpoint).toBe(`step-${step!.padStart(8, "0")}`);
+    expect(parent.said()).toContain(`--processes 2`);
+    expect(parent.said().match(/SIGTERM: saving/g)).toHaveLength(1);
+  });
+
+  it("to one of those that others started: all of them stop", async () => {
+    const ranks = await launchRanks(2, long());
+    await says(ranks[0]!, "step 1/");
+    ranks[1]!.child.kill("SIGTERM");
+    const { said, codes } = await outcome(ranks);
+    expect(codes).toEqual([143, 143]);
+    expect(said).toMatch(/\nstopped after step \d+ of 100000; saved /);
+  });
+});
