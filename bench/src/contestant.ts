@@ -16,6 +16,11 @@ export interface BlockReport {
   /** files of the BLAS in the process */
   readonly blas: readonly string[];
   readonly loss: number;
+  /** that this process sent to others in the block, and their bytes */
+  readonly messages: number;
+  readonly sent: number;
+  /** bytes of the optimiser's moments */
+  readonly moments: number;
 }
 
 /**

@@ -7,6 +7,7 @@ import { benchCrops } from "./crops.js";
 import { benchLarge } from "./large.js";
 import { benchLoader } from "./loader.js";
 import { benchMemory } from "./memory.js";
+import { benchProcesses } from "./processes.js";
 import { benchNeighbours } from "./neighbours.js";
 import { benchRecipes } from "./recipes.js";
 import { benchSgemm } from "./sgemm.js";
@@ -21,6 +22,7 @@ const usage = `npm run bench -- [NAME...] [options]
   loader     images per second of the data workers, and of one core in turn with Pillow and torchvision
   neighbours k-NN of 50,000 queries against 1.28 million rows of 384 (--whole runs all of it)
   memory     resident memory over 1,000 training steps
+  processes  a step of two processes of one thread, in turn with one; what they send
   recipes    a training step of every recipe, in turn, beside that of ibot
   small      a training step of a small model, in turn with the same step in eager PyTorch
   step       the same for ViT-S/16 with 2x224 + 10x96 views (minutes)
@@ -74,6 +76,7 @@ const benches = new Map<string, () => void | Promise<void>>([
       }),
   ],
   ["memory", benchMemory],
+  ["processes", () => benchProcesses(Number(values.rounds), 5)],
   ["recipes", () => benchRecipes(threads, Number(values.rounds))],
   ["small", () => benchStep("small", pair(5))],
   ["step", () => benchStep("vit-s", pair(1))],

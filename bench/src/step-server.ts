@@ -1,8 +1,15 @@
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { deviceMemory, setThreads, synchronize, threads } from "@odis/torch";
-import { createState, trainOn } from "../../packages/odis/dist/train/index.js";
+import {
+  deviceMemory,
+  placeFromEnvironment,
+  ProcessGroup,
+  setThreads,
+  synchronize,
+  threads,
+} from "@odis/torch";
+import { createState, trainOn, World } from "../../packages/odis/dist/train/index.js";
 import type { BlockReport } from "./contestant.js";
 import { loadRecipe, midRunValues, syntheticBatch, type WorkloadName } from "./workload.js";
 
@@ -21,6 +28,7 @@ const { values } = parseArgs({
     batch: { type: "string" },
     bfloat16: { type: "boolean", default: false },
     memory: { type: "string", default: "keep" },
+    shard: { type: "boolean", default: false },
   },
 });
 const { device } = values;
@@ -33,10 +41,16 @@ const recipe = {
     batch: Number(values.batch ?? workload.optim.batch),
     precision: values.bfloat16 ? ("bfloat16" as const) : ("float32" as const),
     memory: values.memory as typeof workload.optim.memory,
+    shard: values.shard,
   },
 };
-const state = createState(recipe, device);
-const batch = syntheticBatch(recipe);
+const place = placeFromEnvironment();
+const world = place
+  ? new World(ProcessGroup.join(place, { device, patienceSeconds: 600 }), device)
+  : World.alone;
+const state = createState(recipe, device, { world });
+const share = { ...recipe.optim, batch: recipe.optim.batch / world.size };
+const batch = syntheticBatch({ ...recipe, optim: share });
 const schedule = midRunValues(recipe);
 
 for await (const line of createInterface({ input: process.stdin })) {
@@ -44,6 +58,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const seconds: number[] = [];
   let loss = Number.NaN;
   synchronize(device);
+  const sent = world.traffic;
   const block = performance.now();
   for (let step = 0; step < steps; step += 1) {
     const began = performance.now();
@@ -62,6 +77,9 @@ for await (const line of createInterface({ input: process.stdin })) {
     threads: threads(),
     blas: liveBlas(),
     loss,
+    messages: world.traffic.messages - sent.messages,
+    sent: world.traffic.bytes - sent.bytes,
+    moments: [...state.optimizer.state().values()].reduce((sum, one) => sum + 8 * one.mean.size, 0),
   };
   console.log(JSON.stringify(report));
 }

@@ -1,6 +1,8 @@
 import type {
+  AttentionMaps,
   NearList,
   ObjectList,
+  ObjectMap,
   ImageFacts,
   PatchMaps,
   Problem,
@@ -13,6 +15,8 @@ interface Answers {
   readonly image: ImageFacts;
   readonly near: NearList;
   readonly patches: PatchMaps;
+  readonly attention: AttentionMaps;
+  readonly map: ObjectMap;
 }
 
 /** Asks the server. @throws Error with its sentence when it cannot answer */

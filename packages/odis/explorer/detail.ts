@@ -1,5 +1,6 @@
 import type { ImageFacts, NearObject, OutlinedObject } from "../src/explore/wire.js";
 import { ask, type Pictures } from "./api.js";
+import { attentionPart } from "./attention.js";
 import { byId, el } from "./dom.js";
 import { drawsBoxes } from "./draw-box.js";
 import { showLikeness } from "./likeness.js";
@@ -68,6 +69,7 @@ export class Detail {
       ),
       el("h3", {}, "Most alike"),
       near,
+      ...(object ? [attentionPart(this.pictures, image, object, this.actions.tell)] : []),
     );
     this.place.hidden = false;
     this.place.scrollTop = 0;

@@ -9,6 +9,12 @@ const SPARE = 2;
 /** How long a cell is in sight before it is filled, milliseconds. */
 const RESTING = 60;
 
+/** What of a library is shown: a class, or some rows; without them, everything. */
+export interface Shown {
+  readonly name?: string;
+  readonly rows?: readonly number[];
+}
+
 /** All objects, of which only those in sight exist as elements. */
 export class Grid {
   private readonly grid = byId("grid");
@@ -20,7 +26,7 @@ export class Grid {
   private side = WIDTH;
   private active = 0;
   private selected: number | undefined;
-  private name = "";
+  private shown: Shown = {};
 
   /** @param open told of the object that somebody chose */
   constructor(
@@ -40,12 +46,12 @@ export class Grid {
     new ResizeObserver(() => this.lay()).observe(this.grid);
   }
 
-  /** @param name of a class; empty: all */
-  async show(name: string): Promise<void> {
-    this.name = name;
+  /** Shows all of them, those of a class, or some. */
+  async show(shown: Shown): Promise<void> {
+    this.shown = shown;
     this.pages.clear();
-    const { total } = await ask("objects", { ...this.question(0), count: 1 });
-    this.total = total;
+    this.total =
+      shown.rows?.length ?? (await ask("objects", { ...this.question(0), count: 1 })).total;
     this.active = 0;
     this.clear();
     this.grid.scrollTop = 0;
@@ -62,9 +68,11 @@ export class Grid {
     this.grid.focus();
   }
 
-  private question(page: number) {
-    const of = this.name === "" ? {} : { class: this.name };
-    return { from: page * PAGE, count: PAGE, ...of };
+  private question(page: number): Readonly<Record<string, string | number>> {
+    const { name, rows } = this.shown;
+    const from = page * PAGE;
+    if (rows) return { rows: rows.slice(from, from + PAGE).join(",") };
+    return { from, count: PAGE, ...(name === undefined ? {} : { class: name }) };
   }
 
   private lay(): void {

@@ -28,11 +28,11 @@ export function showLikeness(
     busy = true;
     try {
       const rows = others.map(({ image: row }) => row);
-      const { side, maps } = await ask("patches", { image, x, y, in: rows.join(",") || image });
+      const { maps } = await ask("patches", { image, x, y, in: rows.join(",") || image });
       if (ended) return;
-      for (const { image: row, likeness } of maps)
+      for (const map of maps)
         for (const shown of all)
-          if (shown.image === row) shown.photo.heat(likeness, side, rangeOf(likeness));
+          if (shown.image === map.image) shown.photo.heat(map, rangeOf(map.values));
     } catch (error) {
       tell(error);
     } finally {

@@ -2,6 +2,7 @@ import { ask, Pictures } from "./api.js";
 import { Detail, type Looked } from "./detail.js";
 import { byId, el } from "./dom.js";
 import { Grid } from "./grid.js";
+import { ObjectPlane } from "./plane.js";
 
 /** Says what went wrong, in the server's words. */
 function tell(error: unknown): void {
@@ -69,10 +70,21 @@ async function start(): Promise<void> {
   addEventListener("keydown", (event) => {
     if (event.key === "Escape" && looked()) close();
   });
-  classes.addEventListener("change", () => {
-    grid.show(classes.value).catch(tell);
+  const showClass = (): void => {
+    grid.show(classes.value === "" ? {} : { name: classes.value }).catch(tell);
+  };
+  classes.addEventListener("change", showClass);
+  const map = new ObjectPlane(facts.classes, {
+    open: openObject,
+    choose: (rows) => {
+      byId("status").textContent = `${count(rows.length)} objects chosen on the map`;
+      grid.show({ rows }).catch(tell);
+    },
+    all: showClass,
+    tell,
   });
-  await grid.show("");
+  byId("map-button").addEventListener("click", () => map.toggle());
+  await grid.show({});
   follow();
 }
 

@@ -1,4 +1,4 @@
-import type { OutlinedObject } from "../src/explore/wire.js";
+import type { OutlinedObject, PatchValues } from "../src/explore/wire.js";
 import { el, svg } from "./dom.js";
 
 export interface PhotoOptions {
@@ -50,39 +50,40 @@ export class Photo {
   /**
    * Lays heat over the photograph.
    *
-   * @param values [side, side]; without them it is taken away
-   * @param of which values are cold and hot
+   * @param grid values of its patches; without it, heat is taken away
+   * @param range which values are cold and hot
    */
-  heat(
-    values?: readonly number[],
-    side = 1,
-    of: readonly [low: number, high: number] = [0, 1],
-  ): void {
-    if (!values) {
-      this.canvas?.remove();
-      this.canvas = undefined;
-      return;
-    }
+  heat(grid?: PatchValues, range: readonly [cold: number, hot: number] = [0, 1]): void {
+    this.canvas?.remove();
+    this.canvas = grid && this.canvasOf(grid, range);
+    if (this.canvas) this.element.insertBefore(this.canvas, this.marks);
+  }
+
+  private canvasOf({ side, region, values }: PatchValues, [cold, hot]: readonly [number, number]) {
     const small = el("canvas", { width: side, height: side });
     const drawing = small.getContext("2d")!;
     const image = drawing.createImageData(side, side);
     for (const [at, value] of values.entries()) {
-      const heat = Math.max(0, Math.min(1, (value - of[0]) / Math.max(1e-9, of[1] - of[0])));
-      image.data.set([255 * heat, 176 * heat ** 1.5, 60 * (1 - heat), 90 + 165 * heat], 4 * at);
+      const heat = Math.max(0, Math.min(1, (value - cold) / Math.max(1e-9, hot - cold)));
+      // Dark where it is cold, so that the photograph is seen everywhere, orange where it is hot.
+      const mix = (from: number, to: number): number => from + heat * (to - from);
+      image.data.set([mix(14, 255), mix(16, 170), mix(26, 30), mix(130, 175)], 4 * at);
     }
     drawing.putImageData(image, 0, 0);
-    // The photograph may be smaller than its box: the canvas takes the same place as its picture.
-    const canvas = this.canvas ?? el("canvas");
     const { width, height } = this.options;
-    const scale = Math.min(1, 480 / Math.max(width, height));
-    canvas.width = Math.max(1, Math.round(width * scale));
-    canvas.height = Math.max(1, Math.round(height * scale));
-    canvas.style.objectFit = "contain";
-    canvas.getContext("2d")!.drawImage(small, 0, 0, canvas.width, canvas.height);
-    if (!this.canvas) this.element.insertBefore(canvas, this.marks);
-    this.canvas = canvas;
+    const scale = Math.min(1, CANVAS / Math.max(width, height));
+    const canvas = el("canvas", {
+      width: Math.max(1, Math.round(width * scale)),
+      height: Math.max(1, Math.round(height * scale)),
+    });
+    const [x, y, w, h] = region.map((value) => value * scale);
+    canvas.getContext("2d")!.drawImage(small, x!, y!, w!, h!);
+    return canvas;
   }
 }
+
+/** Longer side of a canvas of heat, pixels: it is smooth. */
+const CANVAS = 480;
 
 function choice(object: OutlinedObject, onChoose?: (row: number) => void): SVGElement {
   const [x, y, width, height] = object.box;

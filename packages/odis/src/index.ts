@@ -52,11 +52,11 @@ export {
   recipeNames,
 } from "./recipe/index.js";
 export {
-  embed,
+  createStore,
   type Embedded,
-  type EmbedOptions,
+  type EmbedProgress,
   type Hit,
-  loadModel,
+  type ItemKind,
   openStore,
   type PictureQuery,
   type SearchOptions,

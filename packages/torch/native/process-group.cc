@@ -62,7 +62,9 @@ std::string reasonOf(const std::exception& error) {
   const auto* torch = dynamic_cast<const c10::Error*>(&error);
   std::string text = firstLine(torch ? torch->what_without_backtrace() : error.what());
   const size_t end = text.rfind('[', 0) == 0 ? text.find("] ") : std::string::npos;
-  return end == std::string::npos ? text : text.substr(end + 2);
+  if (end != std::string::npos) text = text.substr(end + 2);
+  while (!text.empty() && text.back() == '.') text.pop_back();
+  return text;
 }
 
 /// Where the processes met; there they also tell each other that something went wrong.

@@ -46,6 +46,7 @@ export const aten = {
   matmul: operator<[Tensor, Tensor]>("aten::matmul"),
   bmm: operator<[Tensor, Tensor]>("aten::bmm"),
   linear: operator<[Tensor, Tensor, Tensor?]>("aten::linear"),
+  eigh: operator<[Tensor, string], Pair>("aten::linalg_eigh"),
   solve: operator<[Tensor, Tensor]>("aten::linalg_solve"),
   einsum: operator<[string, Tensors]>("aten::einsum"),
   conv2d: operator<[Tensor, Tensor, Tensor | undefined, Axes, Axes, Axes, number]>("aten::conv2d"),

@@ -138,6 +138,11 @@ export class Tensor extends TensorCore {
   solve(right: Tensor): Tensor {
     return aten.solve(this, right);
   }
+
+  /** Of a symmetric matrix [n, n]: eigenvalues, smallest first, and eigenvectors as columns. */
+  eigh(): readonly [values: Tensor, vectors: Tensor] {
+    return aten.eigh(this, "L");
+  }
   bmm(other: Tensor): Tensor {
     return aten.bmm(this, other);
   }

@@ -7,4 +7,4 @@ export {
   openBatches,
   openViewLoader,
 } from "./loader.js";
-export { checkBatch, type Rank } from "./order.js";
+export { checkBatch, Order, type Rank } from "./order.js";

@@ -106,6 +106,7 @@ export const pretrainCommand = command({
         `--processes: got ${processes}, but WORLD_SIZE says that this is one of ${place.size} processes; ` +
           `wanted one of them only`,
       );
+    const first = (place?.rank ?? 0) === 0;
     const [
       { loadConfigFile, settingsLayer },
       { resolveRecipe },
@@ -117,33 +118,33 @@ export const pretrainCommand = command({
       import("../data/index.js"),
       import("../train/index.js"),
     ]);
-    const first = (place?.rank ?? 0) === 0;
     const { batch, steps, epochs, seed, out = runFolderOf(values.data) } = values;
-    const optim = given({ batch, steps, epochs });
     const own = parseDataSpec(values.data);
     const data = values.masks === undefined ? own : { ...own, masks: values.masks };
     const suited = saysNothing(values) ? await suitedToData(data, values) : undefined;
-    if (suited && first && (processes === 1 || place))
-      io.stderr.write(
-        `nothing was said of size and length, so it will be ${suited.model}, ${suited.optim.steps} steps of ` +
-          `${suited.optim.batch} images, in ${out} (odis pretrain --help)\n`,
-      );
     const recipe = resolveRecipe([
       ...recipeLayers(values.recipe, suited?.model ?? values.model),
       ...(suited ? [{ source: "what suits the data", values: { optim: suited.optim } }] : []),
       ...(values.config === undefined ? [] : [loadConfigFile(values.config)]),
-      { source: "command line", values: { ...given({ seed }), optim } },
+      {
+        source: "command line",
+        values: { ...given({ seed }), optim: given({ batch, steps, epochs }) },
+      },
       settingsLayer(values.set),
     ]);
-
     if (processes > 1 && !place) {
       checkSharing(recipe, processes);
       return runProcesses({ count: processes, out, ...io });
     }
 
-    const say = (line: string): unknown => first && io.stderr.write(`\n${line}\n`);
+    const say = (line: string): unknown => first && io.stderr.write(`${line}\n`);
+    if (suited)
+      say(
+        `nothing was said of size and length, so it will be ${suited.model}, ${suited.optim.steps} steps of ` +
+          `${suited.optim.batch} images, in ${out} (odis pretrain --help)`,
+      );
     using stop = new Stop((signal) =>
-      say(`${signal}: saving a checkpoint after this step. Once more Ctrl-C ends at once.`),
+      say(`\n${signal}: saving a checkpoint after this step. Once more Ctrl-C ends at once.`),
     );
     const { device, init, threads, workers, maxBad, checkpointSteps, keep, acceptData } = values;
     const { patience, rendezvous } = values;

@@ -1,5 +1,7 @@
 import { join } from "node:path";
+import type { DataSpec } from "../data/index.js";
 import type { Recipe } from "../recipe/index.js";
+import { shellWord } from "../core/index.js";
 import { command, integer, type Io, number, path } from "./command.js";
 import { threadsOption } from "./limits.js";
 
@@ -54,8 +56,7 @@ export const quickstartCommand = command({
     const evaluation = await evaluateRun(out, {
       data,
       limit: 2000,
-      // Training crops magnify: at this size an object spans as many patches as it did there.
-      size: 80,
+      size: SIDE,
       onProgress: (part, done, of) => count(io, `${part} image`, done, of),
     });
     io.print("4/4 report");
@@ -63,9 +64,29 @@ export const quickstartCommand = command({
     io.print(`\n${formatVerdict(verdict)}\n\n${formatTable(evaluation)}\n`);
     io.print(`report: ${file}`);
     io.print(`all in ${duration((performance.now() - began) / 1000)}`);
+    io.print(
+      `\nWhat its features are good for:\n${(await whatNext(folder, out, data.test)).join("\n")}`,
+    );
     return undefined;
   },
 });
+
+/** Side of evaluation images: training crops magnify, so that objects span as many patches as there. */
+const SIDE = 80;
+
+/** Command lines that make a store of the scenes nobody trained on, and look into it. */
+async function whatNext(folder: string, run: string, test: DataSpec): Promise<readonly string[]> {
+  const { openSource } = await import("../data/index.js");
+  const { key, objects } = await (await openSource(test)).read(0);
+  const { x, y, width, height } = objects.at(-1)!.box;
+  const store = shellWord(`${run}-store`);
+  const photo = shellWord(join(folder, "test", "images", key));
+  return [
+    `npx odis embed ${shellWord(run)} ${shellWord(`coco:${join(folder, "test")}`)} --size ${SIDE} --out ${store}`,
+    `npx odis search ${store} ${photo} --box ${[x, y, width, height].join()} --sheet found.png`,
+    `npx odis explore ${store}`,
+  ];
+}
 
 /** Scenes that minutes can teach: the same objects and occlusion as the defaults, calmer colours. */
 const quickScenes = {

@@ -1,11 +1,15 @@
 import { basename, resolve } from "node:path";
 import { ConfigError, plain } from "../core/index.js";
+import type { Box } from "../objects/index.js";
 import { outline } from "../report/index.js";
 import {
   boxIn,
   type Hit,
   likenesses,
-  patchLikeness,
+  patchAt,
+  type Plane,
+  planeOf,
+  rowOf,
   type Store,
   type StoredImage,
   type StoredObject,
@@ -14,10 +18,12 @@ import { Cache } from "./cache.js";
 import { catalogue } from "./catalogue.js";
 import type { PagePictures } from "./pictures.js";
 import type {
+  AttentionMaps,
   ImageFacts,
   NearList,
   ObjectFacts,
   ObjectList,
+  ObjectMap,
   OutlinedObject,
   PatchMaps,
   StoreFacts,
@@ -53,6 +59,10 @@ export function answers(store: Store, pictures: PagePictures, version: string) {
   });
 
   const objects = (question: Question): ObjectList => {
+    if (question.has("rows")) {
+      const rows = numbersIn(question, "rows").slice(0, MOST);
+      return { total: rows.length, objects: rows.map((row) => objectFacts(store.object(row))) };
+    }
     const from = whole(question, "from", 0);
     const count = Math.min(MOST, whole(question, "count", 100));
     const name = question.get("class");
@@ -93,17 +103,43 @@ export function answers(store: Store, pictures: PagePictures, version: string) {
     const others = question.has("in") ? numbersIn(question, "in") : [];
     const features = (row: number) =>
       patches.get(row, async () => store.network().patchFeatures(await pictures.read(row)));
-    const own = await features(first);
-    const teacher = { width: store.model.width, patchFeatures: () => own };
-    const sample = await pictures.read(first);
-    const inside = { x: Math.min(x, sample.width - 1), y: Math.min(y, sample.height - 1) };
-    const { side, vector } = patchLikeness(teacher, sample, inside.x, inside.y);
+    const grid = store.network().grid(await pictures.read(first));
+    const vector = rowOf(await features(first), store.model.width, patchAt(grid, x, y));
     const maps: PatchMaps["maps"][number][] = [];
     for (const row of new Set([first, ...others.slice(0, MOST)])) {
       const likeness = likenesses(await features(row), vector);
-      maps.push({ image: row, likeness: Array.from(likeness, (value) => Math.round(100 * value)) });
+      const { side, box } = store.network().grid(await pictures.read(row));
+      const values = Array.from(likeness, (value) => Math.round(100 * value));
+      maps.push({ image: row, side, region: corners(box), values });
     }
-    return { side, maps };
+    return { maps };
+  };
+
+  const attention = async (question: Question): Promise<AttentionMaps> => {
+    const object = store.object(whole(question, "object"));
+    const teacher = store.network();
+    const { depth, tokens } = teacher.recipe.model;
+    const block = whole(question, "block", depth - 1);
+    const sample = await pictures.read(object.image.row);
+    const { side, box } = teacher.grid(sample);
+    const shares = (heads: readonly Float32Array[]) =>
+      heads.map((head) => Array.from(head, (share) => Math.round(1e4 * share) / 10));
+    return {
+      token: tokens === "cls" ? "[CLS]" : "[OBJ]",
+      blocks: depth,
+      block,
+      side,
+      region: corners(box),
+      masked: shares(teacher.attention(sample, object.mask(), block)),
+      open: shares(teacher.attention(sample, undefined, block)),
+    };
+  };
+
+  let plane: Plane | undefined;
+  const map = (): ObjectMap => {
+    plane ??= planeOf(store);
+    const places = Array.from(plane.places, (place) => Math.round(1000 * place));
+    return { places, classes: [...known.classOf], kept: plane.kept };
   };
 
   const all: Readonly<Record<string, (question: Question) => unknown>> = {
@@ -112,19 +148,22 @@ export function answers(store: Store, pictures: PagePictures, version: string) {
     image,
     near,
     patches: patchMaps,
+    attention,
+    map,
   };
   return all;
 }
+
+const corners = ({ x, y, width, height }: Box) => [x, y, width, height] as const;
 
 function objectFacts({ row, image, class: name, score }: StoredObject): ObjectFacts {
   return { row, image: image.row, key: image.key, class: name ?? null, score: score ?? null };
 }
 
 function outlined(object: StoredObject): OutlinedObject {
-  const { x, y, width, height } = object.box;
   return {
     ...objectFacts(object),
-    box: [x, y, width, height],
+    box: corners(object.box),
     outline: outlineOf(object.mask().pixels(), object.image),
   };
 }

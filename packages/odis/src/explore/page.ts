@@ -12,11 +12,15 @@ export const page = `<!doctype html>
 <header>
 <h1 id="name">odis explore</h1>
 <p id="facts">loading</p>
+<button id="map-button" type="button" aria-expanded="false" aria-controls="map-part">Map</button>
 <label>Class <select id="class"><option value="">all</option></select></label>
 </header>
 <main>
 <section id="library" aria-label="Library">
+<figure id="map-part" hidden><canvas id="map" role="img" aria-label="All objects on a plane: what is alike lies near"></canvas><figcaption id="map-note" class="note"></figcaption></figure>
+<div id="room">
 <div id="grid" tabindex="0" role="listbox" aria-label="Objects"></div>
+</div>
 </section>
 <section id="detail" aria-label="Object" hidden></section>
 </main>

@@ -18,6 +18,11 @@ export class PagePictures {
 
   constructor(private readonly store: Store) {}
 
+  /** @throws DataError when a data set is not there */
+  check(): Promise<void> {
+    return this.pictures.openAll(this.store.places);
+  }
+
   /** @param image its row */
   read(image: number): Promise<Sample> {
     return this.decoded.get(image, async () => this.pictures.read(this.store.image(image)));
@@ -34,7 +39,7 @@ export class PagePictures {
     );
   }
 
-  /** An object with a little of what is round it, squeezed into a square. */
+  /** An object with a little of what is round it, its longer side scaled. */
   crop(object: number): Promise<Buffer> {
     return this.finished.get(`crop ${object}`, async () => {
       const { image, box } = this.store.object(object);
@@ -45,7 +50,7 @@ export class PagePictures {
       const height = Math.min(sample.height, box.y + box.height + margin) - top;
       const cut = raw(sample).extract({ left, top, width, height });
       const side = sides.crop;
-      return jpeg(cut.resize(side, side, { fit: "contain", background: "#808080" }));
+      return jpeg(cut.resize(side, side, { fit: "inside" }));
     });
   }
 }

@@ -43,10 +43,12 @@ const headers = {
  * address names rows, never a path.
  *
  * @param port 0 takes any that is free
- * @throws RunError when the port is taken
+ * @throws RunError when the port is taken; DataError when the store's pictures are not there
  */
 export async function serveStore(store: Store, port = 0): Promise<ExploreServer> {
-  const routes = routesOf(store);
+  const pictures = new PagePictures(store);
+  await pictures.check();
+  const routes = routesOf(store, pictures);
   const server = createServer((request, response) => void respond(routes, request, response));
   server.listen(port, HOST);
   try {
@@ -70,9 +72,8 @@ async function closed(server: Server): Promise<void> {
   await once(server, "close");
 }
 
-function routesOf(store: Store): readonly (readonly [RegExp, Route])[] {
+function routesOf(store: Store, pictures: PagePictures): readonly (readonly [RegExp, Route])[] {
   const version = randomBytes(6).toString("hex");
-  const pictures = new PagePictures(store);
   const answer = answers(store, pictures, version);
   const scripts = pageScripts();
   const picture = (body: Buffer): Answer => ({ type: "image/jpeg", body, keep: true });

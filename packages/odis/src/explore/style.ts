@@ -19,7 +19,8 @@ select { max-width: 220px; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 1px; }
 main { flex: 1; min-height: 0; display: grid; grid-template-columns: minmax(0, 1fr); }
 main.split { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
-#library { min-height: 0; position: relative; }
+#library { min-height: 0; display: flex; flex-direction: column; } #room { flex: 1; min-height: 0; position: relative; }
+#map-part { margin: 0; padding: 8px 12px; border-bottom: 1px solid var(--line); }
 #grid { position: absolute; inset: 0; overflow-y: auto; overflow-x: hidden; }
 #grid > div { position: relative; }
 .cell { position: absolute; margin: 0; padding: 4px; cursor: pointer; border-radius: 8px; overflow: hidden; }
@@ -31,7 +32,7 @@ main.split { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
 .photo { position: relative; margin: 8px 0; touch-action: none; background: var(--line); border-radius: 6px; overflow: hidden; max-width: 760px; }
 .photo.draws { cursor: crosshair; }
 .photo img { display: block; width: 100%; height: auto; user-select: none; -webkit-user-drag: none; }
-.photo svg, .photo canvas { position: absolute; inset: 0; width: 100%; height: 100%; } .photo canvas { pointer-events: none; image-rendering: auto; opacity: .72; }
+.photo svg, .photo canvas { position: absolute; inset: 0; width: 100%; height: 100%; } .photo canvas { pointer-events: none; object-fit: contain; }
 .edge-back, .edge { fill: none; vector-effect: non-scaling-stroke; stroke-linecap: square; pointer-events: none; }
 .edge-back { stroke: #000; stroke-width: 4.5; opacity: .65; } .edge { stroke: var(--mark); stroke-width: 2.2; }
 .other { fill: transparent; stroke: #fff; stroke-width: 1.2; stroke-dasharray: 4 4; vector-effect: non-scaling-stroke; cursor: pointer; opacity: .75; }
@@ -42,7 +43,8 @@ main.split { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
 .near .photo img { height: 112px; object-fit: contain; } .near .photo svg { height: 100%; }
 .near b { font-variant-numeric: tabular-nums; } .near span { display: block; font-size: .84rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .near span.note { font-size: .76rem; }
 .heads { display: grid; grid-template-columns: repeat(auto-fill, minmax(110px, 1fr)); gap: 8px; } .heads figure { margin: 0; } .heads figcaption { font-size: .78rem; color: var(--soft); } .heads .photo { margin: 0; }
-#map { width: 100%; aspect-ratio: 4 / 3; touch-action: none; display: block; background: var(--card); border: 1px solid var(--line); border-radius: 6px; cursor: crosshair; }
+details { margin-top: 18px; } summary { cursor: pointer; font-weight: 600; }
+#map { width: 100%; height: 40vh; touch-action: none; display: block; background: var(--card); border: 1px solid var(--line); border-radius: 6px; cursor: crosshair; }
 #status { position: fixed; left: 12px; bottom: 12px; max-width: calc(100% - 24px); background: var(--ink); color: var(--paper); padding: 6px 12px; border-radius: 6px; overflow-wrap: anywhere; } #status:empty { display: none; }
 @media (max-width: 860px) { main.split { grid-template-columns: minmax(0, 1fr); } main { position: relative; } main.split #library { visibility: hidden; } #detail { position: absolute; inset: 0; border-left: 0; padding: 10px 12px 30px; }
   .near { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); } header { padding: 8px 12px; } }

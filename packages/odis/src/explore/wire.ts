@@ -23,7 +23,10 @@ export interface ObjectFacts {
   readonly score: number | null;
 }
 
-/** `/api/objects?from=0&count=100&class=NAME`: a part of the library, in its order. */
+/**
+ * `/api/objects?from=0&count=100&class=NAME`: a part of the library, in its order; `/api/objects?rows=3,5`:
+ * some of it.
+ */
 export interface ObjectList {
   /** of the class, or in all */
   readonly total: number;
@@ -65,30 +68,35 @@ export interface NearList {
  * point of the first.
  */
 export interface PatchMaps {
-  /** patches in a row of each grid */
-  readonly side: number;
-  readonly maps: readonly {
-    readonly image: number;
-    /** [side, side] cosines times 100, whole numbers */
-    readonly likeness: readonly number[];
-  }[];
+  readonly maps: readonly (PatchValues & { readonly image: number })[];
 }
 
-/** `/api/attention?object=0`: where [OBJ] looks, with the object's mask and without. */
-export interface AttentionMaps {
+/** A value for each patch of a grid on a photograph. */
+export interface PatchValues {
+  /** patches in a row, and in a column */
   readonly side: number;
-  readonly heads: number;
-  /** [2 × heads][side, side]: shares of a head's attention to patches, per mille; with the mask first */
-  readonly maps: readonly (readonly number[])[];
+  /** the part of the photograph that the grid lies on, pixels */
+  readonly region: readonly [x: number, y: number, width: number, height: number];
+  /** [side, side]: cosines times 100, whole numbers */
+  readonly values: readonly number[];
 }
 
-/** `/api/map`: all objects on a plane. */
+/** `/api/attention?object=0&block=11`: where a token looks, with the object's mask and without. */
+export interface AttentionMaps extends Omit<PatchValues, "values"> {
+  /** which */
+  readonly token: string;
+  readonly blocks: number;
+  readonly block: number;
+  /** [heads][side, side]: shares of a head's attention, per mille */
+  readonly masked: readonly (readonly number[])[];
+  readonly open: readonly (readonly number[])[];
+}
+
+/** `/api/map`: all objects on a plane, in the order of rows. */
 export interface ObjectMap {
-  /** rows */
-  readonly rows: readonly number[];
-  /** [rows × 2] x, y, 0..1000 */
+  /** [objects × 2] x, y, -1000..1000 */
   readonly places: readonly number[];
-  /** [rows] index into the classes of the store, -1 for none */
+  /** [objects] index into the classes of the store, -1 for none */
   readonly classes: readonly number[];
   /** share of the variance that the plane keeps, 0..1 */
   readonly kept: number;

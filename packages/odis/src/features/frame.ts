@@ -58,9 +58,7 @@ export function frameBox({ width, height }: Pick<Sample, "width" | "height">, fr
 
 /** @returns [3, size, size] */
 export function framePixels(sample: Sample, { frame, size }: FrameOptions): Uint8Array {
-  const out = new Uint8Array(3 * size * size);
-  drawView(sample, { box: frameBox(sample, frame), flip: false }, size, out);
-  return out;
+  return boxPixels(sample, frameBox(sample, frame), size);
 }
 
 /**
@@ -73,8 +71,18 @@ export function frameObject(
   object: SceneObject,
   { frame, size, patch }: FrameOptions,
 ): Pick<FramedObject, "inside" | "visible"> | undefined {
+  return objectIn(sample, object, frameBox(sample, frame), { size, patch });
+}
+
+/** Where an object is in a part of its image; see {@link frameObject}. */
+function objectIn(
+  sample: Sample,
+  object: SceneObject,
+  box: Box,
+  { size, patch }: Pick<FrameOptions, "size" | "patch">,
+): Pick<FramedObject, "inside" | "visible"> | undefined {
   const inside = new Uint8Array(size * size);
-  const cut = { box: frameBox(sample, frame), flip: false };
+  const cut = { box, flip: false };
   const { width, height } = sample;
   const mask: Mask = { width, height, pixels: object.pixels() };
   if (drawMask(mask, cut, size, inside) === 0) return undefined;
@@ -96,7 +104,7 @@ export function wholeFrame(
 }
 
 /** How a network is asked for one object of an image (method: inference). */
-export const modes = ["mask", "none", "crop", "blackout"] as const;
+export const modes = ["mask", "none", "crop", "blackout", "crop-mask"] as const;
 export type InferenceMode = (typeof modes)[number];
 
 export interface ModeRule {
@@ -108,8 +116,20 @@ export interface ModeRule {
   readonly shown: string;
   /** whether only the object's patches are read: by [OBJ] in every block, or by the mean of patches */
   readonly restricts: boolean;
-  /** network input that an object gets of its own, [3, size, size]; without it, the framed image */
-  readonly picture?: (image: FramedImage, object: FramedObject, size: number) => Uint8Array;
+  /** network input that an object gets of its own; without it, the framed image */
+  readonly input?: (
+    image: FramedImage,
+    object: FramedObject,
+    options: Pick<FrameOptions, "size" | "patch">,
+  ) => OwnInput;
+}
+
+/** A picture of one object. */
+export interface OwnInput {
+  /** [3, size, size] */
+  readonly pixels: Uint8Array;
+  /** [N], 1 = the patch belongs to the object; of modes that restrict */
+  readonly visible?: Uint8Array;
 }
 
 export const modeRules: Readonly<Record<InferenceMode, ModeRule>> = {
@@ -130,14 +150,22 @@ export const modeRules: Readonly<Record<InferenceMode, ModeRule>> = {
     meaning: "the object’s box is the whole input",
     shown: "that is cut out by its box",
     restricts: false,
-    picture: cropPicture,
+    input: cropInput,
   },
   blackout: {
     name: "black-out",
     meaning: "everything but the object is black",
     shown: "with everything else black",
     restricts: false,
-    picture: blackoutPicture,
+    input: blackoutInput,
+  },
+  "crop-mask": {
+    name: "crop + mask",
+    meaning:
+      "the object’s box is the whole input, of which the token sees the object’s patches only",
+    shown: "that is cut out by its box and pointed at by its mask",
+    restricts: true,
+    input: cropMaskInput,
   },
 };
 
@@ -145,14 +173,40 @@ export const modeRules: Readonly<Record<InferenceMode, ModeRule>> = {
  * The object's bounding box in the original image, without a margin, squeezed to the square input
  * as frame `whole` squeezes an image. What the frame cuts off an object is in its crop.
  */
-function cropPicture({ sample }: FramedImage, { seen }: FramedObject, size: number): Uint8Array {
-  const out = new Uint8Array(3 * size * size);
-  drawView(sample, { box: seen.box, flip: false }, size, out);
-  return out;
+function cropInput(
+  { sample }: FramedImage,
+  { seen }: FramedObject,
+  { size }: Pick<FrameOptions, "size">,
+): OwnInput {
+  return { pixels: boxPixels(sample, seen.box, size) };
 }
 
 /** The framed image with bytes 0 outside the object; the object's own pixels stay what they are. */
-function blackoutPicture({ pixels }: FramedImage, { inside }: FramedObject): Uint8Array {
+function blackoutInput({ pixels }: FramedImage, { inside }: FramedObject): OwnInput {
   const plane = inside.length;
-  return pixels.map((byte, at) => byte * inside[at % plane]!);
+  return { pixels: pixels.map((byte, at) => byte * inside[at % plane]!) };
+}
+
+/**
+ * The object's box, and its patches in there. What a mask changes when the object is shown as
+ * large as in a crop: in the whole image it is smaller, and lies on the patches as it happens to.
+ */
+function cropMaskInput(
+  { sample }: FramedImage,
+  { seen }: FramedObject,
+  options: Pick<FrameOptions, "size" | "patch">,
+): OwnInput {
+  const { size, patch } = options;
+  // An object too thin to be drawn is all that there is to see.
+  const visible =
+    objectIn(sample, seen, seen.box, options)?.visible ??
+    new Uint8Array((size / patch) ** 2).fill(1);
+  return { pixels: boxPixels(sample, seen.box, size), visible };
+}
+
+/** A part of an image as network input, [3, size, size]. */
+function boxPixels(sample: Sample, box: Box, size: number): Uint8Array {
+  const out = new Uint8Array(3 * size * size);
+  drawView(sample, { box, flip: false }, size, out);
+  return out;
 }

@@ -1,3 +1,4 @@
+export { headAttention, meanAttention } from "./attention.js";
 export {
   type Frame,
   frameBox,
@@ -37,4 +38,10 @@ export {
   type PassTokens,
   summaryRow,
 } from "./passes.js";
-export { type FeatureQuery, load, type LoadOptions, type Teacher } from "./teacher.js";
+export {
+  type FeatureQuery,
+  load,
+  type LoadOptions,
+  type PatchGrid,
+  type Teacher,
+} from "./teacher.js";

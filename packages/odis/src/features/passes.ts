@@ -1,6 +1,6 @@
 import { cat, fromBuffer, noGrad, type Tensor, tidy } from "@odis/torch";
 import { type BackboneOptions, type Network, normalise, type TokenLayout } from "../model/index.js";
-import { type FramedImage, type InferenceMode, modeRules } from "./frame.js";
+import { type FramedImage, type FrameOptions, type InferenceMode, modeRules } from "./frame.js";
 import type { Consumer } from "./gather.js";
 
 /** One input of the network. */
@@ -71,7 +71,8 @@ export class Passes implements Consumer {
   }
 
   push(image: FramedImage): void {
-    for (const row of passRows(image, this.mode, this.kind, this.size)) {
+    const { patch } = this.network.backbone.config;
+    for (const row of passRows(image, this.mode, this.kind, { size: this.size, patch })) {
       this.waiting.push(row);
       if (this.waiting.length === this.rowsAtOnce) this.run();
     }
@@ -104,16 +105,20 @@ function passRows(
   image: FramedImage,
   mode: InferenceMode,
   kind: FeatureKind,
-  size: number,
+  options: Pick<FrameOptions, "size" | "patch">,
 ): readonly PassRow[] {
-  const { picture, restricts } = modeRules[mode];
+  const { input, restricts } = modeRules[mode];
   const { objects, pixels } = image;
-  if (picture)
-    return objects.map((object) => ({
-      image,
-      pixels: picture(image, object, size),
-      outputs: [undefined],
-    }));
+  if (input)
+    return objects.map((object) => {
+      const own = input(image, object, options);
+      return {
+        image,
+        pixels: own.pixels,
+        visible: kind === "token" ? own.visible : undefined,
+        outputs: [own.visible],
+      };
+    });
   if (restricts && kind === "token")
     return objects.map(({ visible }) => ({ image, pixels, visible, outputs: [visible] }));
   return [

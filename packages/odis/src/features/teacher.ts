@@ -1,10 +1,11 @@
 import { noGrad, tidy } from "@odis/torch";
 import type { Sample } from "../data/index.js";
 import { ConfigError } from "../core/index.js";
-import type { SceneObject } from "../objects/index.js";
+import type { Box, SceneObject } from "../objects/index.js";
+import { headAttention } from "./attention.js";
 import type { Recipe } from "../recipe/index.js";
 import { type FeatureRow, featuresOf } from "./object-features.js";
-import { type Frame, frameObject, type FrameOptions, framePixels } from "./frame.js";
+import { type Frame, frameBox, frameObject, type FrameOptions, framePixels } from "./frame.js";
 import { loadTeacher } from "../run/index.js";
 import { forwardRows, rowsAtOnce } from "./passes.js";
 
@@ -32,7 +33,25 @@ export interface Teacher extends Disposable {
   sees(sample: Sample, object: SceneObject): boolean;
   /** The patch tokens after the final norm: [N, width], row by row of the patch grid. */
   patchFeatures(sample: Sample): Float32Array;
+  /**
+   * Where [OBJ] looks ([CLS] in a network without it), head by head: [heads][N], a share per patch.
+   *
+   * @param object only its patches can be looked at; without it, all of them
+   * @param block from 0; default: the last one
+   * @throws ConfigError when no pixel of the object is inside the frame, or there is no such block
+   */
+  attention(sample: Sample, object?: SceneObject, block?: number): readonly Float32Array[];
+  /** the part of a picture that the network sees, as a grid of patches */
+  grid(sample: Sample): PatchGrid;
   free(): void;
+}
+
+/** Where patches lie in a picture. */
+export interface PatchGrid {
+  /** patches in a row, and in a column */
+  readonly side: number;
+  /** pixels of the picture */
+  readonly box: Box;
 }
 
 /** An image, and an object of it; without one, all of it. */
@@ -112,6 +131,14 @@ export function load(path: string, { size, frame = "whole", device }: LoadOption
           return forwardRows(network, view.size, [row], wanted).patches[0]!.toFloat32();
         }),
       ),
+    attention: (sample, object, block) => {
+      const { depth } = recipe.model;
+      if (block !== undefined && !(Number.isInteger(block) && block >= 0 && block < depth))
+        throw new ConfigError(`block ${block}: the network has ${depth}, from 0`);
+      const visible = object && visibleIn(sample, object);
+      return headAttention(network, view.size, framePixels(sample, view), visible, block);
+    },
+    grid: (sample) => ({ side: view.size / patch, box: frameBox(sample, frame) }),
     free,
     [Symbol.dispose]: free,
   };

@@ -170,15 +170,25 @@ export class Backbone extends Module {
   }
 
   /**
-   * Attention in the last block of the first `rows` tokens, default: of the special ones:
-   * [B, H, rows, T], each row summing to 1 over the T keys.
+   * Attention of the first `rows` tokens, default: of the special ones, in one block, default: the
+   * last: [B, H, rows, T], each row summing to 1 over the T keys.
+   *
+   * @param block from 0
    */
-  lastAttention(images: Tensor, options: BackboneOptions = {}, rows?: number): Tensor {
+  attention(
+    images: Tensor,
+    options: BackboneOptions = {},
+    {
+      rows,
+      block = this.blocks.length - 1,
+    }: { readonly rows?: number | undefined; readonly block?: number | undefined } = {},
+  ): Tensor {
     const { layout, visibility } = this.pass(options);
     let tokens = this.embed(images, layout, options.hidden);
-    for (const block of this.blocks.slice(0, -1)) tokens = block.forward(tokens, { visibility });
-    const last = this.blocks.at(-1)!;
-    return last.attn.probabilities(last.norm1.forward(tokens), rows ?? layout.special, visibility);
+    for (const before of this.blocks.slice(0, block))
+      tokens = before.forward(tokens, { visibility });
+    const { attn, norm1 } = this.blocks[block]!;
+    return attn.probabilities(norm1.forward(tokens), rows ?? layout.special, visibility);
   }
 
   /** The tokens of one pass, and who may look at whom in it. */

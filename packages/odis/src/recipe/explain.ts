@@ -83,6 +83,7 @@ export const defaultOrigins: Readonly<Record<string, Origin>> = {
   "optim.batch": ours,
   "optim.accumulate": ours,
   "optim.memory": ours,
+  "optim.shard": ours,
   "optim.precision": followUp("jobs/train/train_ibot_vidor_odis.sh"),
   "optim.lrBatch": dino,
   "optim.lrScaling": dino,

@@ -131,6 +131,8 @@ export const recipeSchema = z.strictObject({
        * `stream`: besides, update each block as soon as its gradient is known, and drop that
        */
       memory: z.enum(["keep", "recompute", "stream"]).default("keep"),
+      /** each of several processes keeps the optimiser's moments of its share of the weights only (ZeRO stage 1, Rajbhandari et al. 2020) */
+      shard: z.boolean().default(false),
       /** of matrix products; `bfloat16` where the device has it */
       precision: z.enum(["float32", "bfloat16"]).default("float32"),
       epochs: number(1e-6, 1e6, "the length of the run in epochs").default(800),

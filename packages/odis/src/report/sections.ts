@@ -14,16 +14,13 @@ import {
   pngAddress,
   shrunk,
 } from "./pictures.js";
-import { noGrad, tidy } from "@odis/torch";
 import type { Network } from "../model/index.js";
 import {
   frameObject,
   type FrameOptions,
   framePixels,
-  inferenceLayout,
-  inferenceOptions,
-  inputImages,
-  summaryRow,
+  headAttention,
+  meanAttention,
 } from "../features/index.js";
 import type { Example, LabelledItem } from "../evaluate/index.js";
 
@@ -118,36 +115,6 @@ function hiddenCrosses(hidden: Uint8Array, side: number, patch: number): Html {
   return html`<path class="stroke" d="${strokes.join("")}"/>`;
 }
 
-/**
- * Where [OBJ] looks in the last block, the mean over heads: [N], a share per patch. What it gives
- * to itself is left out.
- *
- * @param pixels [3, size, size]
- * @param visible [N], 1 = [OBJ] may look; without it, everywhere
- */
-export function attentionMap(
-  network: Network,
-  size: number,
-  pixels: Uint8Array,
-  visible?: Uint8Array,
-): Float32Array {
-  return noGrad(() =>
-    tidy(() => {
-      const layout = inferenceLayout(network);
-      const attention = network.backbone.lastAttention(
-        inputImages(network, size, [pixels]),
-        inferenceOptions(network, size, 1, visible && [visible]),
-      );
-      const [, , , T] = attention.dims(4);
-      return attention
-        .mean([1])
-        .narrow(1, summaryRow(layout), 1)
-        .narrow(2, layout.special, T - layout.special)
-        .toFloat32();
-    }),
-  );
-}
-
 /** An object's image, and the teacher's attention with the object's mask and without. */
 export async function attentionRow(
   network: Network,
@@ -173,8 +140,8 @@ export async function attentionRow(
 <figcaption>${name}</figcaption></figure>`;
   return html`<div class="views">
 ${tile(await pngAddress(picture), className)}
-${tile(await heat(attentionMap(network, size, pixels, visible)), "with mask")}
-${tile(await heat(attentionMap(network, size, pixels)), "without mask")}
+${tile(await heat(meanAttention(headAttention(network, size, pixels, visible))), "with mask")}
+${tile(await heat(meanAttention(headAttention(network, size, pixels))), "without mask")}
 </div>`;
 }
 

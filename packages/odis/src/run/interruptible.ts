@@ -17,15 +17,20 @@ export const isInterruption = (error: unknown): boolean =>
 /** Batches until somebody asks to stop: pictures may lie on a drive that does not answer. */
 export class Interruptible implements BatchStream {
   private interrupt: (() => void) | undefined;
+  private isAsked = false;
 
   constructor(
     private readonly batches: BatchStream,
     asked: Promise<void>,
   ) {
-    void asked.then(() => this.interrupt?.());
+    void asked.then(() => {
+      this.isAsked = true;
+      this.interrupt?.();
+    });
   }
 
-  next(): ReturnType<BatchStream["next"]> {
+  async next(): ReturnType<BatchStream["next"]> {
+    if (this.isAsked) throw new Interruption();
     return new Promise((resolve, reject) => {
       this.interrupt = () => reject(new Interruption());
       this.batches.next().then(resolve, reject);

@@ -115,8 +115,9 @@ async function trainWith(world: World, options: PretrainOptions): Promise<Pretra
   using state = createState(recipe, device, { world });
   checkEquals(world, recipe, source);
   using record = await world.together(openRecord(state, run, options));
-  const from = world.fromFirst(record?.from ?? start);
-  spreadState(state);
+  const { step = 0, seconds = 0, others } = record?.from ?? {};
+  const from: Position = world.fromFirst({ step, seconds });
+  spreadState(state, others);
   const workers = options.workers ?? ownCores(place);
   const loading = { ...options, ...(workers === undefined ? {} : { workers }) };
   const loader = await world.together(openBatches(source, recipe, from.step, loading, world));
@@ -160,8 +161,6 @@ async function trainWith(world: World, options: PretrainOptions): Promise<Pretra
     skipped,
   };
 }
-
-const start: Position = { step: 0, seconds: 0 };
 
 const wantsStop = async ({ stop }: PretrainOptions): Promise<boolean> =>
   (await stop?.requested()) ?? false;
@@ -219,8 +218,15 @@ async function check(world: World, options: PretrainOptions) {
   });
   const expected = world.rank === 0 ? forecast(recipe, length.totalSteps, sharing) : undefined;
   if (expected !== undefined) progress.note(expected); // now: the next line may take a minute
-  const limit = badLimit(source.size, maxBad);
-  return { data, source, length, remarks, progress, expected, limit };
+  return {
+    data,
+    source,
+    length,
+    remarks,
+    progress,
+    expected,
+    limit: badLimit(source.size, maxBad),
+  };
 }
 
 /** Opens the run folder, in the first process; puts its state where the run stands. */

@@ -13,7 +13,7 @@ import { Pace } from "./forecast.js";
 import { openRunFolder, type RunFolder, type RunLayout } from "./folder.js";
 import { Journal } from "./journal.js";
 import type { Progress } from "./progress.js";
-import { type Position, resumePosition, savePosition } from "./session.js";
+import { type Position, type Resumed, resumePosition, savePosition } from "./session.js";
 import type { Start } from "./start.js";
 import type { StopSignal } from "./stop.js";
 
@@ -43,7 +43,7 @@ export class RunRecord implements Disposable {
     private readonly journal: Journal,
     private readonly options: RecordOptions,
     /** where the run goes on */
-    readonly from: Position,
+    readonly from: Resumed,
   ) {
     const { config, totalSteps } = options;
     this.watch = new CollapseWatch(summaryPrototypes(config.recipe), totalSteps);

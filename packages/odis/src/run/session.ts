@@ -1,7 +1,7 @@
 import { type Tensor, tensor } from "@odis/torch";
 import { z } from "zod";
 import { RunError } from "../core/index.js";
-import { restoreState, type SavedState, type TrainState } from "../train/index.js";
+import { type ForOthers, restoreState, type SavedState, type TrainState } from "../train/index.js";
 import { type Checkpoint, loadLatestCheckpoint } from "./checkpoint.js";
 import { allFinite, dropCheckpointsAfter, saveCheckpoint } from "./save.js";
 
@@ -11,6 +11,11 @@ export interface Position {
   readonly step: number;
   /** seconds of training so far */
   readonly seconds: number;
+}
+
+/** Where it goes on. */
+export interface Resumed extends Position {
+  readonly others: ForOthers | undefined;
 }
 
 const savedSchema = z.object({
@@ -44,11 +49,11 @@ export function resumePosition(
   config: unknown,
   state: TrainState,
   note: (message: string) => void,
-): Position {
+): Resumed {
   const skip = (torn: string, reason: string): void =>
     note(`checkpoint ${torn} is passed over: ${reason}`);
   const checkpoint = loadLatestCheckpoint(folder, skip, config);
-  if (!checkpoint) return { step: 0, seconds: 0 };
+  if (!checkpoint) return { step: 0, seconds: 0, others: undefined };
   try {
     const saved = savedSchema.safeParse(checkpoint.state);
     if (!saved.success)
@@ -56,9 +61,9 @@ export function resumePosition(
         `checkpoint ${checkpoint.path}: its state.json lacks the trainer's numbers. Restore it from ` +
           `a copy, or delete this checkpoint to go on from an older one.`,
       );
-    restore(checkpoint, state, saved.data);
+    const others = restore(checkpoint, state, saved.data);
     dropCheckpointsAfter(folder, checkpoint.step);
-    return { step: checkpoint.step, seconds: saved.data.seconds };
+    return { step: checkpoint.step, seconds: saved.data.seconds, others };
   } finally {
     checkpoint.tensors.close();
   }
@@ -68,7 +73,7 @@ function restore(
   { path, tensors }: Checkpoint,
   state: TrainState,
   saved: z.infer<typeof savedSchema>,
-): void {
+): ForOthers {
   const read = (name: string): Tensor | undefined => {
     if (!tensors.has(name)) return undefined;
     const values = tensors.read(name);
@@ -79,5 +84,5 @@ function restore(
       );
     return tensor(values, tensors.info(name).shape);
   };
-  restoreState(state, read, saved);
+  return restoreState(state, read, saved);
 }

@@ -1,6 +1,14 @@
 import { join } from "node:path";
 import { readdirSync } from "node:fs";
-import { BadImageError, checkWritable, lock, makeFolder, plain, RunError } from "../core/index.js";
+import {
+  BadImageError,
+  checkWritable,
+  type Lock,
+  lock,
+  makeFolder,
+  plain,
+  RunError,
+} from "../core/index.js";
 import { type DataSource, readAhead, type Sample } from "../data/index.js";
 import type { FeatureQuery, Teacher } from "../features/index.js";
 import { formatCounts, rleFromMask, type SceneObject } from "../objects/index.js";
@@ -73,10 +81,8 @@ const SHOWN = 5;
  */
 export async function embed(options: EmbedOptions): Promise<Embedded> {
   const { out, source, place, teacher, model, stop } = options;
-  checkWritable(out, "store", "Make it writable, or embed into another folder.");
-  makeFolder(join(out, "shards"));
-  using _lock = lock(join(out, "lock"), `store ${plain(out)}`);
-  let manifest = begin(out, model, place);
+  using _lock = claim(out);
+  let manifest = begin(out, model, [place]);
   const at = manifest.places.indexOf(place);
   const kept = options.prune ? pruned(out, manifest, at, source) : { manifest, dropped: 0 };
   manifest = kept.manifest;
@@ -95,13 +101,29 @@ export async function embed(options: EmbedOptions): Promise<Embedded> {
   return { ...tally.result(), finished: true, dropped: kept.dropped };
 }
 
-/** The store's list, with this place in it, on the disk. */
-function begin(out: string, model: StoreModel, place: string): Manifest {
+/**
+ * Makes an empty store, or finds that there is one of this network already.
+ *
+ * @throws as `embed`
+ */
+export function beginStore(out: string, model: StoreModel): void {
+  using _lock = claim(out);
+  begin(out, model, []);
+}
+
+function claim(out: string): Lock {
+  checkWritable(out, "store", "Make it writable, or embed into another folder.");
+  makeFolder(join(out, "shards"));
+  return lock(join(out, "lock"), `store ${plain(out)}`);
+}
+
+/** The store's list, with these places in it, on the disk. */
+function begin(out: string, model: StoreModel, more: readonly string[]): Manifest {
   const found = readManifest(out);
   if (!found) checkEmpty(out);
   const before: Manifest = found ?? { odis: "store", version: 1, model, places: [], shards: [] };
   checkModel(out, before.model, model);
-  const places = [...new Set([...before.places, place])];
+  const places = [...new Set([...before.places, ...more])];
   const manifest = { ...before, places };
   if (!found || places.length > before.places.length) writeManifest(out, manifest);
   removeLeftovers(out, manifest);

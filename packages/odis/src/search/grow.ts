@@ -1,6 +1,6 @@
 import { ConfigError } from "../core/index.js";
 import type { Sample } from "../data/index.js";
-import type { Teacher } from "../features/index.js";
+import type { PatchGrid, Teacher } from "../features/index.js";
 import { objectFromPixels, type SceneObject } from "../objects/index.js";
 
 /**
@@ -9,46 +9,40 @@ import { objectFromPixels, type SceneObject } from "../objects/index.js";
  *
  * @throws ConfigError when the point is outside of the picture
  */
-export function grow(teacher: Teacher, sample: Sample, x: number, y: number): SceneObject {
+export function grow(
+  teacher: Pick<Teacher, "patchFeatures" | "width" | "grid">,
+  sample: Sample,
+  x: number,
+  y: number,
+): SceneObject {
   const { width, height } = sample;
   if (!(x >= 0 && y >= 0 && x < width && y < height))
     throw new ConfigError(
       `point ${x},${y}: is outside of the picture of ${width} × ${height} pixels`,
     );
-  const likeness = patchLikeness(teacher, sample, x, y);
-  const { side, start, similarities } = likeness;
-  const inside = connected(similarities, side, start, otsu(similarities));
+  const grid = teacher.grid(sample);
+  const features = teacher.patchFeatures(sample);
+  const start = patchAt(grid, x, y);
+  const similarities = likenesses(features, rowOf(features, teacher.width, start));
+  const inside = connected(similarities, grid.side, start, otsu(similarities));
   const pixels = new Uint8Array(width * height);
-  for (let row = 0; row < height; row += 1)
-    for (let column = 0; column < width; column += 1)
-      pixels[row * width + column] = inside[cell(column, row, sample, side)]!;
+  const { box } = grid;
+  for (let row = box.y; row < box.y + box.height; row += 1)
+    for (let column = box.x; column < box.x + box.width; column += 1)
+      pixels[row * width + column] = inside[patchAt(grid, column, row)]!;
   return objectFromPixels(pixels, sample);
 }
 
-export interface PatchLikeness {
-  /** patches in a row of the square grid */
-  readonly side: number;
-  /** the patch at the point */
-  readonly start: number;
-  /** [side, side] cosines with it, -1..1 */
-  readonly similarities: Float32Array;
-  /** the vector of that patch: [width] */
-  readonly vector: Float32Array;
+/** Row of the patch that a pixel of a picture is in; of one outside of the frame, the nearest. */
+export function patchAt({ side, box }: PatchGrid, x: number, y: number): number {
+  const cell = (at: number, from: number, length: number): number =>
+    Math.max(0, Math.min(side - 1, Math.floor(((at - from) * side) / length)));
+  return cell(y, box.y, box.height) * side + cell(x, box.x, box.width);
 }
 
-/** How like each patch of a picture is to the one at a point. The whole picture is looked at. */
-export function patchLikeness(
-  teacher: Pick<Teacher, "patchFeatures" | "width">,
-  sample: Sample,
-  x: number,
-  y: number,
-): PatchLikeness {
-  const features = teacher.patchFeatures(sample);
-  const side = Math.round(Math.sqrt(features.length / teacher.width));
-  const start = cell(x, y, sample, side);
-  const vector = features.slice(start * teacher.width, (start + 1) * teacher.width);
-  return { side, start, similarities: likenesses(features, vector), vector };
-}
+/** One row of rows [n, width] */
+export const rowOf = (rows: Float32Array, width: number, row: number): Float32Array =>
+  rows.slice(row * width, (row + 1) * width);
 
 /** @returns the cosine of each row [n, width] with a vector [width] */
 export function likenesses(features: Float32Array, vector: Float32Array): Float32Array {
@@ -63,11 +57,6 @@ export function likenesses(features: Float32Array, vector: Float32Array): Float3
     }
     return dot / Math.max(1e-12, length * Math.sqrt(square));
   });
-}
-
-function cell(x: number, y: number, { width, height }: Sample, side: number): number {
-  const column = Math.min(side - 1, Math.floor((x * side) / width));
-  return Math.min(side - 1, Math.floor((y * side) / height)) * side + column;
 }
 
 /** The threshold that parts values into two groups least spread in themselves (Otsu 1979). */

@@ -3,6 +3,7 @@ export { embed, type Embedded, type EmbedOptions, type EmbedProgress } from "./e
 export { type IndexEntry, readManifest, type StoreModel } from "./manifest.js";
 export { loadModel, type ModelOptions, type StoreTeacher } from "./model.js";
 export {
+  createStore,
   type Hit,
   type ItemKind,
   itemKinds,
@@ -15,6 +16,7 @@ export {
   type StoredObject,
 } from "./store.js";
 export { boxIn, photoQuery, type Pointing } from "./query.js";
-export { likenesses, patchLikeness } from "./grow.js";
+export { likenesses, patchAt, rowOf } from "./grow.js";
+export { type Plane, planeOf } from "./plane.js";
 export { StorePictures } from "./pictures.js";
 export { formatHits, hitSheet } from "./shown.js";

@@ -1,4 +1,4 @@
-import { plain, RunError } from "../core/index.js";
+import { DataError, OdisError, plain, RunError } from "../core/index.js";
 import { type DataSource, openSource, parseDataSpec, type Sample } from "../data/index.js";
 import type { StoredImage } from "./store.js";
 
@@ -10,6 +10,15 @@ interface OpenPlace {
 /** The pictures that a store's vectors are of: it keeps their names only. */
 export class StorePictures {
   private readonly places = new Map<string, Promise<OpenPlace>>();
+
+  /**
+   * Opens data sets before anybody asks for a picture of them.
+   *
+   * @throws DataError when one is not there
+   */
+  async openAll(places: readonly string[]): Promise<void> {
+    for (const place of places) await this.open(place);
+  }
 
   /** @throws BadImageError when it cannot be read; DataError, RunError when it is gone */
   async read({ place, key, width, height }: StoredImage): Promise<Sample> {
@@ -35,9 +44,22 @@ export class StorePictures {
 }
 
 async function openPlace(place: string): Promise<OpenPlace> {
-  const source = await openSource(parseDataSpec(place));
+  const source = await openNamed(place);
   const images = new Map<string, number>();
   for (let image = 0; image < source.size; image += 1)
     if (!images.has(source.key(image))) images.set(source.key(image), image);
   return { source, images };
+}
+
+async function openNamed(place: string): Promise<DataSource> {
+  try {
+    return await openSource(parseDataSpec(place));
+  } catch (cause) {
+    if (!(cause instanceof OdisError)) throw cause;
+    throw new DataError(
+      `the pictures of the store: ${cause.message}. They are looked for from the working folder: run ` +
+        `this where odis embed was run, or put them back`,
+      { cause },
+    );
+  }
 }

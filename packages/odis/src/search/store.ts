@@ -10,9 +10,9 @@ import { NeighbourSearch } from "../evaluate/index.js";
 import type { Teacher } from "../features/index.js";
 import { type Box, objectFromRle, type SceneObject } from "../objects/index.js";
 import { type ApproximateIndex, openIndex } from "./approximate.js";
-import { embed, type Embedded, type EmbedOptions } from "./embed.js";
+import { beginStore, embed, type Embedded, type EmbedOptions } from "./embed.js";
 import { type IndexEntry, openManifest, type ShardEntry, type StoreModel } from "./manifest.js";
-import { loadStoreModel } from "./model.js";
+import { loadModel, loadStoreModel, type ModelOptions } from "./model.js";
 import {
   type ImageLine,
   isSkipped,
@@ -100,19 +100,36 @@ export function openStore(path: string, options: OpenStoreOptions = {}): Store {
   return new Store(path, options);
 }
 
+/**
+ * Opens a store of a run's vectors, which is made, empty, if it is not there. Dispose of it.
+ *
+ * @param run as `load` takes it
+ * @throws RunError when the folder holds something else, or vectors of another network
+ */
+export function createStore(path: string, run: string, options: ModelOptions = {}): Store {
+  const { teacher, model } = loadModel(run, options);
+  try {
+    beginStore(path, model);
+    return new Store(path, { run, device: options.device }, teacher);
+  } catch (error) {
+    teacher.free();
+    throw error;
+  }
+}
+
 /** Vectors of a library's objects and images, with what they are of. */
 export class Store implements Disposable {
   private manifest: ReturnType<typeof openManifest>;
   private firsts: Readonly<Record<ItemKind, readonly number[]>>;
   private readonly tables = new Map<ShardEntry, readonly KeptLine[]>();
   private readonly vectors = new Map<ItemKind, readonly Float32Array[]>();
-  private teacher: Teacher | undefined;
   private opened: ApproximateIndex | undefined;
 
-  /** Use `openStore`. */
+  /** Use `openStore`, or `createStore`. */
   constructor(
     readonly path: string,
     private readonly options: OpenStoreOptions,
+    private teacher?: Teacher,
   ) {
     this.manifest = openManifest(path);
     this.firsts = firstsOf(this.manifest.shards);
@@ -261,9 +278,14 @@ export class Store implements Disposable {
     if (keeps) this.vectors.set(kind, all);
   }
 
-  [Symbol.dispose](): void {
+  /** Gives the network's memory back; the store can be used on, and loads it anew. */
+  free(): void {
     this.teacher?.free();
     this.teacher = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.free();
   }
 
   private exact(vector: Float32Array, kind: ItemKind) {

@@ -168,7 +168,7 @@ function memoryOf(
     (optim.memory === "stream"
       ? parameters.student - parameters.blocks * (1 - 1 / depth)
       : parameters.student);
-  const moments = 2 * FLOAT * parameters.student;
+  const moments = (2 * FLOAT * parameters.student) / (optim.shard ? processes : 1);
   const batch = FLOAT * images * pixels;
   const waiting =
     WAITING *

@@ -1,6 +1,7 @@
-import { empty, noGrad, type Tensor, type TensorEntry, tidy } from "@odis/torch";
+import { empty, noGrad, type Tensor, type TensorEntry, tidy, zeros } from "@odis/torch";
 import {
-  parameterGroups,
+  type ForOthers,
+  momentsOf,
   stateNumbers,
   type StateNumbers,
   stateTensors,
@@ -33,43 +34,53 @@ export function savedState(state: TrainState): SavedState {
   return { tensors: [...before.map(entry), ...tensors, ...after.map(entry)], numbers };
 }
 
-/** Gives all processes the tensors and numbers of the first. All have to call it at once. */
-export function spreadState(state: TrainState): void {
-  const { world, optimizer } = state;
-  for (const tensor of stateTensors(state).values()) world.broadcast([tensor], 0);
-  const { optimizerUpdates } = world.fromFirst(stateNumbers(state));
+/**
+ * Gives all processes the tensors and numbers of the first. All have to call it at once.
+ *
+ * @param others what the first has read for the others, which is freed
+ */
+export function spreadState(state: TrainState, others: ForOthers | undefined): void {
+  const { world, optimizer, owners } = state;
+  const own = stateTensors(state);
+  for (const [name, tensor] of own)
+    if (!owners || !name.startsWith("optimizer.")) world.broadcast([tensor], 0);
+  if (owners)
+    for (const { name, weight } of momentsOf(state))
+      noGrad(() =>
+        tidy(() => {
+          const { shape, dtype, device } = weight;
+          const read = others?.moments.get(name)?.to({ device });
+          const tensor = own.get(name) ?? read ?? zeros(shape, { dtype, device });
+          world.broadcast([tensor], 0);
+        }),
+      );
+  for (const tensor of others?.moments.values() ?? []) tensor.free();
+  const { optimizerUpdates } = world.fromFirst(others?.numbers ?? stateNumbers(state));
   for (const [name, moments] of optimizer.state()) moments.updates = optimizerUpdates[name] ?? 0;
 }
 
 /** The moments of all weights, in the order that one process has them in. */
-function gathered(
-  { student, recipe, optimizer, world }: TrainState,
-  owners: ReadonlyMap<Tensor, number>,
-): SavedState {
+function gathered(state: TrainState, owners: ReadonlyMap<Tensor, number>): SavedState {
+  const { optimizer, world } = state;
   const own = optimizer.state();
-  const weights = parameterGroups(student.namedParameters(), recipe).flatMap(
-    ({ parameters }) => parameters,
-  );
-  const updates = world.share(weights.map(([name]) => own.get(name)?.updates ?? 0));
-  const tensors = weights.flatMap(([name, weight]) =>
-    (["mean", "square"] as const).map((moment): TensorEntry => {
-      const { shape, dtype } = weight;
-      const rank = owners.get(weight)!;
-      const values = noGrad(() =>
-        tidy(() => {
-          const tensor = own.get(name)?.[moment] ?? empty(shape, { dtype, device: weight.device });
-          world.broadcast([tensor], rank);
-          return world.rank === 0 ? tensor.toArray() : undefined;
-        }),
-      );
-      return { name: `optimizer.${moment}.${name}`, shape, dtype, data: () => values! };
-    }),
-  );
+  const all = momentsOf(state);
+  const updates = world.share(all.map(({ of }) => own.get(of)?.updates ?? 0));
+  const tensors = all.map(({ name, of, moment, weight }): TensorEntry => {
+    const { shape, dtype, device } = weight;
+    const values = noGrad(() =>
+      tidy(() => {
+        const tensor = own.get(of)?.[moment] ?? empty(shape, { dtype, device });
+        world.broadcast([tensor], owners.get(weight)!);
+        return world.rank === 0 ? tensor.toArray() : undefined;
+      }),
+    );
+    return { name, shape, dtype, data: () => values! };
+  });
   return {
     tensors,
     numbers: {
       optimizerUpdates: Object.fromEntries(
-        weights.map(([name, weight], at) => [name, updates[owners.get(weight)!]![at]!]),
+        all.map(({ of, weight }, at) => [of, updates[owners.get(weight)!]![at]!]),
       ),
     },
   };

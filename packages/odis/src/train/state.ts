@@ -36,14 +36,6 @@ export interface StateNumbers {
   readonly optimizerUpdates: Readonly<Record<string, number>>;
 }
 
-/** How processes share a run. */
-export interface Sharing {
-  /** default: one process */
-  readonly world?: World | undefined;
-  /** whether each keeps the optimiser's moments of its share of the weights only (ZeRO stage 1, Rajbhandari et al. 2020) */
-  readonly shardOptimizer?: boolean | undefined;
-}
-
 /**
  * Pieces that each process computes its images in. `optim.accumulate` cuts the whole batch, so that
  * its pieces, and with them the numbers, stay what they are when more processes share them.
@@ -93,7 +85,7 @@ export function buildNetwork(recipe: Recipe, role: "student" | "teacher"): Netwo
 export function createState(
   recipe: Recipe,
   device = "cpu",
-  { world = World.alone, shardOptimizer = false }: Sharing = {},
+  { world = World.alone }: { readonly world?: World | undefined } = {},
 ): TrainState {
   checkSharing(recipe, world.size);
   const student = buildNetwork(recipe, "student")
@@ -113,7 +105,7 @@ export function createState(
     return new Center(each ? [recipe.views.object.count, K] : [K], momentum, device);
   };
   const trained = student.namedParameters().filter(([, weight]) => weight.requiresGrad);
-  const owners = shardOptimizer && world.size > 1 ? shares(trained, world.size) : undefined;
+  const owners = recipe.optim.shard && world.size > 1 ? shares(trained, world.size) : undefined;
   const own = trained.filter(([, weight]) => !owners || owners.get(weight) === world.rank);
   const state: TrainState = {
     recipe,
@@ -138,7 +130,10 @@ export function createState(
 }
 
 /** Weights by the process that updates them: about as many numbers for each. */
-function shares(weights: readonly NamedParameter[], processes: number): Map<Tensor, number> {
+export function shares<W extends { readonly size: number }>(
+  weights: readonly (readonly [name: string, weight: W])[],
+  processes: number,
+): Map<W, number> {
   const load = Array.from({ length: processes }, () => 0);
   const largestFirst = weights.toSorted(([, a], [, b]) => b.size - a.size);
   return new Map(
@@ -174,7 +169,7 @@ export function averagedWeights({ student, teacher }: TrainState): {
 
 /**
  * Every tensor of the state by checkpoint name. Where processes share the optimiser's work, a process
- * has only its own moments: see `gatherMoments`.
+ * has only its own moments: see `savedState`.
  */
 export function stateTensors(state: TrainState): Map<string, Tensor> {
   const { student, teacher, centers, optimizer } = state;
@@ -197,6 +192,14 @@ export function stateNumbers({ optimizer }: TrainState): StateNumbers {
   };
 }
 
+/** What the first process has read for those that share the optimiser's work with it. */
+export interface ForOthers {
+  /** moments of weights that others update, by checkpoint name */
+  readonly moments: ReadonlyMap<string, Tensor>;
+  /** of all weights */
+  readonly numbers: StateNumbers;
+}
+
 /**
  * Puts a checkpoint's contents into a state built from the same recipe.
  *
@@ -207,22 +210,51 @@ export function restoreState(
   state: TrainState,
   read: (name: string) => Tensor | undefined,
   numbers: StateNumbers,
-): void {
+): ForOthers {
+  const wanted = (name: string, shape: readonly number[]): Tensor => {
+    const saved = read(name);
+    if (saved && saved.shape.join() === shape.join()) return saved;
+    throw new RunError(
+      `checkpoint tensor ${name}: got ${saved ? `shape [${saved.shape.join(", ")}]` : "nothing"}, ` +
+        `wanted shape [${shape.join(", ")}]. The checkpoint belongs to another model; ` +
+        `use its own config or a new run folder.`,
+    );
+  };
+  const own = stateTensors(state);
   noGrad(() => {
-    for (const [name, tensor] of stateTensors(state)) {
-      const saved = read(name);
-      if (!saved || saved.shape.join() !== tensor.shape.join())
-        throw new RunError(
-          `checkpoint tensor ${name}: got ${saved ? `shape [${saved.shape.join(", ")}]` : "nothing"}, ` +
-            `wanted shape [${tensor.shape.join(", ")}]. The checkpoint belongs to another model; ` +
-            `use its own config or a new run folder.`,
-        );
+    for (const [name, tensor] of own) {
+      const saved = wanted(name, tensor.shape);
       tensor.copy_(saved);
       saved.free();
     }
   });
   for (const [name, moments] of state.optimizer.state())
     moments.updates = numbers.optimizerUpdates[name] ?? 0;
+  const moments = state.owners
+    ? momentsOf(state).flatMap(({ name, weight }) =>
+        own.has(name) ? [] : [[name, wanted(name, weight.shape)] as const],
+      )
+    : [];
+  return { moments: new Map(moments), numbers };
+}
+
+/** Both moments of every trained weight by checkpoint name, in the order that one process has them in. */
+export function momentsOf({ student, recipe }: Pick<TrainState, "student" | "recipe">): readonly {
+  readonly name: string;
+  readonly of: string;
+  readonly moment: "mean" | "square";
+  readonly weight: Tensor;
+}[] {
+  return parameterGroups(student.namedParameters(), recipe)
+    .flatMap(({ parameters }) => parameters)
+    .flatMap(([of, weight]) =>
+      (["mean", "square"] as const).map((moment) => ({
+        name: `optimizer.${moment}.${of}`,
+        of,
+        moment,
+        weight,
+      })),
+    );
 }
 
 /**

@@ -104,7 +104,7 @@ describe("a command line that cannot be understood", () => {
     ],
     [
       ["evaluate", ".", "--mode", "none,crpo"],
-      "odis evaluate: --mode none,crpo: got none,crpo, wanted one of mask, none, crop, blackout. Did you mean crop?",
+      "odis evaluate: --mode none,crpo: got none,crpo, wanted one of mask, none, crop, blackout, crop-mask. Did you mean crop?",
     ],
     [["evaluate", "none"], "odis evaluate: RUN none: got none, wanted a folder that exists"],
   ])("%j", (words, sentence) => {

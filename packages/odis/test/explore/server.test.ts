@@ -1,64 +1,22 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ExploreServer, serveStore } from "../../src/explore/index.js";
-import { formatCounts } from "../../src/objects/index.js";
-import { openStore, type Store } from "../../src/search/index.js";
-import { writeManifest } from "../../src/search/manifest.js";
-import { writeShard } from "../../src/search/shard.js";
+import type { Store } from "../../src/search/index.js";
 import { useBrowser } from "../browser.js";
+import { madeStore } from "../search/made-store.js";
 
-const photos = new URL("../fixtures/coco-6", import.meta.url).pathname;
 const { open } = useBrowser();
 let folder: string;
 let store: Store;
 let server: ExploreServer;
 
-/** 100,000 objects in 12,500 images that are six photographs again and again. */
-function largeStore(path: string): Store {
-  mkdirSync(join(path, "shards"), { recursive: true });
-  const told: { images: { file_name: string; width: number; height: number }[] } = JSON.parse(
-    readFileSync(join(photos, "instances.json"), "utf8"),
-  );
-  const pictures = told.images;
-  const width = 4;
-  const shards = Array.from({ length: 10 }, (_, shard) => {
-    const lines = Array.from({ length: 1250 }, (_, image) => {
-      const { file_name: name, width, height } = pictures[image % pictures.length]!;
-      const objects = Array.from({ length: 8 }, (_, id) => ({
-        id,
-        box: [10 * id, 0, 40, 30] as [number, number, number, number],
-        rle: formatCounts([0, width * height]),
-        class: `class ${id}`,
-      }));
-      return { image: name, width, height, objects };
-    });
-    const vectors = (rows: number) =>
-      Float32Array.from({ length: rows * width }, (_, at) => Math.sin(at + 1000 * shard));
-    const name = String(shard).padStart(6, "0");
-    return writeShard(
-      path,
-      { name, place: 0, width },
-      { lines, images: vectors(1250), objects: vectors(10_000) },
-    );
-  });
-  const model = {
-    from: "/nowhere",
-    sha256: "0".repeat(64),
-    recipe: "odis",
-    size: 32,
-    frame: "whole",
-    width,
-  } as const;
-  writeManifest(path, { odis: "store", version: 1, model, places: [`coco:${photos}`], shards });
-  return openStore(path);
-}
-
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "odis-test-"));
-  store = largeStore(join(folder, "large"));
+  // 100,000 objects in 12,500 images that are six photographs again and again.
+  store = madeStore(join(folder, "large"), { shards: 10, images: 1250, objects: 8, width: 4 });
   server = await serveStore(store);
 });
 afterAll(async () => {
@@ -152,6 +110,19 @@ describe("the explorer's server", () => {
     expect(policy).not.toContain("unsafe");
     expect(headers["access-control-allow-origin"]).toBeUndefined();
     expect(headers["cross-origin-resource-policy"]).toBe("same-origin");
+  });
+
+  it("says that the pictures are somewhere else", async () => {
+    const moved = join(folder, "moved");
+    using lost = madeStore(
+      moved,
+      { shards: 1, images: 1, objects: 1, width: 4 },
+      undefined,
+      "coco:not-here",
+    );
+    await expect(serveStore(lost)).rejects.toThrow(
+      /^the pictures of the store: .*not-here.* run this where odis embed was run, or put them back$/,
+    );
   });
 
   it("says which port is taken", async () => {

@@ -13,6 +13,7 @@ import { frameObject, framePixels } from "../../src/features/frame.js";
 import { modes } from "../../src/features/frame.js";
 import { inferenceOptions, inputImages } from "../../src/features/passes.js";
 import { cutOut } from "../../src/evaluate/pixels.js";
+import { objectFromPixels } from "../../src/objects/mask.js";
 import type { Network } from "../../src/model/network.js";
 import { recipeSchema } from "../../src/recipe/schema.js";
 import { buildNetwork } from "../../src/train/state.js";
@@ -162,6 +163,30 @@ describe("inference modes", () => {
     const black = pixels.map((byte, at) => (inside[at % inside.length] ? byte : 0));
     const set = await objectFeatures(network, source, { ...options, mode: "blackout" });
     expectClose(rowOf(set, 0), featureOf(network, size, black));
+  });
+
+  it("masks the object in its crop, too: as if the box were the image", async () => {
+    // The first triangle: it does not fill its box.
+    const sample = await source.read(0);
+    const object = sample.objects[1]!;
+    const { x, y, width, height } = object.box;
+    const part = { ...sample, ...cutOut(sample, object, false) };
+    const inside = object.pixels();
+    const pixels = Uint8Array.from(
+      { length: width * height },
+      (_, at) => inside[(y + Math.floor(at / width)) * sample.width + x + (at % width)]!,
+    );
+    const there = objectFromPixels(pixels, { width, height }, { label: 0 });
+    const { visible } = frameObject(part, there, view)!;
+    expect(visible).toContain(0);
+    const masked = { ...options, mode: "crop-mask" } as const;
+    const set = await objectFeatures(network, source, masked);
+    expectClose(rowOf(set, 1), featureOf(network, size, framePixels(part, view), visible));
+    const pooled = await objectFeatures(network, source, { ...masked, kind: "pooled" });
+    expectClose(
+      rowOf(pooled, 1),
+      featureOf(network, size, framePixels(part, view), visible, "pooled"),
+    );
   });
 
   it("pools the final patch tokens: the object's with a mask, all of them without", async () => {

@@ -86,12 +86,12 @@ describe("backbone against the published follow-up's ViT with [CLS] and K x [OBJ
         };
         const tokens = backbone.forward(images, options);
         expectClose(tokens.toFloat32(), reference.floats(`${at}/tokens`));
-        const attention = backbone.lastAttention(images, options).narrow(2, 1, K);
+        const attention = backbone.attention(images, options).narrow(2, 1, K);
         expectClose(attention.toFloat32(), reference.floats(`${at}/attn_obj_last`));
         const everyRow = `${at}/attn_last`;
         if (reference.has(everyRow))
           expectClose(
-            backbone.lastAttention(images, options, tokens.dims(3)[1]).toFloat32(),
+            backbone.attention(images, options, { rows: tokens.dims(3)[1] }).toFloat32(),
             reference.floats(everyRow),
           );
         if (!gradients) return;

@@ -55,7 +55,7 @@ describe("backbone against the published ViT with an object mask in row 0", () =
       };
       const tokens = backbone.forward(images, options);
       expectClose(tokens.toFloat32(), reference.floats(`${at}/tokens`));
-      const attention = backbone.lastAttention(images, options).select(2, 0); // [B, H, T] of [OBJ]
+      const attention = backbone.attention(images, options).select(2, 0); // [B, H, T] of [OBJ]
       expectClose(attention.toFloat32(), reference.floats(`${at}/attn_obj_last`));
 
       if (!gradients) return;

@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(data, { recursive: true }));
 
 const run = (name = "run"): string => join(scratch(), name);
-const steps = 60;
+const steps = 30;
 const long = (name = "run", ...more: string[]): string[] =>
   tinyRun(data, run(name), "--steps", "100000", "--checkpoint-steps", "5", ...more);
 const whole = (name: string, ...more: string[]): string[] =>
@@ -70,7 +70,7 @@ describe("the same line in several processes", () => {
     const one = resultOf(run("one"));
     const { code, stdout, stderr } = odis(whole("two", "--processes", "2"));
     expect({ code, stderr }).toMatchObject({ code: 0 });
-    expect(stdout).toMatch(/^finished 60 steps in \d+ s; newest checkpoint \S+step-00000060\n$/);
+    expect(stdout).toMatch(/^finished 30 steps in \d+ s; newest checkpoint \S+step-00000030\n$/);
     const two = resultOf(run("two"));
     expectSameRun(two, one);
     expect(readdirSync(run("two")).toSorted()).toEqual(readdirSync(run("one")).toSorted());
@@ -93,20 +93,33 @@ describe("the same line in several processes", () => {
     expect(resultOf(run("killed"))).toEqual(two);
   });
 
+  it("keeps its bits when processes share the optimiser's moments, interrupted or not", () => {
+    const shared = whole("shared", "--processes", "2", "--keep", "9", "--set", "optim.shard=true");
+    expect(odis(shared).code).toBe(0);
+    const folder = join(run("shared"), "checkpoints");
+    const { bits } = resultOf(run("shared"));
+    for (const later of ["step-00000020", "step-00000030"])
+      rmSync(join(folder, later), { recursive: true });
+    expect(odis(shared).code).toBe(0);
+    expect(odis(whole("whole", "--processes", "2")).code).toBe(0);
+    expect(resultOf(run("whole")).bits).toBe(bits);
+    expect(resultOf(run("shared")).bits).toBe(bits);
+  });
+
   it("goes on with another number of processes", () => {
     const words = (...more: string[]): string[] => whole("run", ...more);
     const stop = (name: string): void => {
-      // As if it had ended after the checkpoint of step 20 or 40.
+      // As if it had ended after that checkpoint.
       const folder = join(run(), "checkpoints");
       for (const found of readdirSync(folder))
         if (found > name) rmSync(join(folder, found), { recursive: true });
     };
     expect(odis(words("--processes", "2", "--keep", "9")).code).toBe(0);
     const two = resultOf(run());
-    stop("step-00000040");
+    stop("step-00000020");
     expect(odis(words("--processes", "4", "--keep", "9"))).toMatchObject({ code: 0 });
     expectSameRun(resultOf(run()), two);
-    stop("step-00000020");
+    stop("step-00000010");
     expect(odis(words("--keep", "9")).code).toBe(0);
     expectSameRun(resultOf(run()), two);
   });

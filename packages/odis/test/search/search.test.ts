@@ -87,12 +87,13 @@ describe("the thing at a point", () => {
     const kinds = [0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0];
     const teacher = {
       width: 2,
+      grid: () => ({ side: 4, box: { x: 0, y: 0, width: 40, height: 40 } }),
       patchFeatures: () =>
         Float32Array.from(
           kinds.flatMap((kind, at) => [kind === 0 ? 3 : at / 100, kind === 1 ? 2 : 0]),
         ),
     };
-    const object = grow(teacher as unknown as Parameters<typeof grow>[0], sample, 35, 12);
+    const object = grow(teacher, sample, 35, 12);
     const pixels = object.pixels();
     const inside = kinds.map(
       (_, at) => pixels[(10 * Math.floor(at / 4) + 5) * 40 + 10 * (at % 4) + 5],

@@ -16,7 +16,6 @@ export interface Job {
   /** whole batches, one a step from step `from` */
   readonly batches: readonly Batch[];
   readonly from?: number;
-  readonly shardOptimizer?: boolean;
   /** default: the recipe's own */
   readonly weights?: ReadonlyMap<
     string,

@@ -11,8 +11,8 @@ setThreads(1);
 const group = ProcessGroup.join(placeFromEnvironment(), { backend: "gloo", patienceSeconds: 60 });
 const world = new World(group, "cpu");
 
-function run({ recipe, length, batches, from = 0, shardOptimizer, weights }) {
-  const state = createState(recipe, "cpu", { world, shardOptimizer });
+function run({ recipe, length, batches, from = 0, weights }) {
+  const state = createState(recipe, "cpu", { world });
   const own = stateTensors(state);
   noGrad(() => {
     for (const [name, { data, shape }] of weights ?? []) own.get(name)?.copy_(tensor(data, shape));

@@ -103,9 +103,9 @@ const lacking: Readonly<Record<string, Lacks>> = {
   },
 };
 
-function caseOf(name: string, recipe: Recipe, lacks: Lacks = {}, more: Partial<Job> = {}): Case {
+function caseOf(name: string, recipe: Recipe, lacks: Lacks = {}): Case {
   const batches = [0, 1, 2, 3].map((step) => made(step, recipe, lacks));
-  return { name, recipe, length, batches, ...more };
+  return { name, recipe, length, batches };
 }
 
 const resolve = (name: RecipeName, more: object): Recipe =>
@@ -147,11 +147,7 @@ const cases: readonly Case[] = [
   ...(["keep", "recompute", "stream"] as const).map((memory) =>
     caseOf(
       `odis, ${memory}, optimiser shared`,
-      resolve("odis", { optim: { memory } }),
-      {},
-      {
-        shardOptimizer: true,
-      },
+      resolve("odis", { optim: { memory, shard: true } }),
     ),
   ),
   caseOf("odis, clipped together", resolve("odis", { optim: { clipScope: "global", clip: 0.1 } })),
@@ -220,7 +216,7 @@ describe.each([2, 4])("%i processes equal one", (size) => {
             expectWeight(`step ${step} ${name}`, tensors.get(name)!, values);
       }
       expect(first!.updates).toEqual(wanted.updates);
-      if (one.shardOptimizer) {
+      if (one.recipe.optim.shard) {
         const moments = together[at]!.map((outcome) => outcome.moments);
         expect(moments.reduce((a, b) => a + b)).toBe(wanted.moments);
         expect(Math.max(...moments)).toBeLessThan((1.5 * wanted.moments) / size);

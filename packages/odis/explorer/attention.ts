@@ -1,0 +1,63 @@
+import type { ImageFacts, OutlinedObject } from "../src/explore/wire.js";
+import { ask, type Pictures } from "./api.js";
+import { el } from "./dom.js";
+import { Photo } from "./photo.js";
+
+/** Attention this many times the mean is drawn hottest. */
+const HOT = 4;
+
+/** A part of the page that shows where [OBJ] looks, once it is opened. */
+export function attentionPart(
+  pictures: Pictures,
+  image: ImageFacts,
+  object: OutlinedObject,
+  tell: (error: unknown) => void,
+): HTMLElement {
+  const blocks = el("select", { "aria-label": "Block" });
+  const heads = el("div");
+  const show = async (): Promise<void> => {
+    const of = blocks.value === "" ? {} : { block: blocks.value };
+    const maps = await ask("attention", { object: object.row, ...of });
+    if (blocks.options.length === 0)
+      blocks.append(
+        ...Array.from({ length: maps.blocks }, (_, block) =>
+          el(
+            "option",
+            { value: block, selected: block === maps.block },
+            `block ${block + 1} of ${maps.blocks}`,
+          ),
+        ),
+      );
+    const row = (name: string, values: readonly (readonly number[])[]): readonly Node[] => [
+      el("p", { class: "note" }, name),
+      el("div", { class: "heads" }, ...values.map((one, head) => headFigure(one, head))),
+    ];
+    const headFigure = (values: readonly number[], head: number): HTMLElement => {
+      const { width, height, key } = image;
+      const { outline } = object;
+      const photo = new Photo({ src: pictures.small(image.row), width, height, alt: key, outline });
+      const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+      photo.heat({ ...maps, values }, [0, HOT * mean]);
+      return el("figure", {}, photo.element, el("figcaption", {}, `head ${head + 1}`));
+    };
+    heads.replaceChildren(
+      ...row(`${maps.token} with the object’s mask`, maps.masked),
+      ...row(`${maps.token} without it`, maps.open),
+    );
+  };
+  const part = el(
+    "details",
+    {
+      ontoggle: () => {
+        if (part.open && heads.childElementCount === 0) show().catch(tell);
+      },
+    },
+    el("summary", {}, "Where the network looks"),
+    el("p", { class: "bar" }, blocks),
+    heads,
+  );
+  blocks.addEventListener("change", () => {
+    show().catch(tell);
+  });
+  return part;
+}
