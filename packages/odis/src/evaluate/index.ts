@@ -1,6 +1,6 @@
 export type { Evaluation, Measurement } from "./evaluate.js";
 export type { Example, LabelledItem } from "./examples.js";
-export { type Neighbours, NeighbourSearch } from "./neighbours.js";
+export { type Neighbours, NeighbourSearch, unitRows } from "./neighbours.js";
 export { optionSettings, type OptionType, type OptionValue } from "./options.js";
 export { imageCounts, type Outcome, type Outcomes, score } from "./outcome.js";
 export type { ChosenProbe } from "./probe.js";

@@ -82,6 +82,21 @@ export class NeighbourSearch implements Disposable {
     this.seen += m;
   }
 
+  /**
+   * The same of rows that have length 1 already: for a bank that is searched again and again.
+   *
+   * @param rows [m, width], on the search's device; stays its owner's
+   */
+  addUnit(rows: Tensor): void {
+    const [m] = rows.dims(2);
+    for (let begin = 0; begin < m; begin += this.of.rows) {
+      const keys = rows.narrow(0, begin, Math.min(this.of.rows, m - begin));
+      for (const block of this.blocks) noGrad(() => this.meet(block, keys, this.seen + begin));
+      keys.free();
+    }
+    this.seen += m;
+  }
+
   /** Compares the queries of a block with some rows and keeps the best of old and new. */
   private meet(block: Block, keys: Tensor, first: number): void {
     const before = block.best;
@@ -151,10 +166,7 @@ export class NeighbourSearch implements Disposable {
 
   /** [n, width] on the device, each row of length 1 */
   private unitRows(features: Float32Array): Tensor {
-    const { width, device } = this;
-    return noGrad(() =>
-      tidy(() => unit(fromBuffer(features, [features.length / width, width], { device }))),
-    );
+    return unitRows(features, this.width, this.device);
   }
 
   [Symbol.dispose](): void {
@@ -163,6 +175,13 @@ export class NeighbourSearch implements Disposable {
       for (const tensor of best ?? []) tensor.free();
     }
   }
+}
+
+/** Rows [n, width], row-major, at length 1; free it. */
+export function unitRows(features: Float32Array, width: number, device = "cpu"): Tensor {
+  return noGrad(() =>
+    tidy(() => unit(fromBuffer(features, [features.length / width, width], { device }))),
+  );
 }
 
 /** Rows that belong together: a query never finds one of its own group. */

@@ -1,3 +1,4 @@
+import type { Tensor } from "@odis/torch";
 import { ConfigError, RunError } from "../core/index.js";
 import {
   type DataSource,
@@ -6,7 +7,7 @@ import {
   parseDataSpec,
   type Sample,
 } from "../data/index.js";
-import { NeighbourSearch } from "../evaluate/index.js";
+import { NeighbourSearch, unitRows } from "../evaluate/index.js";
 import type { Teacher } from "../features/index.js";
 import { type Box, objectFromRle, type SceneObject } from "../objects/index.js";
 import { type ApproximateIndex, openIndex } from "./approximate.js";
@@ -84,12 +85,12 @@ export interface OpenStoreOptions {
   readonly device?: string | undefined;
 }
 
-/** Bytes of vectors that are kept in memory; beyond that every search reads them from the disk. */
-const KEPT = 2 ** 31;
+/** Bytes of vectors that are kept in memory, twice; beyond that every search reads them from the disk. */
+const KEPT = 2 ** 30;
 /** Rows that are compared at once. */
 const ROWS = 16_384;
-/** Tables of shards in memory. */
-const TABLES = 32;
+/** Tables of shards in memory: hits lie anywhere, and reading a table takes longer than a search. */
+const TABLES = 512;
 
 /**
  * Opens what `odis embed` has made. Dispose of it.
@@ -123,6 +124,7 @@ export class Store implements Disposable {
   private firsts: Readonly<Record<ItemKind, readonly number[]>>;
   private readonly tables = new Map<ShardEntry, readonly KeptLine[]>();
   private readonly vectors = new Map<ItemKind, readonly Float32Array[]>();
+  private readonly units = new Map<ItemKind, readonly Tensor[]>();
   private opened: ApproximateIndex | undefined;
 
   /** Use `openStore`, or `createStore`. */
@@ -254,6 +256,7 @@ export class Store implements Disposable {
     this.firsts = firstsOf(this.manifest.shards);
     this.tables.clear();
     this.vectors.clear();
+    this.forgetUnits();
     this.opened = undefined;
   }
 
@@ -264,8 +267,7 @@ export class Store implements Disposable {
       yield* kept;
       return;
     }
-    const { width } = this.model;
-    const keeps = this.size(kind) * width * 4 <= KEPT;
+    const keeps = this.fits(kind);
     const all: Float32Array[] = [];
     for (const shards of groups(this.manifest.shards, kind)) {
       const chunk = joined(
@@ -278,8 +280,9 @@ export class Store implements Disposable {
     if (keeps) this.vectors.set(kind, all);
   }
 
-  /** Gives the network's memory back; the store can be used on, and loads it anew. */
+  /** Gives the engine's memory back; the store can be used on, and loads what it needs anew. */
   free(): void {
+    this.forgetUnits();
     this.teacher?.free();
     this.teacher = undefined;
   }
@@ -291,12 +294,32 @@ export class Store implements Disposable {
   private exact(vector: Float32Array, kind: ItemKind) {
     return (top: number): readonly Scored[] => {
       using search = new NeighbourSearch(vector, this.model.width, top);
-      for (const chunk of this.chunks(kind)) search.add(chunk);
+      const units = this.unitsOf(kind);
+      if (units) for (const rows of units) search.addUnit(rows);
+      else for (const chunk of this.chunks(kind)) search.add(chunk);
       const { rows, similarities } = search.found();
       return Array.from(rows, (row, at) => ({ row, similarity: similarities[at]! })).filter(
         ({ row }) => row >= 0,
       );
     };
+  }
+
+  /** The vectors at length 1 on the engine, where all of them are kept in memory. */
+  private unitsOf(kind: ItemKind): readonly Tensor[] | undefined {
+    const known = this.units.get(kind);
+    if (known || !this.fits(kind)) return known;
+    const units = Array.from(this.chunks(kind), (chunk) => unitRows(chunk, this.model.width));
+    this.units.set(kind, units);
+    return units;
+  }
+
+  private fits(kind: ItemKind): boolean {
+    return this.size(kind) * this.model.width * 4 <= KEPT;
+  }
+
+  private forgetUnits(): void {
+    for (const rows of [...this.units.values()].flat()) rows.free();
+    this.units.clear();
   }
 
   private near(vector: Float32Array, kind: ItemKind) {
