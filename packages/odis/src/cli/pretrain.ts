@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { ConfigError, exitCodes, OdisError, shellWord } from "../core/index.js";
 import type { DataSpec } from "../data/index.js";
 import { modelNames, recipeLayers, recipeNames, suitedTo } from "../recipe/index.js";
@@ -121,7 +123,10 @@ export const pretrainCommand = command({
     const { batch, steps, epochs, seed, out = runFolderOf(values.data) } = values;
     const own = parseDataSpec(values.data);
     const data = values.masks === undefined ? own : { ...own, masks: values.masks };
-    const suited = saysNothing(values) ? await suitedToData(data, values) : undefined;
+    const suited =
+      saysNothing(values) && !(await isDefaultRun(out, values.recipe))
+        ? await suitedToData(data, values)
+        : undefined;
     const recipe = resolveRecipe([
       ...recipeLayers(values.recipe, suited?.model ?? values.model),
       ...(suited ? [{ source: "what suits the data", values: { optim: suited.optim } }] : []),
@@ -197,6 +202,19 @@ type Said = Readonly<
 /** Whether no option tells how large or long the run is to be, or what it must fit. */
 const saysNothing = ({ model, config, batch, steps, epochs, init, set }: Said): boolean =>
   set.length === 0 && [model, config, batch, steps, epochs, init].every((one) => one === undefined);
+
+/** Whether a run stands there that has the published values of its recipe: it goes on as it began. */
+async function isDefaultRun(run: string, name: (typeof recipeNames)[number]): Promise<boolean> {
+  const [{ readRunConfig, recipeOf }, { resolveRecipe }] = await Promise.all([
+    import("../run/index.js"),
+    import("../recipe/index.js"),
+  ]);
+  if (!existsSync(join(run, "config.json"))) return false;
+  return isDeepStrictEqual(
+    recipeOf(readRunConfig(run), run),
+    resolveRecipe(recipeLayers(name, undefined)),
+  );
+}
 
 async function suitedToData(
   data: DataSpec,
