@@ -106,7 +106,10 @@ describe("a command line that cannot be understood", () => {
       ["evaluate", ".", "--mode", "none,crpo"],
       "odis evaluate: --mode none,crpo: got none,crpo, wanted one of mask, none, crop, blackout, crop-mask. Did you mean crop?",
     ],
-    [["evaluate", "none"], "odis evaluate: RUN none: got none, wanted a folder that exists"],
+    [
+      ["evaluate", "none"],
+      "odis evaluate: RUN none: got none, wanted a folder that exists, or one of the networks vit-mini-scenes",
+    ],
   ])("%j", (words, sentence) => {
     expect(odis(words)).toEqual({ code: 2, stdout: "", stderr: `${sentence}\n` });
   });

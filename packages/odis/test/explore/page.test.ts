@@ -182,14 +182,15 @@ describe.each([
     await near(page);
     await page.click("text=Patch likeness");
     const { x, y, width: w, height: h } = (await page.locator("#detail > .photo").boundingBox())!;
-    await page.mouse.move(x + 0.55 * w, y + 0.45 * h);
+    // The middle of a patch of 8 x 8.
+    await page.mouse.move(x + 0.5625 * w, y + 0.4375 * h);
     await page.waitForSelector(".near canvas");
     const [here, least, most]: readonly number[] = await page.evaluate(`(() => {
       const canvas = document.querySelector("#detail > .photo canvas");
       const { width, height } = canvas;
       const bytes = canvas.getContext("2d").getImageData(0, 0, width, height).data;
       const heat = Array.from({ length: width * height }, (_, at) => bytes[4 * at]);
-      const here = heat[Math.floor(0.45 * height) * width + Math.floor(0.55 * width)];
+      const here = heat[Math.floor(0.4375 * height) * width + Math.floor(0.5625 * width)];
       return [here, heat.reduce((a, b) => Math.min(a, b)), heat.reduce((a, b) => Math.max(a, b))];
     })()`);
     expect(most! - here!).toBeLessThan(12); // the canvas smooths

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeSafetensors } from "@odis/torch";
 import { describe, expect, it } from "vitest";
@@ -22,6 +22,21 @@ describe("openWeights", () => {
     expect(safe.names).toEqual(["cls_token"]);
     expect([...safe.read("cls_token")]).toEqual([0, 1, 2]);
     expect(safe.plain.get("made")).toBe("here");
+  });
+
+  it.each([
+    ["a pickle", 0x80],
+    ["a zip file", 0x4b50],
+  ])("knows a safetensors file whose header's length looks like %s", async (_, length) => {
+    const path = join(scratch(), "model.safetensors");
+    const write = (made: string) => writeSafetensors(path, [tensor("cls_token", 3)], { made });
+    const headerLength = (): number => Number(readFileSync(path).readBigUInt64LE());
+    write("");
+    const wanted = length > 0xff ? length : length + 0x100;
+    write(" ".repeat(wanted - headerLength()));
+    expect(headerLength()).toBe(wanted);
+    using file = await openWeights(path);
+    expect(file.names).toEqual(["cls_token"]);
   });
 
   it("reads a folder of Hugging Face's with its configuration", async () => {

@@ -21,10 +21,15 @@ import type { PlainValue, WeightFile } from "../format.js";
 export async function openWeights(path: string): Promise<WeightFile> {
   if (existsSync(path) && statSync(path).isDirectory()) return openFolder(path);
   const start = await firstBytes(path);
+  if (isSafetensors(start)) return openSafetensorsWeights(path);
   if (start.subarray(0, 2).toString("latin1") === "PK") return openTorchFile(path);
   if (start[0] === 0x80) throw oldFormat(path, start);
   return openSafetensorsWeights(path);
 }
+
+/** A length, whose first bytes may be any others' sign, and the brace that begins a header. */
+const isSafetensors = (start: Buffer): boolean =>
+  start.length > 8 && start.readUInt16LE(6) === 0 && start[8] === 0x7b;
 
 /** A safetensors file, its header's texts as leaves. */
 export function openSafetensorsWeights(path: string): WeightFile {
