@@ -111,8 +111,10 @@ function untilZero(bytes: Buffer): string {
 function paxPath(bytes: Buffer): string | undefined {
   for (let at = 0; at < bytes.length; ) {
     const space = bytes.indexOf(0x20, at);
-    const length = space < 0 ? 0 : Number(bytes.toString("latin1", at, space));
-    if (!(length > space - at) || at + length > bytes.length) return undefined;
+    if (space < 0) return undefined;
+    const length = Number(bytes.toString("latin1", at, space));
+    if (!Number.isInteger(length) || length <= space - at || at + length > bytes.length)
+      return undefined;
     const line = bytes.toString("utf8", space + 1, at + length - 1);
     if (line.startsWith("path=")) return line.slice("path=".length);
     at += length;

@@ -108,6 +108,26 @@ describe("walking through a tar file", () => {
     );
   });
 
+  test.each(["none", "12", "3 a", "7 a=bc\nrest", "6.5 a=b\n ", "-3 a=b\n", " a", "1e9 path=x\n"])(
+    "an extended header of %j names nothing",
+    (text) => {
+      const header = (type: string, size: number): Buffer => {
+        const block = Buffer.alloc(512);
+        block.write("own.png", 0);
+        block.write(`${size.toString(8).padStart(11, "0")}\0`, 124);
+        block.write(`        ${type}`, 148);
+        const sum = block.reduce((all, byte) => all + byte, 0);
+        block.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+        return block;
+      };
+      const contents = Buffer.alloc(512);
+      contents.write(text);
+      const bytes = Buffer.concat([header("x", text.length), contents, header("0", 0)]);
+      const walked = [...walkTar(bytes.length, (at, count) => bytes.subarray(at, at + count))];
+      expect(walked).toEqual([{ name: "own.png", start: 0, from: 1536, size: 0 }]);
+    },
+  );
+
   test("any bytes give members inside of the file or a sentence", () => {
     const whole = readFileSync(place("shards/train-001.tar"));
     const change = fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { maxLength: 6 });
