@@ -13,7 +13,7 @@ export interface ProgressOptions {
   readonly totalSteps: number;
   /** seconds of training between two lines when the stream is not a terminal */
   readonly everySeconds?: number;
-  /** share of the time since it was asked last in which threads wanted a core and had none, 0..1 */
+  /** share of the time since it was asked last in which other programs had the cores that threads wanted, 0..1 */
   readonly coreWait?: () => number | undefined;
 }
 
@@ -146,7 +146,7 @@ const gap = "  ";
 
 /** Seconds: the kernel keeps the times of some dozens of threads. */
 const askCoresEvery = 2;
-/** Less is a machine's everyday: its own threads get into each other's way a little. */
+/** Less is a machine's everyday. */
 const coresAreTaken = 0.1;
 
 const percent = (share: number): string => `${Math.round(100 * share)} %`;
