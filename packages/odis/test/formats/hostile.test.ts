@@ -227,7 +227,7 @@ describe("names that would steer a terminal", () => {
     expect(seen()).toMatch(
       /^memory\.pth: tensor blocks\.0\.\\u001b\[2J\\u0007\\u009b\\u202e\\u000d\\u000ax+…x+: a part of another network/,
     );
-    expect(seen().length).toBeLessThan(1000); // of 5,000 letters
+    expect(seen().length).toBeLessThan(400);
     const stranger = `cos\x1b[2J\nsystem\n.`;
     expect(await ending(torchFile(stranger))).toContain("its top level holds os\\u001b[2J.system");
   });
@@ -268,7 +268,7 @@ describe("fuzzing", () => {
           for (const { at, byte } of changes) bytes[at] = byte;
           await ending(put("fuzzed.pth", zipped({ ...entries, [`${stem}/data.pkl`]: bytes })));
         }),
-        { numRuns: 150 },
+        { numRuns: 300 },
       );
     },
   );
