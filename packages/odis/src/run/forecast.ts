@@ -79,10 +79,14 @@ export function forecast(
     `${bytesText(memory.total)} of ${bytesText(memoryOfDevice(device))} memory`;
   if (perStep === undefined) return needs;
   return (
-    `${needs} and about ${duration(perStep)}: ${duration(seconds)} for ${totalSteps} steps` +
+    `${needs} and about ${stepTime(perStep)}: ${duration(seconds)} for ${totalSteps} steps` +
     smallerChoices(recipe, options, seconds)
   );
 }
+
+/** A small network's step takes less than `duration` tells apart. */
+const stepTime = (seconds: number): string =>
+  seconds < 10 ? `${seconds.toPrecision(2)} s` : duration(seconds);
 
 const millions = (count: number): string => `${(count / 1e6).toFixed(count < 1e7 ? 1 : 0)} million`;
 
