@@ -10,7 +10,7 @@ import { CollapseWatch, type MetricsRow } from "../train/index.js";
 import { type Recipe, summaryPrototypes } from "../recipe/index.js";
 import { type Column, columnGroups, isShare, rateOf, type RunScore, sharesOf } from "./measures.js";
 import { type Plan, referenceOf } from "./plan.js";
-import { readRecord, type RunRecord } from "./record.js";
+import { readRecord, type StageRecord } from "./record.js";
 import type {
   ComparisonWithCurves,
   Comparison,
@@ -119,7 +119,7 @@ function readOnce(run: PlannedRun, out: string, known: ReadRuns): ReadRun {
   return found;
 }
 
-function readPlanned(run: PlannedRun, record: RunRecord): ReadRun {
+function readPlanned(run: PlannedRun, record: StageRecord): ReadRun {
   const { pretrain, evaluate } = record;
   const exists = existsSync(runLayout(run.folder).config);
   const { rows, evaluation } = exists ? readRun(run.folder) : { rows: [], evaluation: undefined };

@@ -30,7 +30,7 @@ const recordSchema = z.strictObject({
 export type Stage = z.output<typeof stageSchema>;
 export type StageName = "pretrain" | "evaluate";
 /** What a comparison knows of one run besides its run folder. */
-export type RunRecord = z.output<typeof recordSchema>;
+export type StageRecord = z.output<typeof recordSchema>;
 
 /** Beside the run folders, because those belong to `odis pretrain`. */
 export function recordFile(out: string, run: string): string {
@@ -38,7 +38,7 @@ export function recordFile(out: string, run: string): string {
 }
 
 /** @throws RunError when the file is damaged */
-export function readRecord(out: string, run: string): RunRecord {
+export function readRecord(out: string, run: string): StageRecord {
   const file = recordFile(out, run);
   if (!existsSync(file)) return { version: 1 };
   let value: unknown;
@@ -55,14 +55,14 @@ export function readRecord(out: string, run: string): RunRecord {
   return parsed.data;
 }
 
-export function writeRecord(out: string, run: string, record: RunRecord): void {
+export function writeRecord(out: string, run: string, record: StageRecord): void {
   const file = recordFile(out, run);
   makeFolder(dirname(file));
   replaceText(file, `${JSON.stringify(record, null, 1)}\n`);
 }
 
 /** Finished by this very command, and what it left is still there. */
-export function isDone(run: PlannedRun, stage: StageName, record: RunRecord): boolean {
+export function isDone(run: PlannedRun, stage: StageName, record: StageRecord): boolean {
   const { status, words } = record[stage] ?? {};
   const left = stage === "pretrain" ? runLayout(run.folder).config : evaluationFile(run.folder);
   return status === "finished" && words?.join("\0") === run[stage].join("\0") && existsSync(left);
