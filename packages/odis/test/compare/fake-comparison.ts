@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type PlanInput, checkPlan, type Plan } from "../../src/compare/plan.js";
-import { type RunRecord, writeRecord } from "../../src/compare/record.js";
+import { type StageRecord, writeRecord } from "../../src/compare/record.js";
 import { type PlannedRun, planRuns } from "../../src/compare/runs.js";
 import { parseDataSpec } from "../../src/data/dataset.js";
 import type { Outcome } from "../../src/evaluate/outcome.js";
@@ -80,7 +80,7 @@ export function fakeTraining({ folder, recipe, pretrain }: PlannedRun): void {
 
 export function fakeFailure(out: string, run: PlannedRun, message: string): void {
   fakeTraining(run);
-  const pretrain: RunRecord["pretrain"] = {
+  const pretrain: StageRecord["pretrain"] = {
     words: [...run.pretrain],
     status: "failed",
     message,
