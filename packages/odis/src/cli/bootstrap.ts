@@ -2,7 +2,8 @@ import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { exitCodes, OdisError, shellWord } from "../core/index.js";
 import { modelNames } from "../recipe/index.js";
-import { choice, command, integer, type Io, list, number, path, text } from "./command.js";
+import { command, type Io } from "./command.js";
+import { choice, integer, list, number, path, text } from "./options.js";
 
 export const bootstrapCommand = command({
   name: "bootstrap",

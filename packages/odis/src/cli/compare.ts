@@ -2,7 +2,8 @@ import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { exitCodes } from "../core/index.js";
 import { modelNames } from "../recipe/index.js";
-import { choice, command, integer, list, path, positional, text } from "./command.js";
+import { command } from "./command.js";
+import { choice, integer, list, path, positional, text } from "./options.js";
 import { threadsOption } from "./limits.js";
 
 export const compareCommand = command({

@@ -1,17 +1,7 @@
 import { basename } from "node:path";
 import type { Inspection, OpenSource, Spread } from "../data/index.js";
-import {
-  choice,
-  command,
-  type CliCommand,
-  group,
-  integer,
-  type Io,
-  number,
-  path,
-  positional,
-  text,
-} from "./command.js";
+import { command, type CliCommand, group, type Io } from "./command.js";
+import { choice, integer, number, path, positional, text } from "./options.js";
 
 const place = positional(
   text({

@@ -1,5 +1,6 @@
 import { plain, shellWord } from "../core/index.js";
-import { choice, command, flag, integer, path, positional, text } from "./command.js";
+import { command } from "./command.js";
+import { choice, flag, integer, path, positional, text } from "./options.js";
 import { longestSide, threadsOption } from "./limits.js";
 import { imageProgress } from "./progress.js";
 

@@ -1,16 +1,16 @@
 import type { OptionType, OptionValue } from "../evaluate/index.js";
+import { command } from "./command.js";
 import {
   choice,
   choices,
   type CliOption,
-  command,
   integer,
   list,
   number,
   path,
   positional,
   text,
-} from "./command.js";
+} from "./options.js";
 import { evaluateAndReport } from "./evaluation.js";
 import { threadsOption } from "./limits.js";
 import { runFolder } from "./run-folder.js";

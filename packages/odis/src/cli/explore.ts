@@ -1,4 +1,5 @@
-import { command, integer, path, positional, text } from "./command.js";
+import { command } from "./command.js";
+import { integer, path, positional, text } from "./options.js";
 import { threadsOption } from "./limits.js";
 
 export const exploreCommand = command({

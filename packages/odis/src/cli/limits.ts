@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { integer } from "./command.js";
+import { integer } from "./options.js";
 
 /** More threads than this only get into each other's way, and thousands end the process. */
 const mostThreads = Math.max(64, 4 * availableParallelism());

@@ -1,5 +1,6 @@
 import { exitCodes } from "../core/index.js";
-import { choice, command, flag, integer, list, number, path, positional, text } from "./command.js";
+import { command } from "./command.js";
+import { choice, flag, integer, list, number, path, positional, text } from "./options.js";
 import type { Io } from "./command.js";
 import { imageProgress } from "./progress.js";
 

@@ -4,7 +4,8 @@ import { isDeepStrictEqual } from "node:util";
 import { ConfigError, exitCodes, OdisError, shellWord } from "../core/index.js";
 import type { DataSpec } from "../data/index.js";
 import { modelNames, recipeLayers, recipeNames, suitedTo } from "../recipe/index.js";
-import { choice, command, flag, integer, type Io, list, number, path, text } from "./command.js";
+import { command, type Io } from "./command.js";
+import { choice, flag, integer, list, number, path, text } from "./options.js";
 import { evaluateAndReport } from "./evaluation.js";
 import { threadsOption, workersOption } from "./limits.js";
 

@@ -2,7 +2,8 @@ import { join } from "node:path";
 import type { DataSpec } from "../data/index.js";
 import type { Recipe } from "../recipe/index.js";
 import { shellWord } from "../core/index.js";
-import { command, integer, type Io, number, path } from "./command.js";
+import { command, type Io } from "./command.js";
+import { integer, number, path } from "./options.js";
 import { threadsOption } from "./limits.js";
 
 /** Share of the time that is kept for measuring speed, evaluating and the report. */

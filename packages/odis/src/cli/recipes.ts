@@ -1,6 +1,7 @@
 import { exitCodes, nearest } from "../core/index.js";
 import { modelNames, recipeLayers, recipeNames, recipes } from "../recipe/index.js";
-import { choice, command, flag, list, path, positional, text, UsageError } from "./command.js";
+import { command, UsageError } from "./command.js";
+import { choice, flag, list, path, positional, text } from "./options.js";
 
 const kinds = {
   paper: "paper",

@@ -1,4 +1,5 @@
-import { choice, command, integer, number, path, positional, range } from "./command.js";
+import { command } from "./command.js";
+import { choice, integer, number, path, positional, range } from "./options.js";
 import { longestSide } from "./limits.js";
 
 export const scenesCommand = command({

@@ -1,4 +1,5 @@
-import { choice, command, flag, integer, numbers, path, positional, text } from "./command.js";
+import { command } from "./command.js";
+import { choice, flag, integer, numbers, path, positional, text } from "./options.js";
 import { threadsOption } from "./limits.js";
 
 export const searchCommand = command({

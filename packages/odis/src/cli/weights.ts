@@ -1,6 +1,7 @@
 import { plain, shellWord } from "../core/index.js";
 import type { Inspection } from "../run/index.js";
-import { choice, command, flag, integer, path, positional, text } from "./command.js";
+import { command } from "./command.js";
+import { choice, flag, integer, path, positional, text } from "./options.js";
 
 export const importCommand = command({
   name: "import",
