@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readSync,
   rmdirSync,
   type Stats,
@@ -67,12 +68,31 @@ export function checkWritable(path: string, what: string, advice: string): void 
   try {
     let place = resolve(path);
     while (statOf(place) === undefined) place = dirname(place);
+    removeTrials(place);
     // Permissions say too little: root passes them all, and a read-only file system has its own.
-    rmdirSync(mkdtempSync(join(place, ".odis-")));
+    const trial = mkdtempSync(join(place, ".odis-"));
+    quietly(() => rmdirSync(trial)); // another process may have been quicker
   } catch (error) {
     throw new RunError(`${what} ${path}: cannot be written: ${causeOf(error)}. ${advice}`, {
       cause: error,
     });
+  }
+}
+
+/**
+ * Removes folders that a process made to try, and was killed: to the next one the place would not be
+ * empty. One that holds something is nobody's trial and stays. What is wrong the next trial tells.
+ */
+function removeTrials(place: string): void {
+  for (const name of quietly(() => readdirSync(place)) ?? [])
+    if (/^\.odis-[A-Za-z0-9]{6}$/.test(name)) quietly(() => rmdirSync(join(place, name)));
+}
+
+function quietly<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
   }
 }
 

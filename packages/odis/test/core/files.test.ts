@@ -70,6 +70,13 @@ describe("checkWritable and checkReplaceable", () => {
     expect(readdirSync(scratch())).toEqual(["old.txt"]);
   });
 
+  it("remove what a killed process tried with, and nothing else", () => {
+    for (const name of [".odis-a1B2c3", ".odis-Z9y8X7", ".odis-own", ".odis-kept00/in"])
+      mkdirSync(at(name), { recursive: true });
+    checkWritable(scratch(), "run folder", "");
+    expect(readdirSync(scratch()).toSorted()).toEqual([".odis-kept00", ".odis-own"]);
+  });
+
   it("say why it does not", () => {
     writeFileSync(at("file"), "");
     mkdirSync(at("folder"));

@@ -44,15 +44,16 @@ async function killed(words: readonly string[], store: string, events: number): 
 }
 
 it("a store that was killed at ten moments is, byte for byte, the one that nobody disturbed", async () => {
-  const { train } = await makeScenes(join(scratch(), "scenes"), { train: 900, test: 1 });
+  const { train } = await makeScenes(join(scratch(), "scenes"), { train: 1600, test: 1 });
   const place = `coco:${train.images},${train.annotations}`;
   const { path } = randomRun(scratch(), "odis", views);
   const [calm, wild] = [join(scratch(), "calm"), join(scratch(), "wild")];
   expect(odis(["embed", path, place, "--out", calm, "--threads", "1"]).code).toBe(0);
   const words = ["embed", path, place, "--out", wild, "--threads", "1"];
   mkdirSync(join(wild, "shards"), { recursive: true });
+  // The shards have twice as many events as these together, so that none comes to its end.
   for (let events = 1; events <= 10; events += 1)
-    expect(await killed(words, wild, events)).toBe(true);
+    expect(await killed(words, wild, events), `killed at event ${events}`).toBe(true);
   const made = bytesOf(wild);
   expect(made).not.toEqual(bytesOf(calm));
   const last = odis(words);
