@@ -1,6 +1,7 @@
 #define NAPI_VERSION 8
 #include <dlfcn.h>
 #include <node_api.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 /// `open(path)`: makes a library's symbols win over those of libraries that are loaded later.
@@ -24,24 +25,32 @@ static napi_value open_library(napi_env env, napi_callback_info info) {
   return result;
 }
 
-/// `spin(turns | undefined)`: how often a thread of OpenMP looks for work before it goes to sleep. The
-/// library reads it once, when it is loaded; `undefined` takes it back, so that child processes do not
-/// inherit it. Returns whether it was set: what the user chose stays.
+static pthread_mutex_t spin_lock = PTHREAD_MUTEX_INITIALIZER;
+static int spin_holders = 0;  // threads of this process that load the engine just now
+static int spin_is_ours = 0;
+
+/// `spin(turns)`: how often a thread of OpenMP looks for work before it goes to sleep. The library reads it
+/// once, when it is loaded; `spin()` takes it back, so that child processes do not inherit it. Threads that
+/// load the engine at the same time hold it together: every `spin(turns)` wants its `spin()`. What the user
+/// chose stays.
 static napi_value spin(napi_env env, napi_callback_info info) {
   static const char* const name = "GOMP_SPINCOUNT";
-  static int ours = 0;
   size_t argc = 1, length = 0;
-  napi_value argument, result = NULL;
+  napi_value argument;
   char turns[32];
   if (napi_get_cb_info(env, info, &argc, &argument, NULL, NULL) != napi_ok) return NULL;
-  if (argc == 1 && napi_get_value_string_utf8(env, argument, turns, sizeof turns, &length) == napi_ok) {
-    ours = !getenv("OMP_WAIT_POLICY") && !getenv(name) && setenv(name, turns, 0) == 0;
-  } else if (ours) {
+  const int holds =
+      argc == 1 && napi_get_value_string_utf8(env, argument, turns, sizeof turns, &length) == napi_ok;
+  pthread_mutex_lock(&spin_lock);
+  if (holds) {
+    if (spin_holders++ == 0)
+      spin_is_ours = !getenv("OMP_WAIT_POLICY") && !getenv(name) && setenv(name, turns, 0) == 0;
+  } else if (spin_holders > 0 && --spin_holders == 0 && spin_is_ours) {
     unsetenv(name);
-    ours = 0;
+    spin_is_ours = 0;
   }
-  napi_get_boolean(env, ours, &result);
-  return result;
+  pthread_mutex_unlock(&spin_lock);
+  return NULL;
 }
 
 NAPI_MODULE_INIT() {

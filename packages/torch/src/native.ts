@@ -158,7 +158,7 @@ export interface Native {
 /** What is loaded before LibTorch. */
 interface Preloader {
   open(library: string): string | undefined;
-  spin(turns?: string): boolean;
+  spin(turns?: string): void;
 }
 
 /**
@@ -180,6 +180,25 @@ export function native(): Native {
   return loaded;
 }
 
+function preloadBlas(preloader: Preloader, lib: string): void {
+  for (const library of blasToPreload(lib)) {
+    const reason = preloader.open(library);
+    if (reason) throw new EngineError(`the BLAS library ${library} does not load: ${reason}`);
+  }
+}
+
+function requireBridge(require: NodeJS.Require, addon: string): Native {
+  try {
+    return require(addon) as Native;
+  } catch (error) {
+    throw new EngineError(
+      `The bridge at ${addon} does not load: ${(error as Error).message}. ` +
+        `Remove its folder and build it again with: ${buildCommand}`,
+      { cause: error },
+    );
+  }
+}
+
 function load(): Native {
   const { addon, preload, libtorch } = planBuild();
   if (!existsSync(addon)) {
@@ -190,22 +209,11 @@ function load(): Native {
   }
   const require = createRequire(import.meta.url);
   const preloader = require(preload) as Preloader;
-  preloader.spin(spinTurns);
-  if (libtorch.systemBlas) {
-    for (const library of blasToPreload(libtorch.lib)) {
-      const reason = preloader.open(library);
-      if (reason) throw new EngineError(`the BLAS library ${library} does not load: ${reason}`);
-    }
-  }
   let bridge: Native;
+  preloader.spin(spinTurns);
   try {
-    bridge = require(addon) as Native;
-  } catch (error) {
-    throw new EngineError(
-      `The bridge at ${addon} does not load: ${(error as Error).message}. ` +
-        `Remove its folder and build it again with: ${buildCommand}`,
-      { cause: error },
-    );
+    if (libtorch.systemBlas) preloadBlas(preloader, libtorch.lib);
+    bridge = requireBridge(require, addon);
   } finally {
     preloader.spin();
   }

@@ -117,6 +117,22 @@ describe("how threads wait", () => {
     expect(ended.stdout).toBe("undefined\n");
   });
 
+  test("is taken back when many threads load the engine at the same time", async () => {
+    const ended = await runModule(`
+      const { once } = await import("node:events");
+      const { Worker } = await import("node:worker_threads");
+      const source = 'import("@odis/torch").then(({ ones }) => ones([2]).free())';
+      const left = [];
+      for (let round = 0; round < 5; round += 1) {
+        const workers = Array.from({ length: 12 }, () => new Worker(source, { eval: true }));
+        await Promise.all(workers.map((worker) => once(worker, "exit")));
+        left.push(process.env.GOMP_SPINCOUNT);
+      }
+      console.log(JSON.stringify(left));
+    `);
+    expect(ended).toEqual({ code: 0, stdout: "[null,null,null,null,null]\n", stderr: "" });
+  });
+
   test.each([
     [{ GOMP_SPINCOUNT: "7" }, "7", "7"],
     [{ OMP_WAIT_POLICY: "passive" }, "0", "undefined"],
