@@ -5,16 +5,13 @@ export { loadModel, type ModelOptions, type StoreTeacher } from "./model.js";
 export {
   createStore,
   type Hit,
-  type ItemKind,
-  itemKinds,
   openStore,
   type OpenStoreOptions,
   type PictureQuery,
   type SearchOptions,
   Store,
-  type StoredImage,
-  type StoredObject,
 } from "./store.js";
+export { type ItemKind, itemKinds, type StoredImage, type StoredObject } from "./rows.js";
 export { boxIn, photoQuery, type Pointing } from "./query.js";
 export { likenesses, patchAt, rowOf } from "./grow.js";
 export { type Plane, planeOf } from "./plane.js";

@@ -1,6 +1,6 @@
 import { DataError, OdisError, plain, RunError } from "../core/index.js";
 import { type DataSource, openSource, parseDataSpec, type Sample } from "../data/index.js";
-import type { StoredImage } from "./store.js";
+import type { StoredImage } from "./rows.js";
 
 interface OpenPlace {
   readonly source: DataSource;

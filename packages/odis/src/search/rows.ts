@@ -1,0 +1,235 @@
+import { ConfigError, RunError } from "../core/index.js";
+import { type Box, objectFromRle, type SceneObject } from "../objects/index.js";
+import { type IndexEntry, openManifest, type ShardEntry, type StoreModel } from "./manifest.js";
+import {
+  type ImageLine,
+  isSkipped,
+  joined,
+  type ObjectLine,
+  readLines,
+  readVectors,
+} from "./shard.js";
+
+/** What has vectors: objects, each with its mask, or images as a whole. */
+export const itemKinds = ["objects", "images"] as const;
+export type ItemKind = (typeof itemKinds)[number];
+
+/** An image in a store. */
+export interface StoredImage {
+  readonly row: number;
+  /** its name in its data set */
+  readonly key: string;
+  /** its data set, as the command line names it */
+  readonly place: string;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** An object in a store. */
+export interface StoredObject {
+  readonly row: number;
+  readonly image: StoredImage;
+  /** among the objects of its image */
+  readonly id: number;
+  readonly box: Box;
+  readonly class: string | undefined;
+  readonly score: number | undefined;
+  /** its mask; drawn when somebody asks for pixels */
+  mask(): SceneObject;
+}
+
+/** Bytes of vectors that are kept in memory, twice; beyond that every search reads them from the disk. */
+const KEPT = 2 ** 30;
+/** Rows that are compared at once. */
+const ROWS = 16_384;
+/** Tables of shards in memory: hits lie anywhere, and reading a table takes longer than a search. */
+const TABLES = 512;
+
+/** What lies in a store: its images, the objects in them, and the vectors of both. */
+export class StoreRows {
+  protected manifest: ReturnType<typeof openManifest>;
+  private firsts: Readonly<Record<ItemKind, readonly number[]>>;
+  private readonly tables = new Map<ShardEntry, readonly KeptLine[]>();
+  private readonly vectors = new Map<ItemKind, readonly Float32Array[]>();
+
+  /** @throws RunError when there is no store, or it is damaged */
+  constructor(readonly path: string) {
+    this.manifest = openManifest(path);
+    this.firsts = firstsOf(this.manifest.shards);
+  }
+
+  get model(): StoreModel {
+    return this.manifest.model;
+  }
+
+  /** Data sets that its images are from. */
+  get places(): readonly string[] {
+    return this.manifest.places;
+  }
+
+  /** The approximate index, undefined where there is none, or it lacks some objects. */
+  get index(): IndexEntry | undefined {
+    return this.manifest.index;
+  }
+
+  /** How many. */
+  size(kind: ItemKind): number {
+    return this.firsts[kind].at(-1)!;
+  }
+
+  /** @throws ConfigError when there is no such row */
+  image(row: number): StoredImage {
+    const { shard, at } = this.find("images", row);
+    return this.imageOf(shard, this.table(shard)[at]!, row);
+  }
+
+  /** @throws ConfigError when there is no such row */
+  object(row: number): StoredObject {
+    const { shard, index, at } = this.find("objects", row);
+    const table = this.table(shard);
+    const line = table.findLastIndex(({ first }) => first <= at);
+    const image = this.imageOf(shard, table[line]!, this.firsts.images[index]! + line);
+    return objectOf(table[line]!.objects[at - table[line]!.first]!, row, image);
+  }
+
+  /** The objects of an image. */
+  objectsIn(row: number): readonly StoredObject[] {
+    const { shard, index, at } = this.find("images", row);
+    const line = this.table(shard)[at]!;
+    const image = this.imageOf(shard, line, row);
+    const first = this.firsts.objects[index]! + line.first;
+    return line.objects.map((object, more) => objectOf(object, first + more, image));
+  }
+
+  /** The vector of an object or image: [width]. */
+  vector(kind: ItemKind, row: number): Float32Array {
+    const { width } = this.model;
+    const { shard, at } = this.find(kind, row);
+    const kept = this.vectors.get(kind);
+    if (!kept) {
+      const vectors = readVectors(this.path, this.manifest, shard)[kind];
+      return vectors.slice(at * width, (at + 1) * width);
+    }
+    let from = row * width;
+    for (const chunk of kept) {
+      if (from < chunk.length) return chunk.slice(from, from + width);
+      from -= chunk.length;
+    }
+    throw new Error(`internal: ${kind} ${row} has no vector`);
+  }
+
+  /** Reads the list anew: somebody has added or removed something. */
+  reopen(): void {
+    this.manifest = openManifest(this.path);
+    this.firsts = firstsOf(this.manifest.shards);
+    this.tables.clear();
+    this.vectors.clear();
+  }
+
+  /** All vectors of a kind, in chunks of rows [m, width], in order. */
+  *chunks(kind: ItemKind): Generator<Float32Array> {
+    const kept = this.vectors.get(kind);
+    if (kept) {
+      yield* kept;
+      return;
+    }
+    const keeps = this.fits(kind);
+    const all: Float32Array[] = [];
+    for (const shards of groups(this.manifest.shards, kind)) {
+      const chunk = joined(
+        shards.map((shard) => readVectors(this.path, this.manifest, shard)[kind]),
+      );
+      if (keeps) all.push(chunk);
+      yield chunk;
+    }
+    // A reader that stopped half-way never comes here.
+    if (keeps) this.vectors.set(kind, all);
+  }
+
+  /** Whether all vectors of a kind are kept in memory once they are read. */
+  protected fits(kind: ItemKind): boolean {
+    return this.size(kind) * this.model.width * 4 <= KEPT;
+  }
+
+  private find(kind: ItemKind, row: number) {
+    const firsts = this.firsts[kind];
+    if (!Number.isInteger(row) || row < 0 || row >= firsts.at(-1)!)
+      throw new ConfigError(`store: has no row ${row} of its ${firsts.at(-1)} ${kind}`);
+    let [low, high] = [0, firsts.length - 1];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (firsts[middle]! <= row) low = middle;
+      else high = middle;
+    }
+    return { shard: this.manifest.shards[low]!, index: low, at: row - firsts[low]! };
+  }
+
+  private table(shard: ShardEntry): readonly KeptLine[] {
+    const known = this.tables.get(shard);
+    if (known) return known;
+    let first = 0;
+    const table = readLines(this.path, shard).flatMap((line): KeptLine[] => {
+      if (isSkipped(line)) return [];
+      const kept = { ...line, first };
+      first += line.objects.length;
+      return [kept];
+    });
+    if (this.tables.size >= TABLES) this.tables.delete(this.tables.keys().next().value!);
+    this.tables.set(shard, table);
+    return table;
+  }
+
+  private imageOf(
+    { place }: ShardEntry,
+    { image, width, height }: KeptLine,
+    row: number,
+  ): StoredImage {
+    const name = this.manifest.places[place];
+    if (name === undefined)
+      throw new RunError(`store ${this.path}: names no data set ${place}. Restore its store.json.`);
+    return { row, key: image, place: name, width, height };
+  }
+}
+
+/** With the first of its objects among those of its shard. */
+type KeptLine = Exclude<ImageLine, { skipped: string }> & { readonly first: number };
+
+/** Rows before each shard, and all rows. */
+function firstsOf(shards: readonly ShardEntry[]): Record<ItemKind, readonly number[]> {
+  const sums = (kind: ItemKind): number[] => {
+    const firsts = [0];
+    for (const shard of shards) firsts.push(firsts.at(-1)! + shard[kind]);
+    return firsts;
+  };
+  return { objects: sums("objects"), images: sums("images") };
+}
+
+/** Neighbouring shards together, so that each product has enough rows. */
+function groups(shards: readonly ShardEntry[], kind: ItemKind): ShardEntry[][] {
+  const all: ShardEntry[][] = [];
+  let rows = Infinity;
+  for (const shard of shards) {
+    if (rows + shard[kind] > ROWS) {
+      all.push([]);
+      rows = 0;
+    }
+    all.at(-1)!.push(shard);
+    rows += shard[kind];
+  }
+  return all;
+}
+
+function objectOf(line: ObjectLine, row: number, image: StoredImage): StoredObject {
+  const { id, box, rle, score } = line;
+  const [x, y, width, height] = box;
+  const size = [image.height, image.width];
+  return {
+    row,
+    image,
+    id,
+    box: { x, y, width, height },
+    class: line.class,
+    score,
+    mask: () => objectFromRle({ size, counts: rle }, image, { id, score }),
+  };
+}
