@@ -1,5 +1,6 @@
 import type { Allocate } from "@odis/torch/images";
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import type { ListedObject } from "./survey.js";
 import type { SceneObject } from "../objects/index.js";
 import { ConfigError, nearest, plain, shellWord, show } from "../core/index.js";
@@ -156,6 +157,13 @@ function seen(look: Look): string {
 export function dataText(spec: DataSpec): string {
   const reader = readerOf(spec);
   return `${spec.kind}:${reader.place(spec, dataText)}${settingsText(spec)}`;
+}
+
+/** The same data set, found from any working folder. */
+export function absoluteSpec(spec: DataSpec): DataSpec {
+  const found = readerOf(spec).absolute(spec, absoluteSpec);
+  const masks = found["masks"];
+  return typeof masks === "string" ? { ...found, masks: resolve(masks) } : found;
 }
 
 function readerOf(spec: DataSpec): Reader {

@@ -1,5 +1,13 @@
 export { readAhead } from "./ahead.js";
-export { dataHelp, dataText, isBare, openSource, parseDataSpec, withWholes } from "./dataset.js";
+export {
+  absoluteSpec,
+  dataHelp,
+  dataText,
+  isBare,
+  openSource,
+  parseDataSpec,
+  withWholes,
+} from "./dataset.js";
 export { convert, type Converted, type ConvertOptions } from "./convert.js";
 export { inspect, type Inspection, type InspectOptions, type Spread } from "./inspect.js";
 export { type Writer, writers } from "./writers/index.js";

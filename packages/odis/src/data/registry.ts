@@ -44,6 +44,8 @@ export interface Reader {
   parse(place: string, parse: (text: string) => DataSpec): DataSpec;
   /** The inverse of `parse`. */
   place(spec: DataSpec, textOf: (spec: DataSpec) => string): string;
+  /** The same data set, found from any working folder. */
+  absolute(spec: DataSpec, absolute: (spec: DataSpec) => DataSpec): DataSpec;
   /**
    * @param open opens other data sets, for those that consist of some
    * @throws DataError saying what is wrong with the data set

@@ -1,7 +1,13 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type DataSpec, dataText, openSource, parseDataSpec } from "../../src/data/dataset.js";
+import {
+  absoluteSpec,
+  type DataSpec,
+  dataText,
+  openSource,
+  parseDataSpec,
+} from "../../src/data/dataset.js";
 import { readers } from "../../src/data/registry.js";
 import { BadImageError, ConfigError, DataError } from "../../src/core/errors.js";
 import { failure } from "../failure.js";
@@ -33,6 +39,22 @@ describe("a data set on the command line", () => {
   ])("%s, and back", (text, spec) => {
     expect(parseDataSpec(text)).toEqual(spec);
     expect(parseDataSpec(dataText(spec))).toEqual(spec);
+  });
+
+  test.each([
+    ["coco:a/b,c/d.json#masks=m.json,crowd", "coco:/w/a/b,/w/c/d.json#masks=/w/m.json,crowd"],
+    ["coco:/a/b,/c/d.json", "coco:/a/b,/c/d.json"],
+    ["voc:../VOC2012", "voc:/VOC2012"],
+    ["module:mine.js", "module:/w/mine.js"],
+    [
+      'mix:{"parts":[{"data":"folder:a","weight":2},{"data":"maps:b,c"}]}',
+      'mix:{"parts":[{"data":"folder:/w/a","weight":2},{"data":"maps:/w/b,/w/c"}]}',
+    ],
+  ])("%s, from any folder", (text, whole) => {
+    const here = process.cwd();
+    const told = dataText(absoluteSpec(parseDataSpec(text)));
+    const up = here.slice(0, here.lastIndexOf("/"));
+    expect(told).toBe(whole.replaceAll("/w/", `${here}/`).replace("voc:/V", `voc:${up}/V`));
   });
 
   test.each([

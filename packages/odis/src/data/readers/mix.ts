@@ -36,6 +36,10 @@ export const mix: Reader = {
   parse: parseMix,
   place: (spec, textOf) =>
     JSON.stringify({ parts: partsOf(spec).map((part) => ({ ...part, data: textOf(part.data) })) }),
+  absolute: (spec, absolute) => ({
+    ...spec,
+    parts: partsOf(spec).map((part) => ({ ...part, data: absolute(part.data) })),
+  }),
   open: openMix,
 };
 

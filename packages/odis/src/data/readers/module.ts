@@ -49,6 +49,7 @@ export const module: Reader = {
   },
   parse: (path) => ({ kind: "module", path }),
   place: (spec) => textOf(spec, "path"),
+  absolute: (spec) => ({ ...spec, path: resolve(textOf(spec, "path")) }),
   open: openModule,
 };
 

@@ -1,11 +1,11 @@
 import { existsSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { ConfigError } from "../../core/index.js";
 import type { DataSpec } from "../dataset.js";
 import type { Reader } from "../registry.js";
 import { textOf } from "../spec.js";
 
-type Places = Pick<Reader, "kind" | "parse" | "place">;
+type Places = Pick<Reader, "kind" | "parse" | "place" | "absolute">;
 
 /** A kind whose place is one folder or file. */
 export function onePlace(kind: string): Places {
@@ -13,6 +13,7 @@ export function onePlace(kind: string): Places {
     kind,
     parse: (place) => ({ kind, place }),
     place: (spec) => textOf(spec, "place"),
+    absolute: (spec) => ({ ...spec, place: resolve(textOf(spec, "place")) }),
   };
 }
 
@@ -29,6 +30,11 @@ export function twoPlaces(kind: string, images: string, annotations: string): Pl
     kind,
     parse: (place) => parse(place, kind, images, annotations),
     place: (spec) => `${textOf(spec, "images")},${textOf(spec, "annotations")}`,
+    absolute: (spec) => ({
+      ...spec,
+      images: resolve(textOf(spec, "images")),
+      annotations: resolve(textOf(spec, "annotations")),
+    }),
   };
 }
 
