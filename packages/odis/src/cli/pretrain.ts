@@ -1,13 +1,14 @@
 import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { ConfigError, exitCodes, OdisError, shellWord } from "../core/index.js";
+import { exitCodes, OdisError, shellWord } from "../core/index.js";
 import type { DataSpec } from "../data/index.js";
 import { modelNames, recipeLayers, recipeNames, suitedTo } from "../recipe/index.js";
 import { command, type Io } from "./command.js";
 import { choice, flag, integer, list, number, path, text } from "./options.js";
 import { evaluateAndReport } from "./evaluation.js";
 import { threadsOption, workersOption } from "./limits.js";
+import { processesOption, processesToStart } from "./processes.js";
 
 export const pretrainCommand = command({
   name: "pretrain",
@@ -80,11 +81,9 @@ export const pretrainCommand = command({
       help: "save every so many steps, besides every five minutes",
       min: 1,
     }),
-    processes: integer({
-      help: "train with so many processes of this machine; --batch is that of all together",
-      min: 1,
-      max: 64,
-    }),
+    processes: processesOption(
+      "train with so many processes of this machine; --batch is that of all together",
+    ),
     patience: number({
       help: "seconds after which another process that does not answer is taken for gone (default: 20)",
       min: 1,
@@ -99,16 +98,11 @@ export const pretrainCommand = command({
     keep: integer({ help: "newest checkpoints that stay", default: 2, min: 1 }),
   },
   async run(values, io) {
-    const { membershipOf, pretrain, runProcesses, Stop, duration } = await import(
+    const { membershipOf, pretrain, runProcesses, runStands, Stop, duration } = await import(
       "../run/index.js"
     );
     const place = membershipOf();
-    const processes = values.processes ?? 1;
-    if (place && values.processes !== undefined && place.size !== processes)
-      throw new ConfigError(
-        `--processes: got ${processes}, but WORLD_SIZE says that this is one of ${place.size} processes; ` +
-          `wanted one of them only`,
-      );
+    const processes = processesToStart(values.processes, place);
     const first = (place?.rank ?? 0) === 0;
     const [
       { loadConfigFile, settingsLayer },
@@ -138,9 +132,9 @@ export const pretrainCommand = command({
       },
       settingsLayer(values.set),
     ]);
-    if (processes > 1 && !place) {
+    if (processes > 1) {
       checkSharing(recipe, processes);
-      return runProcesses({ count: processes, out, ...io });
+      return runProcesses({ count: processes, stands: () => runStands(out), tell: io.tell });
     }
 
     const say = (line: string): unknown => first && io.stderr.write(`${line}\n`);

@@ -9,12 +9,12 @@ import { whatStands } from "./save.js";
 export interface Standing {
   /** rank among the processes of its machine */
   readonly localRank: number;
-  /** run folder */
-  readonly out: string;
+  /** what was saved so far, a clause: "runs/a/checkpoints/step-00000040 stands"; undefined for nothing */
+  readonly stands: () => string | undefined;
 }
 
 /**
- * Does a process's part of a run. When something goes wrong anywhere all processes end, and one of
+ * Does a process's part of the work. When something goes wrong anywhere all processes end, and one of
  * them says why: the one where it went wrong, else the first that is left.
  *
  * @throws what is to be told; ToldElsewhere where another process does
@@ -31,10 +31,11 @@ export async function amongOthers<T>(
   }
 }
 
-function ending(world: World, { localRank, out }: Standing, error: unknown): unknown {
+function ending(world: World, { localRank, stands: saved }: Standing, error: unknown): unknown {
   if (error instanceof ToldElsewhere) return error;
   const { failed, rank } = world;
-  const stands = standsIn(out);
+  const clause = saved();
+  const stands = clause === undefined ? undefined : `${clause}.`;
   if (failed) {
     if (failed.gaveUp.length > 0) return new ToldElsewhere("EngineError", exitCodes.run);
     if (!isTeller(world, failed.missing, localRank))
@@ -54,10 +55,10 @@ function ending(world: World, { localRank, out }: Standing, error: unknown): unk
 export const advice =
   "Run the same line again to go on, with as many processes or with another number of them.";
 
-/** "runs/a/checkpoints/step-00000040 stands." */
-function standsIn(out: string): string | undefined {
+/** What a run folder has saved: "runs/a/checkpoints/step-00000040 stands". */
+export function runStands(out: string): string | undefined {
   const { checkpoints } = runLayout(out);
-  return listCheckpoints(checkpoints).length > 0 ? `${whatStands(checkpoints)}.` : undefined;
+  return listCheckpoints(checkpoints).length > 0 ? whatStands(checkpoints) : undefined;
 }
 
 /** Of the processes that are left one tells; without rank 0 they cannot know of each other: one on each machine. */

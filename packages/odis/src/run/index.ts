@@ -8,12 +8,14 @@ export {
   runLayout,
 } from "./folder.js";
 export { dataOf, type LoadedNetwork, loadTeacher, recipeOf, weightsOf } from "./load.js";
+export { runStands } from "./among.js";
 export { type Membership, membershipOf } from "./place.js";
 export type { ChildReport } from "./child.js";
 export { companion, runProcesses } from "./processes.js";
 export { pretrain, type PretrainOptions, type PretrainResult } from "./pretrain.js";
 export { duration, type ProgressStream } from "./progress.js";
 export { importRun, type Inspection, inspectWeights } from "./start.js";
+export { shareWork } from "./share.js";
 export { shippedFile, shippedNames } from "./shipped.js";
 export { Stop } from "./stop.js";
 export { measureSpeed } from "./forecast.js";

@@ -17,7 +17,7 @@ import {
   World,
 } from "../train/index.js";
 import { type Recipe, runLength } from "../recipe/index.js";
-import { amongOthers } from "./among.js";
+import { amongOthers, runStands } from "./among.js";
 import { checkpointPath } from "./checkpoint.js";
 import { whatStands } from "./save.js";
 import { checkEquals } from "./fingerprint.js";
@@ -101,7 +101,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const device = deviceOf(options.device ?? "cpu", place);
   const world = place ? joinWorld(place, device, options) : World.alone;
   try {
-    const standing = { localRank: place?.localRank ?? 0, out };
+    const standing = { localRank: place?.localRank ?? 0, stands: () => runStands(out) };
     return await amongOthers(world, standing, () => trainWith(world, { ...options, device }));
   } finally {
     world[Symbol.dispose]();

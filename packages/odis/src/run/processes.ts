@@ -2,9 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { exitCodes, RunError } from "../core/index.js";
 import type { ChildReport } from "./child.js";
-import { runLayout } from "./folder.js";
 import { advice } from "./among.js";
-import { whatStands } from "./save.js";
 import { exitCodeOf } from "./stop.js";
 
 /** Loaded into every process that odis starts of itself: `node --import`. */
@@ -12,8 +10,8 @@ export const companion = new URL("./child.js", import.meta.url).href;
 
 export interface ProcessesOptions {
   readonly count: number;
-  /** run folder */
-  readonly out: string;
+  /** what was saved so far, a clause; undefined for nothing */
+  readonly stands: () => string | undefined;
   /** hears what the first process tells */
   readonly tell: (fact: object) => void;
 }
@@ -31,13 +29,13 @@ interface Ended {
 const grace = { killed: 25_000, failed: 6_000 } as const;
 
 /**
- * Runs this very command line in several processes of this machine that train together. Signals are
+ * Runs this very command line in several processes of this machine that work together. Signals are
  * passed on; the processes write to this one's terminal themselves, one of them at a time.
  *
  * @returns exit code
  * @throws RunError when processes were killed and none is left to say so
  */
-export async function runProcesses({ count, out, tell }: ProcessesOptions): Promise<number> {
+export async function runProcesses({ count, stands, tell }: ProcessesOptions): Promise<number> {
   const port = await freePort();
   const children = Array.from({ length: count }, (_, rank) => start(rank, count, port));
   const passOn = (["SIGINT", "SIGTERM", "SIGHUP"] as const).map((signal) => {
@@ -65,7 +63,7 @@ export async function runProcesses({ count, out, tell }: ProcessesOptions): Prom
         return how;
       }),
     );
-    return judge(ended, inTime, { told, out });
+    return judge(ended, inTime, { told, stands });
   } finally {
     signalAll(children, "SIGKILL"); // nobody is left but after a failure here
     for (const off of passOn) off();
@@ -103,7 +101,7 @@ function signalAll(children: readonly ChildProcess[], signal: NodeJS.Signals): v
 function judge(
   ended: readonly Ended[],
   inTime: readonly Ended[],
-  { told, out }: { readonly told: boolean; readonly out: string },
+  { told, stands }: { readonly told: boolean } & Pick<ProcessesOptions, "stands">,
 ): number {
   const failure = inTime.find(({ code }) => code !== null && code !== exitCodes.ok);
   const [stopped] = inTime.flatMap(({ signal }) => exitCodeOf(signal) ?? []);
@@ -114,7 +112,7 @@ function judge(
     throw new RunError(
       `rank ${killed} of ${ended.length} was ended by ${ended[killed]!.signal}` +
         `${ended[killed]!.signal === "SIGKILL" ? " (out of memory?)" : ""}; ` +
-        `${whatStands(runLayout(out).checkpoints)}. ${advice}`,
+        `${stands() ?? "nothing was saved yet"}. ${advice}`,
     );
   return failure?.code ?? stopped ?? exitCodes.ok;
 }
