@@ -1,4 +1,4 @@
-import { noGrad, tidy } from "@odis/torch";
+import { noGrad, type Tensor, tidy } from "@odis/torch";
 import type { Sample } from "../data/index.js";
 import { ConfigError } from "../core/index.js";
 import type { Box, SceneObject } from "../objects/index.js";
@@ -33,6 +33,8 @@ export interface Teacher extends Disposable {
   sees(sample: Sample, object: SceneObject): boolean;
   /** The patch tokens after the final norm: [N, width], row by row of the patch grid. */
   patchFeatures(sample: Sample): Float32Array;
+  /** The same of many, computed together, as bits of float16: [N, width] each. */
+  halfPatches(samples: readonly Sample[]): readonly Uint16Array[];
   /**
    * Where [OBJ] looks ([CLS] in a network without it), head by head: [heads][N], a share per patch.
    *
@@ -116,6 +118,24 @@ export function load(path: string, { size, frame = "whole", device }: LoadOption
     }
     return features;
   };
+  const patchesAtOnce = (samples: readonly Sample[]): Tensor => {
+    const rows = samples.map((sample) => ({ pixels: framePixels(sample, view) }));
+    return forwardRows(network, view.size, rows, { blocks: 1, patches: true }).patches[0]!;
+  };
+  const halfPatches = (samples: readonly Sample[]): readonly Uint16Array[] => {
+    const most = rowsAtOnce(network, view.size);
+    const all: Uint16Array[] = [];
+    for (let from = 0; from < samples.length; from += most)
+      noGrad(() =>
+        tidy(() => {
+          const patches = patchesAtOnce(samples.slice(from, from + most));
+          const bits = patches.to({ dtype: "float16" }).toArray() as Uint16Array;
+          const each = bits.length / patches.shape[0]!;
+          for (let at = 0; at < bits.length; at += each) all.push(bits.slice(at, at + each));
+        }),
+      );
+    return all;
+  };
   const free = (): void => network.free();
   return {
     recipe,
@@ -123,14 +143,8 @@ export function load(path: string, { size, frame = "whole", device }: LoadOption
     features: (sample, object) => featuresOfAll([{ sample, object }]),
     featuresOf: featuresOfAll,
     sees: (sample, object) => patchesOf(sample, object) !== null,
-    patchFeatures: (sample) =>
-      noGrad(() =>
-        tidy(() => {
-          const row = { pixels: framePixels(sample, view) };
-          const wanted = { blocks: 1, patches: true };
-          return forwardRows(network, view.size, [row], wanted).patches[0]!.toFloat32();
-        }),
-      ),
+    patchFeatures: (sample) => noGrad(() => tidy(() => patchesAtOnce([sample]).toFloat32())),
+    halfPatches,
     attention: (sample, object, block) => {
       const { depth } = recipe.model;
       if (block !== undefined && !(Number.isInteger(block) && block >= 0 && block < depth))

@@ -1,36 +1,24 @@
 import { join } from "node:path";
-import { readdirSync } from "node:fs";
-import {
-  BadImageError,
-  checkWritable,
-  type Lock,
-  lock,
-  makeFolder,
-  plain,
-  RunError,
-} from "../core/index.js";
-import { type DataSource, readAhead, type Sample } from "../data/index.js";
-import type { FeatureQuery, Teacher } from "../features/index.js";
-import { formatCounts, rleFromMask, type SceneObject } from "../objects/index.js";
+import { existsSync, readdirSync } from "node:fs";
+import { checkWritable, type Lock, lock, makeFolder, plain, RunError } from "../core/index.js";
+import { absoluteSpec, type DataSource, dataText, parseDataSpec } from "../data/index.js";
+import { bytesText, World } from "../train/index.js";
 import {
   type Manifest,
-  nextShard,
+  openManifest,
   readManifest,
   removeLeftovers,
+  type ShardEntry,
   shardName,
+  shardPath,
   type StoreModel,
   writeManifest,
 } from "./manifest.js";
 import { checkModel, type StoreTeacher } from "./model.js";
+import { type Counts, makePart, noImages, type Part, sumOf } from "./part.js";
+import { type PlannedShard, plannedShards } from "./plan.js";
 import { pruned } from "./prune.js";
-import {
-  type ImageLine,
-  joined,
-  type ObjectLine,
-  readLines,
-  type Shard,
-  writeShard,
-} from "./shard.js";
+import { readLines, readShard, writeShard } from "./shard.js";
 
 export interface EmbedOptions extends StoreTeacher {
   readonly source: DataSource;
@@ -38,10 +26,16 @@ export interface EmbedOptions extends StoreTeacher {
   readonly place: string;
   /** folder of the store; it is made, gone on with, or added to */
   readonly out: string;
+  /** whether patches are kept, too; default: as the store has it, and no for a new one */
+  readonly patches?: boolean | undefined;
   /** whether images that the source has no more are dropped; default false */
   readonly prune?: boolean | undefined;
+  /** the processes that share the images; all of them call this with the same options. Default: alone */
+  readonly world?: World | undefined;
   /** asked between two images */
   readonly stop?: { requested(): Promise<boolean> } | undefined;
+  /** told what a person should know before it begins */
+  readonly onNote?: ((note: string) => void) | undefined;
   readonly onProgress?: ((progress: EmbedProgress) => void) | undefined;
 }
 
@@ -63,42 +57,33 @@ export interface Embedded extends EmbedProgress {
   readonly reasons: readonly string[];
 }
 
-/** Images in a shard: what is done again after a crash, and what decides how a store is cut. */
-const SHARD = 128;
-/** Pictures that are decoded while the engine works. */
-const TOGETHER = 8;
-/** Vectors computed at a time, and bytes of pictures kept for them: more are no faster. */
-const [QUERIES, BYTES] = [128, 2 ** 28];
 /** Reasons that are kept to be shown. */
 const SHOWN = 5;
 
 /**
  * Gives every image of a source, and every object in it, its vector, and keeps them in a store.
  * What is in the store stays; what is new is added. A store that was interrupted anywhere and gone
- * on with is, byte for byte, the one that nobody interrupted (same machine, same threads).
+ * on with, or made by several processes, is, byte for byte, the one that one process made and nobody
+ * interrupted (same machine, same threads in each).
+ *
+ * Of several processes each makes whole shards, in turn; all must see the store's folder. The first
+ * one alone writes the list of what counts.
  *
  * @throws RunError when the folder holds something else, or vectors of another network
  */
 export async function embed(options: EmbedOptions): Promise<Embedded> {
-  const { out, source, place, teacher, model, stop } = options;
-  using _lock = claim(out);
-  let manifest = begin(out, model, [place]);
-  const at = manifest.places.indexOf(place);
-  const kept = options.prune ? pruned(out, manifest, at, source) : { manifest, dropped: 0 };
-  manifest = kept.manifest;
-  const todo = missing(out, manifest, at, source);
-  const tally = new Tally(todo.length, options.onProgress);
-  for (let from = 0; from < todo.length; from += SHARD) {
-    const shard = await embedShard(source, todo.slice(from, from + SHARD), teacher, tally, stop);
-    if (!shard) return { ...tally.result(), finished: false, dropped: kept.dropped };
-    const name = shardName(nextShard(manifest));
-    const entry = writeShard(out, { name, place: at, width: model.width }, shard);
-    // An index that lacks some objects would not find them, and say nothing.
-    manifest = { ...manifest, index: undefined, shards: [...manifest.shards, entry] };
-    writeManifest(out, manifest);
-  }
-  removeLeftovers(out, manifest);
-  return { ...tally.result(), finished: true, dropped: kept.dropped };
+  const { out, source, world = World.alone } = options;
+  const place = dataText(absoluteSpec(parseDataSpec(options.place)));
+  using _lock = world.first(() => claim(out));
+  const begun = world.first(() => begin(options, place));
+  const dropped = world.fromFirst(begun?.dropped ?? 0);
+  const manifest = begun?.manifest ?? openManifest(out);
+  const plan = plannedShards(out, manifest, manifest.places.indexOf(place), source);
+  checkSame(world, plan, source);
+  const room = patchRoom(manifest, plan);
+  if (room !== undefined) options.onNote?.(room);
+  const made = await makeShards(options, world, manifest, place, plan);
+  return { ...made, dropped };
 }
 
 /**
@@ -108,7 +93,7 @@ export async function embed(options: EmbedOptions): Promise<Embedded> {
  */
 export function beginStore(out: string, model: StoreModel): void {
   using _lock = claim(out);
-  begin(out, model, []);
+  listed(out, model, []);
 }
 
 function claim(out: string): Lock {
@@ -117,17 +102,59 @@ function claim(out: string): Lock {
   return lock(join(out, "lock"), `store ${plain(out)}`);
 }
 
+function begin({ out, model, teacher, source, patches, prune }: EmbedOptions, place: string) {
+  const count = patches ? (model.size / teacher.recipe.model.patch) ** 2 : undefined;
+  const manifest = listed(out, model, [place], patches === undefined ? undefined : { count });
+  const at = manifest.places.indexOf(place);
+  return prune ? pruned(out, manifest, at, source) : { manifest, dropped: 0 };
+}
+
 /** The store's list, with these places in it, on the disk. */
-function begin(out: string, model: StoreModel, more: readonly string[]): Manifest {
+function listed(
+  out: string,
+  model: StoreModel,
+  more: readonly string[],
+  patches?: { readonly count: number | undefined },
+): Manifest {
   const found = readManifest(out);
   if (!found) checkEmpty(out);
-  const before: Manifest = found ?? { odis: "store", version: 1, model, places: [], shards: [] };
+  const before: Manifest = found ?? {
+    odis: "store",
+    version: 1,
+    model,
+    places: [],
+    ...(patches?.count === undefined ? {} : { patches: patches.count }),
+    shards: [],
+  };
   checkModel(out, before.model, model);
-  const places = [...new Set([...before.places, ...more])];
+  if (patches && before.patches !== patches.count)
+    throw new RunError(
+      `store ${plain(out)}: was begun ${before.patches === undefined ? "without" : "with"} patches; got the ` +
+        `contrary. Go on as it was begun, or embed into another folder.`,
+    );
+  const places = withPlaces(before.places, more);
   const manifest = { ...before, places };
-  if (!found || places.length > before.places.length) writeManifest(out, manifest);
+  if (!found || places.join("\n") !== before.places.join("\n")) writeManifest(out, manifest);
   removeLeftovers(out, manifest);
   return manifest;
+}
+
+/** Stores of earlier releases name places as they were typed, seen from the folder where that was. */
+function withPlaces(known: readonly string[], more: readonly string[]): readonly string[] {
+  const places = known.map((place) => {
+    const whole = absolutePlace(place);
+    return more.includes(whole) && !known.includes(whole) ? whole : place;
+  });
+  return [...new Set([...places, ...more])];
+}
+
+/** A place whose kind is not known any more stays as it is. */
+function absolutePlace(place: string): string {
+  try {
+    return dataText(absoluteSpec(parseDataSpec(place)));
+  } catch {
+    return place;
+  }
 }
 
 /** @throws RunError when a folder that is no store holds something */
@@ -141,139 +168,140 @@ function checkEmpty(out: string): void {
   );
 }
 
-/** Images of the source that the store does not know, each key once, in the source's order. */
-function missing(
-  out: string,
-  { shards }: Manifest,
-  place: number,
-  source: DataSource,
-): readonly number[] {
-  const known = new Set<string>();
-  for (const shard of shards)
-    if (shard.place === place) for (const { image } of readLines(out, shard)) known.add(image);
-  const todo: number[] = [];
-  for (let image = 0; image < source.size; image += 1) {
-    const key = source.key(image);
-    if (known.has(key)) continue;
-    known.add(key);
-    todo.push(image);
-  }
-  return todo;
-}
-
-/** @returns undefined when it was asked to stop */
-async function embedShard(
-  source: DataSource,
-  images: readonly number[],
-  teacher: Teacher,
-  tally: Tally,
-  stop: EmbedOptions["stop"],
-): Promise<Shard | undefined> {
-  const lines: ImageLine[] = [];
-  const vectors = new Vectors(teacher);
-  const read = async (image: number): Promise<Sample | BadImageError> => {
-    try {
-      return await source.read(image);
-    } catch (error) {
-      if (error instanceof BadImageError) return error;
-      throw error;
-    }
-  };
-  for await (const [image, sample] of readAhead(images, read, TOGETHER)) {
-    if (await stop?.requested()) return undefined;
-    if (sample instanceof BadImageError) {
-      lines.push({ image: source.key(image), skipped: sample.reason });
-      tally.skipped(sample);
-      continue;
-    }
-    const objects = sample.objects.filter(
-      (object) => object.area > 0 && teacher.sees(sample, object),
+/** @throws RunError in all processes when they are about to embed different images */
+function checkSame(world: World, plan: readonly PlannedShard[], source: DataSource): void {
+  if (world.size === 1) return;
+  const images = plan.flatMap((shard) => shard.images);
+  const ends = [images[0], images.at(-1)].map((image) => image !== undefined && source.key(image));
+  const all = world.shareText(
+    JSON.stringify([plan.map(({ number }) => number), images.length, ends]),
+  );
+  const other = all.findIndex((text) => text !== all[0]);
+  if (other > 0)
+    throw world.everywhere(
+      new RunError(
+        `rank ${other} of ${world.size} sees other images, or another store, than rank 0; wanted all to see the ` +
+          `same folders.`,
+      ),
     );
-    vectors.add(sample, objects);
-    const { width, height } = sample;
-    const entries = objects.map((object) => objectLine(object, sample, source.classes));
-    lines.push({ image: source.key(image), width, height, objects: entries });
-    tally.embedded(objects.length, sample.objects.length - objects.length);
-  }
-  return { lines, ...vectors.finish() };
 }
 
-function objectLine(
-  object: SceneObject,
-  { width, height }: Sample,
-  classes: readonly string[],
-): ObjectLine {
-  const { id, box, label, score } = object;
-  const name = classes[label];
-  return {
-    id,
-    box: [box.x, box.y, box.width, box.height],
-    rle: formatCounts(rleFromMask(object.pixels(), width, height).counts),
-    ...(name === undefined ? {} : { class: name }),
-    ...(score === undefined ? {} : { score }),
-  };
+/** What the patches of the images to come will take on the disk; undefined without them. */
+function patchRoom(
+  { patches, model }: Manifest,
+  plan: readonly PlannedShard[],
+): string | undefined {
+  const images = plan.reduce((sum, shard) => sum + shard.images.length, 0);
+  if (patches === undefined || images === 0) return undefined;
+  const each = 2 * patches * model.width;
+  return (
+    `patches: ${patches} of ${model.width} numbers an image, as float16 ${bytesText(each)}; ${images} images ` +
+    `take ${bytesText(images * each)}`
+  );
 }
 
-/** Collects what is asked of the network, so that it works on many at once. */
-class Vectors {
-  private waiting: FeatureQuery[] = [];
-  private bytes = 0;
-  private readonly done: { readonly images: Float32Array[]; readonly objects: Float32Array[] } = {
-    images: [],
-    objects: [],
-  };
-
-  constructor(private readonly teacher: Teacher) {}
-
-  add(sample: Sample, objects: readonly SceneObject[]): void {
-    this.waiting.push({ sample }, ...objects.map((object) => ({ sample, object })));
-    this.bytes += sample.rgb.length;
-    // Cut by what came in this shard alone: the same vectors, whenever it is computed.
-    if (this.waiting.length >= QUERIES || this.bytes >= BYTES) this.compute();
+/** Shard by shard, one in each process at a time. */
+async function makeShards(
+  options: EmbedOptions,
+  world: World,
+  begun: Manifest,
+  place: string,
+  plan: readonly PlannedShard[],
+): Promise<Omit<Embedded, "dropped">> {
+  const { out } = options;
+  const of = plan.reduce((sum, { images }) => sum + images.length, 0);
+  let manifest = begun;
+  let [counts, reasons]: [Counts, readonly string[]] = [noImages, []];
+  for (let from = 0; from < plan.length; from += world.size) {
+    const planned = plan[from + world.rank];
+    const onImage = (mine: Counts): void => {
+      const { done, objects, skipped } = sumOf(counts, mine);
+      options.onProgress?.({ done, of, objects, skipped });
+    };
+    const work = planned && makeShard(options, world, { manifest, place, planned, onImage });
+    const mine = await world.together(work ?? Promise.resolve(undefined));
+    const round = gathered(world, mine);
+    counts = round.map((one) => one.counts).reduce(sumOf, counts);
+    reasons = [...reasons, ...round.flatMap((one) => one.reasons)].slice(0, SHOWN);
+    manifest = withRound(manifest, round);
+    world.first(() => {
+      for (const { entry } of round) if (entry) checkSeen(out, entry);
+      writeManifest(out, manifest);
+    });
+    if (round.some(({ isWhole }) => !isWhole)) return { ...counts, of, reasons, finished: false };
   }
-
-  finish(): Pick<Shard, "images" | "objects"> {
-    if (this.waiting.length > 0) this.compute();
-    return { images: joined(this.done.images), objects: joined(this.done.objects) };
-  }
-
-  private compute(): void {
-    const { width } = this.teacher;
-    const all = this.teacher.featuresOf(this.waiting);
-    for (const [row, { object }] of this.waiting.entries())
-      this.done[object ? "objects" : "images"].push(all.subarray(row * width, (row + 1) * width));
-    this.waiting = [];
-    this.bytes = 0;
-  }
+  world.first(() => removeLeftovers(out, manifest));
+  return { ...counts, of, reasons, finished: true };
 }
 
-class Tally {
-  private readonly now = { done: 0, objects: 0, skipped: 0, unseen: 0 };
-  private readonly reasons: string[] = [];
+/** What a process has made in a round. */
+interface Made extends Omit<Part, "shard"> {
+  readonly number: number;
+  /** undefined when it was stopped before anything was there */
+  readonly entry: ShardEntry | undefined;
+}
 
-  constructor(
-    private readonly of: number,
-    private readonly onProgress: EmbedOptions["onProgress"],
-  ) {}
+async function makeShard(
+  { out, source, teacher, model: { width }, stop }: EmbedOptions,
+  world: World,
+  job: {
+    readonly manifest: Manifest;
+    readonly place: string;
+    readonly planned: PlannedShard;
+    readonly onImage: (counts: Counts) => void;
+  },
+): Promise<Made> {
+  const { manifest, planned, onImage } = job;
+  const { number, begun, images } = planned;
+  const before = begun && { lines: readLines(out, begun), ...readShard(out, manifest, begun) };
+  const part = await makePart(
+    {
+      source,
+      teacher,
+      patches: manifest.patches !== undefined,
+      // A process that kept nothing of its shard would leave a gap before that of the next one.
+      stop: async (settled) =>
+        (world.size === 1 || before !== undefined || settled > 0) &&
+        ((await stop?.requested()) ?? false),
+      onImage,
+    },
+    before,
+    images,
+  );
+  const { shard, ...rest } = part;
+  const unfinished = part.isWhole ? undefined : shard.lines.length;
+  const name = shardName(number, unfinished);
+  const place = manifest.places.indexOf(job.place);
+  if (unfinished === 0) return { number, entry: undefined, ...rest };
+  if (name === begun?.name) return { number, entry: begun, ...rest };
+  return { number, entry: writeShard(out, { name, place, width }, shard), ...rest };
+}
 
-  embedded(objects: number, unseen: number): void {
-    this.now.objects += objects;
-    this.now.unseen += unseen;
-    this.next();
+/** What all processes have made. */
+function gathered(world: World, mine: Made | undefined): readonly Made[] {
+  const texts = world.shareText(JSON.stringify(mine ?? null));
+  return texts.flatMap((text) => (JSON.parse(text) as Made | null) ?? []);
+}
+
+/** The store's list with what was made in a round. */
+function withRound(manifest: Manifest, round: readonly Made[]): Manifest {
+  const shards = [...manifest.shards];
+  for (const { number, entry } of round) {
+    if (!entry) continue;
+    const known = shards.findIndex((shard) => shard.name.startsWith(`${shardName(number)}-`));
+    if (known >= 0) shards[known] = entry;
+    else shards.push(entry);
   }
+  // An index that lacks some objects would not find them, and say nothing.
+  return { ...manifest, index: undefined, shards };
+}
 
-  skipped({ message }: BadImageError): void {
-    this.now.skipped += 1;
-    if (this.reasons.length < SHOWN) this.reasons.push(message);
-    this.next();
-  }
-
-  result() {
-    return { ...this.now, of: this.of, reasons: this.reasons };
-  }
-
-  private next(): void {
-    this.now.done += 1;
-    this.onProgress?.({ ...this.now, of: this.of });
-  }
+/** @throws RunError when another process has written into another folder of this name */
+function checkSeen(out: string, entry: ShardEntry): void {
+  const file = `${shardPath(out, entry)}.jsonl`;
+  if (existsSync(file)) return;
+  throw new RunError(
+    `store ${plain(out)}: a process says that it wrote ${plain(file)}, and it is not there; wanted a folder ` +
+      `that all processes see.`,
+  );
 }

@@ -1,6 +1,6 @@
 export { makeIndex } from "./approximate.js";
 export { embed, type Embedded, type EmbedOptions, type EmbedProgress } from "./embed.js";
-export { type IndexEntry, readManifest, type StoreModel } from "./manifest.js";
+export { type IndexEntry, readManifest, storeStands, type StoreModel } from "./manifest.js";
 export { loadModel, type ModelOptions, type StoreTeacher } from "./model.js";
 export {
   createStore,

@@ -6,8 +6,11 @@ import { frames } from "../features/index.js";
 
 /** Part of the images of a store: a file of vectors and one of what they are of. */
 const shardSchema = z.strictObject({
-  /** its files are `NAME.safetensors` and `NAME.jsonl` */
-  name: z.string().regex(/^\d{6,9}$/),
+  /**
+   * its files are `NAME.safetensors` and `NAME.jsonl`: a number, and of one that was stopped before its
+   * last image also how many it has
+   */
+  name: z.string().regex(/^\d{6,9}(-\d{1,3})?$/),
   /** index into the store's places */
   place: z.int().min(0),
   /** lines of its table, those of skipped images included */
@@ -45,6 +48,8 @@ const manifestSchema = z.strictObject({
   model: modelSchema,
   /** data sets that its images are from, as the command line names them */
   places: z.array(z.string()),
+  /** patches of an image, where they are kept, too */
+  patches: z.int().min(1).optional(),
   shards: z.array(shardSchema),
   index: indexSchema.optional(),
 });
@@ -54,6 +59,7 @@ export interface Manifest {
   readonly version: 1;
   readonly model: StoreModel;
   readonly places: readonly string[];
+  readonly patches?: number | undefined;
   readonly shards: readonly ShardEntry[];
   readonly index?: IndexEntry | undefined;
 }
@@ -62,6 +68,9 @@ const manifestFile = (store: string): string => join(store, "store.json");
 
 /** Where an approximate index lies. */
 export const indexFile = (store: string): string => join(store, "objects.usearch");
+
+/** What the name of the file of a shard's patches ends in. */
+export const patchEnding = "patches.safetensors";
 
 /** Where a shard's two files lie, less what tells them apart. */
 export const shardPath = (store: string, { name }: Pick<ShardEntry, "name">): string =>
@@ -95,14 +104,31 @@ export function openManifest(store: string): Manifest {
   );
 }
 
+/** What a store has, for whoever has to end: "store stores/photos stands with 128 images". */
+export function storeStands(store: string): string | undefined {
+  const images = readManifest(store)?.shards.reduce((sum, shard) => sum + shard.images, 0) ?? 0;
+  return images > 0 ? `store ${plain(store)} stands with ${images} images` : undefined;
+}
+
 /** Replaces the list at once; whatever it does not name is then left over. */
 export function writeManifest(store: string, manifest: Manifest): void {
   replaceText(manifestFile(store), `${JSON.stringify(manifest, null, 1)}\n`);
 }
 
+/** Whether it was stopped before its last image, so that some are to be added to it. */
+export const isUnfinished = ({ name }: Pick<ShardEntry, "name">): boolean => name.includes("-");
+
+/** The number in a shard's name. */
+export const numberOf = ({ name }: Pick<ShardEntry, "name">): number =>
+  Number(name.slice(0, name.indexOf("-") >>> 0));
+
 /** Removes what a process left behind that ended in the middle of writing. Call it with the lock held. */
 export function removeLeftovers(store: string, { shards, index }: Manifest): void {
-  const wanted = new Set(shards.flatMap(({ name }) => [`${name}.jsonl`, `${name}.safetensors`]));
+  const wanted = new Set(
+    shards.flatMap(({ name }) =>
+      ["jsonl", "safetensors", patchEnding].map((end) => `${name}.${end}`),
+    ),
+  );
   for (const name of readdirSync(join(store, "shards")))
     if (!wanted.has(name) && ownName.test(name)) rmSync(join(store, "shards", name));
   for (const name of readdirSync(store))
@@ -111,14 +137,17 @@ export function removeLeftovers(store: string, { shards, index }: Manifest): voi
 }
 
 /** Files that odis makes among the shards, whole or not; anything else there is somebody's. */
-const ownName = /^(\d{6,9}\.(jsonl|safetensors)|\.\d{6,9}\.(jsonl|safetensors)\..*\.tmp)$/;
+const ownName =
+  /^(\d{6,9}(-\d+)?(\.patches)?\.(jsonl|safetensors)|\.\d{6,9}(-\d+)?(\.patches)?\.(jsonl|safetensors)\..*\.tmp)$/;
 
 /** The number after every one that a shard has had. */
 export function nextShard({ shards }: Manifest): number {
-  return shards.reduce((most, { name }) => Math.max(most, Number(name) + 1), 0);
+  return shards.reduce((most, shard) => Math.max(most, numberOf(shard) + 1), 0);
 }
 
-export const shardName = (number: number): string => String(number).padStart(6, "0");
+/** @param unfinished of one that was stopped, how many images it has */
+export const shardName = (number: number, unfinished?: number): string =>
+  `${String(number).padStart(6, "0")}${unfinished === undefined ? "" : `-${unfinished}`}`;
 
 function parsedJson(text: string): unknown {
   try {

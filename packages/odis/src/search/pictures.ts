@@ -57,8 +57,8 @@ async function openNamed(place: string): Promise<DataSource> {
   } catch (cause) {
     if (!(cause instanceof OdisError)) throw cause;
     throw new DataError(
-      `the pictures of the store: ${cause.message}. They are looked for from the working folder: run ` +
-        `this where odis embed was run, or put them back`,
+      `the pictures of the store: ${cause.message}. Put them back; if the store is of an earlier release, ` +
+        `which names them from a working folder, run this where odis embed was run`,
       { cause },
     );
   }

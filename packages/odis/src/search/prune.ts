@@ -7,7 +7,7 @@ import {
   shardName,
   writeManifest,
 } from "./manifest.js";
-import { isSkipped, readLines, readVectors, type Shard, writeShard } from "./shard.js";
+import { isSkipped, readLines, readShard, type Shard, writeShard } from "./shard.js";
 
 /**
  * A store without the images that its source has no more. Shards that change are written anew under
@@ -32,7 +32,7 @@ export function pruned(
     if (gone === 0) return [entry];
     if (gone === lines.length) return [];
     const { width } = manifest.model;
-    const all = { lines, ...readVectors(store, manifest, entry) };
+    const all = { lines, ...readShard(store, manifest, entry) };
     const rest = restOf(all, width, (image) => there.has(image));
     const written = writeShard(store, { name: shardName(next), place, width }, rest);
     next += 1;
@@ -46,7 +46,7 @@ export function pruned(
 }
 
 function restOf(
-  { lines, images, objects }: Shard,
+  { lines, images, objects, patches }: Shard,
   width: number,
   stays: (image: string) => boolean,
 ): Shard {
@@ -66,6 +66,7 @@ function restOf(
     lines: lines.filter((line) => stays(line.image)),
     images: picked(images, width, rows.images),
     objects: picked(objects, width, rows.objects),
+    ...(patches ? { patches: rows.images.map((row) => patches[row]!) } : {}),
   };
 }
 

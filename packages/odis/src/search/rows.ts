@@ -1,4 +1,5 @@
-import { ConfigError, RunError } from "../core/index.js";
+import { fromBuffer, tidy } from "@odis/torch";
+import { ConfigError, plain, RunError } from "../core/index.js";
 import { type Box, objectFromRle, type SceneObject } from "../objects/index.js";
 import { type IndexEntry, openManifest, type ShardEntry, type StoreModel } from "./manifest.js";
 import {
@@ -7,6 +8,7 @@ import {
   joined,
   type ObjectLine,
   readLines,
+  readPatches,
   readVectors,
 } from "./shard.js";
 
@@ -99,6 +101,32 @@ export class StoreRows {
     const image = this.imageOf(shard, line, row);
     const first = this.firsts.objects[index]! + line.first;
     return line.objects.map((object, more) => objectOf(object, first + more, image));
+  }
+
+  /** Patches of an image, where the store keeps them: see `patches`. */
+  get keepsPatches(): boolean {
+    return this.manifest.patches !== undefined;
+  }
+
+  /**
+   * The patch tokens of an image, row by row of the patch grid, as float16 kept them: [N, width].
+   *
+   * @throws RunError when the store was made without them
+   */
+  patches(image: number): Float32Array {
+    const { manifest, path } = this;
+    if (manifest.patches === undefined)
+      throw new RunError(
+        `store ${plain(path)}: keeps no patches. Embed into another folder with them: odis embed … --patches`,
+      );
+    const { shard, index } = this.find("images", image);
+    const row = image - this.firsts.images[index]!;
+    const [bits] = readPatches(path, manifest, shard, [row]);
+    return tidy(() => {
+      const { patches, model } = manifest;
+      const half = fromBuffer(bits!, [patches!, model.width], { dtype: "float16" });
+      return half.to({ dtype: "float32" }).toFloat32();
+    });
   }
 
   /** The vector of an object or image: [width]. */

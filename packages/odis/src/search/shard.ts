@@ -1,7 +1,7 @@
-import { type HostTensor, readSafetensors, writeSafetensors } from "@odis/torch";
+import { type HostTensor, openSafetensors, readSafetensors, writeSafetensors } from "@odis/torch";
 import { z } from "zod";
 import { FileProblem, plain, readRegularSync, replaceText, RunError } from "../core/index.js";
-import { type Manifest, type ShardEntry, shardPath } from "./manifest.js";
+import { type Manifest, patchEnding, type ShardEntry, shardPath } from "./manifest.js";
 
 const objectSchema = z.strictObject({
   id: z.number(),
@@ -37,13 +37,15 @@ export interface Shard {
   readonly images: Float32Array;
   /** [objects, width] */
   readonly objects: Float32Array;
+  /** of each image, where they are kept: [patches, width], bits of float16 */
+  readonly patches?: readonly Uint16Array[];
 }
 
-/** Writes both files; they count once the store's list names them. */
+/** Writes its files; they count once the store's list names them. */
 export function writeShard(
   store: string,
   { name, place, width }: Pick<ShardEntry, "name" | "place"> & { readonly width: number },
-  { lines, images, objects }: Shard,
+  { lines, images, objects, patches }: Shard,
 ): ShardEntry {
   const path = shardPath(store, { name });
   const [m, n] = [images.length / width, objects.length / width];
@@ -52,7 +54,45 @@ export function writeShard(
     { name: "images", dtype: "float32", shape: [m, width], data: () => images },
     { name: "objects", dtype: "float32", shape: [n, width], data: () => objects },
   ]);
+  if (patches) writePatches(path, width, patches);
   return { name, place, lines: lines.length, images: m, objects: n };
+}
+
+/** A tensor an image, named by its row in the shard: one can be read without the others. */
+function writePatches(path: string, width: number, patches: readonly Uint16Array[]): void {
+  writeSafetensors(
+    `${path}.${patchEnding}`,
+    patches.map((data, image) => {
+      const shape = [data.length / width, width];
+      return { name: `${image}`, dtype: "float16", shape, data: () => data };
+    }),
+  );
+}
+
+/**
+ * Patches of some images of a shard: [patches, width] each, bits of float16.
+ *
+ * @param rows of its images
+ * @throws RunError when they are missing, or of another shape than the store's list says
+ */
+export function readPatches(
+  store: string,
+  { model: { width }, patches }: Manifest,
+  shard: ShardEntry,
+  rows: readonly number[],
+): readonly Uint16Array[] {
+  const path = `${shardPath(store, shard)}.${patchEnding}`;
+  using file = openSafetensors(path);
+  return rows.map((row) => {
+    const name = `${row}`;
+    const { dtype, shape } = file.has(name) ? file.info(name) : { dtype: "nothing", shape: [] };
+    const wanted = [patches, width].join(", ");
+    const data = dtype === "float16" && shape.join(", ") === wanted ? file.read(name) : undefined;
+    if (data instanceof Uint16Array) return data;
+    throw new RunError(
+      `${plain(path)}: image ${row}: got ${dtype} [${shape.join(", ")}], wanted float16 [${wanted}]. ${damaged}`,
+    );
+  });
 }
 
 /** No table of a shard is longer: its images are few. */
@@ -115,6 +155,18 @@ export function readVectors(
     );
   };
   return { images: vectors("images"), objects: vectors("objects") };
+}
+
+/** All of a shard but its lines. */
+export function readShard(
+  store: string,
+  manifest: Manifest,
+  shard: ShardEntry,
+): Omit<Shard, "lines"> {
+  const vectors = readVectors(store, manifest, shard);
+  if (manifest.patches === undefined) return vectors;
+  const rows = Array.from({ length: shard.images }, (_, row) => row);
+  return { ...vectors, patches: readPatches(store, manifest, shard, rows) };
 }
 
 export function joined(parts: readonly Float32Array[]): Float32Array {

@@ -1,30 +1,16 @@
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, watch } from "node:fs";
+import { existsSync, mkdirSync, watch } from "node:fs";
 import { join } from "node:path";
 import { makeScenes } from "odis";
 import { expect, it } from "vitest";
 import { odis, odisProgram } from "../cli/odis.js";
 import { randomRun } from "../formats/random-run.js";
 import { scratchFolder } from "../scratch.js";
+import { bytesOf } from "./bytes.js";
 
 const scratch = scratchFolder();
 const views = { views: { globals: { size: 32 }, locals: { size: 16, count: 0 } } };
-
-function bytesOf(folder: string): Record<string, string> {
-  const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
-  return Object.fromEntries(
-    names
-      .filter((name) => statSync(join(folder, name)).isFile())
-      .map((name) => [
-        name,
-        createHash("sha256")
-          .update(readFileSync(join(folder, name)))
-          .digest("hex"),
-      ]),
-  );
-}
 
 /** Runs it until something has happened so many times in the store's folders, then kill -9. */
 async function killed(words: readonly string[], store: string, events: number): Promise<boolean> {
