@@ -19,6 +19,7 @@ const order = [
   "evaluate",
   "report",
   "search",
+  "insight",
   "explore",
   "segment",
   "compare",

@@ -52,6 +52,17 @@ export {
   recipeNames,
 } from "./recipe/index.js";
 export {
+  type Cluster,
+  type Clusters,
+  type Doubt,
+  type DuplicateGroup,
+  type Duplicates,
+  type Insight,
+  insightInto,
+  type InsightOptions,
+  type Outlier,
+} from "./insight/index.js";
+export {
   createStore,
   type Embedded,
   type EmbedProgress,

@@ -6,6 +6,7 @@ import type { World } from "../train/index.js";
 import { command, type Io } from "./command.js";
 import { choice, flag, integer, path, positional, text } from "./options.js";
 import { longestSide, threadsOption } from "./limits.js";
+import { embedReportCommand } from "./embed-report.js";
 import { processesOption, processesToStart } from "./processes.js";
 import { imageProgress } from "./progress.js";
 
@@ -58,6 +59,7 @@ export const embedCommand = command({
       threads: threadsOption("; other numbers round differently"),
     };
   },
+  inner: [embedReportCommand],
   async run({ run, data, out, processes, device, threads, ...values }, io) {
     const [runs, search] = await Promise.all([
       import("../run/index.js"),
