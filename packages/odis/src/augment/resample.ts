@@ -79,7 +79,8 @@ function ofOneSize(
     .reshape([b, 3 * h, w]);
   const toColumns = filters(across, w, S, device)
     .reshape([b, V * S, w])
-    .transpose(1, 2);
+    .transpose(1, 2)
+    .contiguous();
   const short = toBytes(lines.matmul(toColumns)); // [b, h * 3, V * S]
   const columns = short.reshape([b, h, 3, V, S]).permute([0, 3, 1, 2, 4]);
   const views = filters(down, h, S, device).bmm(columns.reshape([b * V, h, 3 * S]));
