@@ -8,6 +8,7 @@ const order = [
   "data",
   "scenes",
   "views",
+  "augment",
   "model",
   "loss",
   "recipe",

@@ -5,9 +5,13 @@ import { openSource } from "../../packages/odis/dist/data/index.js";
 import type { LoaderReport } from "./loader.js";
 import { loadRecipe } from "./workload.js";
 
-/** Our side of the loader bench: one data worker. See `Contestant` for the protocol. */
-const [images, annotations] = process.argv.slice(2);
-const { views, model, optim } = loadRecipe("vit-s");
+/**
+ * Our side of the loader bench: one data worker, which draws the views or leaves that to the device. See
+ * `Contestant` for the protocol.
+ */
+const [images, annotations, drawnBy] = process.argv.slice(2);
+const { views: settings, model, optim } = loadRecipe("vit-s");
+const views = { ...settings, drawnBy: drawnBy === "device" ? "device" : "workers" } as const;
 const source = await openSource({ kind: "coco", images: images!, annotations: annotations! });
 const options = { views, patch: model.patch, batch: optim.batch, seed: 0, workers: 1 };
 const loader = await openViewLoader(source, options);

@@ -71,23 +71,25 @@ async function pair(
   const python = process.env["PYTHON"] ?? (existsSync(venv) ? venv : "/usr/bin/python3");
   const needs =
     "the peer needs torchvision and Pillow: npm run bench:venv, or name a PYTHON that has them";
-  const ours = new Contestant<LoaderReport>(
-    "odis, one worker",
-    process.execPath,
-    [local("loader-server.js"), images, annotations],
-    process.env,
-  );
-  const contestants = [ours];
-  if (peer)
-    contestants.push(
-      new Contestant<LoaderReport>(
+  const worker = (name: string, drawnBy: string): Contestant<LoaderReport> =>
+    new Contestant<LoaderReport>(
+      name,
+      process.execPath,
+      [local("loader-server.js"), images, annotations, drawnBy],
+      process.env,
+    );
+  const ours = worker("odis, one worker", "workers");
+  const planning = worker("odis, views.drawnBy=device: decoded and planned", "device");
+  const pillow = peer
+    ? new Contestant<LoaderReport>(
         "Pillow and torchvision",
         python,
         [local("../peer/loader.py"), "--serve", "--images", images],
         process.env,
         needs,
-      ),
-    );
+      )
+    : undefined;
+  const contestants = [ours, planning, ...(pillow ? [pillow] : [])];
   try {
     for (const contestant of contestants) await contestant.run(BLOCK, false);
     for (let round = 0; round < rounds; round += 1)
@@ -95,22 +97,25 @@ async function pair(
   } finally {
     await Promise.all(contestants.map((contestant) => contestant.end()));
   }
-  printTable(`views of photographs, 2x224 + 10x96, from JPEG to bytes; CPU time of one core`, [
-    ["", "ms an image", "images/s a core", "peak memory", ""],
-    ...contestants.map((contestant) => {
-      const time = median(contestant.seconds);
-      const { peakRss, versions } = contestant.last;
-      return [
-        contestant.name,
-        (1000 * time).toPrecision(3),
-        (1 / time).toPrecision(3),
-        megabytes(peakRss),
-        versions,
-      ];
-    }),
-  ]);
-  if (contestants[1]) {
-    const ratios = ours.seconds.map((time, round) => contestants[1]!.seconds[round]! / time);
+  printTable(
+    `views of photographs, 2x224 + 10x96, from JPEG to bytes (or to plans); CPU time of one core`,
+    [
+      ["", "ms an image", "images/s a core", "peak memory", ""],
+      ...contestants.map((contestant) => {
+        const time = median(contestant.seconds);
+        const { peakRss, versions } = contestant.last;
+        return [
+          contestant.name,
+          (1000 * time).toPrecision(3),
+          (1 / time).toPrecision(3),
+          megabytes(peakRss),
+          versions,
+        ];
+      }),
+    ],
+  );
+  if (pillow) {
+    const ratios = ours.seconds.map((time, round) => pillow.seconds[round]! / time);
     console.log(
       `  images/s of odis over the peer: ${median(ratios).toFixed(2)} ` +
         `(median of ${rounds} pairs, ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")})`,

@@ -142,6 +142,7 @@ export const aten = {
   div_: operator<[Tensor, Operand]>("aten::div_.Tensor"),
   addcmul_: operator<[Tensor, Tensor, Tensor, number]>("aten::addcmul_"),
   copy_: operator<[Tensor, Tensor]>("aten::copy_"),
+  indexCopy_: operator<[Tensor, number, Tensor, Tensor]>("aten::index_copy_"),
   zero_: operator<[Tensor]>("aten::zero_"),
   fill_: operator<[Tensor, number]>("aten::fill_.Scalar"),
   clamp_: operator<[Tensor, number?, number?]>("aten::clamp_"),

@@ -44,7 +44,7 @@ export interface Cut {
 }
 
 /** What {@link recolor} can do; the order is the addon's. */
-const changes = [
+export const colorChanges = [
   "brightness",
   "contrast",
   "saturation",
@@ -60,7 +60,7 @@ const changes = [
  * the threshold for solarize; gray has none.
  */
 export interface ColorStep {
-  readonly change: (typeof changes)[number];
+  readonly change: (typeof colorChanges)[number];
   readonly amount: number;
 }
 
@@ -109,6 +109,14 @@ interface Images {
     patch: number,
     counts: Int32Array,
   ): number;
+  reduce(
+    rgb: Uint8Array,
+    width: number,
+    height: number,
+    columns: number,
+    rows: number,
+    out: Uint8Array,
+  ): void;
 }
 
 /** The functions of the decoder's addon. */
@@ -220,7 +228,7 @@ export function recolor(pixels: Uint8Array, size: number, steps: readonly ColorS
 function packed(steps: readonly ColorStep[]): Float64Array {
   const pairs = new Float64Array(2 * steps.length);
   for (const [index, { change, amount }] of steps.entries()) {
-    pairs[2 * index] = changes.indexOf(change);
+    pairs[2 * index] = colorChanges.indexOf(change);
     pairs[2 * index + 1] = amount;
   }
   return pairs;
@@ -276,4 +284,19 @@ export function countPatches(
     patch,
     counts,
   );
+}
+
+/**
+ * Makes a picture smaller by a whole number along each side: each pixel is the mean of a block of pixels, at the
+ * right and lower edge of what there is of it. Pillow's `Image.reduce`.
+ *
+ * @param block columns and rows of a block, not more than the picture has
+ * @param out row-major, height × width × 3 with sides rounded up, overwritten
+ */
+export function reducePicture(
+  { width, height, rgb }: Picture,
+  [columns, rows]: readonly [columns: number, rows: number],
+  out: Uint8Array,
+): void {
+  images().reduce(rgb, width, height, columns, rows, out);
 }

@@ -391,6 +391,11 @@ export class Tensor extends TensorCore {
     aten.copy_(this, source);
     return this;
   }
+  /** The slices of these numbers become those of `source`; no number twice. */
+  indexCopy_(dim: number, index: Tensor, source: Tensor): this {
+    aten.indexCopy_(this, dim, index, source);
+    return this;
+  }
   zero_(): this {
     aten.zero_(this);
     return this;

@@ -1,4 +1,11 @@
-import { countPatches, drawMask, drawView, type Mask, recolor } from "@odis/torch/images";
+import {
+  countPatches,
+  drawMask,
+  drawView,
+  type Mask,
+  recolor,
+  reducePicture,
+} from "@odis/torch/images";
 import * as fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { runModule } from "./node.js";
@@ -31,6 +38,16 @@ test("photometric changes follow one after the other", () => {
     { change: "solarize", amount: 128 },
   ]);
   expect([...pixels]).toEqual([0, 30, 60, 90, 120, 105, 75, 45, 15, 0, 0, 0]);
+});
+
+test("a picture is reduced to means of blocks, halves up, the last of what there is", () => {
+  const out = new Uint8Array(6);
+  reducePicture(picture, [3, 2], out);
+  // Red of the columns 0..2 of both rows: 0, 30, 60, 120, 150, 180; of column 3: 90, 210.
+  expect([...out]).toEqual([90, 100, 110, 150, 160, 170]);
+  const two = new Uint8Array(3);
+  reducePicture({ width: 1, height: 2, rgb: Uint8Array.of(0, 1, 2, 1, 2, 4) }, [1, 2], two);
+  expect([...two]).toEqual([1, 2, 3]);
 });
 
 test("a mask's pixels are drawn, and counted in patches", () => {
@@ -135,6 +152,18 @@ describe("what does not fit is refused by name", () => {
       () => drawMask({ ...mask, height: 3 }, { box: whole, flip: false }, 2, new Uint8Array(4)),
       "nearest: mask: got 8 elements, wanted 12",
     ],
+    [
+      () => reducePicture(picture, [5, 1], out),
+      "reduce: columns: got 5, wanted a whole number from 1 to 4",
+    ],
+    [
+      () => reducePicture(picture, [1, 0], out),
+      "reduce: rows: got 0, wanted a whole number from 1 to 2",
+    ],
+    [
+      () => reducePicture(picture, [3, 1], out.subarray(1)),
+      "reduce: out: got 11 elements, wanted 12",
+    ],
   ])("case %#", (call, text) => {
     expect(call).toThrow(RangeError);
     expect(call).toThrow(text);
@@ -191,6 +220,7 @@ describe("what does not fit is refused by name", () => {
       fc.property(calls, ({ picture, cut, within, size, patch, out, drawn, counts, steps }) => {
         attempt(() => drawView(picture, cut, size, out, steps));
         attempt(() => recolor(out, size, steps));
+        attempt(() => reducePicture(picture, [cut.box.width, patch], out));
         attempt(() => drawMask(picture, cut, size, drawn));
         attempt(() => countPatches(picture, cut, within, size, patch, counts));
       }),

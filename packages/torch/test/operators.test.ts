@@ -452,6 +452,7 @@ describe("in place", () => {
       [() => x.addcmul_(tensor([1, 2]), tensor([3, 4]), 0.5), [1.5, 6]],
       [() => x.clamp_(3.5), [3.5, 6]],
       [() => x.fill_(16), [16, 16]],
+      [() => x.indexCopy_(0, tensor([1], undefined, { dtype: "int64" }), tensor([7])), [16, 7]],
       [() => x.copy_(tensor([0, 0.5])), [0, 0.5]],
       [() => x.erfinv_(), [0, 0.4769362762]],
       [() => x.zero_(), [0, 0]],

@@ -20,7 +20,7 @@ import {
   type ToWorker,
   type WorkerStart,
 } from "./wire.js";
-import { checkViewSizes } from "../views/index.js";
+import { checkViewSizes, roomForPicture } from "../views/index.js";
 import type { ViewSettings } from "./worker.js";
 import type { Recipe } from "../recipe/index.js";
 
@@ -294,6 +294,7 @@ export function openViewLoader(
     shape: {
       images: batch,
       objects: views.object.count,
+      room: views.drawnBy === "device" ? roomForPicture(views) : 0,
       global: { views: globals.count, size: globals.size, patches: (globals.size / patch) ** 2 },
       local: {
         views: locals.count,

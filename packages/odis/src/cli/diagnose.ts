@@ -12,6 +12,7 @@ import {
 } from "@odis/torch";
 import { buildCommand, jpegInstallLine, jpegLibrary } from "@odis/torch/images";
 import { Block } from "../model/index.js";
+import { measureViews, type ViewRates, viewsMeasured } from "./view-rates.js";
 
 /** What a look at the machine found. */
 export interface Diagnosis {
@@ -45,6 +46,8 @@ export async function diagnose(): Promise<Diagnosis> {
   const watch = new CoreWatch();
   const rates = measure();
   const taken = watch.share() ?? 0;
+  const device = info.devices.at(-1) ?? "cpu";
+  const views = await measureViews(device);
   const jpeg = jpegLibrary();
   return {
     lines: [
@@ -52,6 +55,7 @@ export async function diagnose(): Promise<Diagnosis> {
       ...engineLines(info),
       ["photographs", jpeg === undefined ? "decoded by sharp" : `decoded by ${jpeg}`],
       ...rateLines(rates),
+      ...viewLines(views, device, availableParallelism()),
     ],
     problems: [
       ...nodeProblems(),
@@ -97,6 +101,31 @@ function rateLines({ product, block }: Rates): Diagnosis["lines"] {
     [
       "block",
       `${block.toFixed(0)} GFLOP/s (ViT-S block, 8 x 197 tokens, forward): ${share(block, product)}`,
+    ],
+  ];
+}
+
+/** How many photographs workers can deliver, and what would limit them if the device drew. */
+export function viewLines(
+  { drawn, planned, device: draws }: ViewRates,
+  device: string,
+  cores: number,
+): Diagnosis["lines"] {
+  const text = (rate: number): string =>
+    (rate < 100 ? Number(rate.toPrecision(2)) : Math.round(rate)).toLocaleString("en-US");
+  const own = [
+    "views",
+    `${text(drawn)} photographs a second and core drawn by workers, ${text(planned)} decoded and planned (${viewsMeasured})`,
+  ] as const;
+  if (device === "cpu") return [own];
+  const decoding = cores * planned;
+  const limit = decoding < draws ? "decoding" : device;
+  return [
+    own,
+    [
+      "",
+      `${cores} cores: ${text(cores * drawn)} a second; with views.drawnBy=device ${text(Math.min(decoding, draws))}, of which ` +
+        `${limit} is the limit (${device} draws ${text(draws)})`,
     ],
   ];
 }

@@ -9,5 +9,5 @@ export { Block, SwiGlu } from "./block.js";
 export { type BlockDrops, dropRates, keptImages, type Kept } from "./drop-path.js";
 export { ActivationCheckpointing } from "./checkpointing.js";
 export type { TokenKind } from "./head.js";
-export { imageNet, Network, normalise, type PerKind } from "./network.js";
+export { imageNet, Network, normalise, type PerKind, standardise } from "./network.js";
 export { TokenLayout } from "./tokens.js";

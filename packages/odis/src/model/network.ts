@@ -142,11 +142,14 @@ export const imageNet = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225
  */
 export function normalise(pixels: Pixels, shape: readonly number[], device = "cpu"): Tensor {
   if (pixels instanceof Float32Array) return fromBuffer(pixels, shape).to({ device });
-  const perChannel = (values: readonly number[]): Tensor =>
-    tensor(Float32Array.from(values), [1, 3, 1, 1], { device });
-  const bytes = fromBuffer(pixels, shape).to({ device });
-  return bytes
-    .float()
+  return standardise(fromBuffer(pixels, shape).to({ device }).float());
+}
+
+/** Values 0..255 [B, 3, H, W] to network input, in place; see {@link normalise}. */
+export function standardise(values: Tensor): Tensor {
+  const perChannel = (numbers: readonly number[]): Tensor =>
+    tensor(Float32Array.from(numbers), [1, 3, 1, 1], { device: values.device });
+  return values
     .mul_(perChannel(imageNet.std.map((std) => 1 / (255 * std))))
     .sub_(perChannel(imageNet.mean.map((mean, c) => mean / imageNet.std[c]!)));
 }

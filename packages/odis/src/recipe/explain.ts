@@ -45,6 +45,7 @@ export const defaultOrigins: Readonly<Record<string, Origin>> = {
   "head.prototypes": iBot,
   "head.normLastLayer": iBot,
   "head.share": odis,
+  "views.drawnBy": ours,
   "views.globals": odis,
   "views.globals.scale": iBot,
   "views.globals.aspect": iBotMain,

@@ -129,7 +129,7 @@ export class Progress {
       ],
       more: [
         ...(this.coreWait > coresAreTaken ? [`core wait ${percent(this.coreWait)}`] : []),
-        `data wait ${percent(wait)}`,
+        `data wait ${percent(wait)}${wait > workersLag ? " (workers)" : ""}`,
         `epoch ${row.epoch}`,
         ...terms,
         `KL ${row.kl.toFixed(3)}`,
@@ -148,6 +148,9 @@ const gap = "  ";
 const askCoresEvery = 2;
 /** Less is a machine's everyday. */
 const coresAreTaken = 0.1;
+
+/** With less the step is what takes the time: of the device, or of these cores. */
+const workersLag = 0.2;
 
 const percent = (share: number): string => `${Math.round(100 * share)} %`;
 

@@ -1,5 +1,6 @@
 import { SwiGlu } from "../model/index.js";
 import { kindsRead, type Recipe } from "../recipe/index.js";
+import { roomForPicture } from "../views/index.js";
 
 /** What a step of a recipe takes: known before anything is allocated. */
 export interface StepCost {
@@ -169,11 +170,13 @@ function memoryOf(
       ? parameters.student - parameters.blocks * (1 - 1 / depth)
       : parameters.student);
   const moments = (2 * FLOAT * parameters.student) / (optim.shard ? processes : 1);
-  const batch = FLOAT * images * pixels;
+  // A change of colours has its views before and after it beside each other.
+  const batch = FLOAT * images * pixels * (views.drawnBy === "device" ? 3 : 1);
   const waiting =
     WAITING *
     images *
-    (pixels + globals.count * patchesOf(globals.size, patch) * (views.object.count + 1));
+    ((views.drawnBy === "device" ? roomForPicture(views) : pixels) +
+      globals.count * patchesOf(globals.size, patch) * (views.object.count + 1));
   const onDevice = weights + gradients + moments + activations + ofHeads + batch;
   return {
     weights,

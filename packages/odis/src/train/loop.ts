@@ -101,7 +101,7 @@ export async function* trainSteps(
   using ahead = new Ahead(state, batches, length, ask);
   for (let step = from; step < length.totalSteps; step += 1) {
     const { images, stats, asked, ready, values } = await ahead.take(step);
-    const dataCame = performance.now();
+    const waited = ahead.takeWait();
     const report = trainStep(state, ready, values);
     ready[Symbol.dispose]();
     const now = performance.now();
@@ -110,7 +110,7 @@ export async function* trainSteps(
       epoch: values.epoch,
       time: secondsBefore + (now - began) / 1000,
       imagesPerSecond: (1000 * images) / (now - stepBegan),
-      dataWait: (dataCame - stepBegan) / (now - stepBegan),
+      dataWait: waited / (now - stepBegan),
       ...termsOf(report),
       ...scheduled(state, values),
       absent: stats.absent,
@@ -141,6 +141,7 @@ interface Uploaded {
 class Ahead implements Disposable {
   private next: Uploaded | undefined;
   private readonly uploads: Stream | undefined;
+  private waitedMs = 0;
 
   constructor(
     private readonly state: TrainState,
@@ -159,11 +160,20 @@ class Ahead implements Disposable {
     return now;
   }
 
+  /** Milliseconds spent waiting for workers since it was asked last; not those of copying and drawing. */
+  takeWait(): number {
+    const waited = this.waitedMs;
+    this.waitedMs = 0;
+    return waited;
+  }
+
   private async upload(step: number): Promise<Uploaded> {
     const { state, uploads } = this;
     const { world } = state;
     const asked = (await this.ask?.()) ?? [];
+    const began = performance.now();
     const batch = await world.together(this.batches.next());
+    this.waitedMs += performance.now() - began;
     if (batch.step !== step) throw new Error(`internal: got batch ${batch.step} for step ${step}`);
     const values = scheduleValuesAt(state.recipe, this.length, step);
     const say = [...asked, ...numbersOf(batch.stats)];

@@ -1,7 +1,8 @@
 import { fromBuffer, Tensor, tidy } from "@odis/torch";
+import { drawViews } from "../augment/index.js";
 import { type Batch, imagesOf } from "../batches/index.js";
 import { hiddenRows, pairWeights } from "../loss/index.js";
-import { normalise, type PerKind, type TokenKind } from "../model/index.js";
+import { normalise, type PerKind, standardise, type TokenKind } from "../model/index.js";
 import { kindsRead, type ScheduleValues } from "../recipe/index.js";
 import { drawDrops, type PassDrops } from "./drops.js";
 import { count, type Facts, meet, presenceInViews, viewShape } from "./facts.js";
@@ -176,7 +177,10 @@ function microBatch(
       return rows ? [{ kind, rows }] : [];
     });
     return {
-      images: normalise(pixels, [V * size, 3, side, side], device),
+      images:
+        "plans" in pixels
+          ? standardise(drawViews(pixels, side, device))
+          : normalise(pixels, [V * size, 3, side, side], device),
       visible:
         visible && (layout.objects > 0 || pooled) ? bools(visible, [V * size, O, N]) : undefined,
       objects: O,

@@ -55,6 +55,11 @@ export type MaskConfig = z.output<typeof maskConfig>;
  */
 export const viewConfig = z
   .strictObject({
+    /**
+     * Who cuts, resizes and recolours: the data workers, to the same bytes as Pillow; or the device that
+     * trains, of pictures that workers decode, to nearly the same (`augment/`), where cores cannot keep up.
+     */
+    drawnBy: z.enum(["workers", "device"]).default("workers"),
     globals: z
       .strictObject(crops(2, 224, [0.25, 1], 1))
       .readonly()

@@ -6,5 +6,24 @@ export {
   viewConfig,
 } from "./config.js";
 export { degradeObjects } from "./degrade.js";
-export { type GlobalSlot, makeViews, newViewSlots, type ViewReport, type Pixels } from "./views.js";
+export {
+  type GlobalSlot,
+  makeViews,
+  newViewSlots,
+  type Pixels,
+  planViews,
+  type ViewReport,
+} from "./views.js";
+export {
+  type CarriedPicture,
+  carriedPicture,
+  carriedPlan,
+  carryPicture,
+  carryPlan,
+  FRAME_NUMBERS,
+  PLAN_NUMBERS,
+  roomForPicture,
+  type UndrawnViews,
+  type ViewPlan,
+} from "./plan.js";
 export { drawCrops } from "./object-crop.js";

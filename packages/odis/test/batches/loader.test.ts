@@ -14,7 +14,10 @@ import {
   RunError,
 } from "../../dist/core/errors.js";
 import { Rng } from "../../dist/core/rng.js";
-import { viewConfig } from "../../dist/views/config.js";
+import { type ViewConfig, viewConfig } from "../../dist/views/config.js";
+import { imagesOf } from "../../dist/batches/batch.js";
+import { drawView } from "@odis/torch/images";
+import { firstDifference } from "../golden.js";
 import { openViewLoader, type ViewLoaderOptions } from "../../dist/batches/loader.js";
 import { makeViews, newViewSlots } from "../../dist/views/views.js";
 import { scratchFolder } from "../scratch.js";
@@ -90,14 +93,13 @@ const reads = () => readFileSync(join(scratch(), "reads.txt"), "utf8").split("\n
 /** Everything in a batch, in few characters. */
 function digest({ step, keys, global, local, stats }: Batch): string {
   const hash = createHash("sha256").update(JSON.stringify([step, keys, stats]));
-  for (const array of [
-    global.pixels,
-    global.visible,
-    global.hidden,
-    global.present,
-    local.pixels,
-    local.present,
-  ]) {
+  for (const { pixels } of [global, local])
+    if ("plans" in pixels) {
+      hash.update(JSON.stringify(pixels.plans));
+      for (const { rgb, ...frame } of pixels.pictures)
+        hash.update(JSON.stringify(frame)).update(rgb);
+    } else hash.update(pixels);
+  for (const array of [global.visible, global.hidden, global.present, local.present]) {
     hash.update(array);
   }
   return hash.digest("hex").slice(0, 16);
@@ -109,13 +111,18 @@ async function digests(loader: Loader, count: number): Promise<string[]> {
   return found;
 }
 
-describe("what a batch holds", () => {
+const undrawn: ViewConfig = { ...views, drawnBy: "device" };
+
+describe.each([
+  ["drawn by workers", views],
+  ["that the device draws", undrawn],
+])("what a batch of views %s holds", (_, views) => {
   test("is the same from one, two and three workers", async () => {
     const source = await coco();
     const [one, two, three] = [
-      await digests(await loaderOf(source, { workers: 1, batch: 3 }), 5),
-      await digests(await loaderOf(source, { workers: 2, batch: 3 }), 5),
-      await digests(await loaderOf(source, { workers: 3, batch: 3 }), 5),
+      await digests(await loaderOf(source, { views, workers: 1, batch: 3 }), 5),
+      await digests(await loaderOf(source, { views, workers: 2, batch: 3 }), 5),
+      await digests(await loaderOf(source, { views, workers: 3, batch: 3 }), 5),
     ];
     expect(new Set(one).size).toBe(5);
     expect(two).toEqual(one);
@@ -124,12 +131,55 @@ describe("what a batch holds", () => {
 
   test("is the same after a resume in the middle of an epoch", async () => {
     const source = await coco();
-    const whole = await digests(await loaderOf(source), 8);
+    const whole = await digests(await loaderOf(source, { views }), 8);
     for (const start of [1, 3, 5]) {
-      expect(await digests(await loaderOf(source, { start }), 8 - start)).toEqual(
+      expect(await digests(await loaderOf(source, { views, start }), 8 - start)).toEqual(
         whole.slice(start),
       );
     }
+  });
+});
+
+describe("what a batch holds", () => {
+  test("is planned alike, whoever draws it", async () => {
+    const source = await coco();
+    const loader = await loaderOf(source, { batch: 6, views: undrawn });
+    const [planned, drawn] = [
+      await loader.next(),
+      await (await loaderOf(source, { batch: 6 })).next(),
+    ];
+    expect([planned.keys, planned.stats]).toEqual([drawn.keys, drawn.stats]);
+    const order = new Rng("order", 5, 0).permutation(6);
+    for (const kind of ["global", "local"] as const) {
+      const { pixels, ...others } = planned[kind];
+      const { pixels: bytes, ...wanted } = drawn[kind];
+      expect(others).toEqual(wanted);
+      if (!("plans" in pixels) || "plans" in bytes) throw new Error("drawn by the other one");
+      const { size } = others;
+      for (const [image, index] of order.entries()) {
+        const { rgb, width, height } = await source.read(index);
+        const { reduced, ...picture } = pixels.pictures[image]!;
+        const room = 3 * Math.ceil((2 * 16) / Math.sqrt(0.05)) ** 2; // of the finest view
+        expect(picture.rgb.length).toBeLessThanOrEqual(room);
+        expect(reduced[0]).toBeGreaterThan(1); // photographs are large for views of 32 pixels
+        for (let view = 0; view < others.views; view += 1) {
+          const at = view * 6 + image;
+          const plan = pixels.plans[at]!;
+          const out = new Uint8Array(3 * size * size);
+          drawView({ rgb, width, height }, plan, size, out, plan.steps);
+          expect(firstDifference(out, bytes.slice(at * out.length, (at + 1) * out.length))).toBe(
+            -1,
+          );
+        }
+      }
+    }
+    const views4 = imagesOf(planned, 2, 3).local.pixels;
+    const all = planned.local.pixels;
+    if (!("plans" in views4) || !("plans" in all)) throw new Error("drawn by workers");
+    expect(views4.pictures).toEqual(all.pictures.slice(2, 5));
+    expect(views4.plans).toEqual(
+      [0, 1, 2].flatMap((view) => all.plans.slice(6 * view + 2, 6 * view + 5)),
+    );
   });
 
   test("depends on the seed", async () => {

@@ -225,6 +225,9 @@ describe("the engine", () => {
     expect(stdout).toMatch(
       /\nproduct +\d+ GFLOP\/s \(1024 x 1024 x 1024, float32\)\nblock +\d+ GFLOP\/s \(ViT-S block/,
     );
+    expect(stdout).toMatch(
+      /\nviews +\d+ photographs a second and core drawn by workers, \d+ decoded and planned \(640 x 480 to /,
+    );
   });
 });
 

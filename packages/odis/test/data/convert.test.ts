@@ -39,11 +39,16 @@ const says: Readonly<Record<string, (sample: Sample) => readonly SceneObject[]>>
   voc: painted,
 };
 
-/** Objects over one another as a label map has them: the later one on top. */
+/** Objects over one another as a label map has them: each pixel is the smallest's, of equal ones the last's. */
 function painted(sample: Sample): SceneObject[] {
   const values = new Uint16Array(sample.width * sample.height);
-  for (const [at, object] of sample.objects.entries())
-    for (const [pixel, bit] of object.pixels().entries()) if (bit) values[pixel] = at + 1;
+  const masks = sample.objects.map((object) => object.pixels());
+  for (let pixel = 0; pixel < values.length; pixel += 1)
+    for (const [at, { area }] of sample.objects.entries()) {
+      const there = values[pixel]! - 1;
+      if (masks[at]![pixel] && (there < 0 || area <= sample.objects[there]!.area))
+        values[pixel] = at + 1;
+    }
   const label = (value: number) => sample.objects[value - 1]!.label;
   return objectsFromLabelMap(values, sample, { label });
 }
@@ -125,9 +130,48 @@ test("parts, masks that cross, objects without a class, scores", async () => {
   expect(yolo.notes).toEqual([]); // both are their boxes
   const maps = await convert(source, { to: "maps", out: join(scratch(), "maps") });
   expect(maps.notes).toEqual([
-    "16 pixels belong to two objects; a label map gives them to the later one",
+    "16 pixels belong to several objects; a label map gives them to the smallest: 1 object is partly covered",
   ]);
 });
+
+test.each(["voc", "maps", "panoptic"])(
+  "%s: small objects lie on top of large ones",
+  async (kind) => {
+    const frame = { width: 20, height: 20 };
+    const box = (x: number, y: number, width: number, height: number, id: number) =>
+      objectFromBox([x, y, width, height], frame, { id, label: 0 });
+    // Small, then the whole picture, then the two halves of a fourth, which has nothing left.
+    const objects = [
+      box(2, 2, 3, 3, 0),
+      box(0, 0, 20, 20, 1),
+      box(10, 10, 6, 4, 2),
+      box(10, 10, 3, 4, 3),
+      box(13, 10, 3, 4, 4),
+    ];
+    const rgb = new Uint8Array(1200).fill(77);
+    const source = {
+      ...(await openSource(photographs)),
+      size: 1,
+      classes: ["thing"],
+      key: () => "a.png",
+      read: async () => ({ key: "a.png", ...frame, rgb, objects }),
+      file: async () =>
+        sharp(rgb, { raw: { ...frame, channels: 3 } })
+          .png()
+          .toBuffer(),
+    };
+    const out = join(scratch(), kind);
+    const { notes } = await convert(source, { to: kind, out });
+    expect(notes).toEqual([
+      "57 pixels belong to several objects; a label map gives them to the smallest: 1 object is partly covered, " +
+        "1 covered as a whole, left out",
+    ]);
+    const spec = parseDataSpec(out);
+    const again = await openSource(kind === "maps" ? { ...spec, values: "objects" } : spec);
+    const { objects: found } = await again.read(0);
+    expect(found.map(({ area }) => area)).toEqual([9, 400 - 9 - 24, 12, 12]);
+  },
+);
 
 test("a picture whose pixels its file does not say is written anew", async () => {
   const turned = join(scratch(), "photos");

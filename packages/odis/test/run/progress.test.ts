@@ -56,11 +56,11 @@ describe("Progress off a terminal", () => {
     const out = stream();
     const progress = new Progress(out, { totalSteps: 100, everySeconds: 0 });
     progress.step(row(0, 9, { imagesPerSecond: 7 }));
-    progress.step(row(1, 11, { koleo: 0.5 }));
+    progress.step(row(1, 11, { koleo: 0.5, dataWait: 0.19 }));
     expect(out.written).toEqual([
-      "step 1/100  loss 5.500  7.00 images/s  data wait 25 %  epoch 0  object 3.250  patch 2.250  " +
+      "step 1/100  loss 5.500  7.00 images/s  data wait 25 % (workers)  epoch 0  object 3.250  patch 2.250  " +
         "KL 0.125  teacher entropy 4.20  absent 3 %  tries 1.3/2.0\n",
-      "step 2/100  loss 5.500  32.0 images/s  3 min 16 s left  data wait 25 %  epoch 0  object 3.250  " +
+      "step 2/100  loss 5.500  32.0 images/s  3 min 16 s left  data wait 19 %  epoch 0  object 3.250  " +
         "patch 2.250  koleo 0.500  KL 0.125  teacher entropy 4.20  absent 3 %  tries 1.3/2.0\n",
     ]);
   });
@@ -118,8 +118,10 @@ describe("what a terminal has room for", () => {
   function shown(columns: number | undefined): string {
     const out = stream({ isTTY: true, ...(columns === undefined ? {} : { columns }) });
     const progress = new Progress(out, { totalSteps: 125_000 });
-    progress.step(row(99_998, 200_000));
-    progress.step(row(99_999, 204_000, { imagesPerSecond: 0.016, loss: 11.25, epoch: 512 }));
+    progress.step(row(99_998, 200_000, { dataWait: 0.1 }));
+    progress.step(
+      row(99_999, 204_000, { imagesPerSecond: 0.016, loss: 11.25, epoch: 512, dataWait: 0.1 }),
+    );
     const line = stripVTControlCharacters(out.written.at(-1)!).replaceAll(/[\r\n]/g, "");
     expect(line.length).toBeLessThan(columns || 80);
     return line.replace(/^[█░]+ /, "");
@@ -128,11 +130,11 @@ describe("what a terminal has room for", () => {
   it.each([
     [
       200,
-      "step 100000/125000  loss 11.250  0.0160 images/s  1157 d 9 h left  data wait 25 %  epoch 512  object 3.250  patch 2.250  KL 0.125  teacher entropy 4.20  absent 3 %  tries 1.3/2.0",
+      "step 100000/125000  loss 11.250  0.0160 images/s  1157 d 9 h left  data wait 10 %  epoch 512  object 3.250  patch 2.250  KL 0.125  teacher entropy 4.20  absent 3 %  tries 1.3/2.0",
     ],
     [
       120,
-      "step 100000/125000  loss 11.250  0.0160 images/s  1157 d 9 h left  data wait 25 %  epoch 512",
+      "step 100000/125000  loss 11.250  0.0160 images/s  1157 d 9 h left  data wait 10 %  epoch 512",
     ],
     [80, "step 100000/125000  loss 11.250  0.0160 images/s  1157 d 9 h left"],
     [40, "step 100000/125000  loss 11.250"],

@@ -105,6 +105,7 @@ function batchOf({ views, model, optim, seed }: Recipe): Batch {
   const shape: BatchShape = {
     images: optim.batch,
     objects: views.object.count,
+    room: 0,
     global: {
       views: globals.count,
       size: globals.size,

@@ -297,14 +297,14 @@ function joined(images: readonly Batch[], like: Batch): Batch {
     keys: images.flatMap(({ keys }) => keys),
     global: {
       ...global,
-      pixels: views((image) => image.global.pixels, global.views),
+      pixels: views((image) => drawn(image.global.pixels), global.views),
       visible: views((image) => image.global.visible, global.views),
       hidden: views((image) => image.global.hidden, global.views),
       present: views((image) => image.global.present, global.views),
     },
     local: {
       ...local,
-      pixels: views((image) => image.local.pixels, local.views),
+      pixels: views((image) => drawn(image.local.pixels), local.views),
       present: views((image) => image.local.present, local.views),
     },
   };
@@ -344,3 +344,8 @@ describe("a batch that processes cannot share", () => {
     expect(shared({ accumulate: 6 }, 2)).not.toThrow();
   });
 });
+
+function drawn(pixels: Batch["global"]["pixels"]) {
+  if ("plans" in pixels) throw new Error("these views are not drawn yet");
+  return pixels;
+}

@@ -169,11 +169,22 @@ napi_value patches(Call& call) {
   return give(call, countPatches(call.memory, mask, width, cut, within, size, patch, counts));
 }
 
+/// reduce(rgb, width, height, columns, rows, out)
+napi_value reducePicture(Call& call) {
+  const int width = whole(call, 1, "width", 1, kMostSide), height = whole(call, 2, "height", 1, kMostSide);
+  const auto* rgb = arrayOf<uint8_t>(call, 0, "rgb", napi_uint8_array, size_t(width) * height * 3);
+  const int columns = whole(call, 3, "columns", 1, width), rows = whole(call, 4, "rows", 1, height);
+  const size_t pixels = size_t((width + columns - 1) / columns) * ((height + rows - 1) / rows);
+  auto* out = arrayOf<uint8_t>(call, 5, "out", napi_uint8_array, pixels * 3);
+  reduce(call.memory, {rgb, width, height}, columns, rows, out);
+  return nullptr;
+}
+
 struct Entry {
   const char* name;
   napi_value (*body)(Call&);
 };
-constexpr Entry kEntries[] = {{"draw", draw}, {"recolor", recolor}, {"nearest", nearest}, {"patches", patches}};
+constexpr Entry kEntries[] = {{"draw", draw}, {"recolor", recolor}, {"nearest", nearest}, {"patches", patches}, {"reduce", reducePicture}};
 
 /// Nothing thrown inside gets past this.
 napi_value enter(napi_env env, napi_callback_info info) {

@@ -74,6 +74,7 @@ struct Memory {
   Scratch lines, pairs, rows, line;            // resampling
   Scratch plane, from, to;                     // blur
   Scratch columns, heights;                    // masks
+  Scratch sums;                                // means
 };
 
 /// Cuts the box out, resizes the cut-out to size x size (nothing from outside leaks in), mirrors it:
@@ -88,6 +89,9 @@ int64_t resampleNearest(Memory& memory, const uint8_t* mask, int stride, const C
 /// `counts` are (size / patch)^2 numbers. Returns their sum.
 int64_t countPatches(Memory& memory, const uint8_t* mask, int stride, const Cut& cut, const Box& within,
                      int size, int patch, int32_t* counts);
+
+/// Each pixel becomes the mean of a block of so many columns and rows, or of what there is of it at the edges.
+void reduce(Memory& memory, const Picture& picture, int columns, int rows, uint8_t* out);
 
 /// What `change` can do to a view; the order is the protocol's.
 enum class Change { kBrightness, kContrast, kSaturation, kHue, kGray, kBlur, kSolarize };

@@ -2,8 +2,7 @@ import { join } from "node:path";
 import { encode } from "fast-png";
 import {
   cocoBox,
-  coveredNote,
-  painted,
+  Covered,
   put,
   putJson,
   putPicture,
@@ -23,16 +22,15 @@ export const maps: Writer = {
   kind: "maps",
   about: "masks that do not overlap, without classes (read it with #values=objects)",
   async begin(out) {
-    let hidden = 0;
+    const covered = new Covered();
     return {
       async add(image) {
         const empty = new Uint16Array(image.width * image.height);
-        const { values, covered } = painted(empty, image.objects, (_, at) => at + 1);
-        hidden += covered;
+        const values = covered.paint(empty, image.objects);
         await put(join(out, "masks", `${image.stem}.png`), greyPng(image, values));
         await putPicture(out, "images", image);
       },
-      finish: async () => coveredNote(hidden),
+      finish: async () => covered.notes,
     };
   },
 };
@@ -45,14 +43,13 @@ export const panoptic: Writer = {
     const list = new ClassList(classes);
     const images: object[] = [];
     const annotations: object[] = [];
-    let hidden = 0;
+    const covered = new Covered();
     return {
       async add(image) {
         const { width, height, objects, stem, name } = image;
         const id = images.length + 1;
         const empty = new Uint32Array(width * height);
-        const { values, covered } = painted(empty, objects, (_, at) => at + 1);
-        hidden += covered;
+        const values = covered.paint(empty, objects);
         const colours = new Uint8Array(3 * values.length);
         for (const [pixel, value] of values.entries())
           colours.set([value % 256, (value >> 8) % 256, value >> 16], 3 * pixel);
@@ -77,7 +74,7 @@ export const panoptic: Writer = {
       async finish() {
         const categories = list.names.map((name, label) => ({ id: label + 1, name, isthing: 1 }));
         await putJson(join(out, "panoptic.json"), { images, annotations, categories });
-        return coveredNote(hidden);
+        return covered.notes;
       },
     };
   },

@@ -86,30 +86,50 @@ export function runLengths(object: SceneObject, frame: Frame): unknown {
   return { size: [frame.height, frame.width], counts: formatCounts(rleOf(object, frame).counts) };
 }
 
-/** Objects painted over one another as a label map can say them: values by pixel, the last one on top. */
-export function painted<T extends Uint8Array | Uint16Array | Uint32Array>(
-  values: T,
-  objects: readonly SceneObject[],
-  valueOf: (object: SceneObject, at: number) => number,
-): { readonly values: T; readonly covered: number } {
-  let covered = 0;
-  for (const [at, object] of objects.entries()) {
-    const value = valueOf(object, at);
-    for (const [pixel, bit] of object.pixels().entries()) {
-      if (bit === 0) continue;
-      if (values[pixel] !== 0) covered += 1;
-      values[pixel] = value;
-    }
-  }
-  return { values, covered };
-}
+/** What label maps could not say, since a pixel has one object. */
+export class Covered {
+  private pixels = 0;
+  private partly = 0;
+  private wholly = 0;
 
-export const coveredNote = (pixels: number): readonly string[] =>
-  pixels === 0
-    ? []
-    : [
-        `${pixels.toLocaleString("en-US")} pixels belong to two objects; a label map gives them to the later one`,
-      ];
+  /**
+   * Paints objects over one another, the largest first, so that small ones lie on top; of equally large
+   * ones the later does.
+   *
+   * @param values a number a pixel, all 0; overwritten with the object's place in the list, from 1
+   */
+  paint<T extends Uint8Array | Uint16Array | Uint32Array>(
+    values: T,
+    objects: readonly SceneObject[],
+  ): T {
+    const places = objects.map((_, at) => at);
+    const left = objects.map(({ area }) => area);
+    for (const at of places.toSorted((a, b) => objects[b]!.area - objects[a]!.area))
+      for (const [pixel, bit] of objects[at]!.pixels().entries()) {
+        if (bit === 0) continue;
+        const below = values[pixel]!;
+        if (below !== 0) {
+          this.pixels += 1;
+          left[below - 1]! -= 1;
+        }
+        values[pixel] = at + 1;
+      }
+    for (const [at, visible] of left.entries()) {
+      if (visible === 0) this.wholly += 1;
+      else if (visible < objects[at]!.area) this.partly += 1;
+    }
+    return values;
+  }
+
+  get notes(): readonly string[] {
+    const text = (count: number): string => count.toLocaleString("en-US");
+    if (this.pixels === 0) return [];
+    const partly = `${text(this.pixels)} pixels belong to several objects; a label map gives them to the smallest`;
+    const of = `${text(this.partly)} ${this.partly === 1 ? "object is" : "objects are"} partly covered`;
+    const lost = `${text(this.wholly)} covered as a whole, left out`;
+    return [`${partly}: ${of}${this.wholly > 0 ? `, ${lost}` : ""}`];
+  }
+}
 
 /** A text file that grows, without holding it in memory. */
 export class TextStream {

@@ -1,0 +1,1 @@
+export { drawViews } from "./draw.js";
