@@ -3,6 +3,7 @@
 
 /** Folders of packages/odis/src, each may import only from those before it. */
 const order = [
+  "portable",
   "core",
   "objects",
   "data",
@@ -20,6 +21,7 @@ const order = [
   "report",
   "search",
   "explore",
+  "explorer",
   "segment",
   "compare",
   "cli",

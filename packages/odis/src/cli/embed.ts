@@ -22,7 +22,7 @@ export const embedCommand = command({
     ],
   ],
   options: async () => {
-    const { frames } = await import("../features/index.js");
+    const { frames } = await import("../portable/index.js");
     return {
       run: positional(
         text({

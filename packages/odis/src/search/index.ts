@@ -15,8 +15,8 @@ export {
   type StoredImage,
   type StoredObject,
 } from "./store.js";
+export { grow } from "./grow.js";
 export { boxIn, photoQuery, type Pointing } from "./query.js";
-export { likenesses, patchAt, rowOf } from "./grow.js";
 export { type Plane, planeOf } from "./plane.js";
 export { StorePictures } from "./pictures.js";
 export { formatHits, hitSheet } from "./shown.js";
