@@ -168,16 +168,7 @@ export function answers(store: Store, pictures: PagePictures, own: OwnPictures, 
     return { places, classes: [...known.classOf], kept: plane.kept };
   };
 
-  const all: Readonly<Record<string, (question: Question) => unknown>> = {
-    store: facts,
-    objects,
-    image,
-    near,
-    patches: patchMaps,
-    attention,
-    map,
-  };
-  return all;
+  return { store: facts, objects, image, near, patches: patchMaps, attention, map };
 }
 
 const corners = ({ x, y, width, height }: Box) => [x, y, width, height] as const;

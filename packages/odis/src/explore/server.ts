@@ -86,7 +86,12 @@ async function closed(server: Server): Promise<void> {
 function routesOf(store: Store, pictures: PagePictures): readonly (readonly [RegExp, Route])[] {
   const version = randomBytes(6).toString("hex");
   const own = new OwnPictures();
-  const answer = answers(store, pictures, own, version);
+  const answer: Readonly<Record<string, (question: URLSearchParams) => unknown>> = answers(
+    store,
+    pictures,
+    own,
+    version,
+  );
   const scripts = new Map(pageScripts().map(({ path, text }: PageScript) => [path, text]));
   const picture = (body: Buffer): Answer => ({ type: "image/jpeg", body, keep: true });
   return [

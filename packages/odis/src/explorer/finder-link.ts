@@ -25,7 +25,7 @@ export class FinderLink {
     const worker = (this.worker ??= this.start());
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
-      worker.postMessage({ id, question: question as Question } satisfies ToWorker);
+      worker.postMessage({ id, question: question as Question } satisfies ToWorker, []);
     });
   }
 
@@ -40,7 +40,7 @@ export class FinderLink {
       worker.terminate();
     });
     const root = new URL(".", document.baseURI).href;
-    worker.postMessage({ library: this.library, root } satisfies ToWorker);
+    worker.postMessage({ library: this.library, root } satisfies ToWorker, []);
     return worker;
   }
 

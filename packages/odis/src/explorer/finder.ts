@@ -17,8 +17,8 @@ import { decoded, LookingNetwork } from "./looking-network.js";
 
 /** What a worker has of the world; TypeScript's own types are those of a page. */
 const scope = globalThis as unknown as {
-  onmessage: (event: MessageEvent<ToWorker>) => void;
-  postMessage(message: FromWorker): void;
+  addEventListener(kind: "message", hear: (event: MessageEvent<ToWorker>) => void): void;
+  postMessage(message: FromWorker, transferred: readonly never[]): void;
 };
 
 class Finder {
@@ -120,21 +120,25 @@ function boxOf([x, y, width, height]: readonly number[], { size }: Seen): Uint8A
   );
 }
 
-const tell = (loading: string): void => scope.postMessage({ loading });
+function send(message: FromWorker): void {
+  scope.postMessage(message, []);
+}
+
+const tell = (loading: string): void => send({ loading });
 
 let finder: Finder | undefined;
 
-scope.onmessage = ({ data }) => {
+scope.addEventListener("message", ({ data }) => {
   if ("library" in data) {
     finder = new Finder(data.library, data.root);
     return;
   }
   const { id, question } = data;
   finder!.answer(question).then(
-    (answer) => scope.postMessage({ id, answer }),
+    (answer) => send({ id, answer }),
     (error: unknown) => {
       tell("");
-      scope.postMessage({ id, error: error instanceof Error ? error.message : String(error) });
+      send({ id, error: error instanceof Error ? error.message : String(error) });
     },
   );
-};
+});

@@ -68,7 +68,9 @@ async function start(): Promise<void> {
   });
   byId("map-button").addEventListener("click", () => map.toggle());
   if (library.own)
-    givePhotos((file) => library.own!(file).then((photo) => openMarked({ photo }), tell));
+    givePhotos((file) => {
+      library.own!(file).then((photo) => openMarked({ photo }), tell);
+    });
   await grid.show({});
   follow();
 }

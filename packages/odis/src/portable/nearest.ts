@@ -51,7 +51,8 @@ export class Nearest {
   }
 }
 
-const sorted = (found: Found[]): Found[] => found.sort((a, b) => b.similarity - a.similarity);
+const sorted = (found: readonly Found[]): Found[] =>
+  found.toSorted((a, b) => b.similarity - a.similarity);
 
 function dot(rows: Float32Array, from: number, vector: Float32Array): number {
   let sum = 0;
