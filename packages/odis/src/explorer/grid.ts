@@ -117,6 +117,7 @@ export class Grid {
       "data-at": at,
       "aria-setsize": this.total,
       "aria-posinset": at + 1,
+      "aria-label": `object ${at + 1}`, // until it is known what it is
     });
     cell.style.width = `${this.side}px`;
     cell.style.height = `${this.height}px`;

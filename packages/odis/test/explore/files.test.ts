@@ -18,7 +18,7 @@ import { openStore } from "../../src/search/index.js";
 import { useBrowser } from "../browser.js";
 import { odis } from "../cli/odis.js";
 import { serveFiles } from "./file-server.js";
-import { embedded, hostile, library, near, photos } from "./library.js";
+import { drop, embedded, hostile, library, near, photos } from "./library.js";
 
 const { open, sidewaysScroll } = useBrowser();
 let folder: string;
@@ -65,22 +65,6 @@ async function look(
     await page.close();
     await server.close();
   }
-}
-
-/** Drops a file on the page, as a hand does. */
-async function drop(page: Page, file: string, type: string): Promise<void> {
-  const bytes = readFileSync(file).toString("base64");
-  const named = JSON.stringify([bytes, file.split("/").at(-1)!, type]);
-  await page.evaluate(`(() => {
-    const [bytes, name, type] = ${named};
-    const dataTransfer = new DataTransfer();
-    const raw = Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0));
-    dataTransfer.items.add(new File([raw], name, { type }));
-    for (const event of ["dragover", "drop"])
-      document.body.dispatchEvent(new DragEvent(event, { dataTransfer, bubbles: true, cancelable: true }));
-  })()`);
-  await page.waitForSelector("#detail h2:has-text('your photograph')");
-  await near(page);
 }
 
 async function mark(page: Page, words: string): Promise<readonly number[]> {

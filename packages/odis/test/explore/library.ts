@@ -52,3 +52,19 @@ export async function near(page: Page): Promise<readonly number[]> {
     all.map((one) => Number(one.getAttribute("data-row"))),
   );
 }
+
+/** Drops a file on the page, as a hand does. */
+export async function drop(page: Page, file: string, type: string): Promise<void> {
+  const bytes = readFileSync(file).toString("base64");
+  const named = JSON.stringify([bytes, file.split("/").at(-1)!, type]);
+  await page.evaluate(`(() => {
+    const [bytes, name, type] = ${named};
+    const dataTransfer = new DataTransfer();
+    const raw = Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0));
+    dataTransfer.items.add(new File([raw], name, { type }));
+    for (const event of ["dragover", "drop"])
+      document.body.dispatchEvent(new DragEvent(event, { dataTransfer, bubbles: true, cancelable: true }));
+  })()`);
+  await page.waitForSelector("#detail h2:has-text('your photograph')");
+  await near(page);
+}
