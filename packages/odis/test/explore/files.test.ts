@@ -57,9 +57,7 @@ async function look(
     await work(page);
     await page.waitForLoadState("networkidle");
     expect(problems).toEqual([]);
-    expect(
-      requests.filter((url) => !url.startsWith(server.url) && !url.startsWith("blob:")),
-    ).toEqual([]);
+    expect(requests.filter((url) => !url.startsWith(server.url))).toEqual([]);
     expect(await sidewaysScroll(page)).toBe(0);
   } finally {
     await page.close();

@@ -1,12 +1,22 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openStore, planeOf, type Store } from "../../src/search/index.js";
+import { outlineOf } from "../../src/portable/index.js";
+import {
+  grow,
+  openStore,
+  photoQuery,
+  planeOf,
+  type Store,
+  type StoredImage,
+  type StoredObject,
+  StorePictures,
+} from "../../src/search/index.js";
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type ExploreServer, serveStore } from "../../src/explore/index.js";
 import { useBrowser } from "../browser.js";
-import { embedded, hostile, library, near } from "./library.js";
+import { drop, embedded, hostile, library, near, photos } from "./library.js";
 
 const { open, sidewaysScroll } = useBrowser();
 /** A busy machine takes its time. */
@@ -25,6 +35,17 @@ afterAll(async () => {
   store[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });
 });
+
+/** A pixel of an image that is in no box of some objects, nor near the image's edge. */
+function freeOf(objects: readonly StoredObject[], { width, height }: StoredImage) {
+  for (let y = 10; y < height - 10; y += 5)
+    for (let x = 10; x < width - 10; x += 5) {
+      const covers = ({ box }: StoredObject) =>
+        x >= box.x - 4 && y >= box.y - 4 && x < box.x + box.width + 4 && y < box.y + box.height + 4;
+      if (!objects.some(covers)) return [x, y] as const;
+    }
+  throw new Error("all of it is covered");
+}
 
 describe.each([
   [1600, "light"],
@@ -119,6 +140,43 @@ describe.each([
     );
     for (const [at, part] of [0.2, 0.3, 0.4, 0.4].entries())
       expect(Math.abs(parts[at]! - part)).toBeLessThan(0.02);
+  });
+
+  it("searches for the thing that is clicked on, as odis search --point does", async () => {
+    await page.locator(".cell").first().click();
+    await near(page);
+    const { x, y, width: w, height: h } = (await page.locator("#detail > .photo").boundingBox())!;
+    // A place that no other object's box covers.
+    const { image } = store.object(0);
+    const others = store.objectsIn(image.row).filter(({ row }) => row !== 0);
+    const [px, py] = freeOf(others, image);
+    await page.mouse.click(x + (px / image.width) * w, y + (py / image.height) * h);
+    await page.waitForSelector(`#detail h2:text-is("a thing at a point")`);
+    const got = await near(page);
+    const point = new URLSearchParams(new URL(page.url()).hash.slice(1)).get("point")!.split(",");
+    const sample = await new StorePictures().read(image);
+    const object = grow(store.network(), sample, Number(point[0]), Number(point[1]));
+    const wanted = store.search({ sample, object }, { top: 24 });
+    expect(got).toEqual(wanted.map(({ row }) => row));
+    expect(await page.locator("#detail > .photo .edge").getAttribute("d")).toBe(
+      outlineOf(object.pixels(), sample),
+    );
+  });
+
+  it("takes a photograph of the visitor's own", async () => {
+    const [, some] = readdirSync(join(photos, "images")).toSorted();
+    const own = join(photos, "images", some!);
+    await drop(page, own, "image/jpeg");
+    await page.fill("#detail input", "30,40,120,100");
+    await page.click("text=Search there");
+    await page.waitForSelector(`#detail h2:text-is("a box")`);
+    const query = await photoQuery(own, { box: [30, 40, 120, 100] }, () => store.network());
+    const wanted = store.search(query, { top: 24 });
+    expect(await near(page)).toEqual(wanted.map(({ row }) => row));
+    await page.click("text=Patch likeness");
+    const { x, y, width: w, height: h } = (await page.locator("#detail > .photo").boundingBox())!;
+    await page.mouse.move(x + 0.5 * w, y + 0.4 * h);
+    await page.waitForSelector(".near canvas");
   });
 
   it("shows names that would be markup as what they are", async () => {
