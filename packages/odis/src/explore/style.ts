@@ -48,6 +48,6 @@ details { margin-top: 18px; } summary { cursor: pointer; font-weight: 600; }
 #status { position: fixed; left: 12px; bottom: 12px; max-width: calc(100% - 24px); background: var(--ink); color: var(--paper); padding: 6px 12px; border-radius: 6px; overflow-wrap: anywhere; } #status:empty { display: none; }
 .dropping body { outline: 4px dashed var(--accent); outline-offset: -6px; }
 @media (max-width: 860px) { main.split { grid-template-columns: minmax(0, 1fr); } main { position: relative; } main.split #library { visibility: hidden; } #detail { position: absolute; inset: 0; border-left: 0; padding: 10px 12px 30px; }
-  .near { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); } header { padding: 8px 12px; } }
+  .near { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); } header { padding: 8px 12px; gap: 4px 10px; } header select { max-width: 130px; } }
 @media (prefers-reduced-motion: no-preference) { .cell img { transition: opacity .12s; } }
 `;

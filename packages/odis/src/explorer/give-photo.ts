@@ -18,7 +18,12 @@ export function givePhotos(give: (file: File) => void): void {
   });
   const button = el(
     "button",
-    { type: "button", id: "give-button", onclick: () => input.click() },
+    {
+      type: "button",
+      id: "give-button",
+      title: "Choose a photograph, or drop one anywhere on this page",
+      onclick: () => input.click(),
+    },
     "Your photo",
   );
   byId("map-button").after(button, input);
