@@ -3,6 +3,7 @@
 
 /** Folders of packages/odis/src, each may import only from those before it. */
 const order = [
+  "portable",
   "core",
   "objects",
   "data",
@@ -22,6 +23,7 @@ const order = [
   "search",
   "insight",
   "explore",
+  "explorer",
   "segment",
   "compare",
   "cli",
@@ -72,6 +74,20 @@ module.exports = {
       from: { path: `${src}/${folder}/` },
       to: { path: `${src}/(${order.slice(place + 1).join("|")})/` },
     })),
+    {
+      name: "portable-stands-alone",
+      comment: "portable/ runs in browsers: it imports nothing (types of pictures apart).",
+      severity: "error",
+      from: { path: `${src}/portable/` },
+      to: { pathNot: [`${src}/portable/`, "^@odis/torch/images$"] },
+    },
+    {
+      name: "page-from-portable",
+      comment: "The explorer's page runs in browsers: what it shares with odis is in portable/.",
+      severity: "error",
+      from: { path: `${src}/explorer/` },
+      to: { pathNot: [`${src}/explorer/`, `${src}/portable/index\\.ts$`] },
+    },
     {
       name: "torch-stands-alone",
       comment: "@odis/torch knows tensors and nothing of the method.",

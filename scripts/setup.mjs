@@ -114,7 +114,7 @@ function installNodePackages() {
 
 function compileTypeScript() {
   const tsc = join(root, "node_modules", "@typescript", "native", "bin", "tsc");
-  const projects = ["packages/torch", "packages/odis", "packages/odis/explorer", "bench"];
+  const projects = ["packages/torch", "packages/odis", "packages/odis/src/explorer", "bench"];
   const compile = (...flags) => {
     run(process.execPath, [tsc, "-b", ...flags, ...projects], "tsc -b failed; see above.");
   };

@@ -31,7 +31,7 @@ export function useBrowser() {
     page.on("console", (message) => problems.push(message.text()));
     page.on("pageerror", (error) => problems.push(error.message));
     page.on("request", (request) => {
-      if (!request.url().startsWith("data:")) requests.push(request.url());
+      if (!/^(?:data|blob):/.test(request.url())) requests.push(request.url());
     });
     await page.goto(file.startsWith("http:") ? file : pathToFileURL(file).href);
     return { page, problems, requests };

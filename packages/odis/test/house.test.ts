@@ -74,6 +74,21 @@ describe("the import check", () => {
       },
     ],
     [
+      "a page that needs what browsers have not",
+      "page-from-portable",
+      {
+        [`${src}/core/index.ts`]: `export const a = 1;`,
+        [`${src}/explorer/b.ts`]: `export { a } from "../core/index.js";`,
+      },
+    ],
+    [
+      "what browsers run and needs Node",
+      "portable-stands-alone",
+      {
+        [`${src}/portable/a.ts`]: `import { readFileSync } from "node:fs"; export const a = readFileSync;`,
+      },
+    ],
+    [
       "a bench that climbs in",
       "bench-through-the-door",
       {

@@ -1,5 +1,5 @@
 import { exitCodes, plain, shellWord } from "../core/index.js";
-import type { Frame } from "../features/index.js";
+import type { Frame } from "../portable/index.js";
 import type { Stop } from "../run/index.js";
 import type { Embedded } from "../search/index.js";
 import type { World } from "../train/index.js";
@@ -32,7 +32,7 @@ export const embedCommand = command({
     ],
   ],
   options: async () => {
-    const { frames } = await import("../features/index.js");
+    const { frames } = await import("../portable/index.js");
     return {
       run: positional(
         text({

@@ -14,7 +14,7 @@ export { type Writer, writers } from "./writers/index.js";
 export { decodeCutOut, type Decoded, scaledTo } from "./decode.js";
 export { ContactSheet } from "./sheet.js";
 export { type MaskSet, masksOf, NAMELESS, openMasks } from "./overlay.js";
-export { readMask, readPhoto } from "./photo.js";
+export { decodePhoto, readMask, readPhoto } from "./photo.js";
 export { pictureGroups } from "./picture.js";
 export { encodePng } from "./png.js";
 export type { CocoSpec } from "./readers/coco.js";

@@ -10,10 +10,19 @@ import { decodeLabelMap } from "./label-map.js";
  * @throws DataError when there is none, or it cannot be decoded
  */
 export async function readPhoto(path: string): Promise<Sample> {
-  const bytes = await bytesOf(path);
+  return decodePhoto(await bytesOf(path), path);
+}
+
+/**
+ * The same of a file's bytes.
+ *
+ * @param name in messages
+ * @throws DataError when it cannot be decoded
+ */
+export async function decodePhoto(bytes: Buffer, name: string): Promise<Sample> {
   const rules = { color: "stored", exif: "turned" } as const;
-  const picture = await decodeImage(bytes, path, undefined, rules, () => Promise.resolve(true));
-  return { key: path, ...picture, objects: [] };
+  const picture = await decodeImage(bytes, name, undefined, rules, () => Promise.resolve(true));
+  return { key: name, ...picture, objects: [] };
 }
 
 /**

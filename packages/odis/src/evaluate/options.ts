@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Settings } from "../core/index.js";
-import { featureKinds, frames, modes } from "../features/index.js";
+import { featureKinds, modes } from "../features/index.js";
+import { frames } from "../portable/index.js";
 import { maskConfig } from "../views/index.js";
 
 /** What a command line or a plan may give for an option. */

@@ -1,7 +1,7 @@
 import { drawMask } from "@odis/torch/images";
 import { Rng } from "../core/index.js";
+import { frameBox } from "../portable/index.js";
 import {
-  frameBox,
   type FramedImage,
   type FrameOptions,
   type PassReader,

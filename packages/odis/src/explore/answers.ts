@@ -1,41 +1,43 @@
 import { basename, resolve } from "node:path";
 import { ConfigError, plain } from "../core/index.js";
-import type { Box } from "../objects/index.js";
-import { outline } from "../report/index.js";
+import type { Sample } from "../data/index.js";
+import type { SceneObject } from "../objects/index.js";
+import {
+  type AttentionMaps,
+  type Box,
+  type ImageFacts,
+  likenesses,
+  type NearList,
+  type ObjectFacts,
+  type ObjectList,
+  type ObjectMap,
+  type OutlinedObject,
+  outlineOf,
+  patchAt,
+  type PatchMaps,
+  type PatchValues,
+  rowOf,
+  type StoreFacts,
+} from "../portable/index.js";
 import {
   boxIn,
+  grow,
   type Hit,
-  likenesses,
-  patchAt,
   type Plane,
   planeOf,
-  rowOf,
   type Store,
-  type StoredImage,
   type StoredObject,
 } from "../search/index.js";
 import { Cache } from "./cache.js";
 import { catalogue } from "./catalogue.js";
+import type { OwnPictures } from "./own.js";
 import type { PagePictures } from "./pictures.js";
-import type {
-  AttentionMaps,
-  ImageFacts,
-  NearList,
-  ObjectFacts,
-  ObjectList,
-  ObjectMap,
-  OutlinedObject,
-  PatchMaps,
-  StoreFacts,
-} from "./wire.js";
 
 /** What a query asks, by the names in its address. */
 export type Question = URLSearchParams;
 
 /** Most things that are sent at once. */
 const MOST = 500;
-/** Cells of an outline's grid along the longer side of a photograph. */
-const CELLS = 160;
 /** Numbers of patch features that are kept. */
 const FEATURES = 2 ** 25;
 
@@ -44,9 +46,9 @@ const FEATURES = 2 ** 25;
  *
  * @param version stands in the addresses of pictures
  */
-export function answers(store: Store, pictures: PagePictures, version: string) {
+export function answers(store: Store, pictures: PagePictures, own: OwnPictures, version: string) {
   const known = catalogue(store);
-  const patches = new Cache<number, Float32Array>(FEATURES, ({ length }) => length);
+  const patches = new Cache<string, Float32Array>(FEATURES, ({ length }) => length);
   const rowsOf = new Map<string, Int32Array>();
 
   const facts = (): StoreFacts => ({
@@ -90,29 +92,53 @@ export function answers(store: Store, pictures: PagePictures, version: string) {
     if (question.has("object")) {
       const row = whole(question, "object");
       const vector = store.vector("objects", row);
-      return { hits: store.search(vector, { top, approximate, without: [row] }).map(nearObject) };
+      const hits = store.search(vector, { top, approximate, without: [row] }).map(nearObject);
+      return { hits, outline: null };
     }
-    const sample = await pictures.read(whole(question, "image"));
-    const object = boxIn(sample, numbersIn(question, "box", 4));
-    return { hits: store.search({ sample, object }, { top, approximate }).map(nearObject) };
+    const { sample } = await photograph(question);
+    const object = pointedAt(question, sample);
+    const hits = store.search({ sample, object }, { top, approximate }).map(nearObject);
+    const isGuess = object && question.has("point");
+    return { hits, outline: isGuess ? outlineOf(object.pixels(), sample) : null };
+  };
+
+  /** The photograph that a question is about, and a name for it. */
+  const photograph = async (question: Question) => {
+    if (question.has("own")) {
+      const number = whole(question, "own");
+      return { name: `own ${number}`, sample: own.get(number) };
+    }
+    return imageSample(whole(question, "image"));
+  };
+  const imageSample = async (row: number) => ({
+    name: `image ${row}`,
+    sample: await pictures.read(row),
+  });
+  const pointedAt = (question: Question, sample: Sample): SceneObject | undefined => {
+    if (question.has("box")) return boxIn(sample, numbersIn(question, "box", 4));
+    if (!question.has("point")) return undefined;
+    const [x, y] = numbersIn(question, "point", 2);
+    return grow(store.network(), sample, x!, y!);
   };
 
   const patchMaps = async (question: Question): Promise<PatchMaps> => {
-    const first = whole(question, "image");
+    const first = await photograph(question);
     const [x, y] = [whole(question, "x"), whole(question, "y")];
     const others = question.has("in") ? numbersIn(question, "in") : [];
-    const features = (row: number) =>
-      patches.get(row, async () => store.network().patchFeatures(await pictures.read(row)));
-    const grid = store.network().grid(await pictures.read(first));
+    const features = ({ name, sample }: typeof first) =>
+      patches.get(name, async () => store.network().patchFeatures(sample));
+    const grid = store.network().grid(first.sample);
     const vector = rowOf(await features(first), store.model.width, patchAt(grid, x, y));
-    const maps: PatchMaps["maps"][number][] = [];
-    for (const row of new Set([first, ...others.slice(0, MOST)])) {
-      const likeness = likenesses(await features(row), vector);
-      const { side, box } = store.network().grid(await pictures.read(row));
+    const mapOf = async (photo: typeof first): Promise<PatchValues> => {
+      const likeness = likenesses(await features(photo), vector);
+      const { side, box } = store.network().grid(photo.sample);
       const values = Array.from(likeness, (value) => Math.round(100 * value));
-      maps.push({ image: row, side, region: corners(box), values });
-    }
-    return { maps };
+      return { side, region: corners(box), values };
+    };
+    const maps: PatchMaps["others"][number][] = [];
+    for (const row of new Set(others.slice(0, MOST)))
+      maps.push({ image: row, ...(await mapOf(await imageSample(row))) });
+    return { here: await mapOf(first), others: maps };
   };
 
   const attention = async (question: Question): Promise<AttentionMaps> => {
@@ -142,16 +168,7 @@ export function answers(store: Store, pictures: PagePictures, version: string) {
     return { places, classes: [...known.classOf], kept: plane.kept };
   };
 
-  const all: Readonly<Record<string, (question: Question) => unknown>> = {
-    store: facts,
-    objects,
-    image,
-    near,
-    patches: patchMaps,
-    attention,
-    map,
-  };
-  return all;
+  return { store: facts, objects, image, near, patches: patchMaps, attention, map };
 }
 
 const corners = ({ x, y, width, height }: Box) => [x, y, width, height] as const;
@@ -170,20 +187,6 @@ function outlined(object: StoredObject): OutlinedObject {
 
 function nearObject({ similarity, object, image: { width, height } }: Hit) {
   return { ...outlined(object!), similarity, width, height };
-}
-
-/** Drawn on a coarse grid: nobody sees more of it, and a path stays short. */
-function outlineOf(pixels: Uint8Array, { width, height }: StoredImage): string {
-  const cell = Math.ceil(Math.max(width, height) / CELLS);
-  const [columns, rows] = [Math.ceil(width / cell), Math.ceil(height / cell)];
-  const bits = new Uint8Array(columns * rows);
-  for (let row = 0; row < rows; row += 1) {
-    const y = Math.min(height - 1, Math.floor((row + 0.5) * cell));
-    for (let column = 0; column < columns; column += 1)
-      bits[row * columns + column] =
-        pixels[y * width + Math.min(width - 1, Math.floor((column + 0.5) * cell))]!;
-  }
-  return outline(bits, columns, rows, cell);
 }
 
 /** @throws ConfigError when it is no whole number from 0 up */

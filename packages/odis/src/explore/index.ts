@@ -1,1 +1,2 @@
+export { type LibraryOptions, writeLibrary, type WrittenLibrary } from "./write-library.js";
 export { type ExploreServer, serveStore } from "./server.js";

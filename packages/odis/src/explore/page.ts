@@ -1,12 +1,32 @@
-/** The page before its script runs; everything else is made of the store, as text, never as markup. */
-export const page = `<!doctype html>
-<html lang="en">
+/** Nothing but the page's own files, no markup made of text. */
+const policy =
+  "default-src 'none'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; base-uri 'none'; form-action 'none'";
+
+/** What a page may do that a server of odis answers; nobody may frame it. */
+export const servedPolicy = `${policy}; script-src 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'`;
+
+/** What a page of files may do: it starts a worker that compiles WebAssembly. */
+const filesPolicy = `${policy}; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'`;
+
+/**
+ * The page before its script runs; everything else is made of the store, as text, never as markup.
+ *
+ * @param library who answers it: a server of odis, or files beside it
+ */
+export const page = (library: "served" | "files"): string => `<!doctype html>
+<html lang="en" data-library="${library}">
 <head>
-<meta charset="utf-8">
+<meta charset="utf-8">${
+  library === "files"
+    ? `
+<meta http-equiv="Content-Security-Policy" content="${filesPolicy}">`
+    : ""
+}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>odis explore</title>
-<link rel="stylesheet" href="/style.css">
-<script type="module" src="/explorer/main.js"></script>
+<link rel="icon" href="icon.svg">
+<link rel="stylesheet" href="style.css">
+<script type="module" src="explorer/main.js"></script>
 </head>
 <body>
 <header>
@@ -25,7 +45,7 @@ export const page = `<!doctype html>
 <section id="detail" aria-label="Object" hidden></section>
 </main>
 <p id="status" role="status"></p>
-<noscript><p>This page needs JavaScript, which is served by odis itself.</p></noscript>
+<noscript><p>This page needs JavaScript, all of which lies beside it.</p></noscript>
 </body>
 </html>
 `;

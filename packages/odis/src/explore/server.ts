@@ -1,13 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { codeOf, OdisError, RunError } from "../core/index.js";
 import type { Store } from "../search/index.js";
 import { answers } from "./answers.js";
-import { icon, page } from "./page.js";
+import { OwnPictures } from "./own.js";
+import { icon, page, servedPolicy } from "./page.js";
 import { PagePictures, sides } from "./pictures.js";
+import { type PageScript, pageScripts } from "./scripts.js";
 import { pageStyle } from "./style.js";
 
 export interface ExploreServer {
@@ -23,15 +24,25 @@ interface Answer {
   readonly keep?: boolean;
 }
 
-type Route = (match: RegExpExecArray, question: URLSearchParams) => Promise<Answer> | Answer;
+/** @param file what was sent, if something was */
+type Route = (
+  match: RegExpExecArray,
+  question: URLSearchParams,
+  file: Buffer | undefined,
+) => Promise<Answer> | Answer;
+
+/** Largest photograph that a page may send, bytes. */
+const LARGEST = 2 ** 26;
+
+const json = (value: unknown): Answer => ({
+  type: "application/json; charset=utf-8",
+  body: JSON.stringify(value),
+});
 
 const HOST = "127.0.0.1";
 
-/** Nothing but this server's own files, no framing, no markup made of text. */
 const headers = {
-  "Content-Security-Policy":
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+  "Content-Security-Policy": servedPolicy,
   "X-Content-Type-Options": "nosniff",
   "Referrer-Policy": "no-referrer",
   "Cross-Origin-Resource-Policy": "same-origin",
@@ -74,25 +85,28 @@ async function closed(server: Server): Promise<void> {
 
 function routesOf(store: Store, pictures: PagePictures): readonly (readonly [RegExp, Route])[] {
   const version = randomBytes(6).toString("hex");
-  const answer = answers(store, pictures, version);
-  const scripts = pageScripts();
+  const own = new OwnPictures();
+  const answer: Readonly<Record<string, (question: URLSearchParams) => unknown>> = answers(
+    store,
+    pictures,
+    own,
+    version,
+  );
+  const scripts = new Map(pageScripts().map(({ path, text }: PageScript) => [path, text]));
   const picture = (body: Buffer): Answer => ({ type: "image/jpeg", body, keep: true });
   return [
-    [/^\/$/, () => ({ type: "text/html; charset=utf-8", body: page })],
-    [/^\/favicon\.ico$/, () => ({ type: "image/svg+xml", body: icon })],
+    [/^\/$/, () => ({ type: "text/html; charset=utf-8", body: page("served") })],
+    [/^\/(?:favicon\.ico|icon\.svg)$/, () => ({ type: "image/svg+xml", body: icon })],
     [/^\/style\.css$/, () => ({ type: "text/css; charset=utf-8", body: pageStyle })],
     [
-      /^\/explorer\/([a-z-]+\.js)$/,
+      /^\/((?:explorer|portable)\/[a-z-]+\.js)$/,
       ([, name]) => ({ type: "text/javascript; charset=utf-8", body: found(scripts.get(name!)) }),
     ],
+    [/^\/api\/photo$/, async (_, __, file) => json(await own.add(found(file)))],
     [
       /^\/api\/([a-z]+)$/,
-      async ([, name], question) => ({
-        type: "application/json; charset=utf-8",
-        body: JSON.stringify(
-          await found(Object.hasOwn(answer, name!) ? answer[name!] : undefined)(question),
-        ),
-      }),
+      async ([, name], question) =>
+        json(await found(Object.hasOwn(answer, name!) ? answer[name!] : undefined)(question)),
     ],
     [
       /^\/(photo|small)\/(\d{1,15})\.jpg$/,
@@ -101,16 +115,6 @@ function routesOf(store: Store, pictures: PagePictures): readonly (readonly [Reg
     ],
     [/^\/crop\/(\d{1,15})\.jpg$/, async ([, row]) => picture(await pictures.crop(Number(row)))],
   ];
-}
-
-/** The page's modules, read once: what is asked for later is never a file's name. */
-function pageScripts(): ReadonlyMap<string, string> {
-  const folder = new URL("../../dist/explorer/", import.meta.url);
-  return new Map(
-    readdirSync(folder)
-      .filter((name) => name.endsWith(".js"))
-      .map((name) => [name, readFileSync(new URL(name, folder), "utf8")]),
-  );
 }
 
 class NotFound extends Error {}
@@ -139,13 +143,18 @@ async function respond(
   try {
     // A foreign site can point its own name at this machine; it cannot change what its pages ask for.
     if (!isOwnHost(request)) return refuse(403, "this page is served to this machine only");
-    if (request.method !== "GET" && request.method !== "HEAD")
-      return refuse(405, "wanted GET or HEAD");
     const [pathname = "/", question] = (request.url ?? "/").split("?", 2);
+    const isPhoto = pathname === "/api/photo";
+    if (!(isPhoto ? ["POST"] : ["GET", "HEAD"]).includes(request.method ?? ""))
+      return refuse(405, isPhoto ? "wanted POST" : "wanted GET or HEAD");
+    // A form of a foreign site may send anything here, and says where it is from.
+    if (isPhoto && !isOwnPage(request)) return refuse(403, "only this page sends photographs");
+    const file = isPhoto ? await received(request) : undefined;
+    if (isPhoto && !file) return refuse(413, `a photograph may have ${LARGEST / 2 ** 20} MiB`);
     const searchParams = new URLSearchParams(question);
     for (const [pattern, route] of routes) {
       const match = pattern.exec(pathname);
-      if (match) return send(200, await route(match, searchParams));
+      if (match) return send(200, await route(match, searchParams, file));
     }
     return refuse(404, "there is no such page");
   } catch (error) {
@@ -158,4 +167,20 @@ async function respond(
 
 function isOwnHost({ headers: { host }, socket }: IncomingMessage): boolean {
   return [HOST, "localhost"].some((name) => host === `${name}:${socket.localPort}`);
+}
+
+/** Whether one of this server's own pages asks. */
+function isOwnPage({ headers: { host, origin } }: IncomingMessage): boolean {
+  return origin === `http://${host}`;
+}
+
+/** What a request carries; undefined when it is too much. */
+async function received(request: IncomingMessage): Promise<Buffer | undefined> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of request as AsyncIterable<Buffer>) {
+    bytes += piece.length;
+    if (bytes <= LARGEST) pieces.push(piece);
+  }
+  return bytes <= LARGEST ? Buffer.concat(pieces) : undefined;
 }

@@ -26,7 +26,7 @@ main.split { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
 .cell { position: absolute; margin: 0; padding: 4px; cursor: pointer; border-radius: 8px; overflow: hidden; }
 .cell img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px; background: var(--line); }
 .cell span { display: block; font-size: .78rem; line-height: 20px; height: 20px; color: var(--soft); white-space: nowrap; overflow: hidden; text-overflow: ellipsis; text-align: center; }
-.cell.active { box-shadow: inset 0 0 0 2px var(--accent); } .cell[aria-selected=true] { background: color-mix(in srgb, var(--accent) 24%, transparent); }
+.cell.active { box-shadow: inset 0 0 0 2px var(--accent); } .cell[aria-selected=true] span { color: var(--ink); } .cell[aria-selected=true] { background: color-mix(in srgb, var(--accent) 24%, transparent); }
 #detail { min-height: 0; overflow-y: auto; border-left: 1px solid var(--line); padding: 12px 16px 30px; }
 .bar { display: flex; flex-wrap: wrap; align-items: center; gap: 8px; margin: 8px 0; } .title { display: flex; gap: 10px; align-items: start; justify-content: space-between; }
 .photo { position: relative; margin: 8px 0; touch-action: none; background: var(--line); border-radius: 6px; overflow: hidden; max-width: 760px; }
@@ -46,7 +46,8 @@ main.split { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
 details { margin-top: 18px; } summary { cursor: pointer; font-weight: 600; }
 #map { width: 100%; height: 40vh; touch-action: none; display: block; background: var(--card); border: 1px solid var(--line); border-radius: 6px; cursor: crosshair; }
 #status { position: fixed; left: 12px; bottom: 12px; max-width: calc(100% - 24px); background: var(--ink); color: var(--paper); padding: 6px 12px; border-radius: 6px; overflow-wrap: anywhere; } #status:empty { display: none; }
+.dropping body { outline: 4px dashed var(--accent); outline-offset: -6px; }
 @media (max-width: 860px) { main.split { grid-template-columns: minmax(0, 1fr); } main { position: relative; } main.split #library { visibility: hidden; } #detail { position: absolute; inset: 0; border-left: 0; padding: 10px 12px 30px; }
-  .near { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); } header { padding: 8px 12px; } }
+  .near { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); } header { padding: 8px 12px; gap: 4px 10px; } header select { max-width: 130px; } }
 @media (prefers-reduced-motion: no-preference) { .cell img { transition: opacity .12s; } }
 `;

@@ -1,15 +1,7 @@
 import { countPatches, drawMask, drawView, type Mask } from "@odis/torch/images";
 import type { Sample } from "../data/index.js";
-import { type Box, type SceneObject, visiblePatches } from "../objects/index.js";
-
-/**
- * Which part of an image an evaluation looks at. `whole`: everything, squeezed to a square, so that
- * no object is lost. `center`: the published protocol's square, the middle 224/256 of the short
- * side. The published code resizes before it cuts; here the square is cut first, on whole pixels of
- * the image, so its edges differ from the published ones by less than a pixel of the image.
- */
-export const frames = ["whole", "center"] as const;
-export type Frame = (typeof frames)[number];
+import type { Box, SceneObject } from "../objects/index.js";
+import { type Frame, frameBox, visiblePatches } from "../portable/index.js";
 
 /** How an image becomes network input; nothing is random. */
 export interface FrameOptions {
@@ -42,18 +34,6 @@ export interface FramedObject {
   readonly inside: Uint8Array;
   /** [N], 1 = the patch belongs to `seen` */
   readonly visible: Uint8Array;
-}
-
-/** The square of the original image that an evaluation looks at. */
-export function frameBox({ width, height }: Pick<Sample, "width" | "height">, frame: Frame): Box {
-  if (frame === "whole") return { x: 0, y: 0, width, height };
-  const side = Math.max(1, Math.round((Math.min(width, height) * 224) / 256));
-  return {
-    x: Math.round((width - side) / 2),
-    y: Math.round((height - side) / 2),
-    width: side,
-    height: side,
-  };
 }
 
 /** @returns [3, size, size] */

@@ -1,13 +1,10 @@
 export { headAttention, meanAttention } from "./attention.js";
 export {
-  type Frame,
-  frameBox,
   type FramedImage,
   type FramedObject,
   frameObject,
   type FrameOptions,
   framePixels,
-  frames,
   type InferenceMode,
   modeRules,
   modes,
@@ -42,6 +39,5 @@ export {
   type FeatureQuery,
   load,
   type LoadOptions,
-  type PatchGrid,
   type Teacher,
 } from "./teacher.js";

@@ -1,11 +1,12 @@
 import { noGrad, type Tensor, tidy } from "@odis/torch";
 import type { Sample } from "../data/index.js";
 import { ConfigError } from "../core/index.js";
-import type { Box, SceneObject } from "../objects/index.js";
+import type { SceneObject } from "../objects/index.js";
 import { headAttention } from "./attention.js";
 import type { Recipe } from "../recipe/index.js";
 import { type FeatureRow, featuresOf } from "./object-features.js";
-import { type Frame, frameBox, frameObject, type FrameOptions, framePixels } from "./frame.js";
+import { frameObject, type FrameOptions, framePixels } from "./frame.js";
+import { type Frame, frameBox, type PatchGrid } from "../portable/index.js";
 import { loadTeacher } from "../run/index.js";
 import { forwardRows, rowsAtOnce } from "./passes.js";
 
@@ -46,14 +47,6 @@ export interface Teacher extends Disposable {
   /** the part of a picture that the network sees, as a grid of patches */
   grid(sample: Sample): PatchGrid;
   free(): void;
-}
-
-/** Where patches lie in a picture. */
-export interface PatchGrid {
-  /** patches in a row, and in a column */
-  readonly side: number;
-  /** pixels of the picture */
-  readonly box: Box;
 }
 
 /** An image, and an object of it; without one, all of it. */

@@ -12,7 +12,6 @@ export {
   runsOfValues,
 } from "./mask.js";
 export { type Box, boxesMeet, boxIou, boxRle, type SceneObject } from "./object.js";
-export { visiblePatches, type VisibleRule } from "./patches.js";
 export { FARTHEST, parsePolygons, polygonRle } from "./polygon.js";
 export {
   checkedRle,

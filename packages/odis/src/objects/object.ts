@@ -1,14 +1,9 @@
 import { DataError, show } from "../core/index.js";
+import type { Box } from "../portable/index.js";
 import { FARTHEST, polygonRle } from "./polygon.js";
 import type { Rle } from "./rle.js";
 
-/** A rectangle of whole pixels: columns x..x+width-1, rows y..y+height-1. */
-export interface Box {
-  readonly x: number;
-  readonly y: number;
-  readonly width: number;
-  readonly height: number;
-}
+export type { Box };
 
 /** One thing in an image, as a pixel mask. A box that came without a mask is a filled mask. */
 export interface SceneObject {

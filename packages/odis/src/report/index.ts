@@ -5,7 +5,7 @@ export { type DotRow, dotPlot } from "./dots.js";
 export { factList, Html, html, htmlDocument, section } from "./html.js";
 export { count, percent, signed, valueText } from "./numbers.js";
 export { medianRate, networkText, readRun, viewsText } from "./record.js";
-export { objectCrop, outline, pngAddress, shrunk } from "./pictures.js";
+export { objectCrop, pngAddress, shrunk } from "./pictures.js";
 export { makeReport, writeReport } from "./run.js";
 export { intervalPlot } from "./scores.js";
 export { formatTable, formatVerdict, representationTitles, wrapped } from "./table.js";

@@ -92,43 +92,6 @@ export async function heatPicture(
   return { width, height, rgb };
 }
 
-/**
- * The outline of a region of grid cells as an SVG path: one straight piece for each row of cell edges
- * that have the region on one side only.
- *
- * @param bits [rows, columns], 1 = in the region
- * @param cell side of a cell in drawing units
- */
-export function outline(
-  bits: ArrayLike<number>,
-  columns: number,
-  rows: number,
-  cell: number,
-): string {
-  const at = (x: number, y: number): number =>
-    x < 0 || y < 0 || x >= columns || y >= rows ? 0 : bits[y * columns + x]!;
-  const across = runs(rows + 1, columns, (y, x) => at(x, y) !== at(x, y - 1));
-  const down = runs(columns + 1, rows, (x, y) => at(x, y) !== at(x - 1, y));
-  return [
-    ...across.map(({ line, from, length }) => `M${from * cell},${line * cell}h${length * cell}`),
-    ...down.map(({ line, from, length }) => `M${line * cell},${from * cell}v${length * cell}`),
-  ].join("");
-}
-
-/** Unbroken rows of edges on each of some parallel lines. */
-function runs(lines: number, cells: number, isEdge: (line: number, at: number) => boolean) {
-  const found: { readonly line: number; readonly from: number; length: number }[] = [];
-  for (let line = 0; line < lines; line += 1) {
-    let open: (typeof found)[number] | undefined;
-    for (let at = 0; at < cells; at += 1) {
-      if (!isEdge(line, at)) open = undefined;
-      else if (open) open.length += 1;
-      else found.push((open = { line, from: at, length: 1 }));
-    }
-  }
-  return found;
-}
-
 /** Every cell of a region as one SVG path of squares. */
 export function cells(bits: ArrayLike<number>, columns: number, cell: number): string {
   return Array.from(bits, (bit, i) =>

@@ -3,13 +3,13 @@ import type { DataSource, Sample } from "../data/index.js";
 import { BadImageError, Rng } from "../core/index.js";
 import type { Recipe } from "../recipe/index.js";
 import { type GlobalSlot, makeViews, newViewSlots, type ViewReport } from "../views/index.js";
+import { outline } from "../portable/index.js";
 import { type Html, html } from "./html.js";
 import {
   cells,
   fromPlanar,
   heatPicture,
   objectCrop,
-  outline,
   type Picture,
   pngAddress,
   shrunk,

@@ -12,8 +12,8 @@ export {
   Store,
 } from "./store.js";
 export { type ItemKind, itemKinds, type StoredImage, type StoredObject } from "./rows.js";
+export { grow } from "./grow.js";
 export { boxIn, photoQuery, type Pointing } from "./query.js";
-export { likenesses, patchAt, rowOf } from "./grow.js";
 export { type Plane, planeOf } from "./plane.js";
 export { StorePictures } from "./pictures.js";
 export { formatHits, hitSheet } from "./shown.js";

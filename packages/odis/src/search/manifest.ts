@@ -2,7 +2,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { plain, readOwnText, replaceText, RunError, statOf } from "../core/index.js";
-import { frames } from "../features/index.js";
+import { frames } from "../portable/index.js";
 
 /** Part of the images of a store: a file of vectors and one of what they are of. */
 const shardSchema = z.strictObject({

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { plain, RunError, shellWord, statOf } from "../core/index.js";
-import { type Frame, load, type Teacher } from "../features/index.js";
+import { load, type Teacher } from "../features/index.js";
+import type { Frame } from "../portable/index.js";
 import { sha256, weightsOf } from "../run/index.js";
 import type { StoreModel } from "./manifest.js";
 

@@ -117,6 +117,11 @@ export class Store extends StoreRows implements Disposable {
     return this.network().features(sample, object);
   }
 
+  /** Where the network that made the store is, as far as is known. */
+  get from(): string {
+    return this.options.run ?? this.model.from;
+  }
+
   /** The network that made the store; loaded when first needed, freed with the store. */
   network(): Teacher {
     this.teacher ??= loadStoreModel(this.path, this.model, this.options);

@@ -1,11 +1,6 @@
 import { countPatches, type Cut, type Mask } from "@odis/torch/images";
-import {
-  type Box,
-  boxesMeet,
-  type SceneObject,
-  visiblePatches,
-  type VisibleRule,
-} from "../objects/index.js";
+import { type Box, boxesMeet, type SceneObject } from "../objects/index.js";
+import { visiblePatches, type VisibleRule } from "../portable/index.js";
 
 /** Object pixels in each patch of the view that was looked at last; kept, since there are many. */
 let counts = new Int32Array();

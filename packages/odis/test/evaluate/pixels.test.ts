@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { FramedImage } from "../../src/features/frame.js";
-import { frameBox, frameObject, framePixels } from "../../src/features/frame.js";
+import { frameObject, framePixels } from "../../src/features/frame.js";
+import { frameBox } from "../../src/portable/index.js";
 import { modes } from "../../src/features/frame.js";
 import { cutOut, PixelExtractor } from "../../src/evaluate/pixels.js";
 

@@ -94,6 +94,7 @@ describe("the explorer's server", () => {
     ["/api/near?object=x", "object: got x; wanted a whole number"],
     ["/api/near?image=0&box=1,2,3", "box: got 1,2,3; wanted 4 numbers with commas between them"],
     ["/api/objects?class=%1b", "class \\u001b: no object of the store has it"],
+    ["/api/near?own=3", "photograph 3 of yours is not kept any more: give it again"],
     ["/crop/100000.jpg", "store: has no row 100000 of its 100000 objects"],
   ])("says what is wrong with %s", async (path, said) => {
     const { status, text } = await get(path);
@@ -103,6 +104,7 @@ describe("the explorer's server", () => {
 
   it("changes nothing for anybody, and lets pages do nothing but their own", async () => {
     expect((await get("/api/store", { method: "POST" })).status).toBe(405);
+    expect((await get("/api/photo")).status).toBe(405);
     const { headers } = await get("/");
     const policy = String(headers["content-security-policy"]);
     expect(policy).toContain("default-src 'none'");
@@ -111,6 +113,59 @@ describe("the explorer's server", () => {
     expect(headers["access-control-allow-origin"]).toBeUndefined();
     expect(headers["cross-origin-resource-policy"]).toBe("same-origin");
   });
+
+  it.each([
+    [
+      "another site's page",
+      { origin: "http://evil.example" },
+      "x",
+      403,
+      "only this page sends photographs",
+    ],
+    ["nobody's page", {}, "x", 403, "only this page sends photographs"],
+    [
+      "what is no picture",
+      { origin: "own" },
+      "no picture",
+      400,
+      "image your photograph: cannot be decoded",
+    ],
+    [
+      "what is too large",
+      { origin: "own" },
+      "x".repeat(2 ** 26 + 1),
+      413,
+      "a photograph may have 64 MiB",
+    ],
+  ] as const)(
+    "takes no photograph from %s",
+    async (_, { origin }: { origin?: string }, body, status, said) => {
+      const own = new URL(server.url).origin;
+      const headers = origin === undefined ? {} : { origin: origin === "own" ? own : origin };
+      const answer = await new Promise<{ status: number | undefined; text: string }>(
+        (resolve, reject) => {
+          const { port, host } = new URL(server.url);
+          const asked = request(
+            {
+              host: "127.0.0.1",
+              port,
+              path: "/api/photo",
+              method: "POST",
+              headers: { host, ...headers },
+            },
+            (response) => {
+              let text = "";
+              response.setEncoding("utf8").on("data", (piece: string) => (text += piece));
+              response.on("end", () => resolve({ status: response.statusCode, text }));
+            },
+          );
+          asked.on("error", reject).end(body);
+        },
+      );
+      expect(answer.status).toBe(status);
+      expect(JSON.parse(answer.text).error).toContain(said);
+    },
+  );
 
   it("says that the pictures are somewhere else", async () => {
     const moved = join(folder, "moved");

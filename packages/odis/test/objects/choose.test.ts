@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { chooseObject, chooseObjects } from "../../src/objects/choose.js";
 import { boxRle } from "../../src/objects/object.js";
 import { overlapAbove } from "../../src/objects/object.js";
-import { visiblePatches } from "../../src/objects/patches.js";
+import { visiblePatches } from "../../src/portable/index.js";
 import { objectFromRuns } from "../../src/objects/mask.js";
 import { rleFromMask } from "../../src/objects/rle.js";
 import { Rng } from "../../src/core/rng.js";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { countPatches } from "@odis/torch/images";
-import { visiblePatches } from "../../src/objects/patches.js";
+import { visiblePatches } from "../../src/portable/index.js";
 import { parsePolygons, polygonRle } from "../../src/objects/polygon.js";
 import { objectFromRuns } from "../../src/objects/mask.js";
 import { formatCounts, parseRle, rleFromMask } from "../../src/objects/rle.js";

@@ -5,7 +5,8 @@ import { count, percent, signed, valueText } from "../../src/report/numbers.js";
 import { Html, html } from "../../src/report/html.js";
 import { lineChart } from "../../src/report/chart.js";
 import { dotPlot } from "../../src/report/dots.js";
-import { cells, outline } from "../../src/report/pictures.js";
+import { outline } from "../../src/portable/index.js";
+import { cells } from "../../src/report/pictures.js";
 
 describe("html", () => {
   it("escapes all text from outside and keeps markup of its own", () => {

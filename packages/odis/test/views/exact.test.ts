@@ -7,7 +7,7 @@ import { Rng } from "../../src/core/rng.js";
 import { type ViewConfig, viewConfig } from "../../src/views/config.js";
 import { drawCropBox } from "../../src/views/crop-box.js";
 import { drawCrops } from "../../src/views/object-crop.js";
-import { resampleNearest } from "./witness/resample.js";
+import { resampleNearest } from "../../src/portable/index.js";
 import { makeViews, newViewSlots } from "../../src/views/views.js";
 
 const PATCH = 8;

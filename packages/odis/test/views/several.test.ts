@@ -6,8 +6,7 @@ import { objectFromRuns } from "../../src/objects/mask.js";
 import type { Sample } from "../../src/data/dataset.js";
 import { Rng } from "../../src/core/rng.js";
 import { type ViewConfig, viewConfig } from "../../src/views/config.js";
-import { patchCounts } from "./witness/patches.js";
-import { resampleNearest } from "./witness/resample.js";
+import { patchCounts, resampleNearest } from "../../src/portable/index.js";
 import { makeViews, newViewSlots } from "../../src/views/views.js";
 
 const PATCH = 8;

@@ -6,8 +6,7 @@
 import type { ColorStep, Cut, Mask, Picture } from "@odis/torch/images";
 import { blur } from "./blur.js";
 import { brightness, contrast, grayscale, hue, saturation, solarize } from "./color.js";
-import { patchCounts } from "./patches.js";
-import { resampleBicubic, resampleNearest } from "./resample.js";
+import { patchCounts, resampleBicubic, resampleNearest } from "../../../src/portable/index.js";
 
 export function drawView(
   picture: Picture,

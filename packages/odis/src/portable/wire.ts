@@ -1,4 +1,5 @@
-/** What the page and its server tell each other: JSON, one type for each path below `/api/`. */
+/** What the explorer's page is told, by its server (JSON below `/api/`) or by files. */
+import type { Frame } from "./geometry.js";
 
 /** `/api/store` */
 export interface StoreFacts {
@@ -58,17 +59,30 @@ export interface NearObject extends OutlinedObject {
   readonly height: number;
 }
 
-/** `/api/near?object=0&top=24` and `/api/near?image=0&box=1,2,3,4&top=24`, best first. */
+/**
+ * `/api/near?object=0&top=24`, `/api/near?image=0&box=1,2,3,4&top=24`, or `point=1,2`, or nothing for all of
+ * the photograph; `own=0` in place of `image` for a visitor's. Best first.
+ */
 export interface NearList {
   readonly hits: readonly NearObject[];
+  /** of what was taken for the thing at a point */
+  readonly outline: string | null;
+}
+
+/** `/api/photo`, with a file in the request: a photograph of the visitor's own, for questions about it. */
+export interface OwnPhoto {
+  readonly own: number;
+  readonly width: number;
+  readonly height: number;
 }
 
 /**
- * `/api/patches?image=0&x=10&y=20&in=0,5,9`: how like the patches of some images are to the one at a
- * point of the first.
+ * `/api/patches?image=0&x=10&y=20&in=0,5,9`: how like the patches of a photograph, and of some others, are
+ * to the one at a point of it.
  */
 export interface PatchMaps {
-  readonly maps: readonly (PatchValues & { readonly image: number })[];
+  readonly here: PatchValues;
+  readonly others: readonly (PatchValues & { readonly image: number })[];
 }
 
 /** A value for each patch of a grid on a photograph. */
@@ -105,4 +119,37 @@ export interface ObjectMap {
 /** Any path, when it cannot be answered. */
 export interface Problem {
   readonly error: string;
+}
+
+/** What a network needs to be shown a picture as the library's were shown to it. */
+export interface LookOptions {
+  readonly frame: Frame;
+  /** side of its input, pixels */
+  readonly size: number;
+  readonly patch: number;
+  /** of the channels from 0 to 1 */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** The network of a library of files, an ONNX file. */
+export interface NetworkFacts extends LookOptions {
+  readonly bytes: number;
+  /** which of its outputs are vectors like the library's */
+  readonly output: "object" | "cls" | "pooled";
+  /** whether it takes the patches of several objects */
+  readonly several: boolean;
+}
+
+/** `library.json` of a library of files; `folder.ts` says where its other files are. */
+export interface LibraryFile {
+  readonly odis: "explorer";
+  readonly version: 1;
+  readonly facts: StoreFacts;
+  /** objects in one of its lists */
+  readonly list: number;
+  /** float32, little-endian, row by row */
+  readonly vectors: { readonly width: number; readonly rows: number; readonly bytes: number };
+  /** without it, visitors can look at what is there, and not ask for anything else */
+  readonly network: NetworkFacts | null;
 }

@@ -1,23 +1,24 @@
-import type { ImageFacts, OutlinedObject } from "../src/explore/wire.js";
-import { ask, type Pictures } from "./api.js";
+import type { OutlinedObject } from "../portable/index.js";
 import { el } from "./dom.js";
+import type { Library, PhotoFacts } from "./library.js";
 import { Photo } from "./photo.js";
 
 /** Attention this many times the mean is drawn hottest. */
 const HOT = 4;
 
-/** A part of the page that shows where [OBJ] looks, once it is opened. */
+/** Where [OBJ] looks, shown once it is opened; undefined where the library does not tell. */
 export function attentionPart(
-  pictures: Pictures,
-  image: ImageFacts,
+  library: Library,
+  { width, height, key }: PhotoFacts,
   object: OutlinedObject,
   tell: (error: unknown) => void,
-): HTMLElement {
+): HTMLElement | undefined {
+  if (!library.attention) return undefined;
   const blocks = el("select", { "aria-label": "Block" });
   const heads = el("div");
   const show = async (): Promise<void> => {
-    const of = blocks.value === "" ? {} : { block: blocks.value };
-    const maps = await ask("attention", { object: object.row, ...of });
+    const block = blocks.value === "" ? undefined : Number(blocks.value);
+    const maps = await library.attention!(object.row, block);
     if (blocks.options.length === 0)
       blocks.append(
         ...Array.from({ length: maps.blocks }, (_, block) =>
@@ -33,9 +34,8 @@ export function attentionPart(
       el("div", { class: "heads" }, ...values.map((one, head) => headFigure(one, head))),
     ];
     const headFigure = (values: readonly number[], head: number): HTMLElement => {
-      const { width, height, key } = image;
-      const { outline } = object;
-      const photo = new Photo({ src: pictures.small(image.row), width, height, alt: key, outline });
+      const { outline, image } = object;
+      const photo = new Photo({ src: library.small(image), width, height, alt: key, outline });
       const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
       photo.heat({ ...maps, values }, [0, HOT * mean]);
       return el("figure", {}, photo.element, el("figcaption", {}, `head ${head + 1}`));

@@ -1,6 +1,6 @@
-import type { ObjectFacts } from "../src/explore/wire.js";
-import { ask, type Pictures } from "./api.js";
+import type { ObjectFacts } from "../portable/index.js";
 import { byId, el } from "./dom.js";
+import type { Library, Listed } from "./library.js";
 
 /** Sides of a cell with its label, pixels; how many are asked for at once; lists that are kept. */
 const [WIDTH, LABEL, PAGE, PAGES] = [112, 26, 120, 60];
@@ -30,7 +30,7 @@ export class Grid {
 
   /** @param open told of the object that somebody chose */
   constructor(
-    private readonly pictures: Pictures,
+    private readonly library: Library,
     private readonly open: (row: number) => void,
     private readonly tell: (error: unknown) => void,
   ) {
@@ -51,7 +51,8 @@ export class Grid {
     this.shown = shown;
     this.pages.clear();
     this.total =
-      shown.rows?.length ?? (await ask("objects", { ...this.question(0), count: 1 })).total;
+      shown.rows?.length ??
+      (await this.library.objects({ from: 0, count: 1, class: shown.name })).total;
     this.active = 0;
     this.clear();
     this.grid.scrollTop = 0;
@@ -68,11 +69,11 @@ export class Grid {
     this.grid.focus();
   }
 
-  private question(page: number): Readonly<Record<string, string | number>> {
+  private listed(page: number): Listed {
     const { name, rows } = this.shown;
     const from = page * PAGE;
-    if (rows) return { rows: rows.slice(from, from + PAGE).join(",") };
-    return { from, count: PAGE, ...(name === undefined ? {} : { class: name }) };
+    if (rows) return { rows: rows.slice(from, from + PAGE) };
+    return { from, count: PAGE, class: name };
   }
 
   private lay(): void {
@@ -116,6 +117,7 @@ export class Grid {
       "data-at": at,
       "aria-setsize": this.total,
       "aria-posinset": at + 1,
+      "aria-label": `object ${at + 1}`, // until it is known what it is
     });
     cell.style.width = `${this.side}px`;
     cell.style.height = `${this.height}px`;
@@ -133,7 +135,7 @@ export class Grid {
     if (!object || this.cells.get(at) !== cell) return; // it was scrolled past
     const name = object.class ?? "no class";
     cell.dataset["row"] = String(object.row);
-    const picture = el("img", { src: this.pictures.crop(object.row), alt: "", decoding: "async" });
+    const picture = el("img", { src: this.library.crop(object.row), alt: "", decoding: "async" });
     cell.append(picture, el("span", {}, name));
     cell.title = `${name}, ${object.key}`;
     cell.setAttribute("aria-label", `${name} in ${object.key}`);
@@ -144,7 +146,7 @@ export class Grid {
     const known = this.pages.get(page);
     if (known) return known;
     if (this.pages.size >= PAGES) this.pages.delete(this.pages.keys().next().value!);
-    const asked = ask("objects", this.question(page)).then(({ objects }) => objects);
+    const asked = this.library.objects(this.listed(page)).then(({ objects }) => objects);
     this.pages.set(page, asked);
     asked.catch(() => this.pages.delete(page));
     return asked;

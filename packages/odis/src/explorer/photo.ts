@@ -1,4 +1,4 @@
-import type { OutlinedObject, PatchValues } from "../src/explore/wire.js";
+import type { OutlinedObject, PatchValues } from "../portable/index.js";
 import { el, svg } from "./dom.js";
 
 export interface PhotoOptions {
@@ -11,6 +11,8 @@ export interface PhotoOptions {
   readonly outline?: string | undefined;
   /** a box that is meant */
   readonly box?: readonly number[] | undefined;
+  /** a point that is meant */
+  readonly point?: readonly number[] | undefined;
   /** others that can be chosen */
   readonly others?: readonly OutlinedObject[];
   readonly onChoose?: (row: number) => void;
@@ -23,17 +25,19 @@ export class Photo {
   private canvas: HTMLCanvasElement | undefined;
 
   constructor(private readonly options: PhotoOptions) {
-    const { src, width, height, alt, outline, box, others = [], onChoose } = options;
+    const { src, width, height, alt, outline, box, point, others = [], onChoose } = options;
     this.marks = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "xMidYMid" });
     for (const other of others) this.marks.append(choice(other, onChoose));
-    if (outline !== undefined)
-      this.marks.append(
-        svg("path", { class: "edge-back", d: outline }),
-        svg("path", { class: "edge", d: outline }),
-      );
+    if (outline !== undefined) this.outline(outline);
     if (box) this.marks.append(boxMark(box));
+    if (point) this.marks.append(pointMark(point, Math.max(width, height)));
     const picture = el("img", { src, alt, width, height, draggable: "false", decoding: "async" });
     this.element = el("div", { class: "photo" }, picture, this.marks);
+  }
+
+  /** Marks what is meant by its outline. */
+  outline(d: string): void {
+    this.marks.append(svg("path", { class: "edge-back", d }), svg("path", { class: "edge", d }));
   }
 
   /** Where a pointer is, pixels of the photograph, inside of it. */
@@ -113,4 +117,8 @@ function choice(object: OutlinedObject, onChoose?: (row: number) => void): SVGEl
 
 export function boxMark([x, y, width, height]: readonly number[]): SVGRectElement {
   return svg("rect", { class: "drawn", x: x!, y: y!, width: width!, height: height! });
+}
+
+function pointMark([x, y]: readonly number[], longest: number): SVGElement {
+  return svg("circle", { class: "drawn", cx: x!, cy: y!, r: longest / 90 });
 }

@@ -1,6 +1,6 @@
-import type { ObjectMap, StoreFacts } from "../src/explore/wire.js";
-import { ask } from "./api.js";
+import type { ObjectMap } from "../portable/index.js";
 import { byId, el } from "./dom.js";
+import type { Library } from "./library.js";
 
 export interface PlaneActions {
   readonly open: (row: number) => void;
@@ -26,7 +26,7 @@ export class ObjectPlane {
   private lasso: Point[] = [];
 
   constructor(
-    private readonly classes: StoreFacts["classes"],
+    private readonly library: Library,
     private readonly actions: PlaneActions,
   ) {
     new ResizeObserver(() => this.draw()).observe(this.canvas);
@@ -42,7 +42,7 @@ export class ObjectPlane {
   }
 
   private async load(): Promise<void> {
-    this.map ??= await ask("map");
+    this.map ??= await this.library.map();
     byId("map-note").replaceChildren(
       `What is alike lies near; the plane keeps ${Math.round(100 * this.map.kept)} % of the variance. Click a point, or draw round some. `,
       el("button", { type: "button", onclick: () => this.actions.all() }, "Show all"),
@@ -74,7 +74,7 @@ export class ObjectPlane {
     const side = map.classes.length > 20_000 ? 1.5 : 2 * POINT;
     for (let row = 0; row < map.classes.length; row += 1) {
       const colour = map.classes[row]!;
-      const isOwn = colour >= 0 && colour < Math.min(COLOURS, this.classes.length);
+      const isOwn = colour >= 0 && colour < Math.min(COLOURS, this.library.facts.classes.length);
       drawing.fillStyle = isOwn ? `hsl(${(colour * 360) / COLOURS} 65% 52%)` : soft;
       const [x, y] = this.placeOf(row);
       drawing.fillRect(x - side / 2, y - side / 2, side, side);

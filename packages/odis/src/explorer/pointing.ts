@@ -1,11 +1,17 @@
-import type { Photo } from "./photo.js";
-import { boxMark } from "./photo.js";
+import { boxMark, type Photo } from "./photo.js";
 
 /** Smaller than this, pixels on the screen, it was a click. */
 const CLICK = 6;
 
-/** Lets somebody draw a box on a photograph; `done` gets x, y, width, height in its pixels. */
-export function drawsBoxes(photo: Photo, done: (box: readonly number[]) => void): void {
+export interface PointedAt {
+  /** x, y, width, height, pixels of the photograph */
+  readonly box: (box: readonly number[]) => void;
+  /** x, y */
+  readonly point: (point: readonly number[]) => void;
+}
+
+/** Lets somebody draw a box on a photograph, or click on a thing in it. */
+export function pointsAt(photo: Photo, done: PointedAt): void {
   const { element, marks } = photo;
   element.classList.add("draws");
   element.addEventListener("pointerdown", (down) => {
@@ -35,13 +41,17 @@ export function drawsBoxes(photo: Photo, done: (box: readonly number[]) => void)
     };
     const up = (): void => {
       stop();
-      if (!drawn) return;
+      if (!drawn) {
+        const isOnOther = down.target instanceof Element && down.target.closest(".other") !== null;
+        if (!isOnOther) done.point(start);
+        return;
+      }
       // The click that ends a drag is none on what lies below.
       const swallow = (event: Event): void => event.stopPropagation();
       addEventListener("click", swallow, { capture: true });
       setTimeout(() => {
         removeEventListener("click", swallow, { capture: true });
-        done(box);
+        done.box(box);
       });
     };
     addEventListener("pointermove", move);

@@ -1,4 +1,5 @@
-import { ask } from "./api.js";
+import type { PatchValues } from "../portable/index.js";
+import type { Library, PhotoRef } from "./library.js";
 import type { Photo } from "./photo.js";
 
 /** Cosines, times 100, that are shown cold and hot. */
@@ -7,17 +8,17 @@ const RANGE = [0, 100] as const;
 /**
  * Shows, for the patch below the pointer, how like it the patches of some photographs are.
  *
- * @param image row of the photograph that the pointer is over
+ * @param pointed the photograph that the pointer is over
  * @param others more photographs, by the rows of their images
  * @returns ends it
  */
 export function showLikeness(
-  photo: Photo,
-  image: number,
+  library: Pick<Library, "patches">,
+  { of, photo }: { readonly of: PhotoRef; readonly photo: Photo },
   others: readonly { readonly image: number; readonly photo: Photo }[],
   tell: (error: unknown) => void,
 ): () => void {
-  const all = [{ image, photo }, ...others];
+  const images = [...new Set(others.map(({ image }) => image))];
   let waiting: readonly [number, number] | undefined;
   let busy = false;
   let ended = false;
@@ -27,12 +28,11 @@ export function showLikeness(
     waiting = undefined;
     busy = true;
     try {
-      const rows = others.map(({ image: row }) => row);
-      const { maps } = await ask("patches", { image, x, y, in: rows.join(",") || image });
+      const maps = await library.patches!(of, x, y, images);
       if (ended) return;
-      for (const map of maps)
-        for (const shown of all)
-          if (shown.image === map.image) shown.photo.heat(map, rangeOf(map.values));
+      heat(photo, maps.here);
+      for (const map of maps.others)
+        for (const shown of others) if (shown.image === map.image) heat(shown.photo, map);
     } catch (error) {
       tell(error);
     } finally {
@@ -48,11 +48,11 @@ export function showLikeness(
   return () => {
     ended = true;
     photo.element.removeEventListener("pointermove", move);
-    for (const shown of all) shown.photo.heat();
+    for (const shown of [{ photo }, ...others]) shown.photo.heat();
   };
 }
 
 /** From the least alike patch, so that young networks, to which all is alike, show something, too. */
-function rangeOf(likeness: readonly number[]): readonly [number, number] {
-  return [Math.min(RANGE[1] - 10, ...likeness), RANGE[1]];
+function heat(photo: Photo, map: PatchValues): void {
+  photo.heat(map, [Math.min(RANGE[1] - 10, ...map.values), RANGE[1]]);
 }

@@ -1,0 +1,153 @@
+import { folderFiles, type LibraryFile, type ObjectFacts } from "../portable/index.js";
+import type { Store } from "../search/index.js";
+import { answers } from "./answers.js";
+import { writeNetwork } from "./file-network.js";
+import { NewFolder } from "./files.js";
+import { OwnPictures } from "./own.js";
+import { icon, page } from "./page.js";
+import { PagePictures, sides } from "./pictures.js";
+import { pageScripts } from "./scripts.js";
+import { pageStyle } from "./style.js";
+
+export interface LibraryOptions {
+  /** a new or empty folder */
+  readonly out: string;
+  /** without the network: visitors look at what is there, and ask for nothing else; default false */
+  readonly browseOnly?: boolean | undefined;
+  /** asked between two images */
+  readonly stop?: { requested(): Promise<boolean> } | undefined;
+  readonly onProgress?: ((done: number, of: number, objects: number) => void) | undefined;
+}
+
+/** What was written. */
+export interface WrittenLibrary {
+  readonly bytes: number;
+  /** of the network and what runs it: what a visitor loads who asks for something of their own */
+  readonly network: number;
+}
+
+/** Objects in a list: a visitor who scrolls loads some; one who searches, those of what is found. */
+const LIST = 256;
+/** Bytes of a part of the vectors. */
+const PART = 2 ** 23;
+
+/**
+ * Writes a store's page as files that any web server hosts, with everything that the page needs. In
+ * memory is one image at a time, and what the store keeps of its vectors.
+ *
+ * @returns undefined when it was asked to stop; nothing is left then
+ * @throws ConfigError when something is at `out`, or the network cannot be written; DataError when the
+ *   store's pictures are not there; RunError when its network is not
+ */
+export async function writeLibrary(
+  store: Store,
+  { out, browseOnly = false, stop, onProgress }: LibraryOptions,
+): Promise<WrittenLibrary | undefined> {
+  using folder = new NewFolder(out);
+  const pictures = new PagePictures(store);
+  await pictures.check();
+  const network = browseOnly ? null : await writeNetwork(store, folder);
+  const networkBytes = folder.bytes;
+  const answer = answers(store, pictures, new OwnPictures(), "");
+  const lists = new Lists(folder);
+  const images = store.size("images");
+  for (let row = 0; row < images; row += 1) {
+    if (await stop?.requested()) return undefined;
+    const facts = answer.image(new URLSearchParams({ row: String(row) }));
+    folder.write(folderFiles.image(row), JSON.stringify(facts));
+    await writePictures(folder, pictures, row, facts.objects);
+    for (const { row: object, image, key, class: name, score } of facts.objects)
+      lists.add({ row: object, image, key, class: name, score });
+    onProgress?.(row + 1, images, lists.objects);
+  }
+  lists.finish();
+  folder.write(folderFiles.map, JSON.stringify(answer.map()));
+  const library: LibraryFile = {
+    odis: "explorer",
+    version: 1,
+    facts: answer.store(),
+    list: LIST,
+    vectors: writeVectors(store, folder),
+    network,
+  };
+  writePage(folder, library);
+  folder.finish();
+  return { bytes: folder.bytes, network: networkBytes };
+}
+
+async function writePictures(
+  folder: NewFolder,
+  pictures: PagePictures,
+  image: number,
+  objects: readonly { readonly row: number }[],
+): Promise<void> {
+  await pictures.read(image); // one that cannot be read ends here, before others wait for it
+  const made = await Promise.all([
+    pictures.photo(image, sides.photo),
+    pictures.photo(image, sides.small),
+    ...objects.map(({ row }) => pictures.crop(row)),
+  ]);
+  const names = [
+    folderFiles.photo(image),
+    folderFiles.small(image),
+    ...objects.map(({ row }) => folderFiles.crop(row)),
+  ];
+  for (const [at, name] of names.entries()) folder.write(name, made[at]!);
+}
+
+/** Objects in files of a fixed number, in their order. */
+class Lists {
+  private waiting: ObjectFacts[] = [];
+  private done = 0;
+
+  constructor(private readonly folder: NewFolder) {}
+
+  get objects(): number {
+    return this.done * LIST + this.waiting.length;
+  }
+
+  add(object: ObjectFacts): void {
+    this.waiting.push(object);
+    if (this.waiting.length === LIST) this.finish();
+  }
+
+  finish(): void {
+    if (this.waiting.length === 0) return;
+    this.folder.write(folderFiles.objects(this.done), JSON.stringify(this.waiting));
+    this.waiting = [];
+    this.done += 1;
+  }
+}
+
+/** All vectors of objects, as they are, in files of a fixed number of rows. */
+function writeVectors(store: Store, folder: NewFolder): LibraryFile["vectors"] {
+  const { width } = store.model;
+  const rows = Math.max(1, Math.floor(PART / (4 * width)));
+  const part = new Float32Array(rows * width);
+  let [filled, done] = [0, 0];
+  const flush = (): void => {
+    if (filled === 0) return;
+    folder.write(folderFiles.vectors(done), new Uint8Array(part.buffer, 0, 4 * filled));
+    done += 1;
+    filled = 0;
+  };
+  for (const chunk of store.chunks("objects"))
+    for (let from = 0; from < chunk.length; ) {
+      const some = chunk.subarray(from, from + part.length - filled);
+      part.set(some, filled);
+      filled += some.length;
+      from += some.length;
+      if (filled === part.length) flush();
+    }
+  flush();
+  return { width, rows, bytes: 4 * width * store.size("objects") };
+}
+
+/** The page last: a folder with it is whole. */
+function writePage(folder: NewFolder, library: LibraryFile): void {
+  for (const { path, text } of pageScripts()) folder.write(path, text);
+  folder.write("style.css", pageStyle);
+  folder.write("icon.svg", icon);
+  folder.write(folderFiles.library, JSON.stringify(library));
+  folder.write("index.html", page("files"));
+}

@@ -1,0 +1,185 @@
+import type { NearList, NearObject, OutlinedObject } from "../portable/index.js";
+import { attentionPart } from "./attention.js";
+import { byId, el } from "./dom.js";
+import type { Library, Marked, PhotoFacts } from "./library.js";
+import { showLikeness } from "./likeness.js";
+import { markForm } from "./mark-form.js";
+import { Photo } from "./photo.js";
+import { pointsAt } from "./pointing.js";
+
+/** How many of the nearest are shown. */
+const TOP = 24;
+/** Height of a photograph at most, per cent of the window's. */
+const HEIGHT = 48;
+
+export interface DetailActions {
+  readonly openObject: (row: number) => void;
+  readonly openMarked: (marked: Marked) => void;
+  readonly close: () => void;
+  readonly tell: (error: unknown) => void;
+}
+
+/** What is looked at: an object of the library in its photograph, or what is marked in one. */
+export type Looked = Marked & { readonly object?: number | undefined };
+
+/** A thing in its photograph, and what is most like it. */
+export class Detail {
+  private readonly place = byId("detail");
+  private shown = 0;
+  private ending: () => void = () => undefined;
+
+  constructor(
+    private readonly library: Library,
+    private readonly actions: DetailActions,
+  ) {}
+
+  hide(): void {
+    this.shown += 1;
+    this.ending();
+    this.place.hidden = true;
+    this.place.replaceChildren();
+  }
+
+  /** @returns when everything is there, or something else is shown by now */
+  async show(looked: Looked): Promise<void> {
+    this.shown += 1;
+    const mine = this.shown;
+    const facts = await this.library.photo(looked.photo);
+    if (mine !== this.shown) return;
+    this.ending();
+    this.ending = () => undefined;
+    const object = facts.objects.find(({ row }) => row === looked.object);
+    const photo = this.photo(facts, looked, object);
+    const near = el("ol", { class: "near", "aria-label": "Most alike" });
+    const tools = el("div", { class: "bar" });
+    this.place.replaceChildren(
+      this.title(facts, looked, object),
+      photo.element,
+      tools,
+      el("p", { class: "note" }, this.hint(facts)),
+      el("h3", {}, "Most alike"),
+      near,
+    );
+    this.place.hidden = false;
+    this.place.scrollTop = 0;
+    this.place.setAttribute("aria-busy", "true");
+    try {
+      const { photo: of, box, point } = looked;
+      const query = object ? { object: object.row } : { photo: of, box, point };
+      const list = await this.library.near(query, TOP);
+      if (mine !== this.shown) return;
+      const photos = this.fill(near, list);
+      if (list.outline !== null) photo.outline(list.outline);
+      this.tools(tools, looked, photo, list, photos);
+      const attention = object && attentionPart(this.library, facts, object, this.actions.tell);
+      if (attention) this.place.append(attention);
+    } finally {
+      if (mine === this.shown) this.place.removeAttribute("aria-busy");
+    }
+  }
+
+  private fill(near: HTMLElement, { hits }: NearList): readonly Photo[] {
+    const photos = hits.map(({ image, width, height, outline, key }) => {
+      return new Photo({ src: this.library.small(image), width, height, outline, alt: key });
+    });
+    near.replaceChildren(...hits.map((hit, at) => el("li", {}, this.nearButton(hit, photos[at]!))));
+    return photos;
+  }
+
+  private photo(facts: PhotoFacts, looked: Looked, object: OutlinedObject | undefined): Photo {
+    const { width, height, key, src, objects } = facts;
+    const photo = new Photo({
+      src,
+      width,
+      height,
+      alt: key,
+      outline: object?.outline,
+      box: looked.box,
+      point: looked.point,
+      // Small ones on top, so that what lies within others can be chosen.
+      others: objects
+        .filter((other) => other !== object)
+        .toSorted((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3]),
+      onChoose: this.actions.openObject,
+    });
+    // Part of what is alike stays in sight below it.
+    photo.element.style.maxWidth = `${(HEIGHT * width) / height}vh`;
+    if (this.library.looks)
+      pointsAt(photo, {
+        box: (box) => this.actions.openMarked({ photo: looked.photo, box }),
+        point: (point) => this.actions.openMarked({ photo: looked.photo, point }),
+      });
+    return photo;
+  }
+
+  private hint({ objects }: PhotoFacts): string {
+    const others = "dashed boxes are its other objects";
+    if (!this.library.looks) return `In the photograph, ${others}.`;
+    const mark =
+      "Drag a box round a thing in the photograph, or click on it, to find the like of it";
+    return objects.length > 0 ? `${mark}; ${others}.` : `${mark}.`;
+  }
+
+  private title({ key }: PhotoFacts, looked: Looked, object: OutlinedObject | undefined) {
+    const whole = "own" in looked.photo ? "your photograph" : "all of it";
+    const marked = looked.box ? "a box" : looked.point ? "a thing at a point" : whole;
+    const name = object ? (object.class ?? "no class") : marked;
+    const sure = object?.score ?? null;
+    const score = sure === null ? "" : `, score ${sure.toFixed(2)}`;
+    return el(
+      "div",
+      { class: "title" },
+      el("div", {}, el("h2", { tabindex: -1 }, name), el("p", { class: "note" }, `${key}${score}`)),
+      el("button", { type: "button", onclick: this.actions.close }, "Close"),
+    );
+  }
+
+  private nearButton(hit: NearObject, photo: Photo): HTMLElement {
+    return el(
+      "button",
+      { type: "button", onclick: () => this.actions.openObject(hit.row), "data-row": hit.row },
+      photo.element,
+      el("span", {}, el("b", {}, hit.similarity.toFixed(3)), ` ${hit.class ?? "no class"}`),
+      el("span", { class: "note" }, hit.key),
+    );
+  }
+
+  /** What can be done beside looking at what is alike, as far as the library can do it. */
+  private tools(
+    bar: HTMLElement,
+    looked: Looked,
+    photo: Photo,
+    { hits }: NearList,
+    photos: readonly Photo[],
+  ): void {
+    if (this.library.patches) {
+      const others = hits.map(({ image }, at) => ({ image, photo: photos[at]! }));
+      bar.append(this.likenessButton(looked, photo, others));
+    }
+    if (this.library.looks) {
+      const open = (mark: Pick<Marked, "box" | "point">): void =>
+        this.actions.openMarked({ photo: looked.photo, ...mark });
+      bar.append(markForm(open, this.actions.tell));
+    }
+  }
+
+  private likenessButton(
+    { photo: of }: Looked,
+    photo: Photo,
+    others: readonly { readonly image: number; readonly photo: Photo }[],
+  ): HTMLElement {
+    let end: (() => void) | undefined;
+    this.ending = () => end?.();
+    const press = (): void => {
+      if (end) end();
+      end = end ? undefined : showLikeness(this.library, { of, photo }, others, this.actions.tell);
+      button.setAttribute("aria-pressed", String(end !== undefined));
+    };
+    const button = el(
+      "button",
+      { type: "button", "aria-pressed": "false", onclick: press },
+      "Patch likeness",
+    );
+    return button;
+  }
+}

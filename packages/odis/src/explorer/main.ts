@@ -1,0 +1,90 @@
+import { addressOf, lookedFrom } from "./address.js";
+import { Detail } from "./detail.js";
+import { byId, el } from "./dom.js";
+import { FileLibrary } from "./file-library.js";
+import { givePhotos } from "./give-photo.js";
+import { Grid } from "./grid.js";
+import type { Library, Marked } from "./library.js";
+import { ObjectPlane } from "./plane.js";
+import { ServedLibrary } from "./served-library.js";
+
+function say(text: string): void {
+  byId("status").textContent = text;
+}
+
+/** Says what went wrong, in the library's words. */
+function tell(error: unknown): void {
+  say(error instanceof Error ? error.message : String(error));
+}
+
+function go(hash: string): void {
+  location.hash = hash;
+}
+
+const count = (value: number): string => value.toLocaleString("en-US");
+
+async function start(): Promise<void> {
+  const isOfFiles = document.documentElement.dataset["library"] === "files";
+  const library = await (isOfFiles ? FileLibrary.open(say) : ServedLibrary.open());
+  const classes = describe(library);
+  const openObject = (row: number): void => {
+    library.object(row).then(({ image }) => go(`image=${image}&object=${row}`), tell);
+  };
+  const openMarked = (marked: Marked): void => go(addressOf(marked));
+  let isClosing = false;
+  const close = (): void => {
+    isClosing = true;
+    go("");
+  };
+  const detail = new Detail(library, { openObject, openMarked, close, tell });
+  const grid = new Grid(library, openObject, tell);
+
+  const follow = (): void => {
+    const wanted = lookedFrom(location.hash);
+    say("");
+    document.querySelector("main")!.classList.toggle("split", wanted !== undefined);
+    grid.select(wanted?.object);
+    if (wanted) detail.show(wanted).catch(tell);
+    else detail.hide();
+    if (isClosing) grid.focus(); // it can be focused once it is in sight again
+    isClosing = false;
+  };
+  addEventListener("hashchange", follow);
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && lookedFrom(location.hash)) close();
+  });
+  const showClass = (): void => {
+    grid.show(classes.value === "" ? {} : { name: classes.value }).catch(tell);
+  };
+  classes.addEventListener("change", showClass);
+  const map = new ObjectPlane(library, {
+    open: openObject,
+    choose: (rows) => {
+      say(`${count(rows.length)} objects chosen on the map`);
+      grid.show({ rows }).catch(tell);
+    },
+    all: showClass,
+    tell,
+  });
+  byId("map-button").addEventListener("click", () => map.toggle());
+  if (library.own)
+    givePhotos((file) => {
+      library.own!(file).then((photo) => openMarked({ photo }), tell);
+    });
+  await grid.show({});
+  follow();
+}
+
+/** @returns the choice of classes */
+function describe({ facts }: Library): HTMLSelectElement {
+  document.title = `${facts.name} – odis explore`;
+  byId("name").textContent = facts.name;
+  byId("facts").textContent =
+    `${count(facts.objects)} objects in ${count(facts.images)} images; ${facts.model}`;
+  const classes = byId<HTMLSelectElement>("class");
+  for (const { name, count: many } of facts.classes)
+    classes.append(el("option", { value: name }, `${name} (${count(many)})`));
+  return classes;
+}
+
+start().catch(tell);

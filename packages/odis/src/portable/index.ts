@@ -1,0 +1,35 @@
+export { folderFiles } from "./folder.js";
+export {
+  type Box,
+  boxMask,
+  type Frame,
+  frameBox,
+  frames,
+  patchAt,
+  type PatchGrid,
+  type Size,
+} from "./geometry.js";
+export { grownPatches, likenesses, patchesMask, rowOf } from "./grow.js";
+export { networkInput, patchesOf } from "./look.js";
+export { type Found, Nearest } from "./nearest.js";
+export { outline, outlineOf } from "./outline.js";
+export { patchCounts, visiblePatches, type VisibleRule } from "./patches.js";
+export { resampleBicubic, resampleNearest } from "./resample.js";
+export type {
+  AttentionMaps,
+  ImageFacts,
+  LibraryFile,
+  LookOptions,
+  NearList,
+  NearObject,
+  NetworkFacts,
+  ObjectFacts,
+  ObjectList,
+  ObjectMap,
+  OutlinedObject,
+  OwnPhoto,
+  PatchMaps,
+  PatchValues,
+  Problem,
+  StoreFacts,
+} from "./wire.js";
