@@ -60,6 +60,7 @@ describe("every suite", () => {
       modes: ["none", "mask"],
       k: [3],
       probe: { epochs: 2 },
+      transfer: { sets: [`other=coco:${join(folder, "train")}::coco:${join(folder, "test")}`] },
     });
     trained.free();
     const measured = new Set(evaluation.measurements.map(({ name }) => name));
