@@ -120,8 +120,14 @@ describe("odis evaluate --suite transfer", () => {
     odis([
       "evaluate",
       run,
-      ...["--train", `coco:${folder}/things/train`, "--test", `coco:${folder}/things/test`],
-      ...["--suite", "transfer", "--epochs", "20"],
+      "--train",
+      `coco:${folder}/things/train`,
+      "--test",
+      `coco:${folder}/things/test`,
+      "--suite",
+      "transfer",
+      "--epochs",
+      "20",
       ...sets.flatMap((set) => ["--transfer", set]),
     ]);
 
