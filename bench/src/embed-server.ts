@@ -15,13 +15,16 @@ const out = join(folder!, "store");
 
 for await (const line of createInterface({ input: process.stdin })) {
   rmSync(out, { recursive: true, force: true });
+  const before = process.cpuUsage();
   const began = performance.now();
   const source = await openSource({ kind: "folder", place: images!, limit: Number(line) });
   const { done } = await embed({ teacher, model, source, place, out });
   const taken = (performance.now() - began) / 1000;
+  const { user, system } = process.cpuUsage(before);
   using store = openStore(out);
   const report: EmbedReport = {
     seconds: [taken / done],
+    cpu: (user + system) / 1e6 / done,
     peakRss: process.resourceUsage().maxRSS * 1024,
     versions: `Node ${process.versions.node}, LibTorch ${runtimeInfo().version}`,
     feature: [...store.vector("images", 0)],

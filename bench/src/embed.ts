@@ -29,6 +29,8 @@ export interface EmbedBenchOptions {
 export interface EmbedReport {
   /** one number: wall-clock time, for an image */
   readonly seconds: readonly number[];
+  /** CPU time of all threads, for an image: other programs count little in it */
+  readonly cpu: number;
   /** largest resident memory of the process so far, bytes */
   readonly peakRss: number;
   readonly versions: string;
@@ -88,7 +90,7 @@ async function pair(
     await Promise.all(contestants.map((contestant) => contestant.end()));
   }
   printTable(`photographs to features, ViT-S/16 at 224, ${threads} threads, from JPEG on`, [
-    ["", "ms an image", "images/s", "peak memory", ""],
+    ["", "ms an image", "images/s", "CPU ms an image", "peak memory", ""],
     ...contestants.map((contestant) => {
       const time = median(contestant.seconds);
       const { peakRss, versions } = contestant.last;
@@ -96,6 +98,7 @@ async function pair(
         contestant.name,
         (1000 * time).toPrecision(3),
         (1 / time).toPrecision(3),
+        (1000 * median(contestant.reports.map(({ cpu }) => cpu))).toPrecision(3),
         megabytes(peakRss),
         versions,
       ];
@@ -104,9 +107,11 @@ async function pair(
   const other = contestants[1];
   if (!other) return;
   const ratios = ours.seconds.map((time, round) => other.seconds[round]! / time);
+  const cpu = ours.reports.map((report, round) => other.reports[round]!.cpu / report.cpu);
   console.log(
     `  images/s of odis over the peer: ${median(ratios).toFixed(2)} ` +
-      `(median of ${rounds} pairs, ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")}); ` +
+      `(median of ${rounds} pairs, ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")}), ` +
+      `by CPU time ${median(cpu).toFixed(2)}; ` +
       `cosine of the two features of one photograph: ${cosine(ours.last.feature, other.last.feature).toFixed(5)}`,
   );
 }
