@@ -4,12 +4,14 @@ import { runtimeInfo } from "@odis/torch";
 import { benchAttention } from "./attention.js";
 import { benchBridge } from "./bridge.js";
 import { benchCrops } from "./crops.js";
+import { benchEmbed } from "./embed.js";
 import { benchLarge } from "./large.js";
 import { benchLoader } from "./loader.js";
 import { benchMemory } from "./memory.js";
 import { benchProcesses } from "./processes.js";
 import { benchNeighbours } from "./neighbours.js";
 import { benchRecipes } from "./recipes.js";
+import { benchSearch } from "./search.js";
 import { benchSgemm } from "./sgemm.js";
 import { benchStep, type PairOptions } from "./step.js";
 
@@ -21,6 +23,8 @@ const usage = `npm run bench -- [NAME...] [options]
   crops      redrawing crops until the object is present, beside drawing them exactly
   loader     images per second of the data workers, and of one core in turn with Pillow and torchvision
   neighbours k-NN of 50,000 queries against 1.28 million rows of 384 (--whole runs all of it)
+  embed      photographs to features by odis embed, in turn with transformers on the same weights
+  search     time of a search among a million vectors, exact and by the index, and its recall (half an hour)
   memory     resident memory over 1,000 training steps
   processes  a step of two processes of one thread, in turn with one; what they send
   recipes    a training step of every recipe, in turn, beside that of ibot
@@ -29,12 +33,13 @@ const usage = `npm run bench -- [NAME...] [options]
   large      memory and time of one step of ViT-L/16, activations kept or computed again (minutes)
   giant      the same for ViT-g/14 with the least memory (minutes, 19 GB)
 
-Without names: all but step, large and giant.
+Without names: all but search, step, large and giant.
 
   --threads N   default 2
-  --rounds N    blocks of each contestant in step, small and loader, default 5
+  --rounds N    blocks of each contestant in step, small, loader and embed, default 5
   --no-peer     leave the Python peers out
-  --photos DIR  photographs of the loader bench: images/ and instances.json; default: six of COCO
+  --vectors N   of search, default 1,000,000
+  --photos DIR  photographs of loader and embed: images/ and instances.json; default: six of COCO
   --whole       run all of neighbours, too, not only pieces (minutes)`;
 
 const { positionals, values } = parseArgs({
@@ -46,6 +51,7 @@ const { positionals, values } = parseArgs({
     peer: { type: "boolean", default: true },
     whole: { type: "boolean", default: false },
     photos: { type: "string" },
+    vectors: { type: "string", default: "1000000" },
     help: { type: "boolean", default: false },
   },
 });
@@ -75,6 +81,17 @@ const benches = new Map<string, () => void | Promise<void>>([
         whole: values.whole,
       }),
   ],
+  [
+    "embed",
+    () =>
+      benchEmbed({
+        threads,
+        rounds: Number(values.rounds),
+        peer: values.peer,
+        photos: values.photos,
+      }),
+  ],
+  ["search", () => benchSearch(threads, Number(values.vectors))],
   ["memory", benchMemory],
   ["processes", () => benchProcesses(Number(values.rounds), 5)],
   ["recipes", () => benchRecipes(threads, Number(values.rounds))],
@@ -87,7 +104,7 @@ const benches = new Map<string, () => void | Promise<void>>([
 const names =
   positionals.length > 0
     ? positionals
-    : [...benches.keys()].filter((n) => !["step", "large", "giant"].includes(n));
+    : [...benches.keys()].filter((n) => !["search", "step", "large", "giant"].includes(n));
 const unknown = names.find((name) => !benches.has(name));
 if (values.help || unknown !== undefined) {
   if (unknown !== undefined) console.error(`bench: there is no bench "${unknown}"\n`);

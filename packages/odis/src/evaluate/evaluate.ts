@@ -174,12 +174,18 @@ async function measureAll({ read, job: parts, unknownClasses, ...sources }: Work
     read: (
       what: string,
       source: DataSource,
-      { size = settings.size, frame = "whole", ...needs }: Parameters<Job<unknown>["read"]>[2],
+      {
+        size = settings.size,
+        frame = "whole",
+        elsewhere,
+        ...needs
+      }: Parameters<Job<unknown>["read"]>[2],
     ) =>
       read(what, source, {
         needs: [needs],
         size,
         frame,
+        elsewhere,
         limit: undefined,
         minArea: 0,
         masks: undefined,

@@ -31,7 +31,7 @@ export interface Job<S> {
   readonly read: (
     name: string,
     source: DataSource,
-    options: Needs & Partial<Pick<GatherOptions, "size" | "frame">>,
+    options: Needs & Partial<Pick<GatherOptions, "size" | "frame" | "elsewhere">>,
   ) => Promise<ReadData>;
 }
 

@@ -60,6 +60,7 @@ describe("every suite", () => {
       modes: ["none", "mask"],
       k: [3],
       probe: { epochs: 2 },
+      transfer: { sets: [`other=coco:${join(folder, "train")}::coco:${join(folder, "test")}`] },
     });
     trained.free();
     const measured = new Set(evaluation.measurements.map(({ name }) => name));
@@ -100,6 +101,13 @@ describe("settings", () => {
         masks: constantFrom({}, { kind: "box", iou: 0.5 } as const, { missing: 0.25 }),
         seed: integer({ min: 0, max: 99 }),
         probe: record({ epochs: integer({ min: 1, max: 200 }) }),
+        dense: record({
+          bank: integer({ min: 1, max: 10_240_000 }),
+          k: integer({ min: 1, max: 99 }),
+          temperature: constantFrom(0.02, 0.07),
+          samples: integer({ min: 1, max: 99_999 }),
+        }),
+        transfer: record({ sets: array(constantFrom("a::b", "x=classes:c"), { minLength: 1 }) }),
       },
       { requiredKeys: ["limit"] },
     );

@@ -9,6 +9,7 @@ import {
   type PassTokens,
 } from "../../features/index.js";
 import { blockElements, unit } from "../neighbours.js";
+import type { EvaluationOptions } from "../options.js";
 import { type Measured, score } from "../outcome.js";
 import { iouCounts, type IouCounts, labelMap, PatchSample } from "../patches.js";
 import {
@@ -46,12 +47,37 @@ interface OwnSettings {
   readonly probe: ProbeSettings;
 }
 
+/** The published protocol's, other banks and other neighbours of it. */
+const options: EvaluationOptions = {
+  denseBank: {
+    help: "patches in the memory of segmentation by nearest neighbours (published: 10,240, 102,400, 1,024,000 and 10,240,000)",
+    type: { kind: "number", whole: true, min: 1 },
+    path: "dense.bank",
+  },
+  denseK: {
+    help: "neighbours that each patch asks (published: 30)",
+    type: { kind: "number", whole: true, min: 1 },
+    path: "dense.k",
+  },
+  denseTemperature: {
+    help: "of the softmax over their likenesses (published: 0.02; DIP: 0.07)",
+    type: { kind: "number", min: 1e-4, max: 100 },
+    path: "dense.temperature",
+  },
+  denseSamples: {
+    help: "patches that the linear head of segmentation is trained on",
+    type: { kind: "number", whole: true, min: 1 },
+    path: "dense.samples",
+  },
+  ...probeOptions,
+};
+
 /** Segmentation by patch features. */
 export const dense = suite({
   name: "dense",
   summary: "segmentation by patches",
   settings: { ...denseSettings, ...probeSettings },
-  options: probeOptions,
+  options,
   needs: () => ({ modes: [] }),
   watch: segmentations,
   measure: (_, watch) => watch.findings(),

@@ -5,3 +5,4 @@ export { fewShot } from "./few-shot.js";
 export { knn } from "./knn.js";
 export { linear } from "./linear.js";
 export { retrieval } from "./retrieval.js";
+export { transfer } from "./transfer.js";

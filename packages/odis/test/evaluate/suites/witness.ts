@@ -26,6 +26,10 @@ const file = z.object({
       loss: z.number(),
     }),
   ),
+  transfer: z.object({
+    knn: z.record(z.string(), z.array(z.int())),
+    logistic: z.record(z.string(), z.array(z.int())),
+  }),
 });
 
 /** What scikit-learn found in some features (`test/fixtures/evaluation/make.py`). */

@@ -1,0 +1,121 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setThreads, writeSafetensors } from "@odis/torch";
+import { makeIndex, openStore, type Store } from "../../packages/odis/dist/search/index.js";
+import { median, repeat } from "./measure.js";
+import { duration, percent, printTable } from "./table.js";
+
+/** ViT-S features; objects in an image, and images in a shard, as stores have them. */
+const [WIDTH, OBJECTS, IMAGES] = [384, 8, 128];
+/** Kinds of things: vectors lie round so many directions, as those of a network do. */
+const KINDS = 1000;
+/** Queries that are timed. */
+const [EXACT, APPROXIMATE] = [5, 200];
+
+/**
+ * Searches in a store of made-up vectors: time a query, from the vector to the rows with their images and
+ * masks, exact and by the index, and the share of the true ten nearest that the index finds.
+ *
+ * @param vectors how many objects
+ */
+export async function benchSearch(threads: number, vectors: number): Promise<void> {
+  setThreads(threads);
+  const folder = await mkdtemp(join(tmpdir(), "odis-bench-"));
+  try {
+    const objects = writeStore(folder, vectors);
+    using store = openStore(folder);
+    const began = performance.now();
+    const index = makeIndex(store, { threads })!;
+    const built = (performance.now() - began) / 1000;
+    const exact = timed(store, EXACT, false);
+    const approximate = timed(store, APPROXIMATE, true);
+    const sorted = approximate.toSorted((a, b) => a - b);
+    printTable(`search among ${objects} vectors of ${WIDTH}, the best 20, ${threads} threads`, [
+      ["", "median", "slowest twentieth"],
+      ["exact", duration(median(exact)), ""],
+      [
+        "by the index",
+        duration(median(approximate)),
+        duration(sorted[Math.floor(0.95 * sorted.length)]!),
+      ],
+      ["finds of the ten nearest", percent(index.recall), ""],
+      ["making the index, once", duration(built), ""],
+    ]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Seconds of each query: objects of the store itself, evenly spread; the first ones warm up. */
+function timed(store: Store, count: number, approximate: boolean): number[] {
+  const size = store.size("objects");
+  let at = 0;
+  return repeat(
+    () => {
+      const query = vectorOf(Math.floor((at * 7919) % size));
+      at += 1;
+      store.search(query, { top: 20, approximate });
+    },
+    count,
+    3,
+  );
+}
+
+/** A store as `odis embed` writes it, of a network that there is not. @returns its objects */
+function writeStore(folder: string, vectors: number): number {
+  mkdirSync(join(folder, "shards"));
+  const perShard = OBJECTS * IMAGES;
+  const shards = Array.from({ length: Math.ceil(vectors / perShard) }, (_, shard) => {
+    const name = String(shard).padStart(6, "0");
+    const path = join(folder, "shards", name);
+    const lines = Array.from({ length: IMAGES }, (_unused, image) => {
+      const thing = (id: number) => ({ id, box: [8 * id, 8, 8, 8], rle: "0", class: "thing" });
+      const objects = Array.from({ length: OBJECTS }, (_also, id) => thing(id));
+      return JSON.stringify({ image: `${name}-${image}.jpg`, width: 64, height: 64, objects });
+    });
+    writeFileSync(`${path}.jsonl`, `${lines.join("\n")}\n`);
+    const rows = new Float32Array(perShard * WIDTH);
+    for (let row = 0; row < perShard; row += 1)
+      rows.set(vectorOf(shard * perShard + row), row * WIDTH);
+    writeSafetensors(`${path}.safetensors`, [
+      entry("images", rows.subarray(0, IMAGES * WIDTH)),
+      entry("objects", rows),
+    ]);
+    return { name, place: 0, lines: IMAGES, images: IMAGES, objects: perShard };
+  });
+  const model = { from: "/nowhere", sha256: "0".repeat(64), recipe: "bench", size: 224 };
+  writeFileSync(
+    join(folder, "store.json"),
+    JSON.stringify({
+      odis: "store",
+      version: 1,
+      model: { ...model, frame: "whole", width: WIDTH },
+      places: ["folder:/nowhere"],
+      shards,
+    }),
+  );
+  return shards.length * perShard;
+}
+
+const entry = (name: string, data: Float32Array) =>
+  ({ name, dtype: "float32", shape: [data.length / WIDTH, WIDTH], data: () => data }) as const;
+
+/** The vector of an object: a direction of its kind, and half as much of its own. */
+function vectorOf(row: number): Float32Array {
+  const kind = noise(row % KINDS);
+  const own = noise(KINDS + row);
+  return kind.map((value, at) => value + 0.5 * own[at]!);
+}
+
+/** [WIDTH] of a linear congruential generator, -1..1 */
+function noise(seed: number): Float32Array {
+  const values = new Float32Array(WIDTH);
+  let state = Math.imul(seed + 1, 2_654_435_761) >>> 0;
+  for (let at = 0; at < WIDTH; at += 1) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    values[at] = state / 2 ** 31 - 1;
+  }
+  return values;
+}
