@@ -46,7 +46,12 @@ async function main(): Promise<number> {
   const device = checkDevice(values.device);
   if (values.tests) {
     const vitest = fileURLToPath(new URL("../../node_modules/vitest/vitest.mjs", import.meta.url));
-    const tests = ["torch/test/device", "odis/test/model/vit-obj", "odis/test/train/train-steps"];
+    const tests = [
+      "torch/test/device",
+      "odis/test/model/vit-obj",
+      "odis/test/train/train-steps",
+      "odis/test/augment/draw",
+    ];
     const { status } = spawnSync(
       process.execPath,
       [vitest, "run", ...tests.map((test) => `packages/${test}.test.ts`)],

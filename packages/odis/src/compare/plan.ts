@@ -20,6 +20,8 @@ const row = z.strictObject({
   recipe: z.enum(recipeNames).optional(),
   /** over everything else */
   set: settings.prefault({}),
+  /** a file of masks: its objects instead of the training data's own (`odis pretrain --masks`) */
+  masks: z.string().min(1).optional(),
   /** default: the plan's */
   seeds: seeds.optional(),
   /** what the row is for, one sentence */

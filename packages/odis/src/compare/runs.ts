@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, RunError, settingPaths, settingsLayer, shellWord } from "../core/index.js";
-import { parseDataSpec } from "../data/index.js";
+import { type DataSpec, parseDataSpec } from "../data/index.js";
 import { optionWords } from "../evaluate/index.js";
 import {
   configDifferences,
@@ -21,6 +21,8 @@ export interface PlannedRun {
   readonly name: string;
   readonly folder: string;
   readonly recipe: Recipe;
+  /** what it trains on */
+  readonly data: DataSpec;
   /** words after `odis`, of the training and of the evaluation */
   readonly pretrain: readonly string[];
   readonly evaluate: readonly string[];
@@ -56,7 +58,7 @@ export function planRuns(plan: Plan, out: string, machine: Machine = {}): readon
   );
   const runs = rounds.toSorted((a, b) => a.round - b.round).map(({ run }) => run);
   checkEqualCompute(plan, runs);
-  for (const run of runs) checkFolder(run, train);
+  for (const run of runs) checkFolder(run);
   return runs;
 }
 
@@ -94,6 +96,8 @@ function planRun({ plan, row, seed, data, out, machine }: RunParts): PlannedRun 
   );
   const { device, threads } = machine;
   const engine = optionWords({ device, threads });
+  const { masks } = row;
+  const own = parseDataSpec(data.train);
   const isReference = row.name === referenceOf(plan);
   return {
     row: row.name,
@@ -101,9 +105,11 @@ function planRun({ plan, row, seed, data, out, machine }: RunParts): PlannedRun 
     name,
     folder,
     recipe,
+    data: masks === undefined ? own : { ...own, masks },
     pretrain: [
       "pretrain",
-      ...optionWords({ data: data.train, out: folder, recipe: from, model, batch, steps, seed }),
+      ...optionWords({ data: data.train, masks, out: folder, recipe: from, model, batch, steps }),
+      ...optionWords({ seed }),
       ...engine,
       ...sets.flatMap((set) => ["--set", set]),
     ],
@@ -179,9 +185,9 @@ function checkEqualCompute(plan: Plan, runs: readonly PlannedRun[]): void {
 }
 
 /** A folder of an earlier comparison with other settings is found before hours were spent. */
-function checkFolder({ folder, recipe, name }: PlannedRun, train: string): void {
+function checkFolder({ folder, recipe, name, data }: PlannedRun): void {
   if (!existsSync(runLayout(folder).config)) return;
-  const found = configDifferences(readRunConfig(folder), { recipe, data: parseDataSpec(train) });
+  const found = configDifferences(readRunConfig(folder), { recipe, data });
   if (found.length > 0)
     throw new RunError(
       `run ${name}: ${folder} holds a run with another config: ${describeDifferences(found)}. ` +

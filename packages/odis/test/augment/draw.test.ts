@@ -93,7 +93,8 @@ describe("views drawn on the device are the host's", () => {
         const plans = scenes.map(({ cut }): ViewPlan => ({ ...cut, steps: [] }));
         const views = { pictures: scenes.map(({ picture }) => whole(picture)), plans };
         const { most, mean } = apart(drawn(views, S), wanted(views, S));
-        expect(most).toBeLessThanOrEqual(1);
+        // A first pass that is off by 1 is weighed by 1.25 at most in the second.
+        expect(most).toBeLessThanOrEqual(2);
         expect(mean).toBeLessThan(0.1);
       }),
       { numRuns: 100 },
@@ -140,7 +141,7 @@ describe("views drawn on the device are the host's", () => {
     expect(apart(drawn(views, S), wanted(views, S)).most).toBe(0);
   });
 
-  test("within 1, and in few values, where a view is blurred", () => {
+  test("within 2, and in few values, where a view is blurred", () => {
     fc.assert(
       fc.property(
         scene,
@@ -153,8 +154,8 @@ describe("views drawn on the device are the host's", () => {
           const plan: ViewPlan = { box, flip: false, steps: [blur] };
           const views = { pictures: [whole(picture)], plans: [plan] };
           const { most, mean } = apart(drawn(views, S), wanted(views, S));
-          expect(most).toBeLessThanOrEqual(1);
-          expect(mean).toBeLessThan(0.1);
+          expect(most).toBeLessThanOrEqual(2);
+          expect(mean).toBeLessThan(0.2);
         },
       ),
       { numRuns: 100 },

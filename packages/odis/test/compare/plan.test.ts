@@ -221,6 +221,23 @@ describe("the runs of a plan", () => {
   });
 });
 
+it("a row may train on a file of masks; its evaluation has the data's own", () => {
+  const [own, others] = runsOf({
+    ...two,
+    rows: [
+      { name: "a", recipe: "odis" },
+      { name: "b", recipe: "odis", masks: "found/masks.json" },
+    ],
+    seeds: [0],
+  });
+  expect(own!.data).not.toHaveProperty("masks");
+  expect(others!.data).toEqual({ ...own!.data, masks: "found/masks.json" });
+  expect(commandLine(others!.pretrain)).toContain(
+    "odis pretrain --data coco:a --masks found/masks.json --out ",
+  );
+  expect(commandLine(others!.evaluate)).not.toContain("masks.json");
+});
+
 describe("the plans that come with odis", () => {
   it.each(plans.map(({ name }) => name))("%s can be run, at equal compute", (name) => {
     const runs = planRuns(changePlan(loadPlan(name), data), join(scratch(), "none"));
