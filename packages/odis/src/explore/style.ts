@@ -38,7 +38,7 @@ main.split { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
 .other { fill: transparent; stroke: #fff; stroke-width: 1.2; stroke-dasharray: 4 4; vector-effect: non-scaling-stroke; cursor: pointer; opacity: .75; }
 .other:hover, .other:focus-visible { stroke: var(--mark); opacity: 1; outline: none; stroke-width: 2.5; }
 .drawn { fill: color-mix(in srgb, var(--mark) 18%, transparent); stroke: var(--mark); stroke-width: 2; vector-effect: non-scaling-stroke; pointer-events: none; }
-.near { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(148px, 1fr)); gap: 10px; }
+.lists { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 0 18px; } .lists h3 { overflow-wrap: anywhere; } .near { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(148px, 1fr)); gap: 10px; }
 .near button { display: block; width: 100%; padding: 5px; text-align: left; } .near .photo { margin: 0 0 4px; }
 .near .photo img { height: 112px; object-fit: contain; } .near .photo svg { height: 100%; }
 .near b { font-variant-numeric: tabular-nums; } .near span { display: block; font-size: .84rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .near span.note { font-size: .76rem; }

@@ -80,7 +80,7 @@ function describe({ facts }: Library): HTMLSelectElement {
   document.title = `${facts.name} – odis explore`;
   byId("name").textContent = facts.name;
   byId("facts").textContent =
-    `${count(facts.objects)} objects in ${count(facts.images)} images; ${facts.model}`;
+    `${count(facts.objects)} objects in ${count(facts.images)} images; ${facts.networks.join("; beside ")}`;
   const classes = byId<HTMLSelectElement>("class");
   for (const { name, count: many } of facts.classes)
     classes.append(el("option", { value: name }, `${name} (${count(many)})`));
