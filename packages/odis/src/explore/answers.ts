@@ -63,10 +63,13 @@ export function answers(
   const rowsOf = new Map<string, Int32Array>();
 
   const facts = (): StoreFacts => ({
-    name: basename(resolve(store.path)),
+    name: nameOf(store),
     objects: store.size("objects"),
     images: store.size("images"),
-    networks: [store, ...(beside ? [beside.store] : [])].map(networkText),
+    networks: [store, ...(beside ? [beside.store] : [])].map((one) => ({
+      name: nameOf(one),
+      model: `${one.model.recipe}, ${one.model.size} pixels`,
+    })),
     classes: known.classes,
     version,
   });
@@ -192,8 +195,7 @@ export function answers(
   return { store: facts, objects, image, near, patches: patchMaps, attention, map };
 }
 
-const networkText = ({ path, model: { recipe, size } }: Store): string =>
-  `${basename(resolve(path))}: ${recipe}, ${size} pixels`;
+const nameOf = ({ path }: Store): string => basename(resolve(path));
 
 const corners = ({ x, y, width, height }: Box) => [x, y, width, height] as const;
 

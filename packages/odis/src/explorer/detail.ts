@@ -90,9 +90,12 @@ export class Detail {
   /** A list below its title, which says whose it is where there are several. */
   private titled(list: HTMLElement, network: number): HTMLElement {
     const { networks } = this.library.facts;
-    const title = networks.length > 1 ? `Most alike, by ${networks[network]!}` : "Most alike";
+    const { name, model } = networks[network]!;
+    const isOne = networks.length === 1;
+    const title = isOne ? "Most alike" : `Most alike by ${name}`;
     list.setAttribute("aria-label", title);
-    return el("div", {}, el("h3", {}, title), list);
+    const note = isOne ? [] : [el("p", { class: "note" }, model)];
+    return el("div", {}, el("h3", {}, title), ...note, list);
   }
 
   private fill(list: HTMLElement, { hits }: NearList): readonly ShownHit[] {

@@ -6,8 +6,13 @@ export interface StoreFacts {
   readonly name: string;
   readonly objects: number;
   readonly images: number;
-  /** what made its vectors, in words; then what made those of a store beside it, if there is one */
-  readonly networks: readonly string[];
+  /** whose vectors it is searched by: its own network, then that of a store beside it */
+  readonly networks: readonly {
+    /** of the store */
+    readonly name: string;
+    /** what the network is, in words */
+    readonly model: string;
+  }[];
   /** by their number of objects, most first; objects without a class are none */
   readonly classes: readonly { readonly name: string; readonly count: number }[];
   /** stands in the addresses of pictures, so that a browser does not show another store's */

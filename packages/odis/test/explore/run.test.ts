@@ -38,7 +38,7 @@ async function explored(...words: readonly string[]) {
   });
   let [stdout, stderr] = ["", ""];
   child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
-  const facts = await new Promise<{ images: number; objects: number; networks: string[] }>(
+  const facts = await new Promise<{ images: number; objects: number; networks: object[] }>(
     (resolve, reject) => {
       child.on("exit", () => reject(new Error(stderr)));
       child.stdout.on("data", (chunk: Buffer) => {
@@ -59,7 +59,7 @@ describe("odis explore RUN", () => {
     const first = await explored("run", "--limit", "2");
     expect(first.facts).toMatchObject({
       images: 2,
-      networks: ["step-00000002: odis vit-s, 24 pixels"],
+      networks: [{ name: "step-00000002", model: "odis vit-s, 24 pixels" }],
     });
     expect(first.stderr).toContain(
       `run is a run: its data set coco:photos/images,photos/instances.json is explored, the first 2 images of it, embedded once into ${store}\n`,
