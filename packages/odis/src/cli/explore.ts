@@ -1,4 +1,4 @@
-import { shellWord } from "../core/index.js";
+import { plain, RunError, shellWord, statOf } from "../core/index.js";
 import { command, type Io, UsageError } from "./command.js";
 import { flag, integer, path, positional, text } from "./options.js";
 import { threadsOption } from "./limits.js";
@@ -6,16 +6,26 @@ import { imageProgress } from "./progress.js";
 
 export const exploreCommand = command({
   name: "explore",
-  summary: "Look at a store in a browser: its objects, what is like them, where, and why.",
+  summary: "Look at a library in a browser: its objects, what is like them, where, and why.",
   examples: [
     ["odis explore stores/photos", "prints an address for this machine's browser; Ctrl-C ends it"],
+    ["odis explore runs/first", "embeds some of the run's own images first"],
+    ["odis explore stores/photos stores/photos-dinov2", "two networks side by side"],
     [
       "odis explore stores/photos --static page",
       "a folder for any web server: visitors search with photographs of their own, too",
     ],
   ],
   options: {
-    store: positional(path({ help: "made by odis embed", exists: "folder", required: true })),
+    store: positional(
+      text({ help: "made by odis embed; or a run", placeholder: "STORE", required: true }),
+    ),
+    other: positional(
+      path({
+        help: "another network's store of the same library, searched beside",
+        exists: "folder",
+      }),
+    ),
     port: integer({ help: "where it is served", default: 8017, min: 0, max: 65_535 }),
     static: path({
       help: "write the page as files into a new folder, with the network and what runs it in browsers",
@@ -23,31 +33,91 @@ export const exploreCommand = command({
     browseOnly: flag({
       help: "with --static: without the network; visitors look at what is there, and load less",
     }),
+    limit: integer({ help: "of a run's images, how many are embedded", default: 1000, min: 1 }),
     run: text({ help: "the run that made the store, if it has moved", placeholder: "FOLDER" }),
     device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
     threads: threadsOption(),
   },
-  async run({ store: folder, port, static: out, browseOnly, run, device, threads }, io) {
+  async run(
+    { store: word, other, port, static: out, browseOnly, limit, run, device, threads },
+    io,
+  ) {
     if (browseOnly && out === undefined)
       throw new UsageError("--browse-only: says how files are written; give --static FOLDER, too");
-    const [{ openStore }, { serveStore }, { setThreads }] = await Promise.all([
+    if (other !== undefined && out !== undefined)
+      throw new UsageError("--static: writes the page of one store; got two");
+    const [{ openStore }, { besideStore, serveStore }, { setThreads }] = await Promise.all([
       import("../search/index.js"),
       import("../explore/index.js"),
       import("@odis/torch"),
     ]);
     if (threads !== undefined) setThreads(threads);
+    const folder = await storeOf(word, limit, device, io);
+    if (typeof folder === "number") return folder;
     const store = openStore(folder, { run, device });
     if (out !== undefined) {
       using _store = store;
       return write(store, out, browseOnly, io);
     }
-    const { url } = await serveStore(store, port);
+    const beside =
+      other === undefined ? undefined : besideStore(store, openStore(other, { device }));
+    const { url } = await serveStore(store, { port, beside });
     io.print(`${url}    (this machine only; Ctrl-C ends it)`);
     return new Promise<never>(() => undefined); // the server keeps the process alive
   },
 });
 
 type Store = ReturnType<typeof import("../search/index.js").openStore>;
+
+/**
+ * The store that a word means; a run's own is made first.
+ *
+ * @returns an exit code when that was stopped
+ */
+async function storeOf(
+  word: string,
+  limit: number,
+  device: string,
+  io: Io,
+): Promise<string | number> {
+  const { duration, shippedFile, Stop } = await import("../run/index.js");
+  const has = (name: string): boolean => statOf(`${word}/${name}`) !== undefined;
+  if (has("store.json")) return word;
+  if (!has("config.json")) throw nothingToExplore(word, shippedFile(word) !== undefined);
+  const { runStore } = await import("../explore/index.js");
+  using stop = new Stop((signal) =>
+    io.stderr.write(`\n${signal}: ends after this image; whole parts are kept.\n`),
+  );
+  using _held = stop.hold();
+  const { path: store, embedded } = await runStore(word, {
+    limit,
+    device,
+    stop,
+    onProgress: imageProgress(io, duration),
+    onBegin: (data, out) =>
+      io.stderr.write(
+        `${plain(word)} is a run: its data set ${plain(data)} is explored, the first ${limit} images of it, ` +
+          `embedded once into ${plain(out)}\n`,
+      ),
+  });
+  if (embedded.finished) return store;
+  io.print(
+    `stopped after ${embedded.done} of ${embedded.of} images; go on with: ${io.commandLine}`,
+  );
+  return stop.exitCode;
+}
+
+function nothingToExplore(word: string, isShipped: boolean): RunError {
+  const [given, made] = [plain(word), "odis embed RUN PLACE --out STORE"];
+  if (isShipped)
+    return new RunError(
+      `${given}: comes with odis, and without images. Embed a library: odis embed ${shellWord(word)} PLACE --out STORE`,
+    );
+  const problem = statOf(word)
+    ? "is no store (it has no store.json) and no run (it has no config.json)"
+    : "does not exist";
+  return new RunError(`${given}: ${problem}. Make a store: ${made}`);
+}
 
 async function write(
   store: Store,

@@ -30,7 +30,8 @@ import {
 } from "../search/index.js";
 import { Cache } from "./cache.js";
 import { catalogue } from "./catalogue.js";
-import type { OwnPictures } from "./own.js";
+import { type Beside, type Searched, searchedStore } from "./beside.js";
+import { OwnPictures } from "./own.js";
 import type { PagePictures } from "./pictures.js";
 
 /** What a query asks, by the names in its address. */
@@ -41,21 +42,34 @@ const MOST = 500;
 /** Numbers of patch features that are kept. */
 const FEATURES = 2 ** 25;
 
+export interface AnswerOptions {
+  readonly own?: OwnPictures;
+  /** stands in the addresses of pictures */
+  readonly version?: string;
+  /** another network's store of the same library */
+  readonly beside?: Beside | undefined;
+}
+
 /**
  * Answers what the page asks, by path.
- *
- * @param version stands in the addresses of pictures
  */
-export function answers(store: Store, pictures: PagePictures, own: OwnPictures, version: string) {
+export function answers(
+  store: Store,
+  pictures: PagePictures,
+  { own = new OwnPictures(), version = "", beside }: AnswerOptions = {},
+) {
   const known = catalogue(store);
   const patches = new Cache<string, Float32Array>(FEATURES, ({ length }) => length);
   const rowsOf = new Map<string, Int32Array>();
 
   const facts = (): StoreFacts => ({
-    name: basename(resolve(store.path)),
+    name: nameOf(store),
     objects: store.size("objects"),
     images: store.size("images"),
-    model: `${store.model.recipe}, ${store.model.size} pixels`,
+    networks: [store, ...(beside ? [beside.store] : [])].map((one) => ({
+      name: nameOf(one),
+      model: `${one.model.recipe}, ${one.model.size} pixels`,
+    })),
     classes: known.classes,
     version,
   });
@@ -88,18 +102,24 @@ export function answers(store: Store, pictures: PagePictures, own: OwnPictures, 
 
   const near = async (question: Question): Promise<NearList> => {
     const top = Math.min(MOST, whole(question, "top", 24));
-    const approximate = store.index !== undefined;
+    const searched = asked(question);
     if (question.has("object")) {
       const row = whole(question, "object");
-      const vector = store.vector("objects", row);
-      const hits = store.search(vector, { top, approximate, without: [row] }).map(nearObject);
-      return { hits, outline: null };
+      return { hits: searched.like(row, top).map(nearObject), outline: null };
     }
     const { sample } = await photograph(question);
-    const object = pointedAt(question, sample);
-    const hits = store.search({ sample, object }, { top, approximate }).map(nearObject);
+    const object = pointedAt(question, sample, searched.store);
+    const hits = searched.search({ sample, object }, top).map(nearObject);
     const isGuess = object && question.has("point");
     return { hits, outline: isGuess ? outlineOf(object.pixels(), sample) : null };
+  };
+
+  /** Which of the stores a question is for. */
+  const asked = (question: Question): Searched => {
+    const network = whole(question, "network", 0);
+    const found = [searchedStore(store), beside][network];
+    if (found) return found;
+    throw new ConfigError(`network: got ${network}; the page has no such store`);
   };
 
   /** The photograph that a question is about, and a name for it. */
@@ -114,11 +134,15 @@ export function answers(store: Store, pictures: PagePictures, own: OwnPictures, 
     name: `image ${row}`,
     sample: await pictures.read(row),
   });
-  const pointedAt = (question: Question, sample: Sample): SceneObject | undefined => {
+  const pointedAt = (
+    question: Question,
+    sample: Sample,
+    looking: Store,
+  ): SceneObject | undefined => {
     if (question.has("box")) return boxIn(sample, numbersIn(question, "box", 4));
     if (!question.has("point")) return undefined;
     const [x, y] = numbersIn(question, "point", 2);
-    return grow(store.network(), sample, x!, y!);
+    return grow(looking.network(), sample, x!, y!);
   };
 
   const patchMaps = async (question: Question): Promise<PatchMaps> => {
@@ -170,6 +194,8 @@ export function answers(store: Store, pictures: PagePictures, own: OwnPictures, 
 
   return { store: facts, objects, image, near, patches: patchMaps, attention, map };
 }
+
+const nameOf = ({ path }: Store): string => basename(resolve(path));
 
 const corners = ({ x, y, width, height }: Box) => [x, y, width, height] as const;
 

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { codeOf, OdisError, RunError } from "../core/index.js";
 import type { Store } from "../search/index.js";
 import { answers } from "./answers.js";
+import type { Beside } from "./beside.js";
 import { OwnPictures } from "./own.js";
 import { icon, page, servedPolicy } from "./page.js";
 import { PagePictures, sides } from "./pictures.js";
@@ -53,13 +54,17 @@ const headers = {
  * Serves the page of a store to this machine only. Names of files come from the store alone: an
  * address names rows, never a path.
  *
- * @param port 0 takes any that is free
+ * @param options.port 0 takes any that is free
+ * @param options.beside searched, too, on every query
  * @throws RunError when the port is taken; DataError when the store's pictures are not there
  */
-export async function serveStore(store: Store, port = 0): Promise<ExploreServer> {
+export async function serveStore(
+  store: Store,
+  { port = 0, beside }: { readonly port?: number; readonly beside?: Beside | undefined } = {},
+): Promise<ExploreServer> {
   const pictures = new PagePictures(store);
   await pictures.check();
-  const routes = routesOf(store, pictures);
+  const routes = routesOf(store, pictures, beside);
   const server = createServer((request, response) => void respond(routes, request, response));
   server.listen(port, HOST);
   try {
@@ -83,14 +88,17 @@ async function closed(server: Server): Promise<void> {
   await once(server, "close");
 }
 
-function routesOf(store: Store, pictures: PagePictures): readonly (readonly [RegExp, Route])[] {
+function routesOf(
+  store: Store,
+  pictures: PagePictures,
+  beside: Beside | undefined,
+): readonly (readonly [RegExp, Route])[] {
   const version = randomBytes(6).toString("hex");
   const own = new OwnPictures();
   const answer: Readonly<Record<string, (question: URLSearchParams) => unknown>> = answers(
     store,
     pictures,
-    own,
-    version,
+    { own, version, beside },
   );
   const scripts = new Map(pageScripts().map(({ path, text }: PageScript) => [path, text]));
   const picture = (body: Buffer): Answer => ({ type: "image/jpeg", body, keep: true });

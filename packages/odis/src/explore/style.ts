@@ -38,7 +38,7 @@ main.split { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
 .other { fill: transparent; stroke: #fff; stroke-width: 1.2; stroke-dasharray: 4 4; vector-effect: non-scaling-stroke; cursor: pointer; opacity: .75; }
 .other:hover, .other:focus-visible { stroke: var(--mark); opacity: 1; outline: none; stroke-width: 2.5; }
 .drawn { fill: color-mix(in srgb, var(--mark) 18%, transparent); stroke: var(--mark); stroke-width: 2; vector-effect: non-scaling-stroke; pointer-events: none; }
-.near { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(148px, 1fr)); gap: 10px; }
+.lists { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 0 18px; } .lists h3 { overflow-wrap: anywhere; } .near { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(148px, 1fr)); gap: 10px; }
 .near button { display: block; width: 100%; padding: 5px; text-align: left; } .near .photo { margin: 0 0 4px; }
 .near .photo img { height: 112px; object-fit: contain; } .near .photo svg { height: 100%; }
 .near b { font-variant-numeric: tabular-nums; } .near span { display: block; font-size: .84rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .near span.note { font-size: .76rem; }
@@ -48,6 +48,6 @@ details { margin-top: 18px; } summary { cursor: pointer; font-weight: 600; }
 #status { position: fixed; left: 12px; bottom: 12px; max-width: calc(100% - 24px); background: var(--ink); color: var(--paper); padding: 6px 12px; border-radius: 6px; overflow-wrap: anywhere; } #status:empty { display: none; }
 .dropping body { outline: 4px dashed var(--accent); outline-offset: -6px; }
 @media (max-width: 860px) { main.split { grid-template-columns: minmax(0, 1fr); } main { position: relative; } main.split #library { visibility: hidden; } #detail { position: absolute; inset: 0; border-left: 0; padding: 10px 12px 30px; }
-  .near { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); } header { padding: 8px 12px; gap: 4px 10px; } header select { max-width: 130px; } }
+  .near { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); } header { padding: 8px 12px; gap: 4px 10px; } header select { max-width: 130px; } #facts { flex-basis: 100%; } }
 @media (prefers-reduced-motion: no-preference) { .cell img { transition: opacity .12s; } }
 `;

@@ -3,7 +3,6 @@ import type { Store } from "../search/index.js";
 import { answers } from "./answers.js";
 import { writeNetwork } from "./file-network.js";
 import { NewFolder } from "./files.js";
-import { OwnPictures } from "./own.js";
 import { icon, page } from "./page.js";
 import { PagePictures, sides } from "./pictures.js";
 import { pageScripts } from "./scripts.js";
@@ -48,7 +47,7 @@ export async function writeLibrary(
   await pictures.check();
   const network = browseOnly ? null : await writeNetwork(store, folder);
   const networkBytes = folder.bytes;
-  const answer = answers(store, pictures, new OwnPictures(), "");
+  const answer = answers(store, pictures);
   const lists = new Lists(folder);
   const images = store.size("images");
   for (let row = 0; row < images; row += 1) {

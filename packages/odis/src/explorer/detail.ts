@@ -22,6 +22,13 @@ export interface DetailActions {
 /** What is looked at: an object of the library in its photograph, or what is marked in one. */
 export type Looked = Marked & { readonly object?: number | undefined };
 
+/** What is alike, in its photograph. */
+interface ShownHit {
+  /** row of its image */
+  readonly image: number;
+  readonly photo: Photo;
+}
+
 /** A thing in its photograph, and what is most like it. */
 export class Detail {
   private readonly place = byId("detail");
@@ -50,15 +57,14 @@ export class Detail {
     this.ending = () => undefined;
     const object = facts.objects.find(({ row }) => row === looked.object);
     const photo = this.photo(facts, looked, object);
-    const near = el("ol", { class: "near", "aria-label": "Most alike" });
+    const lists = this.library.facts.networks.map(() => el("ol", { class: "near" }));
     const tools = el("div", { class: "bar" });
     this.place.replaceChildren(
       this.title(facts, looked, object),
       photo.element,
       tools,
       el("p", { class: "note" }, this.hint(facts)),
-      el("h3", {}, "Most alike"),
-      near,
+      el("div", { class: "lists" }, ...lists.map((list, at) => this.titled(list, at))),
     );
     this.place.hidden = false;
     this.place.scrollTop = 0;
@@ -66,11 +72,14 @@ export class Detail {
     try {
       const { photo: of, box, point } = looked;
       const query = object ? { object: object.row } : { photo: of, box, point };
-      const list = await this.library.near(query, TOP);
+      const found = await Promise.all(
+        lists.map((_, network) => this.library.near(query, TOP, network)),
+      );
       if (mine !== this.shown) return;
-      const photos = this.fill(near, list);
-      if (list.outline !== null) photo.outline(list.outline);
-      this.tools(tools, looked, photo, list, photos);
+      const hits = found.flatMap((list, at) => this.fill(lists[at]!, list));
+      // Of two guesses at the thing at a point, the first network's is marked.
+      if (found[0]!.outline !== null) photo.outline(found[0]!.outline);
+      this.tools(tools, looked, photo, hits);
       const attention = object && attentionPart(this.library, facts, object, this.actions.tell);
       if (attention) this.place.append(attention);
     } finally {
@@ -78,12 +87,26 @@ export class Detail {
     }
   }
 
-  private fill(near: HTMLElement, { hits }: NearList): readonly Photo[] {
-    const photos = hits.map(({ image, width, height, outline, key }) => {
-      return new Photo({ src: this.library.small(image), width, height, outline, alt: key });
+  /** A list below its title, which says whose it is where there are several. */
+  private titled(list: HTMLElement, network: number): HTMLElement {
+    const { networks } = this.library.facts;
+    const { name, model } = networks[network]!;
+    const isOne = networks.length === 1;
+    const title = isOne ? "Most alike" : `Most alike by ${name}`;
+    list.setAttribute("aria-label", title);
+    const note = isOne ? [] : [el("p", { class: "note" }, model)];
+    return el("div", {}, el("h3", {}, title), ...note, list);
+  }
+
+  private fill(list: HTMLElement, { hits }: NearList): readonly ShownHit[] {
+    const shown = hits.map(({ image, width, height, outline, key }) => {
+      const src = this.library.small(image);
+      return { image, photo: new Photo({ src, width, height, outline, alt: key }) };
     });
-    near.replaceChildren(...hits.map((hit, at) => el("li", {}, this.nearButton(hit, photos[at]!))));
-    return photos;
+    list.replaceChildren(
+      ...hits.map((hit, at) => el("li", {}, this.nearButton(hit, shown[at]!.photo))),
+    );
+    return shown;
   }
 
   private photo(facts: PhotoFacts, looked: Looked, object: OutlinedObject | undefined): Photo {
@@ -145,17 +168,8 @@ export class Detail {
   }
 
   /** What can be done beside looking at what is alike, as far as the library can do it. */
-  private tools(
-    bar: HTMLElement,
-    looked: Looked,
-    photo: Photo,
-    { hits }: NearList,
-    photos: readonly Photo[],
-  ): void {
-    if (this.library.patches) {
-      const others = hits.map(({ image }, at) => ({ image, photo: photos[at]! }));
-      bar.append(this.likenessButton(looked, photo, others));
-    }
+  private tools(bar: HTMLElement, looked: Looked, photo: Photo, hits: readonly ShownHit[]): void {
+    if (this.library.patches) bar.append(this.likenessButton(looked, photo, hits));
     if (this.library.looks) {
       const open = (mark: Pick<Marked, "box" | "point">): void =>
         this.actions.openMarked({ photo: looked.photo, ...mark });
@@ -166,7 +180,7 @@ export class Detail {
   private likenessButton(
     { photo: of }: Looked,
     photo: Photo,
-    others: readonly { readonly image: number; readonly photo: Photo }[],
+    others: readonly ShownHit[],
   ): HTMLElement {
     let end: (() => void) | undefined;
     this.ending = () => end?.();

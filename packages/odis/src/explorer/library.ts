@@ -46,7 +46,8 @@ export interface Library {
   objects(listed: Listed): Promise<ObjectList>;
   object(row: number): Promise<ObjectFacts>;
   photo(photo: PhotoRef): Promise<PhotoFacts>;
-  near(query: Query, top: number): Promise<NearList>;
+  /** @param network which of those that the facts name */
+  near(query: Query, top: number, network: number): Promise<NearList>;
   map(): Promise<ObjectMap>;
   /** addresses of pictures: an object's, and a small one of an image */
   crop(object: number): string;

@@ -79,8 +79,9 @@ async function start(): Promise<void> {
 function describe({ facts }: Library): HTMLSelectElement {
   document.title = `${facts.name} – odis explore`;
   byId("name").textContent = facts.name;
+  const models = facts.networks.map(({ model }) => model).join(" beside ");
   byId("facts").textContent =
-    `${count(facts.objects)} objects in ${count(facts.images)} images; ${facts.model}`;
+    `${count(facts.objects)} objects in ${count(facts.images)} images; ${models}`;
   const classes = byId<HTMLSelectElement>("class");
   for (const { name, count: many } of facts.classes)
     classes.append(el("option", { value: name }, `${name} (${count(many)})`));

@@ -53,11 +53,11 @@ export class ServedLibrary implements Library {
     return { ...image, src: this.address("photo", image.row) };
   }
 
-  near(query: Query, top: number): Promise<NearList> {
-    if ("object" in query) return ask("near", { object: query.object, top });
+  near(query: Query, top: number, network: number): Promise<NearList> {
+    if ("object" in query) return ask("near", { object: query.object, top, network });
     const { photo, box, point } = query;
     const mark = { ...(box && { box: box.join(",") }), ...(point && { point: point.join(",") }) };
-    return ask("near", { ...photo, ...mark, top });
+    return ask("near", { ...photo, ...mark, top, network });
   }
 
   map(): Promise<ObjectMap> {

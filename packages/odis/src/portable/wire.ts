@@ -6,8 +6,13 @@ export interface StoreFacts {
   readonly name: string;
   readonly objects: number;
   readonly images: number;
-  /** what made its vectors, in words */
-  readonly model: string;
+  /** whose vectors it is searched by: its own network, then that of a store beside it */
+  readonly networks: readonly {
+    /** of the store */
+    readonly name: string;
+    /** what the network is, in words */
+    readonly model: string;
+  }[];
   /** by their number of objects, most first; objects without a class are none */
   readonly classes: readonly { readonly name: string; readonly count: number }[];
   /** stands in the addresses of pictures, so that a browser does not show another store's */
@@ -61,7 +66,7 @@ export interface NearObject extends OutlinedObject {
 
 /**
  * `/api/near?object=0&top=24`, `/api/near?image=0&box=1,2,3,4&top=24`, or `point=1,2`, or nothing for all of
- * the photograph; `own=0` in place of `image` for a visitor's. Best first.
+ * the photograph; `own=0` in place of `image` for a visitor's. `network=1` asks the store beside. Best first.
  */
 export interface NearList {
   readonly hits: readonly NearObject[];

@@ -181,7 +181,7 @@ describe("the explorer's server", () => {
   });
 
   it("says which port is taken", async () => {
-    await expect(serveStore(store, Number(new URL(server.url).port))).rejects.toThrow(
+    await expect(serveStore(store, { port: Number(new URL(server.url).port) })).rejects.toThrow(
       /^port \d+: cannot be used \(EADDRINUSE\)\. Take another one: --port$/,
     );
   });
