@@ -32,7 +32,7 @@ describe("library use", () => {
     expect(one).toEqual(teacher.features(photo, first));
     expect(one).not.toEqual(whole);
     if (second) expect(one).not.toEqual(teacher.features(photo, second));
-    expect(teacher.patchFeatures(photo)).toHaveLength((48 / 8) ** 2 * teacher.width);
+    expect(teacher.patchFeatures(photo)).toHaveLength((32 / 8) ** 2 * teacher.width);
   });
 
   it("ends a run when more images are unusable than it was told to bear", async () => {

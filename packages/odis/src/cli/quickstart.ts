@@ -1,7 +1,9 @@
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { exitCodes, shellWord } from "../core/index.js";
 import type { DataSpec } from "../data/index.js";
-import type { Recipe } from "../recipe/index.js";
-import { shellWord } from "../core/index.js";
 import { command, type Io } from "./command.js";
 import { integer, number, path } from "./options.js";
 import { threadsOption } from "./limits.js";
@@ -25,12 +27,14 @@ export const quickstartCommand = command({
   },
   async run({ minutes, data: folder, out, seed, threads }, io) {
     const began = performance.now();
-    const [{ setThreads }, { makeScenes }, { pretrain, Stop, duration }] = await Promise.all([
-      import("@odis/torch"),
-      import("../scenes/index.js"),
-      import("../run/index.js"),
-    ]);
-    if (threads !== undefined) setThreads(threads);
+    const [{ setThreads }, { makeScenes }, { runProcesses, runStands, duration }] =
+      await Promise.all([
+        import("@odis/torch"),
+        import("../scenes/index.js"),
+        import("../run/index.js"),
+      ]);
+    const cores = threads ?? availableParallelism();
+    setThreads(cores);
     io.print(`1/4 scenes of product photographs in ${folder}`);
     const scenes = await makeScenes(folder, quickScenes, (made, all) =>
       count(io, "scene", made, all),
@@ -38,28 +42,31 @@ export const quickstartCommand = command({
     const data = { train: scenes.train, test: scenes.test };
 
     const seconds = 60 * minutes * (1 - RESERVED) - (performance.now() - began) / 1000;
-    const recipe = await recipeFor({ out, seed, seconds, data: data.train, io });
-    io.print(`2/4 pretraining for ${recipe.optim.steps} steps in ${out}`);
-    using stop = new Stop((signal) => io.stderr.write(`\n${signal}: saving after this step\n`));
-    const run = await pretrain({ recipe, data: data.train, out, stop, progress: io.stderr });
-    if (!run.finished) {
-      io.print(`stopped after step ${run.steps} of ${run.totalSteps}; saved ${run.checkpoint}`);
-      io.print(`go on with: ${io.commandLine}`);
-      return stop.exitCode;
-    }
-    io.print(`    trained in ${duration(run.seconds)}`);
-
-    const [{ evaluateRun }, { formatTable, formatVerdict, makeReport }] = await Promise.all([
-      import("../evaluate/index.js"),
-      import("../report/index.js"),
-    ]);
-    io.print("3/4 evaluating: which product is it? weighted k-NN on one feature an object");
-    const evaluation = await evaluateRun(out, {
-      data,
-      limit: 2000,
-      size: SIDE,
-      onProgress: (part, done, of) => count(io, `${part} image`, done, of),
+    const processes = [8, 4, 2].find((many) => many <= cores) ?? 1;
+    const words = await trainingWords({ out, seed, seconds, data: data.train, processes, io });
+    io.print(`2/4 pretraining: odis ${words.map(shellWord).join(" ")}`);
+    const started = performance.now();
+    const code = await runProcesses({
+      count: processes,
+      words: [program, ...words],
+      stands: () => runStands(out),
+      tell: () => undefined,
     });
+    if (code !== exitCodes.ok) {
+      if (code >= exitCodes.stopped) io.print(`or, with all that follows: ${io.commandLine}`);
+      return code;
+    }
+    io.print(`    trained in ${duration((performance.now() - started) / 1000)}`);
+
+    const [{ evaluateOutlook, evaluateRun }, { formatTable, formatVerdict, makeReport }] =
+      await Promise.all([import("../evaluate/index.js"), import("../report/index.js")]);
+    io.print("3/4 evaluating: which product is it? weighted k-NN on one feature an object");
+    const progress = (who: string) => ({
+      onProgress: (part: string, done: number, of: number) =>
+        count(io, `${who}${part} image`, done, of),
+    });
+    const evaluation = await evaluateRun(out, { data, limit: 2000, size: SIDE, ...progress("") });
+    await evaluateOutlook(out, LONGER, progress(`${LONGER}, `));
     io.print("4/4 report");
     const { file, verdict } = await makeReport(out);
     io.print(`\n${formatVerdict(verdict)}\n\n${formatTable(evaluation)}\n`);
@@ -71,6 +78,12 @@ export const quickstartCommand = command({
     return undefined;
   },
 });
+
+/** This very program. */
+const program = fileURLToPath(new URL("./main.js", import.meta.url));
+
+/** The network that shows where hours of the same lead. */
+const LONGER = "vit-mini-scenes";
 
 /** Side of evaluation images: training crops magnify, so that objects span as many patches as there. */
 const SIDE = 80;
@@ -99,40 +112,56 @@ const quickScenes = {
   background: 0.15,
 } as const;
 
-/** The recipe with as many steps as the time allows, or that of the run that is there already. */
-async function recipeFor({
+interface Training {
+  readonly out: string;
+  readonly seed: number;
+  /** time for all steps */
+  readonly seconds: number;
+  readonly data: DataSpec;
+  readonly processes: number;
+  readonly io: Io;
+}
+
+/**
+ * The command line that trains, with as many steps as the time allows, or those of the run that is
+ * there already. A process a core, of one thread each, waits less than threads of one process do.
+ */
+async function trainingWords({
   out,
   seed,
   seconds,
   data,
+  processes,
   io,
-}: {
-  out: string;
-  seed: number;
-  seconds: number;
-  data: { kind: "coco"; images: string; annotations: string };
-  io: Io;
-}): Promise<Recipe> {
-  const [
-    { existsSync },
-    { resolveRecipe, recipeLayers },
-    { measureSpeed, readRunConfig, recipeOf },
-  ] = await Promise.all([
-    import("node:fs"),
-    import("../recipe/index.js"),
+}: Training): Promise<readonly string[]> {
+  const [{ dataText }, { readRunConfig, recipeOf, trialSpeed }] = await Promise.all([
+    import("../data/index.js"),
     import("../run/index.js"),
   ]);
+  const method = ["--recipe", "odis", "--model", "vit-mini"];
+  const words = (own: number): string[] => [
+    "pretrain",
+    "--data",
+    dataText(data),
+    ...method,
+    "--seed",
+    `${own}`,
+    "--processes",
+    `${processes}`,
+    "--threads",
+    "1",
+  ];
   if (existsSync(join(out, "config.json"))) {
     io.print(
       `    goes on with the run in ${out}, with its own length and seed; --out begins another`,
     );
-    return recipeOf(readRunConfig(out), out);
+    const begun = recipeOf(readRunConfig(out), out);
+    return [...words(begun.seed), "--out", out, "--steps", `${begun.optim.steps}`];
   }
-  const layers = [...recipeLayers("odis", "vit-mini"), { source: "--seed", values: { seed } }];
-  const perSecond = await measureSpeed({ recipe: resolveRecipe(layers), data }, 10);
+  const perSecond = await trialSpeed([program, ...words(seed)], processes);
   const steps = Math.max(20, Math.floor(perSecond * seconds));
   io.print(`    this machine does ${perSecond.toFixed(2)} steps a second`);
-  return resolveRecipe([...layers, { source: "--minutes", values: { optim: { steps } } }]);
+  return [...words(seed), "--out", out, "--steps", `${steps}`];
 }
 
 /** A count that is rewritten on a terminal and silent elsewhere. */

@@ -3,6 +3,7 @@ export type { Example, LabelledItem } from "./examples.js";
 export { type Neighbours, NeighbourSearch, unitRows } from "./neighbours.js";
 export { optionSettings, type OptionType, type OptionValue } from "./options.js";
 export { imageCounts, type Outcome, type Outcomes, score } from "./outcome.js";
+export { evaluateOutlook, type Outlook, readOutlook } from "./outlook.js";
 export type { ChosenProbe } from "./probe.js";
 export { type RepresentationName, representationNames } from "./representations.js";
 export {

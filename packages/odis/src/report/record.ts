@@ -5,7 +5,12 @@ import { isRecord, readOwnText } from "../core/index.js";
 import { readRunConfig, recipeOf, runLayout } from "../run/index.js";
 import type { MetricsRow } from "../train/index.js";
 import type { Recipe } from "../recipe/index.js";
-import { readEvaluation, type RunEvaluation } from "../evaluate/index.js";
+import {
+  type Outlook,
+  readEvaluation,
+  readOutlook,
+  type RunEvaluation,
+} from "../evaluate/index.js";
 
 /** What a run folder tells without its data and its network. */
 export interface RunContents {
@@ -19,6 +24,8 @@ export interface RunContents {
   /** images that could not be used in training, each once */
   readonly skipped: readonly SkippedImage[];
   readonly evaluation: RunEvaluation | undefined;
+  /** where longer training leads; undefined where nobody has looked */
+  readonly outlook?: Outlook | undefined;
 }
 
 const startWeights = z.object({
@@ -56,6 +63,7 @@ export function readRun(folder: string): RunContents {
     rows: jsonLines(layout.metrics, rowOf),
     skipped: [...new Map(skipped.map((image) => [image.key, image])).values()],
     evaluation: readEvaluation(folder),
+    outlook: readOutlook(folder),
   };
 }
 

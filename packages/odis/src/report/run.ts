@@ -29,6 +29,7 @@ import { openSplits, optionsFor, optionWords, type RunEvaluation } from "../eval
 import { basename, resolve } from "node:path";
 import { count, valueText } from "./numbers.js";
 import { curves } from "./curves.js";
+import { outlookSection } from "./outlook.js";
 import { fullHeat } from "./pictures.js";
 import { scores } from "./scores.js";
 import { verdict } from "./verdict.js";
@@ -228,6 +229,7 @@ export function page(run: RunContents, facts: PageFacts, pictures: Pictures): st
     html`<header><h1>${name}</h1><p class="lead">Object-level self-distillation, recipe <b>${run.recipe.name}</b>, on ${facts.data}</p>
 <div class="verdict">${facts.verdict.map((sentence) => html`<p>${sentence}</p>`)}</div>${summary(run, facts)}</header>
 ${section("How good the features are", evaluation && scores(evaluation), `Not evaluated yet: odis evaluate ${shellWord(run.folder)}`)}
+${run.outlook && section("Where longer training leads", outlookSection(run, run.outlook), `${run.outlook.network} has no curve.`)}
 ${section("Nearest neighbours", pictures.neighbours && html`<p class="note">${neighboursNote(evaluation)} The number is the cosine similarity.</p>${pictures.neighbours}`, "No neighbours: they need an evaluation of the run by k-NN, and its data.")}
 ${section("Where [OBJ] looks", pictures.attention && html`<p class="note">Attention of the teacher’s [OBJ] token in its last block, the mean over heads, brightest where it looks ${fullHeat} times as much as on the average patch, or more. With the mask it can only look at the object’s patches (outlined); without it, anywhere.</p>${pictures.attention}`, "No attention maps: they need a checkpoint and the data.")}
 ${section("Example views", pictures.views && html`${viewsKey}${pictures.views}`, "No example views: the training data could not be read.")}

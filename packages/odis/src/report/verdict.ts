@@ -10,6 +10,7 @@ import { type Recipe, runLength, summaryPrototypes } from "../recipe/index.js";
 import { dataOf, duration } from "../run/index.js";
 import { CollapseWatch, type MetricsRow } from "../train/index.js";
 import { count, percent, signed } from "./numbers.js";
+import { outlookSentence } from "./outlook.js";
 import { networkText, type RunContents } from "./record.js";
 import { measurementOf } from "./table.js";
 
@@ -149,7 +150,8 @@ function judgement(
 const longRun = 100;
 
 /** What more training would likely bring, by how far this one came. */
-function outlook({ recipe, rows, evaluation }: RunContents, images: number | undefined): string {
+function outlook(run: RunContents, images: number | undefined): string {
+  const { recipe, rows, evaluation } = run;
   const last = rows.at(-1);
   if (!last) return "Training it on your own images (odis pretrain --init) would fit it to them.";
   const steps = last.step + 1;
@@ -158,6 +160,7 @@ function outlook({ recipe, rows, evaluation }: RunContents, images: number | und
   for (const row of rows) watch.observe(row);
   if (watch.collapse !== undefined)
     return `More of the same training would bring nothing: it has collapsed (${watch.collapse.replace(/^collapse: /, "").replace(/ \(.*/, "")}). The log says which settings to change.`;
+  if (run.outlook) return outlookSentence(run.outlook, steps);
   if (planned !== undefined && steps < planned)
     return `The run has done ${count(steps)} of ${count(planned)} steps. Its learning rate falls towards the end, where much is gained: let it go on${evaluation ? ", and evaluate again" : ""}.`;
   if (images === undefined) return "A longer run (--steps) is the first thing to try.";

@@ -1,54 +1,19 @@
 import { noGrad, ones, tidy } from "@odis/torch";
-import { openSource } from "../data/index.js";
 import {
   modelNames,
   type Recipe,
   recipeLayers,
   recipeNames,
   resolveRecipe,
-  runLength,
-  scheduleValuesAt,
 } from "../recipe/index.js";
 import {
   bytesText,
   type CostOptions,
-  createState,
   memoryOfDevice,
   type MetricsRow,
   stepCost,
-  trainOn,
 } from "../train/index.js";
-import { openBatches } from "../batches/index.js";
-import type { PretrainOptions } from "./pretrain.js";
 import { duration } from "./progress.js";
-
-/**
- * How fast this machine trains a recipe: real steps on real batches with a throw-away network.
- *
- * @param seconds how long to measure, after a few steps of warming up
- * @returns steps per second, waiting for data included
- */
-export async function measureSpeed(
-  { recipe, data, device }: Pick<PretrainOptions, "recipe" | "data" | "device">,
-  seconds: number,
-): Promise<number> {
-  const source = await openSource(data);
-  const length = runLength(recipe, source.size);
-  using state = createState(recipe, device);
-  const loader = await openBatches(source, recipe, 0, {});
-  const warming = 5;
-  let began = 0;
-  try {
-    for (let step = 0; ; step += 1) {
-      if (step === warming) began = performance.now();
-      const elapsed = (performance.now() - began) / 1000;
-      if (step > warming && elapsed >= seconds) return (step - warming) / elapsed;
-      trainOn(state, await loader.next(), scheduleValuesAt(recipe, length, step));
-    }
-  } finally {
-    await loader.close();
-  }
-}
 
 /** Runs that take less are not worth a sentence before them. */
 const shortRun = { seconds: 60, bytes: 1e9 };

@@ -16,6 +16,6 @@ export { pretrain, type PretrainOptions, type PretrainResult } from "./pretrain.
 export { duration, type ProgressStream } from "./progress.js";
 export { importRun, type Inspection, inspectWeights } from "./start.js";
 export { shareWork } from "./share.js";
-export { shippedFile, shippedNames } from "./shipped.js";
+export { shippedCurve, shippedFile, shippedNames, type TrainingCurve } from "./shipped.js";
 export { Stop } from "./stop.js";
-export { measureSpeed } from "./forecast.js";
+export { trialSpeed } from "./trial.js";

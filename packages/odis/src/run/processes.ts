@@ -10,6 +10,10 @@ export const companion = new URL("./child.js", import.meta.url).href;
 
 export interface ProcessesOptions {
   readonly count: number;
+  /** what they run, from the program's file on; default: this very command line */
+  readonly words?: readonly string[];
+  /** gets all that they print, which otherwise goes to this process's terminal */
+  readonly hear?: (text: string) => void;
   /** what was saved so far, a clause; undefined for nothing */
   readonly stands: () => string | undefined;
   /** hears what the first process tells */
@@ -29,15 +33,26 @@ interface Ended {
 const grace = { killed: 25_000, failed: 6_000 } as const;
 
 /**
- * Runs this very command line in several processes of this machine that work together. Signals are
- * passed on; the processes write to this one's terminal themselves, one of them at a time.
+ * Runs a command line in several processes of this machine that work together. Signals are passed
+ * on; the processes write to this one's terminal themselves, one of them at a time.
  *
  * @returns exit code
  * @throws RunError when processes were killed and none is left to say so
  */
-export async function runProcesses({ count, stands, tell }: ProcessesOptions): Promise<number> {
+export async function runProcesses({
+  count,
+  words = process.argv.slice(1),
+  hear,
+  stands,
+  tell,
+}: ProcessesOptions): Promise<number> {
   const port = await freePort();
-  const children = Array.from({ length: count }, (_, rank) => start(rank, count, port));
+  const output = hear ? "pipe" : "inherit";
+  const children = Array.from({ length: count }, (_, rank) =>
+    start(words, { rank, count, port, output }),
+  );
+  for (const stream of children.flatMap(({ stdout, stderr }) => [stdout, stderr]))
+    stream?.setEncoding("utf8").on("data", (text: string) => hear?.(text));
   const passOn = (["SIGINT", "SIGTERM", "SIGHUP"] as const).map((signal) => {
     const listener = (): void => signalAll(children, signal);
     process.on(signal, listener);
@@ -70,10 +85,16 @@ export async function runProcesses({ count, stands, tell }: ProcessesOptions): P
   }
 }
 
-function start(rank: number, count: number, port: number): ChildProcess {
-  const [node, ...words] = process.argv;
-  return spawn(node!, ["--import", companion, ...words], {
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
+interface Start {
+  readonly rank: number;
+  readonly count: number;
+  readonly port: number;
+  readonly output: "inherit" | "pipe";
+}
+
+function start(words: readonly string[], { rank, count, port, output }: Start): ChildProcess {
+  return spawn(process.execPath, ["--import", companion, ...words], {
+    stdio: ["ignore", output, output, "ipc"],
     env: {
       ...process.env,
       RANK: `${rank}`,

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { nearest, plain, RunError, statOf } from "../core/index.js";
+import { z } from "zod";
+import { nearest, plain, readOwnText, RunError, statOf } from "../core/index.js";
 import {
   checkFit,
   type FileNetwork,
@@ -20,6 +21,7 @@ import type { LoadedNetwork } from "./load.js";
 
 /** What a network's folder holds beside its card. */
 const weightsName = "model.safetensors";
+const curveName = "curve.json";
 
 /**
  * Folders of networks by name, each with `model.safetensors` (written by `odis export --format
@@ -46,6 +48,57 @@ export function shippedFile(name: string): string | undefined {
   return places()
     .map((place) => join(place, name, weightsName))
     .find((file) => existsSync(file));
+}
+
+const curveSchema = z.strictObject({
+  batch: z.int().positive(),
+  threads: z.int().positive(),
+  seconds: z.number().positive(),
+  measured: z.string(),
+  points: z
+    .array(z.strictObject({ step: z.int().min(0), mask: share(), none: share() }))
+    .min(2)
+    .readonly(),
+});
+
+function share(): z.ZodNumber {
+  return z.number().min(0).max(1);
+}
+
+/** How a network that comes with odis became what it is. */
+export interface TrainingCurve {
+  /** images of a step */
+  readonly batch: number;
+  /** threads of the engine, and the time that all steps took them */
+  readonly threads: number;
+  readonly seconds: number;
+  /** on what, as a clause */
+  readonly measured: string;
+  /** k-NN top-1 of objects with their masks and without, 0..1; by steps */
+  readonly points: readonly {
+    readonly step: number;
+    readonly mask: number;
+    readonly none: number;
+  }[];
+}
+
+/**
+ * The curve of a network that comes with odis; undefined where it has none.
+ *
+ * @throws RunError when its file is no curve
+ */
+export function shippedCurve(name: string): TrainingCurve | undefined {
+  const file = shippedFile(name);
+  const path = file && join(dirname(file), curveName);
+  const text = path && readOwnText(path);
+  if (text === undefined) return undefined;
+  const parsed = curveSchema.safeParse(parsedJson(text));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw new RunError(
+    `${plain(path!)}: not the curve of a training: ${plain(issue.path.join("."))}: ${plain(issue.message)}. ` +
+      `Take it away: the network needs none.`,
+  );
 }
 
 /**

@@ -65,7 +65,7 @@ describe("the verdict", () => {
   it("says what was trained, what it can do, what that is worth, and what more would bring", () => {
     const said = verdict(run(evaluated({ trained: 0.4, untrained: 0.2, pixels: 0.3 })), 12_000);
     expect(said).toEqual([
-      "This is a Vision Transformer (96 wide, 4 blocks, 3 heads, patch 8) that taught itself from " +
+      "This is a Vision Transformer (96 wide, 4 blocks, 3 heads, patch 4) that taught itself from " +
         "12,000 images and the objects marked in them, without being told what anything is: 500 steps " +
         "of 64 images (3 min 25 s).",
       "In 40.0 % of cases it recognises an object that its mask points at, by the vote of the 20 most " +
@@ -166,7 +166,7 @@ describe("the verdict", () => {
   it("of weights from elsewhere says so", () => {
     const init = { file: "dino\u001b[31m.pth", parts: "all" } as const;
     expect(verdict(run(undefined, { init, rows: [] }), 9)).toEqual([
-      "This is a Vision Transformer (96 wide, 4 blocks, 3 heads, patch 8), starting from the weights of " +
+      "This is a Vision Transformer (96 wide, 4 blocks, 3 heads, patch 4), starting from the weights of " +
         "dino\\u001b[31m.pth; it was not trained here.",
       "What it can do has not been measured yet.",
       "Training it on your own images (odis pretrain --init) would fit it to them.",

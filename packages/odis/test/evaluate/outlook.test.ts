@@ -1,0 +1,114 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { parseDataSpec } from "../../src/data/index.js";
+import { evaluateOutlook, readOutlook } from "../../src/evaluate/outlook.js";
+import { evaluateRun, readEvaluation } from "../../src/evaluate/run.js";
+import { makeReport } from "../../src/report/run.js";
+import { shippedCurve } from "../../src/run/shipped.js";
+import { trialSpeed } from "../../src/run/trial.js";
+import { odis, odisProgram } from "../cli/odis.js";
+import { scratchFolder } from "../scratch.js";
+import { tinyData, tinyRun } from "../run/tiny-run.js";
+
+const scratch = scratchFolder("odis-outlook-");
+const shipped = "vit-mini-scenes";
+
+describe("where longer training leads", () => {
+  let data = "";
+  let run = "";
+  beforeAll(async () => {
+    data = await tinyData();
+    run = join(data, "run");
+    expect(odis(tinyRun(data, run, "--steps", "3")).code).toBe(0);
+  });
+
+  it("is what evaluating the other network alone says, and stands in the report", async () => {
+    const pair = { train: parseDataSpec(`coco:${data}`), test: parseDataSpec(`coco:${data}`) };
+    await expect(evaluateOutlook(run, shipped)).rejects.toThrow(
+      /has no evaluation to set another network beside\.$/,
+    );
+    await evaluateRun(run, { data: pair, size: 32, limit: 12 });
+    const before = readFileSync(join(run, "evaluation.json"), "utf8");
+    const outlook = await evaluateOutlook(run, shipped);
+    expect(readOutlook(run)).toEqual(outlook);
+    expect(readFileSync(join(run, "evaluation.json"), "utf8")).toBe(before);
+    expect(outlook.same).toBe(false);
+
+    const words = ["evaluate", shipped, "--train", `coco:${data}`, "--test", `coco:${data}`];
+    const alone = odis([...words, "--size", "32", "--limit", "12", "--baselines", "no"], {
+      cwd: scratch(),
+    });
+    expect(alone.stderr).not.toMatch(/^odis/m);
+    const { measurements, step } = readEvaluation(join(scratch(), shipped))!;
+    const { value, low, high } = measurements.find(
+      ({ name }) => name === "trained/object/mask/knn20/top1",
+    )!;
+    expect(outlook).toMatchObject({ step, value, low, high });
+
+    const { file, verdict } = await makeReport(run);
+    expect(verdict.at(-1)).toMatch(
+      /^Where it leads: a network like it after [\d,]+ steps \(vit-mini-scenes, which comes with odis, .* of one core\) reaches [\d.]+ % in the same test\. This run has done 0\.\d % of those steps\.$/,
+    );
+    const html = readFileSync(file, "utf8");
+    expect(html).toContain("Where longer training leads");
+    expect(html).toContain("this run");
+  });
+
+  it("is told as damaged, not as nothing", () => {
+    const folder = join(scratch(), "damaged");
+    mkdirSync(folder);
+    expect(readOutlook(folder)).toBeUndefined();
+    writeFileSync(join(folder, "outlook.json"), '{ "network": 3 }');
+    expect(() => readOutlook(folder)).toThrow(
+      /outlook\.json: damaged; delete it and write the report again\.$/,
+    );
+  });
+
+  it("is found out by a trial of the very processes that will train", async () => {
+    const words = tinyRun(data, "", "--workers", "1").filter((word, at, all) => {
+      return word !== "--out" && all[at - 1] !== "--out";
+    });
+    const perSecond = await trialSpeed([odisProgram, ...words], 2);
+    expect(perSecond).toBeGreaterThan(0);
+    expect(Number.isFinite(perSecond)).toBe(true);
+    await expect(trialSpeed([odisProgram, ...words, "--batch", "3"], 2)).rejects.toThrow(
+      /optim\.batch/,
+    );
+  });
+});
+
+describe("the curve of the network that comes with odis", () => {
+  it("rises to what its card says", () => {
+    const { points, batch, seconds } = shippedCurve(shipped)!;
+    const steps = points.map(({ step }) => step);
+    expect(steps).toEqual(steps.toSorted((a, b) => a - b));
+    expect(steps[0]).toBe(0);
+    expect(batch).toBe(64);
+    expect(seconds).toBeGreaterThan(0);
+    const { mask, none } = points.at(-1)!;
+    const card = readFileSync(
+      new URL(`../../weights/${shipped}/README.md`, import.meta.url),
+      "utf8",
+    );
+    for (const share of [mask, none]) expect(card).toContain((100 * share).toFixed(1));
+  });
+
+  it("need not be there, but must be one", () => {
+    const place = join(scratch(), "weights", "mine");
+    mkdirSync(place, { recursive: true });
+    writeFileSync(join(place, "model.safetensors"), "");
+    const before = process.env["ODIS_WEIGHTS"];
+    process.env["ODIS_WEIGHTS"] = join(scratch(), "weights");
+    try {
+      expect(shippedCurve("mine")).toBeUndefined();
+      writeFileSync(join(place, "curve.json"), '{ "batch": 0 }');
+      expect(() => shippedCurve("mine")).toThrow(
+        /curve\.json: not the curve of a training: batch: .*\. Take it away: the network needs none\.$/,
+      );
+    } finally {
+      if (before === undefined) delete process.env["ODIS_WEIGHTS"];
+      else process.env["ODIS_WEIGHTS"] = before;
+    }
+  });
+});
