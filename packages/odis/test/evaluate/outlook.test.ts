@@ -6,12 +6,11 @@ import { evaluateOutlook, readOutlook } from "../../src/evaluate/outlook.js";
 import { evaluateRun, readEvaluation } from "../../src/evaluate/run.js";
 import { makeReport } from "../../src/report/run.js";
 import { shippedCurve } from "../../src/run/shipped.js";
-import { trialSpeed } from "../../src/run/trial.js";
 import { odis, odisProgram } from "../cli/odis.js";
 import { scratchFolder } from "../scratch.js";
 import { tinyData, tinyRun } from "../run/tiny-run.js";
 
-const scratch = scratchFolder("odis-outlook-");
+const scratch = scratchFolder();
 const shipped = "vit-mini-scenes";
 
 describe("where longer training leads", () => {
@@ -24,21 +23,19 @@ describe("where longer training leads", () => {
   });
 
   it("is what evaluating the other network alone says, and stands in the report", async () => {
-    const pair = { train: parseDataSpec(`coco:${data}`), test: parseDataSpec(`coco:${data}`) };
+    const own = { train: parseDataSpec(`coco:${data}`) };
     await expect(evaluateOutlook(run, shipped)).rejects.toThrow(
       /has no evaluation to set another network beside\.$/,
     );
-    await evaluateRun(run, { data: pair, size: 32, limit: 12 });
+    await evaluateRun(run, { data: own, size: 32, limit: 12 });
     const before = readFileSync(join(run, "evaluation.json"), "utf8");
     const outlook = await evaluateOutlook(run, shipped);
     expect(readOutlook(run)).toEqual(outlook);
     expect(readFileSync(join(run, "evaluation.json"), "utf8")).toBe(before);
     expect(outlook.same).toBe(false);
 
-    const words = ["evaluate", shipped, "--train", `coco:${data}`, "--test", `coco:${data}`];
-    const alone = odis([...words, "--size", "32", "--limit", "12", "--baselines", "no"], {
-      cwd: scratch(),
-    });
+    const words = ["evaluate", shipped, "--train", `coco:${data}`, "--size", "32", "--limit", "12"];
+    const alone = odis([...words, "--baselines", "no"], { cwd: scratch() });
     expect(alone.stderr).not.toMatch(/^odis/m);
     const { measurements, step } = readEvaluation(join(scratch(), shipped))!;
     const { value, low, high } = measurements.find(
@@ -66,9 +63,12 @@ describe("where longer training leads", () => {
   });
 
   it("is found out by a trial of the very processes that will train", async () => {
-    const words = tinyRun(data, "", "--workers", "1").filter((word, at, all) => {
-      return word !== "--out" && all[at - 1] !== "--out";
-    });
+    // Compiled: what is loaded into every process lies beside it.
+    const compiled = new URL("../../dist/run/index.js", import.meta.url).href;
+    const { trialSpeed } = (await import(compiled)) as typeof import("../../src/run/index.js");
+    const words = tinyRun(data, "nowhere").filter(
+      (word, at, all) => word !== "--out" && all[at - 1] !== "--out",
+    );
     const perSecond = await trialSpeed([odisProgram, ...words], 2);
     expect(perSecond).toBeGreaterThan(0);
     expect(Number.isFinite(perSecond)).toBe(true);
