@@ -42,8 +42,17 @@ export function membershipOf(env: Environment = process.env): Membership | undef
     });
   }
   if (!place || place.size === 1) return undefined;
+  if (told["TORCHELASTIC_USE_AGENT_STORE"] === "True") place = besideLauncher(place);
   const local = Number(told["LOCAL_WORLD_SIZE"]);
   return { ...place, localSize: Number.isInteger(local) && local > 0 ? local : undefined };
+}
+
+/**
+ * torchrun keeps a store of its own at MASTER_PORT and says so. It may be of another release of PyTorch
+ * than this LibTorch, whose stores do not understand each other; so ranks meet at the next port.
+ */
+function besideLauncher(place: Place): Place {
+  return { ...place, port: place.port < 65_535 ? place.port + 1 : place.port - 1 };
 }
 
 /** SLURM's variables in torchrun's words; undefined outside `srun` with several tasks. */

@@ -93,16 +93,28 @@ describe("the same line in several processes", () => {
     expect(resultOf(run("killed"))).toEqual(two);
   });
 
-  it("keeps its bits when processes share the optimiser's moments, interrupted or not", () => {
-    const shared = whole("shared", "--processes", "2", "--keep", "9", "--set", "optim.shard=true");
-    expect(odis(shared).code).toBe(0);
-    const folder = join(run("shared"), "checkpoints");
-    const { bits } = resultOf(run("shared"));
-    for (const later of ["step-00000020", "step-00000030"])
-      rmSync(join(folder, later), { recursive: true });
-    expect(odis(shared).code).toBe(0);
-    expect(odis(whole("whole", "--processes", "2")).code).toBe(0);
+  it("keeps its bits when processes share the optimiser's moments, always, never, or now and then", () => {
+    const line = (name: string, ...more: string[]): string[] =>
+      whole(name, "--processes", "2", "--keep", "9", ...more);
+    const shared = (name: string): string[] => line(name, "--set", "optim.shard=true");
+    const back = (name: string, step: string): void => {
+      const folder = join(run(name), "checkpoints");
+      for (const found of readdirSync(folder))
+        if (found > step) rmSync(join(folder, found), { recursive: true });
+    };
+    expect(odis(shared("shared")).code).toBe(0);
+    expect(odis(line("whole")).code).toBe(0);
+    const { bits } = resultOf(run("whole"));
+    expect(resultOf(run("shared")).bits).toBe(bits);
+    back("shared", "step-00000010");
+    back("whole", "step-00000010");
+    const [there, here] = [odis(line("shared")), odis(shared("whole"))];
+    expect([there.code, here.code]).toEqual([0, 0]);
+    expect(here.stderr).toContain("resumes after step 10 of 30");
+    expect(resultOf(run("shared")).bits).toBe(bits);
     expect(resultOf(run("whole")).bits).toBe(bits);
+    back("shared", "step-00000020");
+    expect(odis(shared("shared")).code).toBe(0);
     expect(resultOf(run("shared")).bits).toBe(bits);
   });
 
