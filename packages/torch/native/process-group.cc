@@ -146,6 +146,8 @@ class Meeting {
   void awaitFailed() {
     try {
       announce("failed");
+      // With the network gone the next question would wait as long as a transfer: the first to fail is short.
+      store->wait({key("failed", self_.rank)}, milliseconds(3000));
       // Rank 0 keeps the meeting place: it stays a little longer.
       const auto patience = milliseconds(self_.rank == 0 ? 4000 : 3000);
       const auto end = std::chrono::steady_clock::now() + patience;
