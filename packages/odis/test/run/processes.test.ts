@@ -177,6 +177,22 @@ describe("a process that is lost ends the others", () => {
     expect(existsSync(`/proc/${second}`)).toBe(false);
   });
 
+  it.each([0, 1])(
+    "rank %i, killed before they met, started by --processes: named",
+    async (lost) => {
+      const parent = launch(long("run", "--processes", "2"));
+      const list = `/proc/${parent.child.pid}/task/${parent.child.pid}/children`;
+      const children = (): number[] => readFileSync(list, "utf8").trim().split(" ").map(Number);
+      await vi.waitFor(() => expect(children()).toHaveLength(2), { timeout: 60_000, interval: 5 });
+      process.kill(children()[lost]!, "SIGKILL");
+      expect(await parent.ended).toEqual([4, null]);
+      expect(complaint(parent.said())).toBe(
+        `odis pretrain: rank ${lost} of 2 was ended by SIGKILL (out of memory?); nothing was saved yet. Run the ` +
+          "same line again to go on, with as many processes or with another number of them.",
+      );
+    },
+  );
+
   it("one that cannot go on says why, the others nothing", async () => {
     const damaged = join(scratch(), "damaged");
     const copy = await tinyData(damaged);
