@@ -86,11 +86,17 @@ class Meeting {
                                         (self_.rank == 0 ? "" : ", where rank 0 should be") + " (" +
                                         reasonOf(error) + ")");
     }
+    const auto begun = std::chrono::steady_clock::now();
     try {
       announce("here");
       store->wait(keys("here"), self_.meeting);
       store->setTimeout(self_.patience);
     } catch (const std::exception& error) {
+      // A conversation that broke off: nothing that one could have waited for.
+      if (self_.rank > 0 && std::chrono::steady_clock::now() - begun < self_.meeting * 9 / 10)
+        throw Refusal(Fault::kEngine, who() + " was not understood at " + self_.address + ":" +
+                                          std::to_string(self_.port) +
+                                          ": another program listens there, or rank 0 has ended");
       std::string who_else;
       try {
         who_else = listed(without("here"));
@@ -146,6 +152,8 @@ class Meeting {
   void awaitFailed() {
     try {
       announce("failed");
+      // With the network gone the next question would wait as long as a transfer: the first to fail is short.
+      store->wait({key("failed", self_.rank)}, milliseconds(3000));
       // Rank 0 keeps the meeting place: it stays a little longer.
       const auto patience = milliseconds(self_.rank == 0 ? 4000 : 3000);
       const auto end = std::chrono::steady_clock::now() + patience;

@@ -26,6 +26,8 @@ export type Values<O extends Options> = {
 /** What a command is. Options are camelCase here and --kebab-case on the command line. */
 export interface CommandSpec<O extends Options> {
   readonly name: string;
+  /** whether several processes may share its work */
+  readonly isShared?: true;
   /** one sentence */
   readonly summary: string;
   /** command lines to copy, each with what it does */
@@ -43,6 +45,7 @@ export interface CommandSpec<O extends Options> {
 /** A command, ready to be put into the program. */
 export interface CliCommand {
   readonly name: string;
+  readonly isShared?: true | undefined;
   /** Puts only its name and summary into the program, for the list of commands. */
   readonly mention: (program: Command) => void;
   /** @param done gets the exit code */
@@ -52,6 +55,7 @@ export interface CliCommand {
 export function command<O extends Options>(spec: CommandSpec<O>): CliCommand {
   return {
     name: spec.name,
+    isShared: spec.isShared,
     mention(program) {
       program.command(spec.name).summary(spec.summary);
     },

@@ -12,6 +12,7 @@ import { imageProgress } from "./progress.js";
 
 export const embedCommand = command({
   name: "embed",
+  isShared: true,
   summary: "Give every object and image of a library its vector, for search and explore.",
   examples: [
     [
@@ -75,8 +76,9 @@ export const embedCommand = command({
         io.stderr.write(`\n${signal}: ends after what is being computed, and keeps it.\n`);
     });
     using _held = stop.hold();
-    const done = await runs.shareWork({ place, device, threads, stands }, (world, own) =>
-      embedPlace({ run, data, out, ...values }, world, own, stop, io),
+    const done = await runs.shareWork(
+      { place, device, threads, stands, progress: io.stderr },
+      (world, own) => embedPlace({ run, data, out, ...values }, world, own, stop, io),
     );
     // Another process may be the one that was asked to stop.
     const code = done.finished ? exitCodes.ok : stop.exitCode || exitCodes.terminated;

@@ -82,6 +82,10 @@ closed terminal, 141 because nobody reads its output.
   );
 }
 
+/** Asked without loading what knows for sure. */
+const isOneOfSeveral = (): boolean =>
+  [process.env["WORLD_SIZE"], process.env["SLURM_STEP_NUM_TASKS"]].some((one) => one !== undefined);
+
 /** Runs one command line. @returns the exit code */
 async function main(words: readonly string[]): Promise<number> {
   const io: Io = {
@@ -112,10 +116,17 @@ async function main(words: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok; // --help
     if (error instanceof ToldElsewhere) return error.exitCode;
-    const command = commands.find(({ name }) => name === first)?.name;
-    const failure = describeFailure(error, command);
-    console.error(printable(failure.text));
-    io.tell({ told: true });
+    const command = commands.find(({ name }) => name === first);
+    const failure = describeFailure(error, command?.name);
+    const say = (): void => {
+      console.error(printable(failure.text));
+      io.tell({ told: true });
+    };
+    if (command?.isShared && isOneOfSeveral()) {
+      const { failBeforeMeeting } = await import("../run/index.js");
+      return failBeforeMeeting(failure.exitCode, say);
+    }
+    say();
     return failure.exitCode;
   }
   return code;

@@ -12,6 +12,7 @@ import { processesOption, processesToStart } from "./processes.js";
 
 export const pretrainCommand = command({
   name: "pretrain",
+  isShared: true,
   summary: "Pretrain a Vision Transformer on images and their objects, or go on with a run.",
   examples: [
     [

@@ -207,15 +207,18 @@ const withRecipe = z.looseObject({ recipe: recipeSchema });
 
 /**
  * Differences of a saved configuration from the one at hand. A setting that did not exist yet when it
- * was saved has its default: what the code did before it could be set. That files may lie outside of
- * the data's folder is a permission, and decides no number.
+ * was saved has its default: what the code did before it could be set. Settings that decide no number
+ * may differ.
  */
 export function configDifferences(saved: unknown, here: unknown): readonly Difference[] {
   const whole = withRecipe.safeParse(saved);
   const plain: unknown = JSON.parse(JSON.stringify(here)); // as it would be read back
   const found = differences(whole.success ? whole.data : saved, plain);
-  return found.filter(({ path }) => path !== "data.outside");
+  return found.filter(({ path }) => !numberless.has(path));
 }
+
+/** Whether files may lie outside of the data's folder, and which process keeps the optimiser's moments. */
+const numberless: ReadonlySet<string> = new Set(["data.outside", "recipe.optim.shard"]);
 
 /** `optim.lr is 0.0005 there and 0.001 here; seed is 0 there and 1 here; and 3 more` */
 export function describeDifferences(

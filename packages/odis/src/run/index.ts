@@ -9,6 +9,7 @@ export {
 } from "./folder.js";
 export { dataOf, type LoadedNetwork, loadTeacher, recipeOf, weightsOf } from "./load.js";
 export { runStands } from "./among.js";
+export { failBeforeMeeting } from "./meeting.js";
 export { type Membership, membershipOf } from "./place.js";
 export type { ChildReport } from "./child.js";
 export { companion, runProcesses } from "./processes.js";

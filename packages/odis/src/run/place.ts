@@ -1,13 +1,6 @@
 import { availableParallelism } from "node:os";
-import {
-  checkDevice,
-  EngineError,
-  type Place,
-  placeFromEnvironment,
-  ProcessGroup,
-} from "@odis/torch";
-import { ConfigError, RunError, show } from "../core/index.js";
-import { World } from "../train/index.js";
+import { checkDevice, type Place, placeFromEnvironment } from "@odis/torch";
+import { ConfigError } from "../core/index.js";
 
 /** One of several processes that train together, as its environment tells it. */
 export interface Membership extends Place {
@@ -42,8 +35,17 @@ export function membershipOf(env: Environment = process.env): Membership | undef
     });
   }
   if (!place || place.size === 1) return undefined;
+  if (told["TORCHELASTIC_USE_AGENT_STORE"] === "True") place = besideLauncher(place);
   const local = Number(told["LOCAL_WORLD_SIZE"]);
   return { ...place, localSize: Number.isInteger(local) && local > 0 ? local : undefined };
+}
+
+/**
+ * torchrun keeps a store of its own at MASTER_PORT and says so. It may be of another release of PyTorch
+ * than this LibTorch, whose stores do not understand each other; so ranks meet at the next port.
+ */
+function besideLauncher(place: Place): Place {
+  return { ...place, port: place.port < 65_535 ? place.port + 1 : place.port - 1 };
 }
 
 /** SLURM's variables in torchrun's words; undefined outside `srun` with several tasks. */
@@ -83,42 +85,4 @@ export function deviceOf(device: string, place: Pick<Place, "localRank"> | undef
 export function ownCores(place: Membership | undefined): number | undefined {
   if (place?.localSize === undefined) return undefined;
   return Math.max(1, Math.floor(availableParallelism() / place.localSize));
-}
-
-export interface Patience {
-  /** seconds after which a process that does not answer is taken for gone, default 20 */
-  readonly patience?: number | undefined;
-  /** seconds in which all have to come, default 600: machines do not start at once */
-  readonly rendezvous?: number | undefined;
-}
-
-/**
- * Meets the other processes.
- *
- * @param device where this process computes
- * @throws RunError when they do not come, or the port is taken
- */
-export function joinWorld(
-  place: Place,
-  device: string,
-  { patience = 20, rendezvous = 600 }: Patience,
-): World {
-  const backend = device === "cpu" ? "gloo" : "nccl";
-  try {
-    const group = ProcessGroup.join(place, {
-      device,
-      backend,
-      patienceSeconds: patience,
-      meetSeconds: rendezvous,
-    });
-    return new World(group, device);
-  } catch (error) {
-    if (!(error instanceof EngineError)) throw error;
-    const { address, port } = place;
-    throw new RunError(
-      `${error.message.replace(/^\w+: /, "")}. Look at MASTER_ADDR (${show(address)}) and MASTER_PORT (${port}), ` +
-        `and whether all processes were started.`,
-      { cause: error },
-    );
-  }
 }

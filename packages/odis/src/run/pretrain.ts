@@ -25,7 +25,8 @@ import { forecast } from "./forecast.js";
 import { checkRunFolder, runLayout } from "./folder.js";
 import { closeInTime, Interruptible, isInterruption } from "./interruptible.js";
 import { RunError, systemReason } from "../core/index.js";
-import { deviceOf, joinWorld, type Membership, ownCores } from "./place.js";
+import { joinWorld } from "./join.js";
+import { deviceOf, type Membership, ownCores } from "./place.js";
 import { Progress, type ProgressStream } from "./progress.js";
 import { RunRecord, saveRun } from "./record.js";
 import type { Position } from "./session.js";
@@ -99,7 +100,7 @@ export interface PretrainResult {
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { place, out } = options;
   const device = deviceOf(options.device ?? "cpu", place);
-  const world = place ? joinWorld(place, device, options) : World.alone;
+  const world = place ? await joinWorld(place, device, options) : World.alone;
   try {
     const standing = { localRank: place?.localRank ?? 0, stands: () => runStands(out) };
     return await amongOthers(world, standing, () => trainWith(world, { ...options, device }));

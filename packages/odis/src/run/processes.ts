@@ -126,13 +126,12 @@ function judge(
 ): number {
   const failure = inTime.find(({ code }) => code !== null && code !== exitCodes.ok);
   const [stopped] = inTime.flatMap(({ signal }) => exitCodeOf(signal) ?? []);
-  const killed = ended.findIndex(
-    ({ signal }) => signal !== null && exitCodeOf(signal) === undefined,
-  );
-  if (killed >= 0 && !told)
+  // The first: those that were left are killed here.
+  const killed = inTime.find(({ signal }) => signal !== null && exitCodeOf(signal) === undefined);
+  if (killed && !told)
     throw new RunError(
-      `rank ${killed} of ${ended.length} was ended by ${ended[killed]!.signal}` +
-        `${ended[killed]!.signal === "SIGKILL" ? " (out of memory?)" : ""}; ` +
+      `rank ${ended.indexOf(killed)} of ${ended.length} was ended by ${killed.signal}` +
+        `${killed.signal === "SIGKILL" ? " (out of memory?)" : ""}; ` +
         `${stands() ?? "nothing was saved yet"}. ${advice}`,
     );
   return failure?.code ?? stopped ?? exitCodes.ok;

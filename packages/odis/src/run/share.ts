@@ -1,7 +1,9 @@
 import { setThreads } from "@odis/torch";
 import { World } from "../train/index.js";
 import { amongOthers, type Standing } from "./among.js";
-import { deviceOf, joinWorld, type Membership, ownCores } from "./place.js";
+import { joinWorld } from "./join.js";
+import { deviceOf, type Membership, ownCores } from "./place.js";
+import type { ProgressStream } from "./progress.js";
 
 export interface ShareOptions extends Pick<Standing, "stands"> {
   /** which of several processes this one is; undefined: alone */
@@ -9,6 +11,8 @@ export interface ShareOptions extends Pick<Standing, "stands"> {
   readonly device: string;
   /** LibTorch's threads; default: all cores, or this process's share of its machine's */
   readonly threads?: number | undefined;
+  /** where a process says that it waits for the others to come; default nowhere */
+  readonly progress?: ProgressStream;
 }
 
 /** What is computed at a time may take minutes, and a process that ended is missed at once. */
@@ -21,13 +25,13 @@ const patience = 1800;
  * @throws as `amongOthers`; EngineError when there is no such device
  */
 export async function shareWork<T>(
-  { place, device: asked, threads, stands }: ShareOptions,
+  { place, device: asked, threads, stands, progress }: ShareOptions,
   work: (world: World, device: string) => Promise<T>,
 ): Promise<T> {
   const device = deviceOf(asked, place);
   const cores = threads ?? ownCores(place);
   if (cores !== undefined) setThreads(cores);
-  using world = place ? joinWorld(place, device, { patience }) : World.alone;
+  using world = place ? await joinWorld(place, device, { patience, progress }) : World.alone;
   const standing = { localRank: place?.localRank ?? 0, stands };
   return await amongOthers(world, standing, () => work(world, device));
 }

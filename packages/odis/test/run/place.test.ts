@@ -23,6 +23,13 @@ describe("the place of a process among others", () => {
     });
   });
 
+  it("meets beside the store that torchrun itself keeps at its port", () => {
+    const kept = { ...torchrun, TORCHELASTIC_USE_AGENT_STORE: "True" };
+    expect(membershipOf(kept)?.port).toBe(29_502);
+    expect(membershipOf({ ...kept, MASTER_PORT: "65535" })?.port).toBe(65_534);
+    expect(membershipOf({ ...kept, TORCHELASTIC_USE_AGENT_STORE: "False" })?.port).toBe(29_501);
+  });
+
   it("is none without them, and with one process", () => {
     expect(membershipOf({})).toBeUndefined();
     expect(

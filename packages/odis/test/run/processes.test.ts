@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer as createWebServer } from "node:http";
+import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -93,16 +94,28 @@ describe("the same line in several processes", () => {
     expect(resultOf(run("killed"))).toEqual(two);
   });
 
-  it("keeps its bits when processes share the optimiser's moments, interrupted or not", () => {
-    const shared = whole("shared", "--processes", "2", "--keep", "9", "--set", "optim.shard=true");
-    expect(odis(shared).code).toBe(0);
-    const folder = join(run("shared"), "checkpoints");
-    const { bits } = resultOf(run("shared"));
-    for (const later of ["step-00000020", "step-00000030"])
-      rmSync(join(folder, later), { recursive: true });
-    expect(odis(shared).code).toBe(0);
-    expect(odis(whole("whole", "--processes", "2")).code).toBe(0);
+  it("keeps its bits when processes share the optimiser's moments, always, never, or now and then", () => {
+    const line = (name: string, ...more: string[]): string[] =>
+      whole(name, "--processes", "2", "--keep", "9", ...more);
+    const shared = (name: string): string[] => line(name, "--set", "optim.shard=true");
+    const back = (name: string, step: string): void => {
+      const folder = join(run(name), "checkpoints");
+      for (const found of readdirSync(folder))
+        if (found > step) rmSync(join(folder, found), { recursive: true });
+    };
+    expect(odis(shared("shared")).code).toBe(0);
+    expect(odis(line("whole")).code).toBe(0);
+    const { bits } = resultOf(run("whole"));
+    expect(resultOf(run("shared")).bits).toBe(bits);
+    back("shared", "step-00000010");
+    back("whole", "step-00000010");
+    const [there, here] = [odis(line("shared")), odis(shared("whole"))];
+    expect([there.code, here.code]).toEqual([0, 0]);
+    expect(here.stderr).toContain("resumes after step 10 of 30");
+    expect(resultOf(run("shared")).bits).toBe(bits);
     expect(resultOf(run("whole")).bits).toBe(bits);
+    back("shared", "step-00000020");
+    expect(odis(shared("shared")).code).toBe(0);
     expect(resultOf(run("shared")).bits).toBe(bits);
   });
 
@@ -164,6 +177,22 @@ describe("a process that is lost ends the others", () => {
     expect(existsSync(`/proc/${second}`)).toBe(false);
   });
 
+  it.each([0, 1])(
+    "rank %i, killed before they met, started by --processes: named",
+    async (lost) => {
+      const parent = launch(long("run", "--processes", "2"));
+      const list = `/proc/${parent.child.pid}/task/${parent.child.pid}/children`;
+      const children = (): number[] => readFileSync(list, "utf8").trim().split(" ").map(Number);
+      await vi.waitFor(() => expect(children()).toHaveLength(2), { timeout: 60_000, interval: 5 });
+      process.kill(children()[lost]!, "SIGKILL");
+      expect(await parent.ended).toEqual([4, null]);
+      expect(complaint(parent.said())).toBe(
+        `odis pretrain: rank ${lost} of 2 was ended by SIGKILL (out of memory?); nothing was saved yet. Run the ` +
+          "same line again to go on, with as many processes or with another number of them.",
+      );
+    },
+  );
+
   it("one that cannot go on says why, the others nothing", async () => {
     const damaged = join(scratch(), "damaged");
     const copy = await tinyData(damaged);
@@ -193,6 +222,69 @@ describe("processes that do not find each other", () => {
         "1 in rank 1. Start all processes with the same line and data.",
     );
     expect(existsSync(run())).toBe(false);
+  });
+
+  it("a mistake that all make before they meet: said once, all with its exit code", async () => {
+    const wrong = long("run", "--set", "optim.lr=fast");
+    const { said, codes } = await outcome(await launchRanks(3, wrong));
+    expect(codes).toEqual([2, 2, 2]);
+    expect(complaint(said)).toMatch(/optim\.lr/);
+  });
+
+  it("the first makes a mistake that no other makes: they do not wait for it", async () => {
+    const port = await freePort();
+    const ranks = [0, 1].map((rank) =>
+      launch(
+        long("run", ...(rank === 0 ? ["--set", "optim.lr=fast"] : [])),
+        variables(rank, 2, port),
+      ),
+    );
+    const { said, codes } = await outcome(ranks);
+    expect(codes).toEqual([2, 2]);
+    expect(complaint(said)).toMatch(/optim\.lr/);
+  });
+
+  it("another program that speaks, or that does not understand: said, no abort", async () => {
+    const speaker = createServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.write("SSH-2.0-OpenSSH_9.2\r\n");
+    }).listen(0);
+    await once(speaker, "listening");
+    const web = createWebServer((_, answer) => answer.end("hello")).listen(0);
+    await once(web, "listening");
+    const portOf = (server: Server): number => {
+      const address = server.address();
+      return typeof address === "object" && address ? address.port : 0;
+    };
+    const [a, b] = [portOf(speaker), portOf(web)];
+    const first = launch(long(), variables(1, 2, a));
+    const second = launch(long(), variables(1, 2, b));
+    const { codes } = await outcome([first, second]);
+    speaker.close();
+    web.closeAllConnections();
+    web.close();
+    expect(codes).toEqual([4, 4]);
+    expect(complaint(first.said())).toBe(
+      `odis pretrain: rank 1 of 2 found another program at "127.0.0.1", port ${a}, where rank 0 should ` +
+        'be; it says "SSH-2.0-OpenSSH_9.2\\r\\n". Choose another MASTER_PORT for all processes, or ' +
+        "mend MASTER_ADDR.",
+    );
+    expect(complaint(second.said())).toContain(
+      `rank 1 of 2 was not understood at 127.0.0.1:${b}: another program listens there, or rank 0 has ` +
+        `ended. Look at MASTER_ADDR ("127.0.0.1") and MASTER_PORT (${b})`,
+    );
+  });
+
+  it("the first does not come: the others say where they looked", async () => {
+    const port = await freePort();
+    const { code, stderr } = odis(long("run", "--rendezvous", "1"), { env: variables(1, 2, port) });
+    expect(code).toBe(4);
+    expect(stderr).toMatch(
+      new RegExp(
+        `^odis pretrain: rank 1 of 2 met nobody at "127\\.0\\.0\\.1", port ${port} within 1 s, where rank 0 ` +
+          "should be \\(.+\\)\\. Look at MASTER_ADDR and MASTER_PORT, and whether all processes were started\\.\n$",
+      ),
+    );
   });
 
   it("nobody comes: who, and what to look at", async () => {
