@@ -37,6 +37,7 @@ export class ObjectPlane {
   private painter: PointPainter | undefined;
   private chosen: readonly number[] | undefined;
   private isDrawn = true;
+  private isPainted = false;
   /** whether keys were used last: what is in the middle counts then */
   private isByKeys = false;
 
@@ -49,9 +50,9 @@ export class ObjectPlane {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.colour());
     this.canvas.addEventListener("focus", () => {
       this.isByKeys = this.canvas.matches(":focus-visible");
-      this.draw();
+      this.mark();
     });
-    this.canvas.addEventListener("blur", () => this.draw());
+    this.canvas.addEventListener("blur", () => this.mark());
     const lasso = byId("map-lasso");
     const isPressed = (): boolean => lasso.getAttribute("aria-pressed") === "true";
     this.pressed("map-lasso", () => lasso.setAttribute("aria-pressed", String(!isPressed())));
@@ -65,7 +66,7 @@ export class ObjectPlane {
       used: (isByKeys) => {
         if (this.isByKeys === isByKeys) return;
         this.isByKeys = isByKeys;
-        this.draw();
+        this.mark();
       },
       move: (dx, dy) => this.changed(() => this.view.move(dx, dy)),
       enlarge: (factor, at) => this.enlarge(factor, at),
@@ -119,17 +120,25 @@ export class ObjectPlane {
     this.draw();
   }
 
-  /** Draws before the next frame, once. */
   private draw(): void {
+    this.isPainted = false;
+    this.mark();
+  }
+
+  /** Draws before the next frame, once; the points only when they have changed. */
+  private mark(): void {
     if (!this.painter || !this.isDrawn) return;
     this.isDrawn = false;
     requestAnimationFrame(() => {
       this.isDrawn = true;
       const { clientWidth, clientHeight } = this.canvas;
       if (clientWidth === 0) return; // it was hidden
-      this.view.resize(clientWidth, clientHeight);
-      fit(this.canvas);
-      this.painter!.paint(this.view, this.diameter() * devicePixelRatio);
+      if (!this.isPainted) {
+        this.view.resize(clientWidth, clientHeight);
+        fit(this.canvas);
+        this.painter!.paint(this.view, this.diameter() * devicePixelRatio);
+        this.isPainted = true;
+      }
       this.marks.draw(this.view, this.places, this.hasCross);
     });
   }
@@ -148,6 +157,7 @@ export class ObjectPlane {
   private changed(change: () => void): void {
     if (!this.map) return;
     change();
+    this.draw();
     this.point(this.hasCross ? this.nearest() : undefined);
   }
 
@@ -164,14 +174,14 @@ export class ObjectPlane {
     const place = row === undefined ? undefined : this.map.classes[row]!;
     const name = this.library.facts.classes[place ?? -1]?.name ?? "no class";
     this.marks.point(row, name);
-    this.draw();
+    this.mark();
   }
 
   private line(line: readonly Point[], isFinished: boolean): void {
     if (!this.map) return;
     this.marks.line = isFinished ? [] : line;
     if (isFinished) this.choose(line.map((point) => this.view.unitsAt(point)));
-    this.draw();
+    this.mark();
   }
 
   private choose(polygon: readonly Point[]): void {
