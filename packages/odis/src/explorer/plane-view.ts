@@ -5,6 +5,8 @@ export type Point = readonly [x: number, y: number];
 
 /** Part of half the canvas that the whole map takes. */
 const FILL = 0.94;
+/** Where the middle may be: steps of keys do not end at the outermost objects. */
+const FARTHEST = 1.1 * MAP_HALF;
 const NEAREST = 200;
 
 /** Which part of the map is seen: the arithmetic between its units and pixels. */
@@ -58,10 +60,10 @@ export class PlaneView {
     return [this.x + (px - this.width / 2) / sx, this.y - (py - this.height / 2) / sy];
   }
 
-  /** Moves the map by pixels; its middle stays on the map. */
+  /** Moves the map by pixels; its middle stays on it, or near. */
   move(dx: number, dy: number): void {
     const [sx, sy] = this.scale;
-    const within = (value: number): number => Math.max(-MAP_HALF, Math.min(MAP_HALF, value));
+    const within = (value: number): number => Math.max(-FARTHEST, Math.min(FARTHEST, value));
     [this.x, this.y] = [within(this.x - dx / sx), within(this.y + dy / sy)];
   }
 
