@@ -28,7 +28,10 @@ export function useBrowser() {
     const page = await browser.newPage({ viewport: { width, height: 900 }, ...more });
     const problems: string[] = [];
     const requests: string[] = [];
-    page.on("console", (message) => problems.push(message.text()));
+    page.on("console", (message) => {
+      // A machine without a graphics card says how slow that is.
+      if (!/GL Driver Message .*Performance/.test(message.text())) problems.push(message.text());
+    });
     page.on("pageerror", (error) => problems.push(error.message));
     page.on("request", (request) => {
       if (!/^(?:data|blob):/.test(request.url())) requests.push(request.url());

@@ -7,6 +7,7 @@ import {
   type Box,
   type ImageFacts,
   likenesses,
+  MAP_HALF,
   type NearList,
   type ObjectFacts,
   type ObjectList,
@@ -188,7 +189,7 @@ export function answers(
   let plane: Plane | undefined;
   const map = (): ObjectMap => {
     plane ??= planeOf(store);
-    const places = Array.from(plane.places, (place) => Math.round(1000 * place));
+    const places = Array.from(plane.places, (place) => Math.round(MAP_HALF * place));
     return { places, classes: [...known.classOf], kept: plane.kept };
   };
 

@@ -37,7 +37,18 @@ export const page = (library: "served" | "files"): string => `<!doctype html>
 </header>
 <main>
 <section id="library" aria-label="Library">
-<figure id="map-part" hidden><canvas id="map" role="img" aria-label="All objects on a plane: what is alike lies near"></canvas><figcaption id="map-note" class="note"></figcaption></figure>
+<figure id="map-part" hidden>
+<div class="bar">
+<button id="map-lasso" type="button" aria-pressed="false">Lasso</button>
+<button id="map-closer" type="button" aria-label="Nearer">+</button>
+<button id="map-farther" type="button" aria-label="Farther">−</button>
+<button id="map-whole" type="button">Whole map</button>
+<button id="map-sight" type="button">List what is in sight</button>
+<button id="map-all" type="button" hidden>Show all</button>
+</div>
+<div id="map-room"><canvas id="map" tabindex="0" role="application" aria-label="All objects on a plane: what is alike lies near" aria-describedby="map-note"></canvas><canvas id="map-marks" aria-hidden="true"></canvas><div id="map-card" aria-live="polite" hidden></div></div>
+<figcaption><ul id="map-classes" class="note"></ul><p id="map-note" class="note"></p></figcaption>
+</figure>
 <div id="room">
 <div id="grid" tabindex="0" role="listbox" aria-label="Objects"></div>
 </div>

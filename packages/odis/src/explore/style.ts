@@ -44,7 +44,14 @@ main.split { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
 .near b { font-variant-numeric: tabular-nums; } .near span { display: block; font-size: .84rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .near span.note { font-size: .76rem; }
 .heads { display: grid; grid-template-columns: repeat(auto-fill, minmax(110px, 1fr)); gap: 8px; } .heads figure { margin: 0; } .heads figcaption { font-size: .78rem; color: var(--soft); } .heads .photo { margin: 0; }
 details { margin-top: 18px; } summary { cursor: pointer; font-weight: 600; }
-#map { width: 100%; height: 40vh; touch-action: none; display: block; background: var(--card); border: 1px solid var(--line); border-radius: 6px; cursor: crosshair; }
+#map-room { position: relative; height: 38vh; overflow: hidden; background: var(--card); border: 1px solid var(--line); border-radius: 6px; }
+#map, #map-marks { position: absolute; inset: 0; width: 100%; height: 100%; display: block; }
+#map { color: var(--soft); touch-action: none; cursor: grab; border-radius: 6px; } #map:active { cursor: grabbing; } #map:focus-visible { outline-offset: -3px; }
+#map-part:has(#map-lasso[aria-pressed=true]) #map { cursor: crosshair; } #map-marks { color: var(--ink); pointer-events: none; }
+#map-card { position: absolute; pointer-events: none; background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: 4px; max-width: 128px; font-size: .78rem; text-align: center; }
+#map-card img { display: block; width: 88px; height: 88px; object-fit: contain; margin: 0 auto; } #map-card span { overflow-wrap: anywhere; }
+#map-classes { list-style: none; margin: 6px 0 2px; padding: 0; display: flex; flex-wrap: wrap; gap: 0 14px; max-height: 3.2em; overflow: hidden; } #map-classes li { max-width: 200px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+#map-classes i { display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 5px; }
 #status { position: fixed; left: 12px; bottom: 12px; max-width: calc(100% - 24px); background: var(--ink); color: var(--paper); padding: 6px 12px; border-radius: 6px; overflow-wrap: anywhere; } #status:empty { display: none; }
 .dropping body { outline: 4px dashed var(--accent); outline-offset: -6px; }
 @media (max-width: 860px) { main.split { grid-template-columns: minmax(0, 1fr); } main { position: relative; } main.split #library { visibility: hidden; } #detail { position: absolute; inset: 0; border-left: 0; padding: 10px 12px 30px; }

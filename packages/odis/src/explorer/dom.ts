@@ -39,3 +39,11 @@ export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   if (!found) throw new Error(`internal: the page has no #${id}`);
   return found;
 }
+
+/** Gives a canvas as many pixels as the screen has there. */
+export function fit(canvas: HTMLCanvasElement): void {
+  const width = Math.round(canvas.clientWidth * devicePixelRatio);
+  const height = Math.round(canvas.clientHeight * devicePixelRatio);
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+}

@@ -54,9 +54,9 @@ async function start(): Promise<void> {
     if (event.key === "Escape" && lookedFrom(location.hash)) close();
   });
   const showClass = (): void => {
+    say("");
     grid.show(classes.value === "" ? {} : { name: classes.value }).catch(tell);
   };
-  classes.addEventListener("change", showClass);
   const map = new ObjectPlane(library, {
     open: openObject,
     choose: (rows) => {
@@ -64,7 +64,12 @@ async function start(): Promise<void> {
       grid.show({ rows }).catch(tell);
     },
     all: showClass,
+    say,
     tell,
+  });
+  classes.addEventListener("change", () => {
+    map.forget();
+    showClass();
   });
   byId("map-button").addEventListener("click", () => map.toggle());
   if (library.own)

@@ -1,150 +1,227 @@
 import type { ObjectMap } from "../portable/index.js";
-import { byId, el } from "./dom.js";
+import { byId, el, fit } from "./dom.js";
 import type { Library } from "./library.js";
+import { coloursOf, hueOf } from "./plane-colours.js";
+import { listenTo } from "./plane-hand.js";
+import { PlaneMarks } from "./plane-marks.js";
+import { inside, nearestTo } from "./plane-pick.js";
+import { type PointPainter, pointPainter } from "./plane-points.js";
+import { PlaneView, type Point } from "./plane-view.js";
 
 export interface PlaneActions {
   readonly open: (row: number) => void;
-  /** told of the objects inside of a lasso */
+  /** told of the objects inside of a line, or in sight */
   readonly choose: (rows: readonly number[]) => void;
   /** the choice was taken back */
   readonly all: () => void;
+  readonly say: (text: string) => void;
   readonly tell: (error: unknown) => void;
 }
 
-/** Pixels: a point's radius, how near a click must be, and what is still a click. */
-const [POINT, NEAR, CLICK] = [2.2, 12, 5];
-/** Classes with a colour of their own. */
-const COLOURS = 12;
+/** Pixels: how near a click must be, and the cross, which moves by steps. */
+const [NEAR, NEAR_CROSS] = [12, 48];
+/** Enlarged by a press of a button. */
+const BY_BUTTON = 1.5;
+/** Objects from which on points are small; diameters of a point, pixels. */
+const MANY = 20_000;
+const diameters = { few: 5, many: 2.2, most: 9 } as const;
 
-type Point = readonly [x: number, y: number];
-
-/** All objects as points; a click opens the nearest, a lasso chooses those in it. */
+/** All objects as points: a click opens the nearest, a line round some chooses them. */
 export class ObjectPlane {
   private readonly canvas = byId<HTMLCanvasElement>("map");
   private readonly part = byId("map-part");
+  private readonly view = new PlaneView();
+  private readonly marks: PlaneMarks;
   private map: ObjectMap | undefined;
-  private lasso: Point[] = [];
+  private places = new Float32Array(0);
+  private painter: PointPainter | undefined;
+  private chosen: readonly number[] | undefined;
+  private isDrawn = true;
+  private isPainted = false;
+  /** whether keys were used last: what is in the middle counts then */
+  private isByKeys = false;
 
   constructor(
     private readonly library: Library,
     private readonly actions: PlaneActions,
   ) {
+    this.marks = new PlaneMarks(library);
     new ResizeObserver(() => this.draw()).observe(this.canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
-    this.canvas.addEventListener("pointerdown", (event) => this.begin(event));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.colour());
+    this.canvas.addEventListener("focus", () => {
+      this.isByKeys = this.canvas.matches(":focus-visible");
+      this.mark();
+    });
+    this.canvas.addEventListener("blur", () => this.mark());
+    const lasso = byId("map-lasso");
+    const isPressed = (): boolean => lasso.getAttribute("aria-pressed") === "true";
+    this.pressed("map-lasso", () => lasso.setAttribute("aria-pressed", String(!isPressed())));
+    this.pressed("map-closer", () => this.enlarge(BY_BUTTON));
+    this.pressed("map-farther", () => this.enlarge(1 / BY_BUTTON));
+    this.pressed("map-whole", () => this.whole());
+    this.pressed("map-sight", () => this.choose(this.view.corners));
+    this.pressed("map-all", () => this.all());
+    listenTo(this.canvas, {
+      draws: isPressed,
+      used: (isByKeys) => {
+        if (this.isByKeys === isByKeys) return;
+        this.isByKeys = isByKeys;
+        this.mark();
+      },
+      move: (dx, dy) => this.changed(() => this.view.move(dx, dy)),
+      enlarge: (factor, at) => this.enlarge(factor, at),
+      whole: () => this.whole(),
+      line: (line, isFinished) => this.line(line, isFinished),
+      over: (at) => this.point(at && this.nearest(at)),
+      open: (at) => this.open(at),
+      all: () => this.all(),
+    });
   }
 
   toggle(): void {
     this.part.hidden = !this.part.hidden;
     byId("map-button").setAttribute("aria-expanded", String(!this.part.hidden));
-    if (this.part.hidden) this.actions.all();
-    else this.load().catch(this.actions.tell);
+    if (!this.part.hidden) this.load().catch(this.actions.tell);
+    else if (this.chosen) this.all();
+  }
+
+  /** Another choice was made elsewhere. */
+  forget(): void {
+    this.chosen = undefined;
+    byId("map-all").hidden = true;
+    this.colour();
+  }
+
+  private pressed(button: string, does: () => void): void {
+    byId(button).addEventListener("click", () => {
+      if (this.map) does();
+    });
   }
 
   private async load(): Promise<void> {
-    this.map ??= await this.library.map();
-    byId("map-note").replaceChildren(
-      `What is alike lies near; the plane keeps ${Math.round(100 * this.map.kept)} % of the variance. Click a point, or draw round some. `,
-      el("button", { type: "button", onclick: () => this.actions.all() }, "Show all"),
-    );
-    this.draw();
+    if (this.map) return;
+    const map = await this.library.map();
+    if (this.map) return;
+    this.map = map;
+    this.places = Float32Array.from(map.places);
+    this.painter = pointPainter(this.canvas, this.places, () => this.draw());
+    byId("map-note").textContent =
+      `What is alike lies near; the plane keeps ${Math.round(100 * map.kept)} % of the variance. ` +
+      "Click a point to open it; drag to move, turn the wheel to come nearer; with Lasso, or the Shift key held, draw round " +
+      "points to list them. By keys: arrows, + and -, Enter for what is at the cross.";
+    byId("map-classes").replaceChildren(...legend(this.library));
+    this.colour();
   }
 
-  /** Pixels of the canvas on the screen. */
-  private placeOf(row: number): Point {
-    const { places } = this.map!;
-    const { clientWidth, clientHeight } = this.canvas;
-    const scale = (0.47 * Math.min(clientWidth, clientHeight)) / 1000;
-    const wide = clientWidth / Math.min(clientWidth, clientHeight);
-    return [
-      clientWidth / 2 + places[2 * row]! * scale * wide,
-      clientHeight / 2 - places[2 * row + 1]! * scale,
-    ];
+  private colour(): void {
+    if (!this.map) return;
+    const soft = getComputedStyle(this.canvas).color;
+    this.painter!.colour(coloursOf(this.map.classes, soft, this.chosen));
+    this.draw();
   }
 
   private draw(): void {
-    const { canvas, map } = this;
-    if (!map || canvas.clientWidth === 0) return;
-    const ratio = devicePixelRatio;
-    canvas.width = Math.round(canvas.clientWidth * ratio);
-    canvas.height = Math.round(canvas.clientHeight * ratio);
-    const drawing = canvas.getContext("2d")!;
-    drawing.scale(ratio, ratio);
-    const soft = getComputedStyle(canvas).color;
-    const side = map.classes.length > 20_000 ? 1.5 : 2 * POINT;
-    for (let row = 0; row < map.classes.length; row += 1) {
-      const colour = map.classes[row]!;
-      const isOwn = colour >= 0 && colour < Math.min(COLOURS, this.library.facts.classes.length);
-      drawing.fillStyle = isOwn ? `hsl(${(colour * 360) / COLOURS} 65% 52%)` : soft;
-      const [x, y] = this.placeOf(row);
-      drawing.fillRect(x - side / 2, y - side / 2, side, side);
-    }
-    this.drawLasso(drawing, soft);
+    this.isPainted = false;
+    this.mark();
   }
 
-  private drawLasso(drawing: CanvasRenderingContext2D, colour: string): void {
-    if (this.lasso.length < 2) return;
-    drawing.beginPath();
-    for (const [x, y] of this.lasso) drawing.lineTo(x, y);
-    drawing.closePath();
-    drawing.strokeStyle = colour;
-    drawing.stroke();
+  /** Draws before the next frame, once; the points only when they have changed. */
+  private mark(): void {
+    if (!this.painter || !this.isDrawn) return;
+    this.isDrawn = false;
+    requestAnimationFrame(() => {
+      this.isDrawn = true;
+      const { clientWidth, clientHeight } = this.canvas;
+      if (clientWidth === 0) return; // it was hidden
+      if (!this.isPainted) {
+        this.view.resize(clientWidth, clientHeight);
+        fit(this.canvas);
+        this.painter!.paint(this.view, this.diameter() * devicePixelRatio);
+        this.isPainted = true;
+      }
+      this.marks.draw(this.view, this.places, this.hasCross);
+    });
   }
 
-  private begin(down: PointerEvent): void {
-    if (!this.map || down.button !== 0) return;
-    this.canvas.setPointerCapture(down.pointerId);
-    const at = ({ offsetX, offsetY }: MouseEvent): Point => [offsetX, offsetY];
-    this.lasso = [at(down)];
-    const move = (event: PointerEvent): void => {
-      this.lasso.push(at(event));
-      this.draw();
-    };
-    const end = (): void => {
-      this.canvas.removeEventListener("pointermove", move);
-      this.end();
-    };
-    this.canvas.addEventListener("pointermove", move);
-    this.canvas.addEventListener("pointerup", end, { once: true });
+  private get hasCross(): boolean {
+    return this.isByKeys && document.activeElement === this.canvas;
   }
 
-  private end(): void {
-    const { lasso } = this;
-    const [start] = lasso;
-    const far = Math.max(...lasso.map(([x, y]) => Math.hypot(x - start![0], y - start![1])));
-    if (far < CLICK) {
-      this.lasso = [];
-      const row = this.nearest(start!);
-      if (row !== undefined) this.actions.open(row);
-    } else {
-      const rows = this.rows().filter((row) => isInside(this.placeOf(row), lasso));
-      if (rows.length > 0) this.actions.choose(rows);
-    }
+  private diameter(): number {
+    const { few, many, most } = diameters;
+    const whole = this.map!.classes.length > MANY ? many : few;
+    return Math.min(most, whole * Math.sqrt(this.view.larger));
+  }
+
+  /** Changes the view, and what is at the cross of somebody who uses keys. */
+  private changed(change: () => void): void {
+    if (!this.map) return;
+    change();
     this.draw();
+    this.point(this.hasCross ? this.nearest() : undefined);
   }
 
-  private rows(): readonly number[] {
-    return Array.from(this.map!.classes.keys());
+  private enlarge(factor: number, at?: Point): void {
+    this.changed(() => this.view.enlarge(factor, at));
   }
 
-  private nearest([x, y]: Point): number | undefined {
-    let best: number | undefined;
-    let least = NEAR;
-    for (const row of this.rows()) {
-      const [px, py] = this.placeOf(row);
-      const distance = Math.hypot(px - x, py - y);
-      if (distance < least) [best, least] = [row, distance];
+  private whole(): void {
+    this.changed(() => this.view.whole());
+  }
+
+  private point(row: number | undefined): void {
+    if (!this.map) return;
+    const place = row === undefined ? undefined : this.map.classes[row]!;
+    const name = this.library.facts.classes[place ?? -1]?.name ?? "no class";
+    this.marks.point(row, name);
+    this.mark();
+  }
+
+  private line(line: readonly Point[], isFinished: boolean): void {
+    if (!this.map) return;
+    this.marks.line = isFinished ? [] : line;
+    if (isFinished) this.choose(line.map((point) => this.view.unitsAt(point)));
+    this.mark();
+  }
+
+  private choose(polygon: readonly Point[]): void {
+    const rows = inside(this.places, polygon);
+    if (rows.length === 0) {
+      this.actions.say("no object is in there");
+      return;
     }
-    return best;
+    this.chosen = rows;
+    byId("map-all").hidden = false;
+    this.colour();
+    this.actions.choose(rows);
+  }
+
+  private all(): void {
+    if (!this.chosen) return;
+    if (document.activeElement === byId("map-all")) this.canvas.focus();
+    this.forget();
+    this.actions.all();
+  }
+
+  /** The object nearest to a pixel, or to the middle. */
+  private nearest(at?: Point): number | undefined {
+    const { view, places } = this;
+    const [place, within] = at ? [view.unitsAt(at), NEAR] : [view.middle, NEAR_CROSS];
+    return nearestTo(places, place, view.scale, within);
+  }
+
+  private open(at?: Point): void {
+    const row = this.nearest(at);
+    if (row !== undefined) this.actions.open(row);
   }
 }
 
-/** Whether a ray from a point meets a polygon's edges an odd number of times. */
-function isInside([x, y]: Point, polygon: readonly Point[]): boolean {
-  let inside = false;
-  for (const [at, [ax, ay]] of polygon.entries()) {
-    const [bx, by] = polygon[(at + 1) % polygon.length]!;
-    if (ay > y !== by > y && x < ax + ((y - ay) / (by - ay)) * (bx - ax)) inside = !inside;
-  }
-  return inside;
+function legend({ facts }: Library): readonly HTMLElement[] {
+  return facts.classes.flatMap(({ name }, place) => {
+    const hue = hueOf(place);
+    if (hue === undefined) return [];
+    const swatch = el("i", { "aria-hidden": "true" });
+    swatch.style.background = hue;
+    return [el("li", {}, swatch, name)];
+  });
 }

@@ -33,3 +33,4 @@ export type {
   Problem,
   StoreFacts,
 } from "./wire.js";
+export { MAP_HALF } from "./wire.js";

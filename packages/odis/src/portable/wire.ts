@@ -111,9 +111,12 @@ export interface AttentionMaps extends Omit<PatchValues, "values"> {
   readonly open: readonly (readonly number[])[];
 }
 
+/** Units of the map from its middle to its ends: fine enough to be enlarged a hundred times. */
+export const MAP_HALF = 50_000;
+
 /** `/api/map`: all objects on a plane, in the order of rows. */
 export interface ObjectMap {
-  /** [objects × 2] x, y, -1000..1000 */
+  /** [objects × 2] x, y, whole numbers, -MAP_HALF..MAP_HALF */
   readonly places: readonly number[];
   /** [objects] index into the classes of the store, -1 for none */
   readonly classes: readonly number[];

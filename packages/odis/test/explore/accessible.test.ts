@@ -75,7 +75,10 @@ const states: readonly (readonly [name: string, go: (page: Page) => Promise<unkn
     async (page) => {
       await page.click("text=Close");
       await page.click("#map-button");
-      await page.waitForSelector("#map-note button");
+      await page.waitForSelector("#map-note:not(:empty)");
+      await page.focus("#map");
+      await page.click("#map-sight");
+      await page.waitForSelector("#map-all:not([hidden])");
     },
   ],
 ];

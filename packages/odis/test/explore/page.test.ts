@@ -231,7 +231,8 @@ describe.each([
 
   it("has a map: a lasso chooses, a click opens", async () => {
     await page.click("#map-button");
-    await page.waitForSelector("#map-note button");
+    await page.waitForSelector("#map-note:not(:empty)");
+    await page.click("#map-lasso");
     const { x, y, width: w, height: h } = (await page.locator("#map").boundingBox())!;
     const path = [
       [0.01, 0.01],
