@@ -13,8 +13,14 @@ export interface Running {
   readonly ended: Promise<readonly unknown[]>;
 }
 
-export function launch(words: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
-  const child = spawn(process.execPath, [odisProgram, ...words], {
+/** @param within a command that starts it, such as `ip netns exec NAME` */
+export function launch(
+  words: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  within: readonly string[] = [],
+): Running {
+  const [program, ...rest] = [...within, process.execPath, odisProgram, ...words];
+  const child = spawn(program!, rest, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, NO_COLOR: "1", ...env },
   });
