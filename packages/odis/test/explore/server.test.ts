@@ -176,7 +176,7 @@ describe("the explorer's server", () => {
       "coco:not-here",
     );
     await expect(serveStore(lost)).rejects.toThrow(
-      /^the pictures of the store: .*not-here.* run this where odis embed was run, or put them back$/,
+      /^the pictures of the store: .*not-here.* does not exist\. Put them back; .* run this where odis embed was run$/,
     );
   });
 
