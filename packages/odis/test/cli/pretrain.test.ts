@@ -66,7 +66,7 @@ describe("odis pretrain", () => {
       /^finished 80 steps in .*; newest checkpoint plain\/checkpoints\/step-00000080\n$/,
     );
     expect(stderr).toMatch(
-      /^coco: 40 images, 141 objects, 10 classes\nstep 1\/80  loss .* images\/s  (?:core wait \d+ % {2})?data wait \d+ %  epoch 0/,
+      /^coco: 40 images, 141 objects, 10 classes\nstep 1\/80  loss .* images\/s  (?:core wait \d+ % {2})?data wait \d+ %(?: \(workers\))?  epoch 0/,
     );
     expect(readRunConfig(join(folder, "plain"))).toMatchObject({
       recipe: { name: "odis vit-s", seed: 5, model: { dim: 16 }, optim: { batch: 4, steps: 80 } },

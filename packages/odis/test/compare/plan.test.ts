@@ -188,7 +188,7 @@ describe("the runs of a plan", () => {
         ],
       },
       'plan two: row b: optim.batch is 32, and 64 in row a; wanted the same steps, batch, views and network in every row. Make them equal, or say in the row why they may differ: "unequal": "…".\n' +
-        'plan two: row b: views.globals.size is 64, and 48 in row a; wanted the same steps, batch, views and network in every row. Make them equal, or say in the row why they may differ: "unequal": "…".',
+        'plan two: row b: views.globals.size is 64, and 32 in row a; wanted the same steps, batch, views and network in every row. Make them equal, or say in the row why they may differ: "unequal": "…".',
     ],
   ])("are refused together: %j", (values, sentence) => {
     expect(complaint(() => runsOf({ ...two, ...values }))).toBe(sentence);

@@ -12,6 +12,7 @@ function complaint(value: unknown): string {
 describe("the configuration of views", () => {
   test("defaults are the published values", () => {
     expect(viewConfig.parse(undefined)).toEqual({
+      drawnBy: "workers",
       globals: { count: 2, size: 224, scale: [0.25, 1], aspect: [3 / 4, 4 / 3] },
       locals: {
         count: 10,
