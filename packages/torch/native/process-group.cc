@@ -116,9 +116,9 @@ class Meeting {
   std::string explain(const std::string& what, const std::exception& error) {
     broken = true;
     awaitFailed();
+    const char* silent = missing.size() > 1 ? " do not answer" : " does not answer";
     return who() + " failed in " + what + ": " +
-           (missing.empty() ? "no process is missing" : listed(missing) + " does not answer") + " (" +
-           reasonOf(error) + ")";
+           (missing.empty() ? "no process is missing" : listed(missing) + silent) + " (" + reasonOf(error) + ")";
   }
 
   /// For a process that ends by itself and has said why: the others need not look for somebody.
@@ -156,8 +156,11 @@ class Meeting {
       store->wait({key("failed", self_.rank)}, milliseconds(3000));
       // Rank 0 keeps the meeting place: it stays a little longer.
       const auto patience = milliseconds(self_.rank == 0 ? 4000 : 3000);
-      const auto end = std::chrono::steady_clock::now() + patience;
-      while (!(missing = without("failed")).empty() && std::chrono::steady_clock::now() < end)
+      // On a busy machine one that is alive may be late: several are seldom gone at once.
+      const auto begun = std::chrono::steady_clock::now();
+      const auto end = begun + patience, late = begun + milliseconds(8000);
+      while (!(missing = without("failed")).empty() &&
+             std::chrono::steady_clock::now() < (missing.size() > 1 ? late : end))
         std::this_thread::sleep_for(milliseconds(100));
       gaveUp = with("gave up");
     } catch (const std::exception&) {
