@@ -9,7 +9,7 @@ import { integer, number, path } from "./options.js";
 import { threadsOption } from "./limits.js";
 
 /** Share of the time that is kept for measuring speed, evaluating and the report. */
-const RESERVED = 0.2;
+const RESERVED = 0.3;
 
 export const quickstartCommand = command({
   name: "quickstart",
