@@ -2,14 +2,14 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { exitCodes, shellWord } from "../core/index.js";
+import { exitCodes, plain, RunError, shellWord } from "../core/index.js";
 import type { DataSpec } from "../data/index.js";
 import { command, type Io } from "./command.js";
 import { integer, number, path } from "./options.js";
 import { threadsOption } from "./limits.js";
 
-/** Share of the time that is kept for measuring speed, evaluating and the report. */
-const RESERVED = 0.3;
+/** Share of the time that is kept for evaluating and the report. */
+const RESERVED = 0.35;
 
 export const quickstartCommand = command({
   name: "quickstart",
@@ -41,9 +41,9 @@ export const quickstartCommand = command({
     );
     const data = { train: scenes.train, test: scenes.test };
 
-    const seconds = 60 * minutes * (1 - RESERVED) - (performance.now() - began) / 1000;
-    const processes = [8, 4, 2].find((many) => many <= cores) ?? 1;
-    const words = await trainingWords({ out, seed, seconds, data: data.train, processes, io });
+    const end = began + 60_000 * minutes * (1 - RESERVED);
+    const processes = [32, 16, 8, 4, 2].find((many) => many <= cores) ?? 1;
+    const words = await trainingWords({ out, seed, end, data: data.train, processes, cores, io });
     io.print(`2/4 pretraining: odis ${words.map(shellWord).join(" ")}`);
     const started = performance.now();
     const code = await runProcesses({
@@ -78,6 +78,9 @@ export const quickstartCommand = command({
     return undefined;
   },
 });
+
+/** What is trained; its name is that of the recipe in the run's configuration. */
+const method = { recipe: "odis", model: "vit-mini", name: "odis vit-mini" } as const;
 
 /** This very program. */
 const program = fileURLToPath(new URL("./main.js", import.meta.url));
@@ -115,51 +118,61 @@ const quickScenes = {
 interface Training {
   readonly out: string;
   readonly seed: number;
-  /** time for all steps */
-  readonly seconds: number;
+  /** when all steps are to be done, by `performance.now()` */
+  readonly end: number;
   readonly data: DataSpec;
+  /** they share the batch: one of its divisors */
   readonly processes: number;
+  readonly cores: number;
   readonly io: Io;
 }
 
 /**
  * The command line that trains, with as many steps as the time allows, or those of the run that is
- * there already. A process a core, of one thread each, waits less than threads of one process do.
+ * there already. Processes of few threads wait less for each other than many threads of one do.
  */
 async function trainingWords({
   out,
   seed,
-  seconds,
+  end,
   data,
   processes,
+  cores,
   io,
 }: Training): Promise<readonly string[]> {
   const [{ dataText }, { readRunConfig, recipeOf, trialSpeed }] = await Promise.all([
     import("../data/index.js"),
     import("../run/index.js"),
   ]);
-  const method = ["--recipe", "odis", "--model", "vit-mini"];
   const words = (own: number): string[] => [
     "pretrain",
     "--data",
     dataText(data),
-    ...method,
+    "--recipe",
+    method.recipe,
+    "--model",
+    method.model,
     "--seed",
     `${own}`,
     "--processes",
     `${processes}`,
     "--threads",
-    "1",
+    `${Math.floor(cores / processes)}`,
   ];
   if (existsSync(join(out, "config.json"))) {
     io.print(
       `    goes on with the run in ${out}, with its own length and seed; --out begins another`,
     );
-    const begun = recipeOf(readRunConfig(out), out);
-    return [...words(begun.seed), "--out", out, "--steps", `${begun.optim.steps}`];
+    const { name, seed: own, optim } = recipeOf(readRunConfig(out), out);
+    if (name !== method.name || optim.steps === undefined)
+      throw new RunError(
+        `--out ${shellWord(out)}: holds a run of ${plain(name)} that odis quickstart did not begin; give another folder`,
+      );
+    return [...words(own), "--out", out, "--steps", `${optim.steps}`];
   }
   const perSecond = await trialSpeed([program, ...words(seed)], processes);
-  const steps = Math.max(20, Math.floor(perSecond * seconds));
+  const left = (end - performance.now()) / 1000;
+  const steps = Math.max(20, Math.floor(perSecond * left));
   io.print(`    this machine does ${perSecond.toFixed(2)} steps a second`);
   return [...words(seed), "--out", out, "--steps", `${steps}`];
 }

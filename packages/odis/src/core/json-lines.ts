@@ -1,6 +1,6 @@
 import { closeSync, ftruncateSync, writeFileSync } from "node:fs";
 import { RunError } from "./errors.js";
-import { openToAppend, readRegularSync, syncFile } from "./files.js";
+import { openToAppend, readOwnText, readRegularSync, syncFile } from "./files.js";
 import { FileProblem } from "./regular-file.js";
 
 /** Bytes of the longest file that is opened again: Node reads no more at once. */
@@ -61,6 +61,23 @@ export class JsonLines<Row extends StepRow> implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/**
+ * The rows of a file of JSON lines, none where there is no file; a running or killed run may leave half a line at its
+ * end, which is passed over, as is what `parse` makes nothing of.
+ */
+export function readJsonLines<Row>(
+  path: string,
+  parse: (value: unknown) => Row | undefined,
+): Row[] {
+  return (readOwnText(path) ?? "").split("\n").flatMap((line) => {
+    try {
+      return parse(JSON.parse(line)) ?? [];
+    } catch {
+      return [];
+    }
+  });
 }
 
 /** Length of the file's start that holds whole rows of steps before `nextStep`. */

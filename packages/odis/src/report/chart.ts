@@ -180,8 +180,12 @@ function hoverColumn(
 
 function legend(series: readonly Series[]): Html {
   return html`<ul class="legend">${series.map(
-    ({ name }, i) =>
-      html`<li class="c${i}"><svg viewBox="0 0 28 8" aria-hidden="true"><path class="line" stroke-dasharray="${strokes[i] ?? ""}" d="M0,4L28,4"/></svg>${name}</li>`,
+    ({ name, values }, i) =>
+      html`<li class="c${i}"><svg viewBox="0 0 28 8" aria-hidden="true">${
+        values.filter(drawable).length === 1
+          ? html`<circle cx="14" cy="4" r="3"/>`
+          : html`<path class="line" stroke-dasharray="${strokes[i] ?? ""}" d="M0,4L28,4"/>`
+      }</svg>${name}</li>`,
   )}</ul>`;
 }
 

@@ -1,7 +1,7 @@
 import { median } from "d3-array";
 import { z } from "zod";
 import { join } from "node:path";
-import { isRecord, readOwnText } from "../core/index.js";
+import { isRecord, readJsonLines } from "../core/index.js";
 import { readRunConfig, recipeOf, runLayout } from "../run/index.js";
 import type { MetricsRow } from "../train/index.js";
 import type { Recipe } from "../recipe/index.js";
@@ -54,28 +54,17 @@ export interface SkippedImage {
 export function readRun(folder: string): RunContents {
   const config = readRunConfig(folder);
   const layout = runLayout(folder);
-  const skipped = jsonLines(layout.skipped, skippedOf);
+  const skipped = readJsonLines(layout.skipped, skippedOf);
   return {
     folder,
     config,
     recipe: recipeOf(config, join(folder, "config.json")),
     init: z.object({ init: startWeights }).safeParse(config).data?.init,
-    rows: jsonLines(layout.metrics, rowOf),
+    rows: readJsonLines(layout.metrics, rowOf),
     skipped: [...new Map(skipped.map((image) => [image.key, image])).values()],
     evaluation: readEvaluation(folder),
     outlook: readOutlook(folder),
   };
-}
-
-/** The rows of a file of JSON lines; a running or killed run may leave half a line at its end. */
-function jsonLines<Row>(path: string, parse: (value: unknown) => Row | undefined): Row[] {
-  return (readOwnText(path) ?? "").split("\n").flatMap((line) => {
-    try {
-      return parse(JSON.parse(line)) ?? [];
-    } catch {
-      return [];
-    }
-  });
 }
 
 /** What a row tells in numbers, whatever release wrote it. */

@@ -103,6 +103,7 @@ function start(words: readonly string[], { rank, count, port, output }: Start): 
       LOCAL_WORLD_SIZE: `${count}`,
       MASTER_ADDR: "127.0.0.1",
       MASTER_PORT: `${port}`,
+      TORCHELASTIC_USE_AGENT_STORE: undefined, // a launcher's of this process, not theirs
     },
   });
 }
@@ -110,7 +111,8 @@ function start(words: readonly string[], { rank, count, port, output }: Start): 
 const endOf = (child: ChildProcess): Promise<Ended> =>
   new Promise((resolve, reject) => {
     child.on("error", reject);
-    child.on("exit", (code, signal) => resolve({ code, signal }));
+    // Not "exit": what it printed last may still be on its way.
+    child.on("close", (code, signal) => resolve({ code, signal }));
   });
 
 function signalAll(children: readonly ChildProcess[], signal: NodeJS.Signals): void {

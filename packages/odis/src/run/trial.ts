@@ -1,12 +1,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { exitCodes, OdisError, readOwnText, RunError } from "../core/index.js";
+import { exitCodes, isRecord, OdisError, readJsonLines, RunError } from "../core/index.js";
 import { runLayout } from "./folder.js";
 import { runProcesses } from "./processes.js";
 
 /** Steps of a trial; the first ones set up threads and memory, and say little about the others. */
-const trial = { steps: 60, warming: 10 } as const;
+const trial = { steps: 40, warming: 10 } as const;
 
 /**
  * How fast this machine trains by a command line: its own processes do so for some steps, in a folder
@@ -14,7 +14,7 @@ const trial = { steps: 60, warming: 10 } as const;
  *
  * @param words `odis pretrain` from the program's file on, without `--out` and `--steps`
  * @returns steps a second, waiting for data included
- * @throws OdisError with the first of what they said when they failed, and their exit code
+ * @throws OdisError with the first of what they said when they failed or were stopped, and their exit code
  */
 export async function trialSpeed(words: readonly string[], processes: number): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "odis-trial-"));
@@ -27,8 +27,10 @@ export async function trialSpeed(words: readonly string[], processes: number): P
       stands: () => undefined,
       tell: () => undefined,
     });
+    if (code >= exitCodes.hungUp)
+      throw new OdisError("stopped while the speed was measured; nothing was begun yet.", code);
     if (code !== exitCodes.ok) throw new OdisError(reason(said.join("")), code);
-    return stepsASecond(folder);
+    return stepsASecond(runLayout(folder).metrics);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -41,11 +43,14 @@ function reason(said: string): string {
   return (told[0] ?? lines.at(-1) ?? "ended without a word").replace(/^odis pretrain: /, "");
 }
 
-function stepsASecond(folder: string): number {
-  const rows = (readOwnText(runLayout(folder).metrics) ?? "").trim().split("\n");
-  const times = rows.map((row) => (JSON.parse(row) as { readonly time: number }).time);
+function stepsASecond(metrics: string): number {
+  const times = readJsonLines(metrics, (row) =>
+    isRecord(row) && typeof row["time"] === "number" ? row["time"] : undefined,
+  );
   const [from, to] = [times[trial.warming - 1], times.at(-1)];
   if (from === undefined || to === undefined || to <= from)
-    throw new RunError(`the trial in ${folder} has told no times; wanted ${trial.steps} steps.`);
+    throw new RunError(
+      `the speed could not be measured: a trial of ${trial.steps} steps told the times of ${times.length}.`,
+    );
   return (times.length - trial.warming) / (to - from);
 }
