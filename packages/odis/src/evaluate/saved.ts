@@ -20,7 +20,7 @@ export interface RunEvaluation extends Evaluation {
 const count = z.int().min(0);
 const text = z.string();
 /** JSON has no NaN: it says null where nothing could be measured. */
-const figure = z
+export const figure = z
   .number()
   .nullable()
   .transform((value) => value ?? Number.NaN);

@@ -160,7 +160,7 @@ function outlook(run: RunContents, images: number | undefined): string {
   for (const row of rows) watch.observe(row);
   if (watch.collapse !== undefined)
     return `More of the same training would bring nothing: it has collapsed (${watch.collapse.replace(/^collapse: /, "").replace(/ \(.*/, "")}). The log says which settings to change.`;
-  if (run.outlook) return outlookSentence(run.outlook, steps);
+  if (run.outlook) return outlookSentence(run, run.outlook);
   if (planned !== undefined && steps < planned)
     return `The run has done ${count(steps)} of ${count(planned)} steps. Its learning rate falls towards the end, where much is gained: let it go on${evaluation ? ", and evaluate again" : ""}.`;
   if (images === undefined) return "A longer run (--steps) is the first thing to try.";

@@ -4,6 +4,7 @@ import { settingsOf } from "../../src/evaluate/settings.js";
 import { recipeLayers } from "../../src/recipe/methods.js";
 import { resolveRecipe } from "../../src/recipe/schema.js";
 import type { RunContents } from "../../src/report/record.js";
+import { shippedCurve } from "../../src/run/shipped.js";
 import { formatVerdict } from "../../src/report/table.js";
 import { verdict } from "../../src/report/verdict.js";
 import { metricsRows } from "../evaluate/fake-run.js";
@@ -137,6 +138,21 @@ describe("the verdict", () => {
 
   const outlook = (more: Partial<RunContents>, images?: number): string =>
     verdict(run(undefined, more), images).at(-1)!;
+
+  it("counts steps in images where longer training has been looked at", () => {
+    const { batch } = shippedCurve("vit-mini-scenes")!;
+    const about = { value: 0.5, low: 0.4, high: 0.6 };
+    const seen = { outcomes: "", network: "vit-mini-scenes", step: 1000, same: true, ...about };
+    const after = (steps: number, images: number): string =>
+      outlook({
+        recipe: { ...recipe, optim: { ...recipe.optim, batch: images } },
+        rows: metricsRows(steps, recipe),
+        outlook: seen,
+      });
+    expect(after(200, batch)).toContain("This run has done 20.0 % of those steps.");
+    expect(after(200, 2 * batch)).toContain("This run has done 40.0 % of those steps.");
+    expect(after(500, 2 * batch)).toContain("This run has done as many, or more.");
+  });
 
   it("looks ahead by how far the run came", () => {
     expect(outlook({ rows: metricsRows(200, recipe) }, 12_000)).toBe(

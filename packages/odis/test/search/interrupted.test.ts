@@ -142,6 +142,23 @@ describe("patches", () => {
     );
   });
 
+  it("are kept on without the flag, as the store was begun", () => {
+    const [out, asked] = [join(folder, "unasked"), join(folder, "asked")];
+    const words = (limit: number, to: string): string[] => [
+      "embed",
+      run,
+      `${place}#limit=${limit}`,
+      "--out",
+      to,
+    ];
+    for (const to of [out, asked]) expect(odis([...words(3, to), "--patches"]).code).toBe(0);
+    expect(odis([...words(7, asked), "--patches"]).code).toBe(0);
+    const { code, stderr } = odis(words(7, out));
+    expect(stderr).toContain("patches: 64 of ");
+    expect(code).toBe(0);
+    expect(bytesOf(out)).toEqual(bytesOf(asked));
+  });
+
   it("are announced with their size, which is that of the files but for their headers", () => {
     const out = join(folder, "announced");
     const words = ["embed", run, `${place}#limit=40`, "--out", out, "--patches"];
