@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
+import { fromBuffer, tidy } from "@odis/torch";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { clustersOf } from "../../src/insight/clusters.js";
+import { centresOf, clustersOf } from "../../src/insight/clusters.js";
 import { duplicatesIn } from "../../src/insight/duplicates.js";
 import { nearestTo, spreadRows } from "../../src/insight/nearest.js";
 import { doubtsIn, outliersIn } from "../../src/insight/outliers.js";
@@ -170,6 +171,18 @@ describe("clusters", () => {
       for (const [at, cosine] of cosines.entries())
         if (at > 0) expect(cosine).toBeLessThanOrEqual(cosines[at - 1]! + 1e-5);
     }
+  });
+
+  it("that have lost their rows begin at those that fit worst, whatever their numbers", () => {
+    const unit = [1, 0, 0, 1, 0.6, 0.8, 0.8, 0.6];
+    const centres = tidy(() => {
+      const rows = fromBuffer(Float32Array.from(unit), [4, 2]);
+      const of = Int32Array.of(0, 0, 0, 0);
+      const cosines = Float32Array.of(0.1, 0.9, 0.8, 0.2);
+      return centresOf(rows, { of, cosines }, 3).toNumbers();
+    });
+    const sum = Math.hypot(2.4, 2.4);
+    expectClose(centres, [2.4 / sum, 2.4 / sum, 1, 0, 0.8, 0.6], { atol: 1e-6, rtol: 0 });
   });
 
   it("are fewer than asked for where rows are equal, and none of nothing", () => {
