@@ -106,7 +106,7 @@ function differenceTo(
 function judgement(
   evaluation: RunEvaluation,
   { figure: { measure }, classes }: Headline,
-  trained: Interval,
+  trained: Interval & Pick<Measurement, "images">,
 ): string {
   const { majority, test } = evaluation;
   const [pixels, untrained] = (["pixels", "untrained"] as const).map((to) =>
@@ -138,8 +138,8 @@ function judgement(
     else if (pixels.low > 0) parts.push(`It is ahead of raw pixels: ${range(pixels)}`);
     else parts.push(`It is level with raw pixels: ${range(pixels)}`);
   }
-  const few =
-    test.images < 100 ? `Only ${count(test.images)} images were tested: all this may change` : "";
+  const images = trained.images ?? test.images;
+  const few = images < 100 ? `Only ${count(images)} images were tested: all this may change` : "";
   const said = [...parts, few].filter((part) => part !== "");
   return said.length > 0
     ? `${said.join(". ")}.`

@@ -39,6 +39,7 @@ function evaluated(
     })),
     majority,
     unknownClasses: [],
+    others: [],
     differences: [
       { to: "pixels", ...about(trained - pixels), images: 200 },
       { to: "untrained", ...about(trained - untrained), images: 200 },
@@ -115,6 +116,12 @@ describe("the verdict", () => {
   it("is careful where little was tested, and plain where nothing stands beside it", () => {
     const all = evaluated({ trained: 0.4, untrained: 0.2, pixels: 0.3 });
     const few = { ...all, test: { ...split, images: 20 } };
+    const elsewhere = all.measurements.map((one) => ({ ...one, images: 37 }));
+    expect(verdict(run({ ...all, measurements: elsewhere }), 12_000)[2]).toMatch(
+      /Only 37 images were tested: all this may change\.$/,
+    );
+    const many = few.measurements.map((one) => ({ ...one, images: 100 }));
+    expect(verdict(run({ ...few, measurements: many }), 12_000)[2]).not.toContain("Only");
     expect(verdict(run(few), 12_000)[2]).toMatch(
       /Only 20 images were tested: all this may change\.$/,
     );
