@@ -78,6 +78,26 @@ describe("near-duplicates", () => {
     expect(duplicatesIn(nearestTo(one, "images", [0], 10)).groups).toEqual([]);
   });
 
+  it("are the copies where they are so many that nothing else is common, and nobody says more", () => {
+    const value = fc.float({ min: -1, max: 1, noNaN: true });
+    const row = fc
+      .array(value, { minLength: 48, maxLength: 48 })
+      .filter((values) => Math.hypot(...values) > 0.1);
+    fc.assert(
+      fc.property(row, fc.integer({ min: 12, max: 40 }), (copy, count) => {
+        // Unit vectors along axes are far from each other, and nearly always from the copies.
+        const others = Array.from({ length: 11 }, (_, at) =>
+          Array.from({ length: 96 }, (__, to) => Number(to === at + 48)),
+        );
+        const copies = Array.from({ length: count }, () => [...copy, ...copy.map(() => 0)]);
+        const many = stored([...copies, ...others].flat(), 96);
+        const near = nearestTo(many, "images", spreadRows(many, "images", Infinity), 10);
+        const { groups } = duplicatesIn(near);
+        expect(groups.reduce((sum, { rows }) => sum + rows.length, 0)).toBe(count);
+      }),
+    );
+  });
+
   it("of equal rows alone are one group, however many", () => {
     fc.assert(
       fc.property(fc.integer({ min: 2, max: 60 }), (count) => {
@@ -127,6 +147,11 @@ describe("labels in doubt", () => {
       expect(share).toBeGreaterThanOrEqual(0.8);
     }
     expect(doubtsIn(near, () => undefined)).toEqual([]);
+    const all = spreadRows(apart, "objects", Infinity);
+    const around = (k: number) =>
+      doubtsIn(nearestTo(apart, "objects", all, k), (row) => names[row]);
+    expect(around(4)).toEqual([]);
+    expect(around(5).map(({ row }) => row)).toEqual(expect.arrayContaining([4, 50]));
   });
 });
 
