@@ -115,7 +115,6 @@ describe("patches", () => {
     using _teacher = teacher;
     const source = await openSource(parseDataSpec(place));
     using store = openStore(calm);
-    expect(store.keepsPatches).toBe(true);
     for (const image of [0, SHARD - 1, SHARD, 299]) {
       const wanted = teacher.patchFeatures(await source.read(image));
       const got = store.patches(image);
