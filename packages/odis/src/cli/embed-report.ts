@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { checkReplaceable, replaceText } from "../core/index.js";
 import { command } from "./command.js";
 import { integer, number, path, positional } from "./options.js";
 import { threadsOption } from "./limits.js";
@@ -26,34 +28,26 @@ export const embedReportCommand = command({
       max: 1000,
     }),
     limit: integer({
-      help: "objects and images that are looked at, of a larger store evenly spread ones",
+      help: "objects and images that are looked at, of a larger store evenly spread ones (default: 100,000)",
       min: 1,
-      default: 100_000,
     }),
     threads: threadsOption(),
   },
   async run({ store: folder, out, threads, ...options }, io) {
-    const [
-      { formatInsight, insightInto, insightPage },
-      { openStore },
-      { setThreads },
-      core,
-      paths,
-    ] = await Promise.all([
-      import("../insight/index.js"),
-      import("../search/index.js"),
-      import("@odis/torch"),
-      import("../core/index.js"),
-      import("node:path"),
-    ]);
+    const [{ formatInsight, insightInto, insightPage }, { openStore }, { setThreads }] =
+      await Promise.all([
+        import("../insight/index.js"),
+        import("../search/index.js"),
+        import("@odis/torch"),
+      ]);
     if (threads !== undefined) setThreads(threads);
-    const file = out ?? paths.join(folder, "report.html");
-    core.checkReplaceable(file);
+    const file = out ?? join(folder, "report.html");
+    checkReplaceable(file);
     using store = openStore(folder);
     const insight = insightInto(store, options);
     io.print(formatInsight(store, insight));
     const page = await insightPage(store, insight, (reason) => io.stderr.write(`${reason}\n`));
-    core.replaceText(file, page);
+    replaceText(file, page);
     io.print(`report: ${file}`);
     return undefined;
   },

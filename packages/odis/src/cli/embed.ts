@@ -135,7 +135,8 @@ async function embedPlace(
     source,
     place: dataText(spec),
     out,
-    patches,
+    // A flag that nobody gave is false: then it is as the store has it.
+    patches: patches || undefined,
     prune,
     world,
     stop,

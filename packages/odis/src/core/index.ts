@@ -1,3 +1,4 @@
+export { Cache } from "./cache.js";
 export {
   BadImageError,
   ConfigError,

@@ -1,14 +1,21 @@
 import { Generator } from "@odis/torch";
 import type { DataSource } from "../data/index.js";
 import { ConfigError, DataError } from "../core/index.js";
-import { deviceOf, type Gathered, type Omissions, type Repetition } from "../features/index.js";
+import { deviceOf, type Gathered } from "../features/index.js";
 import type { Network } from "../model/index.js";
 import type { Recipe } from "../recipe/index.js";
 import { buildNetwork } from "../train/index.js";
 import type { Example } from "./examples.js";
 import type { Outcome, Outcomes } from "./outcome.js";
 import type { ChosenProbe } from "./probe.js";
-import { type ReadData, readData, type ReadDataOptions } from "./reading.js";
+import {
+  type OtherData,
+  type ReadData,
+  readData,
+  type ReadDataOptions,
+  type SplitSummary,
+  summaryOf,
+} from "./reading.js";
 import {
   networkTokens,
   rawPixels,
@@ -20,10 +27,11 @@ import {
   type EvaluationSettings,
   type GivenSettings,
   headlineOf,
+  mainDataUse,
   settingsOf,
   suites,
 } from "./settings.js";
-import { byPixels, relabelled } from "./splits.js";
+import { byPixels, relabelled, subset } from "./splits.js";
 import { type Difference, estimate, type Estimate, pairedDifference } from "./statistics.js";
 import { type Finding, type Job, nameOf, type Split, type Watch } from "./suite.js";
 
@@ -56,10 +64,12 @@ export interface Evaluation {
   readonly train: SplitSummary;
   readonly test: SplitSummary;
   readonly measurements: readonly Measurement[];
-  /** share of test objects that are of the bank's most frequent class: what no features reach */
+  /** share of test objects that are of the bank's most frequent class: what no features reach; NaN of none */
   readonly majority: number;
   /** classes that only the test data has; objects of them are left out, as without a class */
   readonly unknownClasses: readonly string[];
+  /** data sets that suites have brought, beside the evaluation's own */
+  readonly others: readonly OtherData[];
   /** how much better the trained teacher is than others, by the headline's figure */
   readonly differences: readonly HeadlineDifference[];
   /** the linear classifiers that were tested */
@@ -73,20 +83,12 @@ export interface HeadlineDifference extends Difference {
   readonly to: Exclude<RepresentationName, "trained">;
 }
 
-export interface SplitSummary {
-  readonly images: number;
-  readonly objects: number;
-  /** images that show a picture once more */
-  readonly repeated: readonly Repetition[];
-  readonly omitted: Omissions;
-}
-
 /**
  * Frozen features of objects and images, measured by suites (`suites/index.ts`): those of raw pixels,
  * of the untrained network of the same recipe and seed, and of the trained teacher.
  *
  * @returns the figures, and for each of them what became of every test item
- * @throws DataError when a source has no labelled object to work with
+ * @throws DataError when a source that a suite works on has no labelled object to work with
  * @throws ConfigError when the settings do not fit the network or leave nothing to measure
  */
 export async function evaluate({
@@ -109,7 +111,11 @@ export async function evaluate({
   // Files are told apart by their bytes, other sources by their pixels: both by the same.
   const told = bank.picture && asked.picture;
   const [train, test] = told ? [bank, asked] : [byPixels(bank), byPixels(asked)];
-  const { source: queries, unknown } = relabelled(test, classes);
+  // What no suite asks for need not be decoded, nor be labelled.
+  const isUnused = mainDataUse(settings) === "none";
+  const { source: queries, unknown } = isUnused
+    ? { source: subset(test, []), unknown: [] }
+    : relabelled(test, classes);
   const device = trained ? deviceOf(trained) : "cpu";
   const untrained = settings.baselines
     ? buildNetwork(recipe, "teacher").init(new Generator(recipe.seed)).requiresGrad_(false)
@@ -133,7 +139,7 @@ export async function evaluate({
   const images = Math.min(train.size, settings.limit ?? train.size);
   try {
     return await measureAll({
-      train,
+      train: isUnused ? subset(train, []) : train,
       test: queries,
       unknownClasses: unknown,
       read,
@@ -146,7 +152,9 @@ export async function evaluate({
 
 /** @throws ConfigError when a suite wants classes */
 function checkUnlabelled(settings: EvaluationSettings): void {
-  const demanding = chosenSuites(settings).find(({ unlabelled }) => unlabelled !== true);
+  const demanding = chosenSuites(settings).find(
+    ({ unlabelled, elsewhere }) => unlabelled !== true && elsewhere !== true,
+  );
   if (!demanding) return;
   const others = suites.filter(({ unlabelled }) => unlabelled).map(({ name }) => name);
   throw new ConfigError(
@@ -188,6 +196,7 @@ async function measureAll({ read, job: parts, unknownClasses, ...sources }: Work
         elsewhere,
         limit: undefined,
         minArea: 0,
+        unlabelled: false,
         masks: undefined,
       }),
   };
@@ -200,7 +209,8 @@ async function measureAll({ read, job: parts, unknownClasses, ...sources }: Work
       consumers: watches.flatMap(({ consumer }) => (consumer ? [consumer(split)] : [])),
       readers: (by: Representation) => watches.flatMap(({ readers }) => readers?.(split, by) ?? []),
     });
-    if (found.items.length === 0) throw nothingToMeasure(split, found);
+    if (found.items.length === 0 && mainDataUse(settings) !== "none")
+      throw nothingToMeasure(split, found);
     return found;
   };
   try {
@@ -215,18 +225,19 @@ async function measureAll({ read, job: parts, unknownClasses, ...sources }: Work
     const found = new Findings();
     for (const { measure } of begun)
       for await (const finding of measure({ ...job, bank, queries })) found.add(finding);
-    const { outcomes, probes, examples } = found;
+    const { outcomes, probes, examples, others } = found;
     const evaluation: Evaluation = {
       classes,
       settings,
-      train: summary(bank),
-      test: summary(queries),
+      train: summaryOf(bank),
+      test: summaryOf(queries),
       measurements: [...outcomes].map(([name, outcome]) => ({
         name,
         ...estimate(outcome, settings.seed),
       })),
       majority: majority(bank.labels, queries.labels, classes.length),
       unknownClasses,
+      others,
       differences: headlineDifferences(settings, outcomes),
       probes,
       examples,
@@ -254,10 +265,12 @@ class Findings {
   readonly outcomes = new Map<string, Outcome>();
   readonly probes: ChosenProbe[] = [];
   readonly examples: Example[] = [];
+  readonly others: OtherData[] = [];
 
   add(finding: Finding): void {
     if ("outcome" in finding) this.outcomes.set(finding.name, finding.outcome);
     else if ("probe" in finding) this.probes.push(finding.probe);
+    else if ("other" in finding) this.others.push(finding.other);
     else this.examples.push(...finding.examples);
   }
 }
@@ -267,10 +280,6 @@ function majority(bank: Int32Array, queries: Int32Array, classes: number): numbe
   for (const label of bank) counts[label]! += 1;
   const most = counts.reduce((best, n, label) => (n > counts[best]! ? label : best), 0);
   return queries.filter((label) => label === most).length / queries.length;
-}
-
-function summary({ images, items, repeated, omitted }: Gathered): SplitSummary {
-  return { images, objects: items.length, repeated, omitted };
 }
 
 function nothingToMeasure(split: string, { images, omitted }: Gathered): DataError {

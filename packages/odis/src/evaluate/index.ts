@@ -1,6 +1,7 @@
 export type { Evaluation, Measurement } from "./evaluate.js";
 export type { Example, LabelledItem } from "./examples.js";
 export { type Neighbours, NeighbourSearch, unitRows } from "./neighbours.js";
+export type { OtherData } from "./reading.js";
 export { optionSettings, type OptionType, type OptionValue } from "./options.js";
 export { imageCounts, type Outcome, type Outcomes, score } from "./outcome.js";
 export { evaluateOutlook, type Outlook, readOutlook } from "./outlook.js";
@@ -21,6 +22,7 @@ export {
   evaluationOptions,
   type Headline,
   headlineOf,
+  mainDataUse,
   optionsFor,
   optionWords,
 } from "./settings.js";

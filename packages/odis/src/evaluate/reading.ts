@@ -8,8 +8,10 @@ import {
   type GatherOptions,
   type InferenceMode,
   largestPerImage,
+  type Omissions,
   type PassReader,
   pick,
+  type Repetition,
 } from "../features/index.js";
 import type { Columns } from "./probe.js";
 import type { Representation, RepresentationName } from "./representations.js";
@@ -23,6 +25,28 @@ export interface Needs {
   readonly modes: readonly InferenceMode[];
   /** all columns that linear probes are tried on, beside the summaries */
   readonly wide?: boolean;
+}
+
+/** What was read of a data set, and what was left out. */
+export interface SplitSummary {
+  readonly images: number;
+  readonly objects: number;
+  /** images that show a picture once more */
+  readonly repeated: readonly Repetition[];
+  readonly omitted: Omissions;
+}
+
+export function summaryOf({ images, items, repeated, omitted }: Gathered): SplitSummary {
+  return { images, objects: items.length, repeated, omitted };
+}
+
+/** Another data set than the evaluation's own, which a suite has read. */
+export interface OtherData {
+  readonly name: string;
+  readonly train: SplitSummary;
+  readonly test: SplitSummary;
+  /** classes that only its test part has; objects of them are left out, as without a class */
+  readonly unknownClasses: readonly string[];
 }
 
 /** A data set that was read once, by all representations. */

@@ -20,7 +20,7 @@ export interface RunEvaluation extends Evaluation {
 const count = z.int().min(0);
 const text = z.string();
 /** JSON has no NaN: it says null where nothing could be measured. */
-const figure = z
+export const figure = z
   .number()
   .nullable()
   .transform((value) => value ?? Number.NaN);
@@ -69,9 +69,12 @@ const schema = z.object({
   settings: savedSettings,
   train: split,
   test: split,
-  measurements: z.array(z.object({ name: text, ...estimate })),
+  measurements: z.array(z.object({ name: text, ...estimate, images: count.optional() })),
   majority: figure,
   unknownClasses: z.array(text).default([]),
+  others: z
+    .array(z.object({ name: text, train: split, test: split, unknownClasses: z.array(text) }))
+    .default([]),
   differences: z
     .array(
       z.object({

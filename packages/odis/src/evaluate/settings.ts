@@ -136,6 +136,13 @@ export function chosenSuites({ suites: names }: Pick<EvaluationSettings, "suites
   return names.map((name) => suites.find((suite) => suite.name === name)!);
 }
 
+/** How many of the chosen suites work on the evaluation's own data; the others bring theirs. */
+export function mainDataUse(settings: Pick<EvaluationSettings, "suites">): "all" | "some" | "none" {
+  const chosen = chosenSuites(settings);
+  if (chosen.every(({ elsewhere }) => elsewhere)) return "none";
+  return chosen.some(({ elsewhere }) => elsewhere) ? "some" : "all";
+}
+
 /** The one figure that an evaluation is summed up by. */
 export interface Headline extends Pick<FigureTable, "title" | "classes" | "says"> {
   readonly figure: Figure;

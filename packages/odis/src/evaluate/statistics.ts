@@ -9,6 +9,8 @@ export interface Estimate {
   readonly high: number;
   /** observations */
   readonly n: number;
+  /** images that they are of; earlier releases did not say */
+  readonly images?: number | undefined;
 }
 
 const draws = 1000;
@@ -21,11 +23,12 @@ const draws = 1000;
  */
 export function estimate(outcome: Outcome, seed: number): Estimate {
   const { images, width, sums, n } = imageCounts(outcome);
-  if (n === 0) return { value: Number.NaN, low: Number.NaN, high: Number.NaN, n };
+  if (n === 0) return { value: Number.NaN, low: Number.NaN, high: Number.NaN, n, images: 0 };
   const values = resampled(images.length, seed, (weights) =>
     score(outcome.kind, weightedSum(sums, width, weights)),
   );
-  return { value: score(outcome.kind, weightedSum(sums, width)), ...limits(values), n };
+  const value = score(outcome.kind, weightedSum(sums, width));
+  return { value, ...limits(values), n, images: images.length };
 }
 
 /** a - b with its 95 % interval. */

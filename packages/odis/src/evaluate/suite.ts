@@ -6,7 +6,7 @@ import type { commonSettings, EvaluationOptions } from "./options.js";
 import type { Outcome } from "./outcome.js";
 import type { ChosenProbe } from "./probe.js";
 import type { Representation, RepresentationName } from "./representations.js";
-import type { Needs, ReadData } from "./reading.js";
+import type { Needs, OtherData, ReadData } from "./reading.js";
 
 /** What every suite is told: all settings that are not another suite's own. */
 export type CommonSettings = z.output<z.ZodObject<typeof commonSettings>> & {
@@ -58,7 +58,8 @@ export interface Watch extends Partial<Disposable> {
 export type Finding =
   | { readonly name: string; readonly outcome: Outcome }
   | { readonly probe: ChosenProbe }
-  | { readonly examples: readonly Example[] };
+  | { readonly examples: readonly Example[] }
+  | { readonly other: OtherData };
 
 export type Findings = Iterable<Finding> | AsyncIterable<Finding>;
 
@@ -124,6 +125,8 @@ export interface SuiteOf<Name extends string, S> {
   readonly summary: string;
   /** tells something of objects without classes, too */
   readonly unlabelled?: true;
+  /** works on data sets of its own alone: bank and test images need not be read for it */
+  readonly elsewhere?: true;
   /** how people give its settings; what several suites share, each of them names */
   readonly options: EvaluationOptions;
   /**

@@ -1,5 +1,5 @@
 import { basename, resolve } from "node:path";
-import { ConfigError, plain } from "../core/index.js";
+import { Cache, ConfigError, plain } from "../core/index.js";
 import type { Sample } from "../data/index.js";
 import type { SceneObject } from "../objects/index.js";
 import {
@@ -29,7 +29,6 @@ import {
   type Store,
   type StoredObject,
 } from "../search/index.js";
-import { Cache } from "./cache.js";
 import { catalogue } from "./catalogue.js";
 import { type Beside, type Searched, searchedStore } from "./beside.js";
 import { OwnPictures } from "./own.js";

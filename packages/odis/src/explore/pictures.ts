@@ -1,7 +1,7 @@
 import sharp, { type Sharp } from "sharp";
+import { Cache } from "../core/index.js";
 import type { Sample } from "../data/index.js";
 import { type Store, StorePictures } from "../search/index.js";
-import { Cache } from "./cache.js";
 
 /** Bytes of decoded pictures, and of finished JPEGs, that are kept. */
 const [DECODED, FINISHED] = [2 ** 28, 2 ** 27];

@@ -155,6 +155,8 @@ export function featureOf(
  *
  * @param rows pixels [3, size, size]; visible [N], 1 = the patch belongs to the object, and without
  *   it everything counts
+ * @param onPatches told the patch tokens [some rows, N, D] of rows that nothing restricts, freed
+ *   afterwards, and which rows they are of, ascending: each such row once, by the same pass
  * @returns [rows, D]
  */
 export function featuresOf(
@@ -162,6 +164,7 @@ export function featuresOf(
   size: number,
   rows: readonly FeatureRow[],
   kind: FeatureKind = "token",
+  onPatches?: (tokens: Tensor, of: readonly number[]) => void,
 ): Float32Array {
   const { dim } = network.backbone.config;
   const features = new Float32Array(rows.length * dim);
@@ -175,6 +178,7 @@ export function featuresOf(
       size,
       mine.map((at) => rows[at]!),
       kind,
+      which || !onPatches ? undefined : (tokens) => onPatches(tokens, mine),
     );
     for (const [row, at] of mine.entries())
       features.set(got.subarray(row * dim, (row + 1) * dim), at * dim);
@@ -188,15 +192,19 @@ function passOf(
   size: number,
   rows: readonly FeatureRow[],
   kind: FeatureKind,
+  onPatches: ((tokens: Tensor) => void) | undefined,
 ): Float32Array {
   return noGrad(() =>
     tidy(() => {
       if (kind === "token") {
-        const { summaries } = forwardRows(network, size, rows, { blocks: 1, patches: false });
+        const wanted = { blocks: 1, patches: onPatches !== undefined };
+        const { summaries, patches } = forwardRows(network, size, rows, wanted);
+        onPatches?.(patches[0]!);
         return summaries[0]!.toFloat32();
       }
       const whole = rows.map(({ pixels }) => ({ pixels }));
       const { patches } = forwardRows(network, size, whole, { blocks: 1, patches: true });
+      onPatches?.(patches[0]!);
       const outputs = rows.map(({ visible }) => ({ outputs: [visible] }));
       return pooled(patches[0]!, outputs).toFloat32();
     }),

@@ -34,8 +34,17 @@ export interface Teacher extends Disposable {
   sees(sample: Sample, object: SceneObject): boolean;
   /** The patch tokens after the final norm: [N, width], row by row of the patch grid. */
   patchFeatures(sample: Sample): Float32Array;
-  /** The same of many, computed together, as bits of float16: [N, width] each. */
-  halfPatches(samples: readonly Sample[]): readonly Uint16Array[];
+  /**
+   * `featuresOf`, and by the same passes the patch tokens of those queries that are whole images, in
+   * their order: [N, width] each, bits of float16. The features of whole images round differently from
+   * those of `featuresOf`, which computes no patches in the last block.
+   *
+   * @throws ConfigError when no pixel of an object is inside the frame
+   */
+  featuresAndPatches(queries: readonly FeatureQuery[]): {
+    readonly features: Float32Array;
+    readonly patches: readonly Uint16Array[];
+  };
   /**
    * Where [OBJ] looks ([CLS] in a network without it), head by head: [heads][N], a share per patch.
    *
@@ -102,42 +111,54 @@ export function load(path: string, { size, frame = "whole", device }: LoadOption
       return { pixels, visible: object && visibleIn(sample, object) };
     });
   };
-  const featuresOfAll = (queries: readonly FeatureQuery[]): Float32Array => {
+  const featuresOfAll = (
+    queries: readonly FeatureQuery[],
+    onPatches?: (tokens: Tensor, of: readonly FeatureQuery[]) => void,
+  ): Float32Array => {
     const features = new Float32Array(queries.length * width);
     const most = rowsAtOnce(network, view.size);
     for (let from = 0; from < queries.length; from += most) {
-      const rows = rowsOf(queries.slice(from, from + most));
-      features.set(featuresOf(network, view.size, rows, recipe.loss.objectFrom), from * width);
+      const some = queries.slice(from, from + most);
+      const told =
+        onPatches &&
+        ((tokens: Tensor, of: readonly number[]) => {
+          onPatches(
+            tokens,
+            of.map((at) => some[at]!),
+          );
+        });
+      const rows = rowsOf(some);
+      const got = featuresOf(network, view.size, rows, recipe.loss.objectFrom, told);
+      features.set(got, from * width);
     }
     return features;
   };
-  const patchesAtOnce = (samples: readonly Sample[]): Tensor => {
-    const rows = samples.map((sample) => ({ pixels: framePixels(sample, view) }));
-    return forwardRows(network, view.size, rows, { blocks: 1, patches: true }).patches[0]!;
-  };
-  const halfPatches = (samples: readonly Sample[]): readonly Uint16Array[] => {
-    const most = rowsAtOnce(network, view.size);
-    const all: Uint16Array[] = [];
-    for (let from = 0; from < samples.length; from += most)
-      noGrad(() =>
-        tidy(() => {
-          const patches = patchesAtOnce(samples.slice(from, from + most));
-          const bits = patches.to({ dtype: "float16" }).toArray() as Uint16Array;
-          const each = bits.length / patches.shape[0]!;
-          for (let at = 0; at < bits.length; at += each) all.push(bits.slice(at, at + each));
-        }),
-      );
-    return all;
+  const featuresAndPatches = (queries: readonly FeatureQuery[]) => {
+    const patches: Uint16Array[] = [];
+    const features = featuresOfAll(queries, (tokens, of) => {
+      const bits = tokens.to({ dtype: "float16" }).toArray() as Uint16Array;
+      const each = bits.length / of.length;
+      for (const [at, { object }] of of.entries())
+        if (!object) patches.push(bits.slice(at * each, (at + 1) * each));
+    });
+    return { features, patches };
   };
   const free = (): void => network.free();
   return {
     recipe,
     width,
     features: (sample, object) => featuresOfAll([{ sample, object }]),
-    featuresOf: featuresOfAll,
+    featuresOf: (queries) => featuresOfAll(queries),
     sees: (sample, object) => patchesOf(sample, object) !== null,
-    patchFeatures: (sample) => noGrad(() => tidy(() => patchesAtOnce([sample]).toFloat32())),
-    halfPatches,
+    patchFeatures: (sample) =>
+      noGrad(() =>
+        tidy(() => {
+          const rows = [{ pixels: framePixels(sample, view) }];
+          const wanted = { blocks: 1, patches: true };
+          return forwardRows(network, view.size, rows, wanted).patches[0]!.toFloat32();
+        }),
+      ),
+    featuresAndPatches,
     attention: (sample, object, block) => {
       const { depth } = recipe.model;
       if (block !== undefined && !(Number.isInteger(block) && block >= 0 && block < depth))

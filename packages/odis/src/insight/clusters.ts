@@ -33,8 +33,10 @@ export const suitedCount = (rows: number): number =>
  * Spherical k-means (Dhillon and Modha 2001): rows of length 1, centres of length 1, likeness by cosine;
  * begun by k-means++ several times, the best is kept. The same vectors give the same clusters.
  *
+ * Takes memory for n rows twice and for some [n, count] tables beside them, float32.
+ *
  * @param vectors [n, width], of any length
- * @param count how many; fewer where rows are equal
+ * @param count how many, from 1; fewer where rows are equal
  * @param classOf of a place among the vectors
  */
 export function clustersOf(
@@ -68,12 +70,13 @@ interface Settled {
 function settled(rows: Tensor, count: number, rng: Rng): Settled {
   return noGrad(() =>
     tidy(() => {
-      let centres = firstCentres(rows, count, rng);
-      let now = assigned(rows, centres);
+      const first = firstCentres(rows, count, rng);
+      const [begun] = first.dims(2); // fewer where rows are equal
+      let now = assigned(rows, first);
       for (let round = 0; round < ROUNDS; round += 1) {
         const before = now;
-        centres = centresOf(rows, now);
-        now = assigned(rows, centres);
+        // A round's [n, K] tensors must not wait for the last one.
+        now = tidy(() => assigned(rows, centresOf(rows, before, begun)));
         if (now.of.every((one, row) => one === before.of[row])) break;
       }
       return now;
@@ -111,8 +114,16 @@ function assigned(rows: Tensor, centres: Tensor): Settled {
   });
 }
 
-/** The directions of the clusters' sums; a cluster that has lost its rows begins at the row that fits worst. */
-function centresOf(rows: Tensor, { of, cosines }: Settled): Tensor {
+/**
+ * The directions of the clusters' sums; a cluster that has lost its rows begins at the row that fits worst.
+ *
+ * @param count of clusters, those that have lost their rows, too
+ */
+export function centresOf(
+  rows: Tensor,
+  { of, cosines }: Pick<Settled, "of" | "cosines">,
+  count: number,
+): Tensor {
   const [n, width] = rows.dims(2);
   const used = [...new Set(of)].toSorted((a, b) => a - b);
   const places = new Map(used.map((one, place) => [one, place]));
@@ -120,7 +131,7 @@ function centresOf(rows: Tensor, { of, cosines }: Settled): Tensor {
   const members = eye(used.length).indexSelect(0, fromBuffer(at, [n])); // [n, K]
   const sums = members.transpose(0, 1).matmul(rows);
   const centres = sums.div(sums.norm(-1, 2, true).clampMin(1e-12));
-  const lost = Math.max(...of) + 1 - used.length;
+  const lost = count - used.length;
   if (lost === 0) return centres;
   const worst = [...cosines.keys()].toSorted((a, b) => cosines[a]! - cosines[b]!).slice(0, lost);
   return cat([centres, ...worst.map((row) => rows.narrow(0, row, 1).reshape([1, width]))], 0);

@@ -16,13 +16,16 @@ export interface Duplicates {
   readonly least: number;
 }
 
+/** Equal vectors have this cosine at least, as float32 rounds it. */
+const EQUAL = 1 - 1e-6;
+
 /** How much nearer than usual: networks differ in how near to each other they put what differs. */
 const SHARE = 0.05;
 
 /**
  * Groups of rows that are nearly the same. Unless it is said from which likeness on, two are when they
  * are twenty times nearer to each other than rows commonly are to the last of their neighbours: copies
- * among those are few, so they do not decide what is common.
+ * among those are few, so they do not decide what is common. Where they are not, equal ones still count.
  *
  * @param least a cosine
  */
@@ -72,5 +75,5 @@ export function duplicatesIn(nearest: Nearest, least = usual(nearest)): Duplicat
 function usual({ asked, k, similarities }: Nearest): number {
   if (k === 0) return 1;
   const last = asked.map((_, at) => 1 - similarities[(at + 1) * k - 1]!);
-  return 1 - SHARE * (median(last) ?? 0);
+  return Math.min(EQUAL, 1 - SHARE * (median(last) ?? 0));
 }

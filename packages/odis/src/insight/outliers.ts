@@ -33,12 +33,15 @@ export interface Doubt {
   readonly share: number;
 }
 
+/** Of fewer neighbours one alone would decide. */
+const FEWEST = 5;
 /** Where so many of the neighbours say another class, a label is doubted. */
 const MOST = 0.8;
 
 /**
- * Labels that nearly all neighbours contradict, the most contradicted first. Neighbours without a class
- * say nothing.
+ * Labels that nearly all neighbours contradict, the most contradicted first; none of rows with fewer than
+ * five neighbours. A neighbour without a class contradicts nothing: it counts among all of them, and for
+ * no class.
  *
  * @param classOf of a row of the store
  */
@@ -46,9 +49,10 @@ export function doubtsIn(
   { asked, k, rows, similarities }: Nearest,
   classOf: (row: number) => string | undefined,
 ): readonly Doubt[] {
+  if (k < FEWEST) return [];
   const found = asked.flatMap((row, at) => {
     const own = classOf(row);
-    if (own === undefined || k === 0) return [];
+    if (own === undefined) return [];
     const around = Array.from(rows.subarray(at * k, (at + 1) * k), classOf);
     const votes = rollup(
       around.filter((name) => name !== undefined),

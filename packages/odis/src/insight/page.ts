@@ -28,22 +28,24 @@ export async function insightPage(
 ): Promise<string> {
   const tiles = new Tiles(store, onMissing);
   const { duplicates, doubts, clusters, kind, looked } = insight;
+  const [seen, size] = [looked.images, store.size("images")];
+  const sample = seen < size ? `of ${count(seen)} of ${count(size)} images` : undefined;
   const inAll = duplicates.groups.reduce((sum, { rows }) => sum + rows.length, 0);
   const facts = factList([
-    ["images", count(store.size("images"))],
+    ["images", count(size)],
     ["objects", kind === "objects" ? count(store.size("objects")) : undefined],
     ["near-duplicates", `${count(inAll)} in ${count(duplicates.groups.length)} groups`],
     ["labels in doubt", doubts.length > 0 ? count(doubts.length) : undefined],
     ["clusters", count(clusters.clusters.length)],
   ]);
   const title = `What stands out in ${basename(store.path)}`;
-  const { recipe, size, frame } = store.model;
+  const { recipe, size: side, frame } = store.model;
   return htmlDocument(
     title,
     html`<h1>${title}</h1>
-<p class="lead">${store.places.join(", ")}; vectors by ${recipe} at ${size} pixels, ${frame} frame.${looked[kind] < store.size(kind) && ` Looked at were ${count(looked[kind])} ${kind}, evenly spread, each compared with all.`}</p>
+<p class="lead">${store.places.join(", ")}; vectors by ${recipe} at ${side} pixels, ${frame} frame.${looked[kind] < store.size(kind) && ` Looked at were ${count(looked[kind])} ${kind}, evenly spread, each compared with all.`}</p>
 ${facts}
-${section("Near-duplicates", await groupStrips(tiles, store, insight), "No two images are nearly the same.")}
+${section("Near-duplicates", await groupStrips(tiles, store, insight, sample), sample ? `None ${sample} is nearly the same as another.` : "No two images are nearly the same.")}
 ${section(`Farthest from all others`, await outlierGrid(tiles, store, insight), `There are too few ${kind} to compare.`)}
 ${kind === "objects" && section("Labels in doubt", await doubtStrips(tiles, insight), "Nothing is labelled, or no label is contradicted by its neighbours.")}
 ${section("Clusters", await clusterStrips(tiles, insight), "There is nothing to group.")}`,
@@ -54,6 +56,7 @@ async function groupStrips(
   tiles: Tiles,
   store: Store,
   { duplicates }: Insight,
+  sample: string | undefined,
 ): Promise<Html | undefined> {
   const { groups, least } = duplicates;
   if (groups.length === 0) return undefined;
@@ -66,13 +69,13 @@ async function groupStrips(
       html`<article class="strip"><div class="query"><span>${rows.length} images</span><small>alike to ${similarity.toFixed(4)}</small></div><ol>${list}</ol></article>`,
     );
   }
-  return html`<p class="note">Images whose vectors have a cosine of ${least.toFixed(4)} or more${more(groups.length, shown.groups, "groups")}.</p>${strips}`;
+  return html`<p class="note">Images whose vectors have a cosine of ${least.toFixed(4)} or more${more(groups.length, shown.groups, "groups")}${sample && `; found for the neighbours ${sample}`}.</p>${strips}`;
 }
 
 async function outlierGrid(
   tiles: Tiles,
   store: Store,
-  { outliers, kind }: Insight,
+  { outliers, kind, neighbours }: Insight,
 ): Promise<Html | undefined> {
   if (outliers.length === 0) return undefined;
   const list = await inTurn(outliers.slice(0, shown.outliers), ({ row, times }) => {
@@ -83,10 +86,13 @@ async function outlierGrid(
       html`<span>${name ?? basename(keyOf(store, kind, row))}</span><small>${times.toFixed(1)} times as far</small>`,
     );
   });
-  return html`<p class="note">By the mean distance to the ten nearest, as a multiple of the middle one’s.</p><div class="strip"><ol>${list}</ol></div>`;
+  return html`<p class="note">By the mean distance to the ${neighbours} nearest, as a multiple of the middle one’s.</p><div class="strip"><ol>${list}</ol></div>`;
 }
 
-async function doubtStrips(tiles: Tiles, { doubts }: Insight): Promise<Html | undefined> {
+async function doubtStrips(
+  tiles: Tiles,
+  { doubts, neighbours }: Insight,
+): Promise<Html | undefined> {
   if (doubts.length === 0) return undefined;
   const list = await inTurn(doubts.slice(0, shown.doubts), ({ row, class: own, other, share }) =>
     tiles.tile(
@@ -95,7 +101,7 @@ async function doubtStrips(tiles: Tiles, { doubts }: Insight): Promise<Html | un
       html`<span>${own}</span><small>${percent(share)} % around it: ${other}</small>`,
     ),
   );
-  return html`<p class="note">Objects of which nearly all of the ten nearest are of one other class${more(doubts.length, shown.doubts, "objects")}: mislabelled, or mistaken by the network.</p><div class="strip"><ol>${list}</ol></div>`;
+  return html`<p class="note">Objects of which nearly all of the ${neighbours} nearest are of one other class${more(doubts.length, shown.doubts, "objects")}: mislabelled, or mistaken by the network.</p><div class="strip"><ol>${list}</ol></div>`;
 }
 
 async function clusterStrips(

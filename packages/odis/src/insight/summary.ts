@@ -19,11 +19,13 @@ export function formatInsight(store: Store, insight: Insight): string {
     return name === undefined ? where : `${plain(name)}, ${where}`;
   };
   const some = looked[kind] < store.size(kind) ? `, ${count(looked[kind])} ${kind} looked at` : "";
+  const [seen, size] = [looked.images, store.size("images")];
+  const sample = seen < size ? ` of ${count(seen)} of ${count(size)} images` : "";
   return [
     `${plain(store.path)}: ${count(store.size("images"))} images, ${count(store.size("objects"))} objects${some}`,
     groups.length === 0
-      ? "near-duplicates: no two images are nearly the same"
-      : `near-duplicates: ${count(copies)} images in ${count(groups.length)} groups (cosine ${least.toFixed(4)} or more)`,
+      ? `near-duplicates${sample}: no two images are nearly the same`
+      : `near-duplicates${sample}: ${count(copies)} images in ${count(groups.length)} groups (cosine ${least.toFixed(4)} or more)`,
     ...groups.slice(0, SHOWN).map(
       ({ rows, similarity }) =>
         `  ${similarity.toFixed(4)}  ${rows

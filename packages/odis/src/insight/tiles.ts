@@ -1,17 +1,19 @@
-import { DataError, BadImageError, plain, RunError } from "../core/index.js";
+import { BadImageError, Cache, DataError, plain, RunError } from "../core/index.js";
 import type { Sample } from "../data/index.js";
 import { type Html, html, objectCrop, pngAddress, shrunk } from "../report/index.js";
 import { type ItemKind, type Store, type StoredImage, StorePictures } from "../search/index.js";
 
 /** Side of a picture on the page, pixels. */
 const SIDE = 104;
-/** Photographs that are kept: tiles of one stand near each other. */
-const KEPT = 16;
+/** Bytes of decoded photographs that are kept: tiles of one stand near each other. */
+const KEPT = 2 ** 28;
 
 /** Pictures of a store's rows, for a page. */
 export class Tiles {
   private readonly pictures = new StorePictures();
-  private readonly kept = new Map<string, Promise<Sample | string>>();
+  private readonly kept = new Cache<string, Sample | string>(KEPT, (read) =>
+    typeof read === "string" ? read.length : read.rgb.length,
+  );
   private readonly told = new Set<string>();
 
   /** @param onMissing told of what cannot be shown, each reason once */
@@ -33,12 +35,8 @@ export class Tiles {
     return html`<li><img src="${address}" alt="" title="${image.key}" width="${width}" height="${height}">${words}</li>`;
   }
 
-  private async read(image: StoredImage): Promise<Sample | string> {
-    const name = `${image.place}\n${image.key}`;
-    const known = this.kept.get(name) ?? this.readAnew(image);
-    this.kept.set(name, known);
-    if (this.kept.size > KEPT) this.kept.delete(this.kept.keys().next().value!);
-    return known;
+  private read(image: StoredImage): Promise<Sample | string> {
+    return this.kept.get(`${image.place}\n${image.key}`, () => this.readAnew(image));
   }
 
   private async readAnew(image: StoredImage): Promise<Sample | string> {

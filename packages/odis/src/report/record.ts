@@ -24,7 +24,7 @@ export interface RunContents {
   /** images that could not be used in training, each once */
   readonly skipped: readonly SkippedImage[];
   readonly evaluation: RunEvaluation | undefined;
-  /** where longer training leads; undefined where nobody has looked */
+  /** where longer training leads by the same evaluation; undefined where nobody has looked */
   readonly outlook?: Outlook | undefined;
 }
 
@@ -55,6 +55,7 @@ export function readRun(folder: string): RunContents {
   const config = readRunConfig(folder);
   const layout = runLayout(folder);
   const skipped = readJsonLines(layout.skipped, skippedOf);
+  const evaluation = readEvaluation(folder);
   return {
     folder,
     config,
@@ -62,8 +63,8 @@ export function readRun(folder: string): RunContents {
     init: z.object({ init: startWeights }).safeParse(config).data?.init,
     rows: readJsonLines(layout.metrics, rowOf),
     skipped: [...new Map(skipped.map((image) => [image.key, image])).values()],
-    evaluation: readEvaluation(folder),
-    outlook: readOutlook(folder),
+    evaluation,
+    outlook: readOutlook(folder, evaluation),
   };
 }
 

@@ -4,6 +4,7 @@ import {
   describeEvaluation,
   type DetailTable,
   type FigureTable,
+  mainDataUse,
   type RepresentationName,
   type RunEvaluation,
 } from "../evaluate/index.js";
@@ -24,16 +25,20 @@ import {
 export function scores(evaluation: RunEvaluation): Html {
   const { train, test, classes, step, settings } = evaluation;
   if (evaluation.measurements.length === 0) return unmeasured(evaluation);
+  const use = mainDataUse(settings);
   const described = describeEvaluation(settings, train.objects);
-  return html`<p>Frozen features after ${count(step)} steps. The bank has ${count(train.objects)} objects in
+  return html`<p>Frozen features after ${count(step)} steps.${
+    use !== "none" &&
+    html` ${use === "some" && "Main data: "}The bank has ${count(train.objects)} objects in
 ${count(train.images)} images; ${count(test.objects)} objects in ${count(test.images)} other images are tested;
-${classes.length} classes.</p>
+${classes.length} classes.`
+  }</p>
 ${measuredTables(evaluation).map((table) => scoreTable(table, evaluation))}
 <p class="note">${described.map(({ meaning }) => `${meaning} `)}
 ${settings.modes.map((mode) => `${capital(modeRules[mode].name)}: ${modeRules[mode].meaning}. `)}Raw pixels attend to nothing:
 with mask, they are the object’s box with a black background.
 Image: each image has the class of its largest object, and that object’s feature. Untrained: the same network with its initial weights.
-${evaluation.data.test === undefined && "Test images were held out from the bank, but pretraining saw them (without their classes)."}</p>
+${use !== "none" && evaluation.data.test === undefined && "Test images were held out from the bank, but pretraining saw them (without their classes)."}</p>
 ${[...maskLines(evaluation), ...omissionLines(evaluation)].map((line) => html`<p class="note">${capital(line)}.</p>`)}
 ${described.flatMap(({ details = [] }) => details.map((table) => detailTable(table, evaluation)))}
 ${evaluation.probes.length > 0 && chosenProbes(evaluation)}`;

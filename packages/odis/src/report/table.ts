@@ -5,7 +5,9 @@ import {
   type Evaluation,
   type Figure,
   type FigureTable,
+  mainDataUse,
   type Measurement,
+  type OtherData,
   type RepresentationName,
   representationNames,
 } from "../evaluate/index.js";
@@ -103,12 +105,16 @@ export function formatTable(evaluation: Evaluation, color?: boolean): string {
     const head = dim((" ".repeat(nameWidth) + names).trimEnd());
     return [bold(`${title} [95 % interval over images]`), head, ...lines].join("\n");
   });
+  const use = mainDataUse(evaluation.settings);
   const sizes = dim(
-    `bank: ${count(train.objects)} objects in ${count(train.images)} images; ` +
+    `${use === "some" ? "main data: " : ""}bank: ${count(train.objects)} objects in ${count(train.images)} images; ` +
       `tested: ${count(test.objects)} in ${count(test.images)}; ${evaluation.classes.length || "no"} classes`,
   );
-  const remarks = [sizes, ...[...maskLines(evaluation), ...omissionLines(evaluation)].map(dim)];
-  return [...tables, remarks.join("\n")].join("\n\n");
+  const remarks = [
+    ...(use === "none" ? [] : [sizes]),
+    ...[...maskLines(evaluation), ...omissionLines(evaluation)].map(dim),
+  ];
+  return [...tables, ...(remarks.length > 0 ? [remarks.join("\n")] : [])].join("\n\n");
 }
 
 /** @param shown what is printed; its own codes for colour have no width */
@@ -133,14 +139,25 @@ export function omissionLines({
   test,
   settings,
   unknownClasses,
-}: Pick<Evaluation, "train" | "test" | "settings" | "unknownClasses">): string[] {
+  others,
+}: Pick<Evaluation, "train" | "test" | "settings" | "unknownClasses" | "others">): string[] {
   const lostWhy =
     settings.frame === "whole"
       ? `too small to cover a pixel at ${settings.size} px`
       : `too small to cover a pixel at ${settings.size} px, or outside the central square`;
+  const main = { name: "", train, test, unknownClasses };
+  return [main, ...others].flatMap((data) => omissionsOf(data, lostWhy));
+}
+
+/** Of one data set; the evaluation's own has no name. */
+function omissionsOf(
+  { name: set, train, test, unknownClasses }: OtherData,
+  lostWhy: string,
+): string[] {
+  const partOf = (part: string): string => (set === "" ? part : `${plain(set)}, ${part}`);
   const parts = [
-    { name: "train", ...train },
-    { name: "test", ...test },
+    { name: partOf("train"), ...train },
+    { name: partOf("test"), ...test },
   ];
   const lines = parts.flatMap(
     ({ name, repeated, omitted: { skipped, shared, lost, small, unlabelled } }) => {
@@ -166,7 +183,7 @@ export function omissionLines({
   const names = unknownClasses.slice(0, 5).map(plain).join(", ");
   return [
     ...lines,
-    `classes of test that train does not have: ${names}${unknownClasses.length > 5 ? ", …" : ""}; their objects are left out, as without a class`,
+    `classes of ${partOf("test")} that ${partOf("train")} does not have: ${names}${unknownClasses.length > 5 ? ", …" : ""}; their objects are left out, as without a class`,
   ];
 }
 

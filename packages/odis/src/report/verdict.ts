@@ -106,7 +106,7 @@ function differenceTo(
 function judgement(
   evaluation: RunEvaluation,
   { figure: { measure }, classes }: Headline,
-  trained: Interval,
+  trained: Interval & Pick<Measurement, "images">,
 ): string {
   const { majority, test } = evaluation;
   const [pixels, untrained] = (["pixels", "untrained"] as const).map((to) =>
@@ -138,8 +138,8 @@ function judgement(
     else if (pixels.low > 0) parts.push(`It is ahead of raw pixels: ${range(pixels)}`);
     else parts.push(`It is level with raw pixels: ${range(pixels)}`);
   }
-  const few =
-    test.images < 100 ? `Only ${count(test.images)} images were tested: all this may change` : "";
+  const images = trained.images ?? test.images;
+  const few = images < 100 ? `Only ${count(images)} images were tested: all this may change` : "";
   const said = [...parts, few].filter((part) => part !== "");
   return said.length > 0
     ? `${said.join(". ")}.`
@@ -160,7 +160,7 @@ function outlook(run: RunContents, images: number | undefined): string {
   for (const row of rows) watch.observe(row);
   if (watch.collapse !== undefined)
     return `More of the same training would bring nothing: it has collapsed (${watch.collapse.replace(/^collapse: /, "").replace(/ \(.*/, "")}). The log says which settings to change.`;
-  if (run.outlook) return outlookSentence(run.outlook, steps);
+  if (run.outlook) return outlookSentence(run, run.outlook);
   if (planned !== undefined && steps < planned)
     return `The run has done ${count(steps)} of ${count(planned)} steps. Its learning rate falls towards the end, where much is gained: let it go on${evaluation ? ", and evaluate again" : ""}.`;
   if (images === undefined) return "A longer run (--steps) is the first thing to try.";

@@ -54,8 +54,11 @@ const [QUERIES, BYTES] = [128, 2 ** 28];
  * depends on the shard's images alone, so a stopped one ends where such a batch does: its vectors are
  * then, to the bit, those of one that was not.
  *
+ * Decoded pictures of one batch lie in memory, up to 256 MB and one picture, and all that the shard keeps.
+ *
  * @param begun what there is of it
  * @param images the rest, indices of the source
+ * @throws whatever the source throws, but for images that cannot be read: they are told of in the shard
  */
 export async function makePart(
   { source, teacher, patches, stop, onImage }: PartWork,
@@ -159,11 +162,12 @@ class GrowingShard {
   settle(): void {
     const { width } = this.teacher;
     if (this.waiting.length > 0) {
-      const all = this.teacher.featuresOf(this.waiting);
+      const { features: all, patches } = this.keepsPatches
+        ? this.teacher.featuresAndPatches(this.waiting)
+        : { features: this.teacher.featuresOf(this.waiting), patches: [] };
       for (const [row, { object }] of this.waiting.entries())
         this[object ? "objects" : "images"].push(all.subarray(row * width, (row + 1) * width));
-      const whole = this.waiting.flatMap(({ sample, object }) => (object ? [] : [sample]));
-      if (this.keepsPatches) this.patches.push(...this.teacher.halfPatches(whole));
+      this.patches.push(...patches);
     }
     this.waiting = [];
     this.bytes = 0;

@@ -25,13 +25,19 @@ export function plannedShards(
   source: DataSource,
 ): readonly PlannedShard[] {
   const mine = manifest.shards.filter((shard) => shard.place === place);
-  const tables = mine.map((shard) => readLines(store, shard));
-  let rest = missing(source, new Set(tables.flatMap((lines) => lines.map(({ image }) => image))));
+  const known = new Set<string>();
+  const unfinished: { readonly begun: ShardEntry; readonly key: string }[] = [];
+  // Of each table the keys alone stay: masks of a million images are gigabytes.
+  for (const begun of mine) {
+    const lines = readLines(store, begun);
+    for (const { image } of lines) known.add(image);
+    if (isUnfinished(begun)) unfinished.push({ begun, key: lines.at(-1)!.image });
+  }
+  let rest = missing(source, known);
   const plan: PlannedShard[] = [];
-  const unfinished = mine.flatMap((begun, at) => (isUnfinished(begun) ? [{ begun, at }] : []));
   const places = unfinished.length > 0 ? placesOf(source) : undefined;
-  for (const { begun, at } of unfinished) {
-    const last = places?.get(tables[at]!.at(-1)!.image) ?? -1;
+  for (const { begun, key } of unfinished) {
+    const last = places?.get(key) ?? -1;
     const first = rest.findIndex((image) => image > last);
     const from = first < 0 ? rest.length : first;
     const to = from + SHARD - begun.lines;

@@ -103,11 +103,6 @@ export class StoreRows {
     return line.objects.map((object, more) => objectOf(object, first + more, image));
   }
 
-  /** Patches of an image, where the store keeps them: see `patches`. */
-  get keepsPatches(): boolean {
-    return this.manifest.patches !== undefined;
-  }
-
   /**
    * The patch tokens of an image, row by row of the patch grid, as float16 kept them: [N, width].
    *
@@ -214,7 +209,9 @@ export class StoreRows {
   ): StoredImage {
     const name = this.manifest.places[place];
     if (name === undefined)
-      throw new RunError(`store ${this.path}: names no data set ${place}. Restore its store.json.`);
+      throw new RunError(
+        `store ${plain(this.path)}: names no data set ${place}. Restore its store.json.`,
+      );
     return { row, key: image, place: name, width, height };
   }
 }

@@ -12,7 +12,11 @@ const shareOf = (hits: readonly number[], groups: readonly number[]): ShareOutco
 describe("estimate of a share", () => {
   it("has the exact interval of two images, one right and one wrong", () => {
     // Two draws from two images give 0, 1/2, 1 with chances 1/4, 1/2, 1/4: both tails hold 2.5 %.
-    const { value, low, high, n } = estimate(shareOf([1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]), 0);
+    const { value, low, high, n, images } = estimate(
+      shareOf([1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]),
+      0,
+    );
+    expect(images).toBe(2);
     expect({ value, low, high, n }).toEqual({ value: 0.5, low: 0, high: 1, n: 6 });
   });
 
@@ -59,7 +63,13 @@ describe("estimate of a share", () => {
   });
 
   it("says NaN of nothing", () => {
-    expect(estimate(shareOf([], []), 0)).toEqual({ value: NaN, low: NaN, high: NaN, n: 0 });
+    expect(estimate(shareOf([], []), 0)).toEqual({
+      value: NaN,
+      low: NaN,
+      high: NaN,
+      n: 0,
+      images: 0,
+    });
   });
 });
 

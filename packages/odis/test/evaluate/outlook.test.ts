@@ -25,12 +25,15 @@ describe("where longer training leads", () => {
   it("is what evaluating the other network alone says, and stands in the report", async () => {
     const own = { train: parseDataSpec(`coco:${data}`) };
     await expect(evaluateOutlook(run, shipped)).rejects.toThrow(
-      /has no evaluation to set another network beside\.$/,
+      `${run}: has no evaluation with a figure to set another network beside. Evaluate it first: odis evaluate ${run}`,
+    );
+    await expect(evaluateOutlook(run, run)).rejects.toThrow(
+      /: no network of that name comes with odis; wanted one of .*vit-mini-scenes/,
     );
     await evaluateRun(run, { data: own, size: 32, limit: 12 });
     const before = readFileSync(join(run, "evaluation.json"), "utf8");
     const outlook = await evaluateOutlook(run, shipped);
-    expect(readOutlook(run)).toEqual(outlook);
+    expect(readOutlook(run, readEvaluation(run))).toEqual(outlook);
     expect(readFileSync(join(run, "evaluation.json"), "utf8")).toBe(before);
     expect(outlook.same).toBe(false);
 
@@ -50,14 +53,28 @@ describe("where longer training leads", () => {
     const html = readFileSync(file, "utf8");
     expect(html).toContain("Where longer training leads");
     expect(html).toContain("this run");
+
+    await evaluateRun(run, { data: own, size: 32, limit: 12, modes: ["none"] });
+    expect(readOutlook(run, readEvaluation(run))).toBeUndefined();
+    expect((await makeReport(run)).verdict.at(-1)).not.toContain("Where it leads");
   });
 
   it("is told as damaged, not as nothing", () => {
     const folder = join(scratch(), "damaged");
     mkdirSync(folder);
-    expect(readOutlook(folder)).toBeUndefined();
-    writeFileSync(join(folder, "outlook.json"), '{ "network": 3 }');
-    expect(() => readOutlook(folder)).toThrow(
+    const evaluation = { outcomes: "ab" };
+    expect(readOutlook(folder, evaluation)).toBeUndefined();
+    const file = join(folder, "outlook.json");
+    const unmeasured = { value: null, low: null, high: null };
+    writeFileSync(
+      file,
+      JSON.stringify({ ...evaluation, network: shipped, step: 3, same: true, ...unmeasured }),
+    );
+    expect(readOutlook(folder, evaluation)).toMatchObject({ value: NaN, low: NaN, high: NaN });
+    expect(readOutlook(folder, { outcomes: "cd" })).toBeUndefined();
+    expect(readOutlook(folder, undefined)).toBeUndefined();
+    writeFileSync(file, '{ "network": 3 }');
+    expect(() => readOutlook(folder, evaluation)).toThrow(
       /outlook\.json: damaged; delete it and write the report again\.$/,
     );
   });

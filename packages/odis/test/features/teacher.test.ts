@@ -1,4 +1,4 @@
-import { liveTensors } from "@odis/torch";
+import { fromBuffer, liveTensors, tidy } from "@odis/torch";
 import fc from "fast-check";
 import { load, openSource, parseDataSpec, type Sample, type SceneObject } from "odis";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -16,6 +16,12 @@ beforeAll(async () => {
   const source = await openSource(photos);
   samples = await Promise.all(Array.from({ length: source.size }, (_, at) => source.read(at)));
 });
+
+/** Bits of float16 as numbers. */
+const halfValues = (bits: Uint16Array): Float32Array =>
+  tidy(() =>
+    fromBuffer(bits, [bits.length], { dtype: "float16" }).to({ dtype: "float32" }).toFloat32(),
+  );
 
 describe("Teacher.featuresOf", () => {
   it.each([
@@ -57,6 +63,13 @@ describe("Teacher.featuresOf", () => {
         many.flatMap((query) => [...wanted.get(query)!]),
         { atol: 1e-4, rtol: 1e-4 },
       );
+      const { features, patches } = teacher.featuresAndPatches(many);
+      expectClose(features, [...got], { atol: 1e-4, rtol: 1e-4 });
+      const whole = many.flatMap(({ sample, object }) => (object ? [] : [sample]));
+      expect(patches).toHaveLength(whole.length);
+      const tokens = new Map(samples.map((sample) => [sample, teacher.patchFeatures(sample)]));
+      for (const [at, bits] of patches.entries())
+        expectClose(halfValues(bits), [...tokens.get(whole[at]!)!], { atol: 2e-3, rtol: 2e-3 });
       expect(liveTensors()).toBe(before);
     },
   );

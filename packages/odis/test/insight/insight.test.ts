@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
+import { fromBuffer, tidy } from "@odis/torch";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { clustersOf } from "../../src/insight/clusters.js";
+import { centresOf, clustersOf } from "../../src/insight/clusters.js";
 import { duplicatesIn } from "../../src/insight/duplicates.js";
 import { nearestTo, spreadRows } from "../../src/insight/nearest.js";
 import { doubtsIn, outliersIn } from "../../src/insight/outliers.js";
@@ -77,6 +78,26 @@ describe("near-duplicates", () => {
     expect(duplicatesIn(nearestTo(one, "images", [0], 10)).groups).toEqual([]);
   });
 
+  it("are the copies where they are so many that nothing else is common, and nobody says more", () => {
+    const value = fc.float({ min: -1, max: 1, noNaN: true });
+    const row = fc
+      .array(value, { minLength: 48, maxLength: 48 })
+      .filter((values) => Math.hypot(...values) > 0.1);
+    fc.assert(
+      fc.property(row, fc.integer({ min: 12, max: 40 }), (copy, count) => {
+        // Unit vectors along axes are far from each other, and nearly always from the copies.
+        const others = Array.from({ length: 11 }, (_, at) =>
+          Array.from({ length: 96 }, (__, to) => Number(to === at + 48)),
+        );
+        const copies = Array.from({ length: count }, () => [...copy, ...copy.map(() => 0)]);
+        const many = stored([...copies, ...others].flat(), 96);
+        const near = nearestTo(many, "images", spreadRows(many, "images", Infinity), 10);
+        const { groups } = duplicatesIn(near);
+        expect(groups.reduce((sum, { rows }) => sum + rows.length, 0)).toBe(count);
+      }),
+    );
+  });
+
   it("of equal rows alone are one group, however many", () => {
     fc.assert(
       fc.property(fc.integer({ min: 2, max: 60 }), (count) => {
@@ -126,6 +147,11 @@ describe("labels in doubt", () => {
       expect(share).toBeGreaterThanOrEqual(0.8);
     }
     expect(doubtsIn(near, () => undefined)).toEqual([]);
+    const all = spreadRows(apart, "objects", Infinity);
+    const around = (k: number) =>
+      doubtsIn(nearestTo(apart, "objects", all, k), (row) => names[row]);
+    expect(around(4)).toEqual([]);
+    expect(around(5).map(({ row }) => row)).toEqual(expect.arrayContaining([4, 50]));
   });
 });
 
@@ -170,6 +196,18 @@ describe("clusters", () => {
       for (const [at, cosine] of cosines.entries())
         if (at > 0) expect(cosine).toBeLessThanOrEqual(cosines[at - 1]! + 1e-5);
     }
+  });
+
+  it("that have lost their rows begin at those that fit worst, whatever their numbers", () => {
+    const unit = [1, 0, 0, 1, 0.6, 0.8, 0.8, 0.6];
+    const centres = tidy(() => {
+      const rows = fromBuffer(Float32Array.from(unit), [4, 2]);
+      const of = Int32Array.of(0, 0, 0, 0);
+      const cosines = Float32Array.of(0.1, 0.9, 0.8, 0.2);
+      return centresOf(rows, { of, cosines }, 3).toNumbers();
+    });
+    const sum = Math.hypot(2.4, 2.4);
+    expectClose(centres, [2.4 / sum, 2.4 / sum, 1, 0, 0.8, 0.6], { atol: 1e-6, rtol: 0 });
   });
 
   it("are fewer than asked for where rows are equal, and none of nothing", () => {

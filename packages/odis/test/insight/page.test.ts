@@ -73,6 +73,16 @@ describe("odis embed report", () => {
     expect(readFileSync(out, "utf8")).toContain("no picture");
   });
 
+  it("says of how many images near-duplicates were looked for, and of how many neighbours", () => {
+    const out = join(folder, "some.html");
+    const { code, stdout } = odis(["embed", "report", store, "--limit", "20", "--out", out]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/near-duplicates of 20 of 61 images: /);
+    const text = readFileSync(out, "utf8");
+    expect(text).toContain(" of 20 of 61 images");
+    expect(text).toContain("mean distance to the 10 nearest");
+  });
+
   it("wants a store", () => {
     const { code, stderr } = odis(["embed", "report", images]);
     expect(code).toBe(4);

@@ -4,6 +4,7 @@ import { settingsOf } from "../../src/evaluate/settings.js";
 import { recipeLayers } from "../../src/recipe/methods.js";
 import { resolveRecipe } from "../../src/recipe/schema.js";
 import type { RunContents } from "../../src/report/record.js";
+import { shippedCurve } from "../../src/run/shipped.js";
 import { formatVerdict } from "../../src/report/table.js";
 import { verdict } from "../../src/report/verdict.js";
 import { metricsRows } from "../evaluate/fake-run.js";
@@ -38,6 +39,7 @@ function evaluated(
     })),
     majority,
     unknownClasses: [],
+    others: [],
     differences: [
       { to: "pixels", ...about(trained - pixels), images: 200 },
       { to: "untrained", ...about(trained - untrained), images: 200 },
@@ -114,6 +116,12 @@ describe("the verdict", () => {
   it("is careful where little was tested, and plain where nothing stands beside it", () => {
     const all = evaluated({ trained: 0.4, untrained: 0.2, pixels: 0.3 });
     const few = { ...all, test: { ...split, images: 20 } };
+    const elsewhere = all.measurements.map((one) => ({ ...one, images: 37 }));
+    expect(verdict(run({ ...all, measurements: elsewhere }), 12_000)[2]).toMatch(
+      /Only 37 images were tested: all this may change\.$/,
+    );
+    const many = few.measurements.map((one) => ({ ...one, images: 100 }));
+    expect(verdict(run({ ...few, measurements: many }), 12_000)[2]).not.toContain("Only");
     expect(verdict(run(few), 12_000)[2]).toMatch(
       /Only 20 images were tested: all this may change\.$/,
     );
@@ -137,6 +145,21 @@ describe("the verdict", () => {
 
   const outlook = (more: Partial<RunContents>, images?: number): string =>
     verdict(run(undefined, more), images).at(-1)!;
+
+  it("counts steps in images where longer training has been looked at", () => {
+    const { batch } = shippedCurve("vit-mini-scenes")!;
+    const about = { value: 0.5, low: 0.4, high: 0.6 };
+    const seen = { outcomes: "", network: "vit-mini-scenes", step: 1000, same: true, ...about };
+    const after = (steps: number, images: number): string =>
+      outlook({
+        recipe: { ...recipe, optim: { ...recipe.optim, batch: images } },
+        rows: metricsRows(steps, recipe),
+        outlook: seen,
+      });
+    expect(after(200, batch)).toContain("This run has done 20.0 % of those steps.");
+    expect(after(200, 2 * batch)).toContain("This run has done 40.0 % of those steps.");
+    expect(after(500, 2 * batch)).toContain("This run has done as many, or more.");
+  });
 
   it("looks ahead by how far the run came", () => {
     expect(outlook({ rows: metricsRows(200, recipe) }, 12_000)).toBe(

@@ -115,7 +115,6 @@ describe("patches", () => {
     using _teacher = teacher;
     const source = await openSource(parseDataSpec(place));
     using store = openStore(calm);
-    expect(store.keepsPatches).toBe(true);
     for (const image of [0, SHARD - 1, SHARD, 299]) {
       const wanted = teacher.patchFeatures(await source.read(image));
       const got = store.patches(image);
@@ -140,6 +139,23 @@ describe("patches", () => {
     expect(other.stderr).toContain(
       `odis embed: store ${bare}: was begun without patches; got the contrary. Go on as it was begun, or embed into another folder.\n`,
     );
+  });
+
+  it("are kept on without the flag, as the store was begun", () => {
+    const [out, asked] = [join(folder, "unasked"), join(folder, "asked")];
+    const words = (limit: number, to: string): string[] => [
+      "embed",
+      run,
+      `${place}#limit=${limit}`,
+      "--out",
+      to,
+    ];
+    for (const to of [out, asked]) expect(odis([...words(3, to), "--patches"]).code).toBe(0);
+    expect(odis([...words(7, asked), "--patches"]).code).toBe(0);
+    const { code, stderr } = odis(words(7, out));
+    expect(stderr).toContain("patches: 64 of ");
+    expect(code).toBe(0);
+    expect(bytesOf(out)).toEqual(bytesOf(asked));
   });
 
   it("are announced with their size, which is that of the files but for their headers", () => {

@@ -7,6 +7,7 @@ import { logisticPlaces } from "../logistic.js";
 import type { EvaluationOptions } from "../options.js";
 import { imageCounts, imageNames, type IouOutcome, type ShareOutcome } from "../outcome.js";
 import { probedModes, probeOptions, type ProbeSettings, probeSettings } from "../probe.js";
+import { summaryOf } from "../reading.js";
 import type { RepresentationName } from "../representations.js";
 import { byPixels, openSplits, relabelled } from "../splits.js";
 import { type FigureTable, type Finding, type Job, nameOf, type ReadJob, suite } from "../suite.js";
@@ -14,16 +15,18 @@ import { knnShares } from "../votes.js";
 import { linearShares } from "./linear.js";
 
 const settings = {
+  /** not strict: evaluations of earlier releases say `k`, too, which was never another one */
   transfer: z
-    .strictObject({
+    .object({
       /** data sets, `[NAME=]TRAIN::TEST` each, or a place of which a fifth is held out */
       sets: z.array(z.string().min(1)).default([]).readonly(),
-      /** neighbours that vote */
-      k: z.int().min(1).default(20),
     })
     .readonly()
     .prefault({}),
 };
+/** Neighbours that vote. */
+const NEIGHBOURS = 20;
+
 interface OwnSettings {
   readonly transfer: z.output<typeof settings.transfer>;
   readonly probe: ProbeSettings;
@@ -31,7 +34,7 @@ interface OwnSettings {
 
 const options: EvaluationOptions = {
   transfer: {
-    help: "other data sets that features are tried on, with classes of their own: places of which a fifth is held out, or pairs of places; several may be given. All of a set is read: PLACE#take=0..0.1 for less",
+    help: "other data sets that features are tried on, with classes of their own: places of which a fifth is held out, or pairs of places; several may be given. All of a set is read, as annotated: --limit, --min-area and --masks do not bound it, PLACE#take=0..0.1 does",
     type: { kind: "texts", placeholder: "[NAME=]TRAIN[::TEST]" },
     path: "transfer.sets",
     to: (sets) => [sets].flat(),
@@ -57,11 +60,12 @@ export const transfer = suite({
   summary: "classes of other data sets",
   settings: { ...settings, ...probeSettings },
   options,
+  elsewhere: true,
   needs: () => ({ modes: [] }),
   watch: openSets,
   measure,
   describe: ({ settings: { modes, transfer: own } }) => ({
-    meaning: `Transfer: classifiers of other data sets’ objects on frozen features (${modeRules[modeOf(modes)].name}; a picture without marked objects is one as a whole): the vote of the ${own.k} nearest, logistic regression whose penalty was chosen on a tenth of the training pictures, and the linear probe. The mean counts each data set alike.`,
+    meaning: `Transfer: classifiers of other data sets’ objects on frozen features (${modeRules[modeOf(modes)].name}; a picture without marked objects is one as a whole): the vote of the ${NEIGHBOURS} nearest, logistic regression whose penalty was chosen on a tenth of the training pictures, and the linear probe. The mean counts each data set alike.`,
     tables: own.sets.length === 0 ? [] : allWays.map((way) => tableOf(way, own.sets)),
   }),
 });
@@ -83,6 +87,8 @@ function tableOf(way: Way, sets: readonly string[]): FigureTable {
 
 /** No set may be called so. */
 const MEAN = "mean";
+/** What is left of places that name no folder. */
+const nameless = ["", ".", ".."];
 
 const measureName = (set: string, way: Way): string => `transfer/${set}/${way}/top1`;
 
@@ -113,6 +119,7 @@ interface TransferSet {
   readonly name: string;
   readonly train: DataSource;
   readonly test: DataSource;
+  readonly unknownClasses: readonly string[];
 }
 
 /** Opened before anything is read: a wrong name must not cost an hour. */
@@ -125,10 +132,15 @@ async function openSets({ settings: { transfer: own } }: Job<OwnSettings>) {
   const sets: TransferSet[] = [];
   for (const text of own.sets) {
     const name = nameOfSet(text);
-    if (name === MEAN || name === "" || sets.some((other) => other.name === name))
+    const wrong = nameless.includes(name)
+      ? "is none"
+      : name === MEAN
+        ? "stands for the mean of all"
+        : sets.some((other) => other.name === name) && "is another's";
+    if (wrong)
       throw new ConfigError(
-        `evaluation: transfer ${show(text)}: its name would be ${show(name)}, which is ${name === MEAN || name === "" ? "none" : "another's"}; ` +
-          `give it one: --transfer NAME=${plain(text.replace(named, ""))}`,
+        `evaluation: transfer ${show(text)}: its name would be ${show(name)}, which ${wrong}; ` +
+          `give it another: --transfer NAME=${plain(text.replace(named, ""))}`,
       );
     sets.push({ name, ...(await openSet(text.replace(named, ""))) });
   }
@@ -151,7 +163,8 @@ async function openSet(text: string): Promise<Omit<TransferSet, "name">> {
   const [own, other] = told
     ? [splits.train, splits.test]
     : [byPixels(splits.train), byPixels(splits.test)];
-  return { train: own, test: relabelled(other, own.classes).source };
+  const { source, unknown: unknownClasses } = relabelled(other, own.classes);
+  return { train: own, test: source, unknownClasses };
 }
 
 async function* measure(
@@ -160,7 +173,7 @@ async function* measure(
 ): AsyncIterable<Finding> {
   const mode = modeOf(all.modes);
   const found = new Map<string, Map<string, ShareOutcome>>();
-  for (const { name, train, test } of sets) {
+  for (const { name, train, test, unknownClasses } of sets) {
     const needs = { modes: [mode], wide: true, frame: all.frame } as const;
     const bank = await read(`${name}, train`, train, needs);
     const queries = await read(`${name}, test`, test, { ...needs, elsewhere: bank.pictures });
@@ -168,6 +181,8 @@ async function* measure(
       throw new ConfigError(
         `evaluation: transfer ${name}: no object with a class is in its ${bank.items.length === 0 ? "training" : "test"} part`,
       );
+    const [taught, tested] = [summaryOf(bank), summaryOf(queries)];
+    yield { other: { name, train: taught, test: tested, unknownClasses } };
     for (const { name: by, probed } of representations) {
       const parts = [bank, queries];
       const [from, of] = parts.map((data) => data.summaries(by, mode, "object"));
@@ -175,7 +190,7 @@ async function* measure(
       const job = { classes: train.classes.length, seed: all.seed, device, signal };
       const linear = await linearShares(wide!, asked!, probed, { ...job, settings: all.probe });
       const outcomes = {
-        ...closedForms(from!, of!, { ...job, k: all.transfer.k }),
+        ...closedForms(from!, of!, { ...job, k: NEIGHBOURS }),
         linear: new Map(linear.measured).get("linear/top1") as ShareOutcome,
       };
       for (const way of allWays) {

@@ -165,14 +165,51 @@ describe("odis evaluate --suite transfer", () => {
     ],
     [
       ["classes:FOLDER/colours", "classes:FOLDER/colours"],
-      'its name would be "colours", which is another\'s; give it one: --transfer NAME=classes:',
+      'its name would be "colours", which is another\'s; give it another: --transfer NAME=classes:',
     ],
+    [["classes:train"], 'its name would be ".", which is none; give it another: --transfer NAME='],
+    [["..=classes:FOLDER/colours"], 'its name would be "..", which is none; give it another'],
+    [["mean=classes:FOLDER/colours"], 'its name would be "mean", which stands for the mean of all'],
     [["folder:FOLDER/colours"], "names no classes; wanted labelled data"],
   ])("refuses %j before anything is read", (sets, said) => {
     const { code, stderr } = evaluated(...sets.map((set) => set.replace("FOLDER", folder)));
     expect([2, 3]).toContain(code);
     expect(stderr).toContain(said);
     expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+  });
+
+  it("says which classes and objects of its data sets nobody could answer", () => {
+    const more = join(folder, "more");
+    cpSync(join(folder, "colours"), more, { recursive: true });
+    cpSync(join(more, "red"), join(more, "green"), { recursive: true });
+    const { code, stdout } = evaluated(
+      `more=classes:${folder}/colours#take=0..0.5::classes:${more}#take=0.5..1`,
+    );
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/left out of more, test: .*\d+ objects without a class/);
+    expect(stdout).toContain("classes of more, test that more, train does not have: green;");
+  });
+
+  it("neither reads main data that nobody asks for, nor tells of it", () => {
+    const colour = ["--transfer", `classes:${folder}/colours`, "--epochs", "5"];
+    const unlabelled = `folder:${folder}/things/train`;
+    const words = ["evaluate", run, "--train", unlabelled, "--baselines", "no", ...colour];
+    const alone = odis([...words, "--suite", "transfer"]);
+    expect(alone).toMatchObject({ code: 0 });
+    expect(alone.stdout).toContain("transfer, k-NN top-1, per cent");
+    expect(alone.stdout).not.toContain("bank:");
+    const read = () => JSON.parse(readFileSync(join(run, "evaluation.json"), "utf8"));
+    expect([read().train.images, read().test.images]).toEqual([0, 0]);
+    const [{ name, test }] = read().others;
+    expect([name, test.images]).toEqual(["colours", 8]);
+    const [measured] = read().measurements;
+    expect([measured.n, measured.images]).toEqual([8, 8]);
+    expect(alone.stdout).toMatch(/Only\s+8\s+images\s+were\s+tested/);
+
+    const both = odis([...words, "--suite", "knn,transfer"]);
+    expect(both).toMatchObject({ code: 0 });
+    expect(both.stdout).toContain("main data: bank: ");
+    expect(read().train.images).toBeGreaterThan(0);
   });
 
   it("leaves out test pictures that are trained on, too", () => {
