@@ -7,9 +7,8 @@ export {
   frames,
   patchAt,
   type PatchGrid,
-  type Size,
 } from "./geometry.js";
-export { grownPatches, likenesses, patchesMask, rowOf } from "./grow.js";
+export { grownMask, OutsidePicture, patchValues, rowOf } from "./grow.js";
 export { networkInput, patchesOf } from "./look.js";
 export { type Found, Nearest } from "./nearest.js";
 export { outline, outlineOf } from "./outline.js";
@@ -19,7 +18,6 @@ export type {
   AttentionMaps,
   ImageFacts,
   LibraryFile,
-  LookOptions,
   NearList,
   NearObject,
   NetworkFacts,
@@ -33,4 +31,4 @@ export type {
   Problem,
   StoreFacts,
 } from "./wire.js";
-export { MAP_HALF } from "./wire.js";
+export { folderVersion, MAP_HALF } from "./wire.js";
