@@ -4,6 +4,9 @@ import { flag, integer, path, positional, text } from "./options.js";
 import { threadsOption } from "./limits.js";
 import { imageProgress } from "./progress.js";
 
+/** Unless somebody says another: where it is served, and how many of a run's images are embedded. */
+const [PORT, LIMIT] = [8017, 1000];
+
 export const exploreCommand = command({
   name: "explore",
   summary: "Look at a library in a browser: its objects, what is like them, where, and why.",
@@ -26,15 +29,18 @@ export const exploreCommand = command({
         exists: "folder",
       }),
     ),
-    port: integer({ help: "where it is served", default: 8017, min: 0, max: 65_535 }),
+    port: integer({ help: `where it is served (default ${PORT})`, min: 0, max: 65_535 }),
     static: path({
       help: "write the page as files into a new folder, with the network and what runs it in browsers",
     }),
     browseOnly: flag({
       help: "with --static: without the network; visitors look at what is there, and load less",
     }),
-    limit: integer({ help: "of a run's images, how many are embedded", default: 1000, min: 1 }),
-    run: text({ help: "the run that made the store, if it has moved", placeholder: "FOLDER" }),
+    limit: integer({
+      help: `of a run's images, how many are embedded (default ${LIMIT})`,
+      min: 1,
+    }),
+    run: text({ help: "the run that made STORE, if it has moved", placeholder: "FOLDER" }),
     device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
     threads: threadsOption(),
   },
@@ -46,22 +52,32 @@ export const exploreCommand = command({
       throw new UsageError("--browse-only: says how files are written; give --static FOLDER, too");
     if (other !== undefined && out !== undefined)
       throw new UsageError("--static: writes the page of one store; got two");
-    const [{ openStore }, { besideStore, serveStore }, { setThreads }] = await Promise.all([
+    if (port !== undefined && out !== undefined)
+      throw new UsageError("--port: says where it is served; --static writes files");
+    if (limit !== undefined && isStore(word))
+      throw new UsageError(
+        `--limit: says how many of a run's images are embedded; ${plain(word)} is a store`,
+      );
+    const [{ openStore }, explore, { setThreads }] = await Promise.all([
       import("../search/index.js"),
       import("../explore/index.js"),
       import("@odis/torch"),
     ]);
     if (threads !== undefined) setThreads(threads);
-    const folder = await storeOf(word, limit, device, io);
-    if (typeof folder === "number") return folder;
-    const store = openStore(folder, { run, device });
+    // Before a run is embedded, which takes a while.
+    if (out !== undefined) explore.checkLibrary({ out, browseOnly });
+    const beside = other === undefined ? undefined : openStore(other, { device });
+    const found = await storeOf(word, limit ?? LIMIT, device, io);
+    if ("exitCode" in found) return found.exitCode;
+    const store = openStore(found.store, { run: run ?? found.run, device });
     if (out !== undefined) {
       using _store = store;
       return write(store, out, browseOnly, io);
     }
-    const beside =
-      other === undefined ? undefined : besideStore(store, openStore(other, { device }));
-    const { url } = await serveStore(store, { port, beside });
+    const { url } = await explore.serveStore(store, {
+      port: port ?? PORT,
+      beside: beside && explore.besideStore(store, beside),
+    });
     io.print(`${url}    (this machine only; Ctrl-C ends it)`);
     return new Promise<never>(() => undefined); // the server keeps the process alive
   },
@@ -69,42 +85,39 @@ export const exploreCommand = command({
 
 type Store = ReturnType<typeof import("../search/index.js").openStore>;
 
-/**
- * The store that a word means; a run's own is made first.
- *
- * @returns an exit code when that was stopped
- */
+const isStore = (word: string): boolean => statOf(`${word}/store.json`) !== undefined;
+
+/** The store that a word means; a run's own, with what made it, is made first, unless that was stopped. */
 async function storeOf(
   word: string,
   limit: number,
   device: string,
   io: Io,
-): Promise<string | number> {
+): Promise<{ readonly store: string; readonly run?: string } | { readonly exitCode: number }> {
   const { duration, shippedFile, Stop } = await import("../run/index.js");
-  const has = (name: string): boolean => statOf(`${word}/${name}`) !== undefined;
-  if (has("store.json")) return word;
-  if (!has("config.json")) throw nothingToExplore(word, shippedFile(word) !== undefined);
+  if (isStore(word)) return { store: word };
+  if (!statOf(`${word}/config.json`)) throw nothingToExplore(word, shippedFile(word) !== undefined);
   const { runStore } = await import("../explore/index.js");
   using stop = new Stop((signal) =>
     io.stderr.write(`\n${signal}: ends after this image; whole parts are kept.\n`),
   );
   using _held = stop.hold();
-  const { path: store, embedded } = await runStore(word, {
+  const { path, checkpoint, embedded } = await runStore(word, {
     limit,
     device,
     stop,
     onProgress: imageProgress(io, duration),
     onBegin: (data, out) =>
       io.stderr.write(
-        `${plain(word)} is a run: its data set ${plain(data)} is explored, the first ${limit} images of it, ` +
-          `embedded once into ${plain(out)}\n`,
+        `${plain(word)} is a run: the first images of its data set ${plain(data)}, ${limit} at most, are embedded ` +
+          `once into ${plain(out)}, all of which is explored\n`,
       ),
   });
-  if (embedded.finished) return store;
+  if (embedded.finished) return { store: path, run: checkpoint };
   io.print(
     `stopped after ${embedded.done} of ${embedded.of} images; go on with: ${io.commandLine}`,
   );
-  return stop.exitCode;
+  return { exitCode: stop.exitCode };
 }
 
 function nothingToExplore(word: string, isShipped: boolean): RunError {

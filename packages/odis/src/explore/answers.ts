@@ -6,7 +6,6 @@ import {
   type AttentionMaps,
   type Box,
   type ImageFacts,
-  likenesses,
   MAP_HALF,
   type NearList,
   type ObjectFacts,
@@ -17,6 +16,7 @@ import {
   patchAt,
   type PatchMaps,
   type PatchValues,
+  patchValues,
   rowOf,
   type StoreFacts,
 } from "../portable/index.js";
@@ -30,7 +30,7 @@ import {
   type StoredObject,
 } from "../search/index.js";
 import { catalogue } from "./catalogue.js";
-import { type Beside, type Searched, searchedStore } from "./beside.js";
+import { type Searched, searchedStore } from "./beside.js";
 import { OwnPictures } from "./own.js";
 import type { PagePictures } from "./pictures.js";
 
@@ -47,7 +47,7 @@ export interface AnswerOptions {
   /** stands in the addresses of pictures */
   readonly version?: string;
   /** another network's store of the same library */
-  readonly beside?: Beside | undefined;
+  readonly beside?: Searched | undefined;
 }
 
 /**
@@ -153,12 +153,8 @@ export function answers(
       patches.get(name, async () => store.network().patchFeatures(sample));
     const grid = store.network().grid(first.sample);
     const vector = rowOf(await features(first), store.model.width, patchAt(grid, x, y));
-    const mapOf = async (photo: typeof first): Promise<PatchValues> => {
-      const likeness = likenesses(await features(photo), vector);
-      const { side, box } = store.network().grid(photo.sample);
-      const values = Array.from(likeness, (value) => Math.round(100 * value));
-      return { side, region: corners(box), values };
-    };
+    const mapOf = async (photo: typeof first): Promise<PatchValues> =>
+      patchValues(await features(photo), vector, store.network().grid(photo.sample));
     const maps: PatchMaps["others"][number][] = [];
     for (const row of new Set(others.slice(0, MOST)))
       maps.push({ image: row, ...(await mapOf(await imageSample(row))) });

@@ -6,11 +6,8 @@ export interface Searched {
   readonly store: Store;
   /** what is like an object, by its row */
   like(row: number, top: number): readonly Hit[];
-  search(query: PictureQuery, top: number): readonly Hit[];
+  search(query: PictureQuery | Float32Array, top: number): readonly Hit[];
 }
-
-/** Another network's store of the same library. */
-export type Beside = Searched;
 
 /** A store that the page shows: by its index where there is one. */
 export function searchedStore(store: Store): Searched {
@@ -29,7 +26,7 @@ export function searchedStore(store: Store): Searched {
  *
  * @throws RunError when they have no object in common
  */
-export function besideStore(shown: Store, other: Store): Beside {
+export function besideStore(shown: Store, other: Store): Searched {
   const toOther = pairs(shown, other);
   const toShown = new Map([...toOther].map(([row, theirs]) => [theirs, row]));
   if (toOther.size === 0)
@@ -37,25 +34,35 @@ export function besideStore(shown: Store, other: Store): Beside {
       `stores ${plain(shown.path)} and ${plain(other.path)}: have no object of an image in common; wanted two ` +
         `networks' stores of one library`,
     );
-  // Those that only the other one has are left out of what was found, so more are asked for.
-  const more = other.size("objects") - toOther.size;
   const searched = searchedStore(other);
-  const ours = (hits: readonly Hit[], top: number): readonly Hit[] =>
-    hits
-      .flatMap((hit) => {
-        const row = toShown.get(hit.row);
-        if (row === undefined) return [];
-        const object = shown.object(row);
-        return [{ ...hit, row, object, image: object.image }];
-      })
-      .slice(0, top);
+  const known = (hits: readonly Hit[]): readonly Hit[] =>
+    hits.flatMap((hit) => {
+      const row = toShown.get(hit.row);
+      if (row === undefined) return [];
+      const object = shown.object(row);
+      return [{ ...hit, row, object, image: object.image }];
+    });
+  // Those that only the other one has are left out of what was found, so more are asked for.
+  const ours = (find: (count: number) => readonly Hit[], top: number): readonly Hit[] => {
+    const all = other.size("objects");
+    let count = Math.min(all, 2 * top);
+    let found = known(find(count));
+    while (found.length < top && count < all) {
+      count = Math.min(all, 2 * count);
+      found = known(find(count));
+    }
+    return found.slice(0, top);
+  };
   return {
     store: other,
     like: (row, top) => {
       const theirs = toOther.get(row);
-      return theirs === undefined ? [] : ours(searched.like(theirs, top + more), top);
+      return theirs === undefined ? [] : ours((count) => searched.like(theirs, count), top);
     },
-    search: (query, top) => ours(searched.search(query, top + more), top),
+    search: (query, top) => {
+      const vector = query instanceof Float32Array ? query : other.look(query);
+      return ours((count) => searched.search(vector, count), top);
+    },
   };
 }
 

@@ -1,12 +1,13 @@
 import { copyFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { ConfigError, plain, reasonOf, statOf } from "../core/index.js";
+import { ConfigError, plain, reasonOf } from "../core/index.js";
 import { imageNet } from "../model/index.js";
 import { folderFiles, type NetworkFacts } from "../portable/index.js";
-import { exportRun, loadTeacher } from "../run/index.js";
+import { exportRun } from "../run/index.js";
+import type { Recipe } from "../recipe/index.js";
 import type { Store } from "../search/index.js";
-import type { NewFolder } from "./files.js";
+import type { NewFolder } from "./new-folder.js";
 
 /** The release of the runtime that the page is tried with. */
 const RUNTIME = "onnxruntime-web@1.30.0";
@@ -25,37 +26,35 @@ const runtimeFiles = {
  */
 export async function writeNetwork(store: Store, folder: NewFolder): Promise<NetworkFacts> {
   const runtime = runtimeFolder();
-  store.network(); // refuses another one than the store's
-  const { from } = store;
+  const { recipe } = store.network(); // refuses another one than the store's
   const out = folder.file(folderFiles.network);
-  await exportRun(from, { out, format: "onnx" });
-  const bytes = statOf(out)!.size;
-  folder.count(bytes);
-  for (const [name, to] of Object.entries(runtimeFiles)) {
+  await exportRun(store.from, { out, format: "onnx" });
+  const bytes = folder.count(folderFiles.network);
+  for (const [name, to] of Object.entries(runtimeFiles))
     copyFileSync(join(runtime, name), folder.file(to));
-    folder.count(statOf(join(runtime, name))!.size);
-  }
+  folder.count(folderFiles.runtime.script);
+  const wasm = folder.count(folderFiles.runtime.wasm);
   const { frame, size } = store.model;
-  return { bytes, frame, size, ...imageNet, ...asked(from) };
+  return { bytes, runtime: wasm, frame, size, ...imageNet, ...asked(recipe) };
 }
 
 /** How the exported network is asked for the vectors that `Teacher.features` gives. */
-function asked(from: string): Pick<NetworkFacts, "patch" | "output" | "several"> {
-  const { network, recipe } = loadTeacher(from);
-  try {
-    const { layout, config } = network.backbone;
-    const token = layout.objects > 0 ? "object" : "cls";
-    return {
-      patch: config.patch,
-      output: recipe.loss.objectFrom === "pooled" ? "pooled" : token,
-      several: layout.objects > 1,
-    };
-  } finally {
-    network.free();
-  }
+function asked({
+  model: { patch, tokens },
+  views,
+  loss,
+}: Recipe): Pick<NetworkFacts, "patch" | "output" | "several"> {
+  const hasObjects = tokens !== "cls";
+  const token = hasObjects ? "object" : "cls";
+  return {
+    patch,
+    output: loss.objectFrom === "pooled" ? "pooled" : token,
+    several: hasObjects && views.object.count > 1,
+  };
 }
 
-function runtimeFolder(): string {
+/** @throws ConfigError when it is not installed */
+export function runtimeFolder(): string {
   try {
     return dirname(createRequire(import.meta.url).resolve("onnxruntime-web"));
   } catch (cause) {

@@ -1,14 +1,20 @@
+import { randomInt } from "node:crypto";
 import { ConfigError } from "../core/index.js";
 import { decodePhoto, type Sample } from "../data/index.js";
 import type { OwnPhoto } from "../portable/index.js";
 
-/** Photographs that are kept: as many as the page keeps. */
-const MOST = 8;
+/** Most photographs that are kept, those of all open pages together, and their bytes when decoded. */
+const [MOST, BYTES] = [64, 2 ** 28];
 
 /** Photographs of whoever looks at the page, decoded; only the last ones. */
 export class OwnPictures {
   private readonly kept = new Map<number, Sample>();
-  private given = 0;
+  private bytes = 0;
+  /** A page that was left open over a restart must not get another's photograph by its own's number. */
+  private given = randomInt(2 ** 47);
+
+  /** @param most bytes that are kept; the last photograph is, however large */
+  constructor(private readonly most = BYTES) {}
 
   /** @throws DataError when it cannot be decoded */
   async add(file: Buffer): Promise<OwnPhoto> {
@@ -16,7 +22,12 @@ export class OwnPictures {
     const own = this.given;
     this.given += 1;
     this.kept.set(own, sample);
-    if (this.kept.size > MOST) this.kept.delete(this.kept.keys().next().value!);
+    this.bytes += sample.rgb.length;
+    for (const [oldest, { rgb }] of this.kept) {
+      if (oldest === own || (this.bytes <= this.most && this.kept.size <= MOST)) break;
+      this.kept.delete(oldest);
+      this.bytes -= rgb.length;
+    }
     return { own, width: sample.width, height: sample.height };
   }
 

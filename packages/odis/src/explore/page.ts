@@ -55,7 +55,7 @@ export const page = (library: "served" | "files"): string => `<!doctype html>
 </section>
 <section id="detail" aria-label="Object" hidden></section>
 </main>
-<p id="status" role="status"></p>
+<div id="said"><p id="progress" role="status"></p><p id="status" role="status"></p></div>
 <noscript><p>This page needs JavaScript, all of which lies beside it.</p></noscript>
 </body>
 </html>

@@ -14,6 +14,8 @@ export interface RunStoreOptions extends Pick<EmbedOptions, "stop" | "onProgress
 
 export interface RunStore {
   readonly path: string;
+  /** whose vectors it has */
+  readonly checkpoint: string;
   readonly embedded: Embedded;
 }
 
@@ -32,14 +34,16 @@ export async function runStore(
     throw new DataError(
       `${plain(run)}: does not say which data set it was trained on. Embed a library: odis embed ${shellWord(run)} PLACE --out STORE`,
     );
-  // Vectors of two checkpoints cannot be compared, and a run may be trained on.
-  const path = join(run, "explore-store", basename(dirname(weightsOf(run))));
+  // Vectors of two checkpoints cannot be compared, and a run may be trained on, even meanwhile.
+  const checkpoint = dirname(weightsOf(run));
+  const path = join(run, "explore-store", basename(checkpoint));
   const place = dataText(data);
   onBegin?.(place, path);
   const source = first(await openSource(data), limit);
-  const { teacher, model } = loadModel(run, { device });
+  const { teacher, model } = loadModel(checkpoint, { device });
   using _teacher = teacher;
-  return { path, embedded: await embed({ ...rest, teacher, model, source, place, out: path }) };
+  const embedded = await embed({ ...rest, teacher, model, source, place, out: path });
+  return { path, checkpoint, embedded };
 }
 
 function first(source: DataSource, limit: number): DataSource {

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { codeOf, OdisError, RunError } from "../core/index.js";
 import type { Store } from "../search/index.js";
 import { answers } from "./answers.js";
-import type { Beside } from "./beside.js";
+import type { Searched } from "./beside.js";
 import { OwnPictures } from "./own.js";
 import { icon, page, servedPolicy } from "./page.js";
 import { PagePictures, sides } from "./pictures.js";
@@ -60,7 +60,7 @@ const headers = {
  */
 export async function serveStore(
   store: Store,
-  { port = 0, beside }: { readonly port?: number; readonly beside?: Beside | undefined } = {},
+  { port = 0, beside }: { readonly port?: number; readonly beside?: Searched | undefined } = {},
 ): Promise<ExploreServer> {
   const pictures = new PagePictures(store);
   await pictures.check();
@@ -91,7 +91,7 @@ async function closed(server: Server): Promise<void> {
 function routesOf(
   store: Store,
   pictures: PagePictures,
-  beside: Beside | undefined,
+  beside: Searched | undefined,
 ): readonly (readonly [RegExp, Route])[] {
   const version = randomBytes(6).toString("hex");
   const own = new OwnPictures();

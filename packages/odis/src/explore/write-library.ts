@@ -1,8 +1,13 @@
-import { folderFiles, type LibraryFile, type ObjectFacts } from "../portable/index.js";
+import {
+  folderFiles,
+  folderVersion,
+  type LibraryFile,
+  type ObjectFacts,
+} from "../portable/index.js";
 import type { Store } from "../search/index.js";
 import { answers } from "./answers.js";
-import { writeNetwork } from "./file-network.js";
-import { NewFolder } from "./files.js";
+import { runtimeFolder, writeNetwork } from "./file-network.js";
+import { checkNewFolder, NewFolder } from "./new-folder.js";
 import { icon, page } from "./page.js";
 import { PagePictures, sides } from "./pictures.js";
 import { pageScripts } from "./scripts.js";
@@ -31,8 +36,21 @@ const LIST = 256;
 const PART = 2 ** 23;
 
 /**
+ * What can be wrong before there is a store, for those who make one first.
+ *
+ * @throws ConfigError when something is at `out`, or the network's runtime is not installed
+ */
+export function checkLibrary({
+  out,
+  browseOnly,
+}: Pick<LibraryOptions, "out" | "browseOnly">): void {
+  checkNewFolder(out);
+  if (browseOnly !== true) runtimeFolder();
+}
+
+/**
  * Writes a store's page as files that any web server hosts, with everything that the page needs. In
- * memory is one image at a time, and what the store keeps of its vectors.
+ * memory are the last images (`PagePictures`), and what the store keeps of its vectors.
  *
  * @returns undefined when it was asked to stop; nothing is left then
  * @throws ConfigError when something is at `out`, or the network cannot be written; DataError when the
@@ -63,7 +81,7 @@ export async function writeLibrary(
   folder.write(folderFiles.map, JSON.stringify(answer.map()));
   const library: LibraryFile = {
     odis: "explorer",
-    version: 1,
+    version: folderVersion,
     facts: answer.store(),
     list: LIST,
     vectors: writeVectors(store, folder),

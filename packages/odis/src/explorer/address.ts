@@ -1,5 +1,6 @@
 import type { Looked } from "./detail.js";
 import type { Marked } from "./library.js";
+import { wholeNumbers } from "./whole-numbers.js";
 
 /** What the address asks for: `#image=3&object=12`, `#image=3&box=1,2,3,4`, `#own=0&point=5,6`. */
 export function lookedFrom(hash: string): Looked | undefined {
@@ -8,10 +9,8 @@ export function lookedFrom(hash: string): Looked | undefined {
     const text = words.get(name);
     return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
   };
-  const numbers = (name: string, count: number): readonly number[] | undefined => {
-    const parts = (words.get(name) ?? "").split(",").map(Number);
-    return parts.length === count && parts.every(Number.isFinite) ? parts : undefined;
-  };
+  const numbers = (name: string, count: number): readonly number[] | undefined =>
+    wholeNumbers(words.get(name) ?? "", count);
   const [image, own] = [whole("image"), whole("own")];
   const photo = image !== undefined ? { image } : own !== undefined ? { own } : undefined;
   if (!photo) return undefined;

@@ -1,5 +1,5 @@
-import type { OutlinedObject } from "../portable/index.js";
-import { el } from "./dom.js";
+import type { AttentionMaps, OutlinedObject } from "../portable/index.js";
+import { el, latest } from "./dom.js";
 import type { Library, PhotoFacts } from "./library.js";
 import { Photo } from "./photo.js";
 
@@ -16,9 +16,18 @@ export function attentionPart(
   if (!library.attention) return undefined;
   const blocks = el("select", { "aria-label": "Block" });
   const heads = el("div");
+  const asked = latest();
   const show = async (): Promise<void> => {
+    const isLatest = asked();
     const block = blocks.value === "" ? undefined : Number(blocks.value);
-    const maps = await library.attention!(object.row, block);
+    let maps: AttentionMaps;
+    try {
+      maps = await library.attention!(object.row, block);
+    } catch (error) {
+      if (isLatest()) tell(error);
+      return;
+    }
+    if (!isLatest()) return;
     if (blocks.options.length === 0)
       blocks.append(
         ...Array.from({ length: maps.blocks }, (_, block) =>
@@ -49,15 +58,13 @@ export function attentionPart(
     "details",
     {
       ontoggle: () => {
-        if (part.open && heads.childElementCount === 0) show().catch(tell);
+        if (part.open && heads.childElementCount === 0) void show();
       },
     },
     el("summary", {}, "Where the network looks"),
     el("p", { class: "bar" }, blocks),
     heads,
   );
-  blocks.addEventListener("change", () => {
-    show().catch(tell);
-  });
+  blocks.addEventListener("change", () => void show());
   return part;
 }

@@ -1,7 +1,7 @@
 import type { NearList, NearObject, OutlinedObject } from "../portable/index.js";
 import { attentionPart } from "./attention.js";
-import { byId, el } from "./dom.js";
-import type { Library, Marked, PhotoFacts } from "./library.js";
+import { byId, el, latest } from "./dom.js";
+import type { Library, Marked, ObjectRef, PhotoFacts } from "./library.js";
 import { showLikeness } from "./likeness.js";
 import { markForm } from "./mark-form.js";
 import { Photo } from "./photo.js";
@@ -13,7 +13,7 @@ const TOP = 24;
 const HEIGHT = 48;
 
 export interface DetailActions {
-  readonly openObject: (row: number) => void;
+  readonly openObject: (object: ObjectRef) => void;
   readonly openMarked: (marked: Marked) => void;
   readonly close: () => void;
   readonly tell: (error: unknown) => void;
@@ -32,7 +32,7 @@ interface ShownHit {
 /** A thing in its photograph, and what is most like it. */
 export class Detail {
   private readonly place = byId("detail");
-  private shown = 0;
+  private readonly asked = latest();
   private ending: () => void = () => undefined;
 
   constructor(
@@ -41,18 +41,27 @@ export class Detail {
   ) {}
 
   hide(): void {
-    this.shown += 1;
+    this.asked();
     this.ending();
     this.place.hidden = true;
     this.place.replaceChildren();
   }
 
-  /** @returns when everything is there, or something else is shown by now */
+  /** @returns when everything is there, or something else is shown by now, whatever went wrong with this */
   async show(looked: Looked): Promise<void> {
-    this.shown += 1;
-    const mine = this.shown;
+    const isLatest = this.asked();
+    try {
+      await this.look(looked, isLatest);
+    } catch (error) {
+      if (isLatest()) throw error;
+    } finally {
+      if (isLatest()) this.place.removeAttribute("aria-busy");
+    }
+  }
+
+  private async look(looked: Looked, isLatest: () => boolean): Promise<void> {
     const facts = await this.library.photo(looked.photo);
-    if (mine !== this.shown) return;
+    if (!isLatest()) return;
     this.ending();
     this.ending = () => undefined;
     const object = facts.objects.find(({ row }) => row === looked.object);
@@ -69,22 +78,20 @@ export class Detail {
     this.place.hidden = false;
     this.place.scrollTop = 0;
     this.place.setAttribute("aria-busy", "true");
-    try {
-      const { photo: of, box, point } = looked;
-      const query = object ? { object: object.row } : { photo: of, box, point };
-      const found = await Promise.all(
-        lists.map((_, network) => this.library.near(query, TOP, network)),
-      );
-      if (mine !== this.shown) return;
-      const hits = found.flatMap((list, at) => this.fill(lists[at]!, list));
-      // Of two guesses at the thing at a point, the first network's is marked.
-      if (found[0]!.outline !== null) photo.outline(found[0]!.outline);
-      this.tools(tools, looked, photo, hits);
-      const attention = object && attentionPart(this.library, facts, object, this.actions.tell);
-      if (attention) this.place.append(attention);
-    } finally {
-      if (mine === this.shown) this.place.removeAttribute("aria-busy");
-    }
+    // Before anything is found: who asked for a place outside of the photograph corrects it here.
+    if (this.library.canLook) tools.append(this.markForm(looked));
+    const attention = object && attentionPart(this.library, facts, object, this.actions.tell);
+    if (attention) this.place.append(attention);
+    const { photo: of, box, point } = looked;
+    const query = object ? { object: object.row } : { photo: of, box, point };
+    const found = await Promise.all(
+      lists.map((_, network) => this.library.near(query, TOP, network)),
+    );
+    if (!isLatest()) return;
+    const hits = found.flatMap((list, at) => this.fill(lists[at]!, list));
+    // Of two guesses at the thing at a point, the first network's is marked.
+    if (found[0]!.outline !== null) photo.outline(found[0]!.outline);
+    if (this.library.patches) tools.prepend(this.likenessButton(looked, photo, hits));
   }
 
   /** A list below its title, which says whose it is where there are several. */
@@ -127,7 +134,7 @@ export class Detail {
     });
     // Part of what is alike stays in sight below it.
     photo.element.style.maxWidth = `${(HEIGHT * width) / height}vh`;
-    if (this.library.looks)
+    if (this.library.canLook)
       pointsAt(photo, {
         box: (box) => this.actions.openMarked({ photo: looked.photo, box }),
         point: (point) => this.actions.openMarked({ photo: looked.photo, point }),
@@ -137,7 +144,7 @@ export class Detail {
 
   private hint({ objects }: PhotoFacts): string {
     const others = "dashed boxes are its other objects";
-    if (!this.library.looks) return `In the photograph, ${others}.`;
+    if (!this.library.canLook) return `In the photograph, ${others}.`;
     const mark =
       "Drag a box round a thing in the photograph, or click on it, to find the like of it";
     return objects.length > 0 ? `${mark}; ${others}.` : `${mark}.`;
@@ -160,21 +167,16 @@ export class Detail {
   private nearButton(hit: NearObject, photo: Photo): HTMLElement {
     return el(
       "button",
-      { type: "button", onclick: () => this.actions.openObject(hit.row), "data-row": hit.row },
+      { type: "button", onclick: () => this.actions.openObject(hit), "data-row": hit.row },
       photo.element,
       el("span", {}, el("b", {}, hit.similarity.toFixed(3)), ` ${hit.class ?? "no class"}`),
       el("span", { class: "note" }, hit.key),
     );
   }
 
-  /** What can be done beside looking at what is alike, as far as the library can do it. */
-  private tools(bar: HTMLElement, looked: Looked, photo: Photo, hits: readonly ShownHit[]): void {
-    if (this.library.patches) bar.append(this.likenessButton(looked, photo, hits));
-    if (this.library.looks) {
-      const open = (mark: Pick<Marked, "box" | "point">): void =>
-        this.actions.openMarked({ photo: looked.photo, ...mark });
-      bar.append(markForm(open, this.actions.tell));
-    }
+  private markForm(looked: Looked): HTMLElement {
+    const { openMarked, tell } = this.actions;
+    return markForm(looked, (mark) => openMarked({ photo: looked.photo, ...mark }), tell);
   }
 
   private likenessButton(

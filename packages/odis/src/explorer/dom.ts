@@ -14,6 +14,7 @@ export function el<Name extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
+/** Makes an element of a drawing, as `el` makes one of the page. */
 export function svg<Name extends keyof SVGElementTagNameMap>(
   name: Name,
   properties: Properties = {},
@@ -38,6 +39,20 @@ export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   const found = document.querySelector<T>(`#${id}`);
   if (!found) throw new Error(`internal: the page has no #${id}`);
   return found;
+}
+
+/**
+ * Of several questions only the last one counts: answers come in any order.
+ *
+ * @returns begins a question, and gives what tells whether it is still the last one
+ */
+export function latest(): () => () => boolean {
+  let last = 0;
+  return () => {
+    last += 1;
+    const mine = last;
+    return () => mine === last;
+  };
 }
 
 /** Gives a canvas as many pixels as the screen has there. */

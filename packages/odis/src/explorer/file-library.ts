@@ -1,5 +1,6 @@
 import {
   folderFiles,
+  folderVersion,
   type Found,
   type ImageFacts,
   type LibraryFile,
@@ -11,6 +12,7 @@ import {
   outlineOf,
   type PatchMaps,
 } from "../portable/index.js";
+import { fetched, folderServer } from "./fetched.js";
 import type { Library, Listed, PhotoFacts, PhotoRef, Query } from "./library.js";
 import { OwnPhotos } from "./own-photos.js";
 import { FinderLink } from "./finder-link.js";
@@ -21,7 +23,7 @@ const KEPT = 400;
 
 /** A library of plain files, which any web server hosts; what has to be computed the browser computes. */
 export class FileLibrary implements Library {
-  readonly looks: boolean;
+  readonly canLook: boolean;
   readonly own?: (file: File) => Promise<PhotoRef>;
   readonly patches?: NonNullable<Library["patches"]>;
   private readonly photos = new OwnPhotos();
@@ -32,19 +34,27 @@ export class FileLibrary implements Library {
 
   private constructor(
     private readonly file: LibraryFile,
-    tell: (text: string) => void,
+    progress: (text: string) => void,
   ) {
-    this.finder = new FinderLink(file, tell);
-    this.looks = file.network !== null;
-    if (!this.looks) return;
+    this.finder = new FinderLink(file, progress);
+    this.canLook = file.network !== null;
+    if (!this.canLook) return;
     this.own = (given) => this.take(given);
     this.patches = (photo, x, y, images) => this.patchMaps(photo, x, y, images);
   }
 
-  /** @param tell told what is being loaded, and "" when it is there */
-  static async open(tell: (text: string) => void): Promise<FileLibrary> {
+  /**
+   * @param progress told what is being loaded, and "" when it is there
+   * @throws Error when there is none, or one that another release wrote
+   */
+  static async open(progress: (text: string) => void): Promise<FileLibrary> {
     const file = await json<LibraryFile>(folderFiles.library);
-    return new FileLibrary(file, tell);
+    const version: number = file.version;
+    if (version === folderVersion) return new FileLibrary(file, progress);
+    throw new Error(
+      `${folderFiles.library}: got version ${version}, wanted ${folderVersion}; the folder is of two ` +
+        `releases of odis: write it anew, or load this page anew`,
+    );
   }
 
   get facts(): LibraryFile["facts"] {
@@ -181,8 +191,5 @@ export class FileLibrary implements Library {
   }
 }
 
-async function json<T>(path: string): Promise<T> {
-  const response = await fetch(path);
-  if (response.ok) return (await response.json()) as T;
-  throw new Error(`${path}: the web server says ${response.status}; the folder is not whole`);
-}
+const json = <T>(path: string): Promise<T> =>
+  fetched(path, folderServer, async (response) => (await response.json()) as T);

@@ -12,10 +12,10 @@ export class FinderLink {
   private readonly waiting = new Map<number, Waiting>();
   private asked = 0;
 
-  /** @param tell told what is being loaded, and "" when it is there */
+  /** @param progress told what is being loaded, and "" when it is there */
   constructor(
     private readonly library: LibraryFile,
-    private readonly tell: (text: string) => void,
+    private readonly progress: (text: string) => void,
   ) {}
 
   /** @throws Error with the worker's sentence */
@@ -45,7 +45,7 @@ export class FinderLink {
   }
 
   private hear(heard: FromWorker): void {
-    if ("loading" in heard) return this.tell(heard.loading);
+    if ("loading" in heard) return this.progress(heard.loading);
     const waiting = this.waiting.get(heard.id);
     this.waiting.delete(heard.id);
     if ("error" in heard) return waiting?.reject(new Error(heard.error));

@@ -2,18 +2,17 @@
 import {
   boxMask,
   folderFiles,
-  grownPatches,
+  grownMask,
   type LibraryFile,
-  likenesses,
   Nearest,
   patchAt,
-  patchesMask,
+  patchValues,
   type PatchValues,
   rowOf,
 } from "../portable/index.js";
 import type { Answer, FromWorker, Kind, Question, Seen, ToWorker } from "./finder-wire.js";
 import { loadBytes } from "./load-bytes.js";
-import { decoded, LookingNetwork } from "./looking-network.js";
+import { LookingNetwork, sizeOf } from "./looking-network.js";
 
 /** What a worker has of the world; TypeScript's own types are those of a page. */
 const scope = globalThis as unknown as {
@@ -43,7 +42,9 @@ class Finder {
     },
     photo: async ({ photo, box, point, top }) => {
       const network = await this.loadNetwork();
-      const mask = box ? boxOf(box, photo) : point && (await this.grown(network, photo, point));
+      const grown = async ([x, y]: readonly number[]) =>
+        grownMask(await network.patches(photo), network.grid(photo), [x!, y!], photo.size);
+      const mask = box ? boxOf(box, photo) : point && (await grown(point));
       const vector = await network.vector(photo, mask);
       const vectors = await this.loadVectors();
       return { found: vectors.find(vector, top), mask: point && mask };
@@ -51,34 +52,18 @@ class Finder {
     patches: async ({ photo, point, others }) => {
       const network = await this.loadNetwork();
       const { width } = this.library.vectors;
-      const grid = network.grid(photo);
-      const start = patchAt(grid, point[0]!, point[1]!);
+      const start = patchAt(network.grid(photo), point[0]!, point[1]!);
       const vector = rowOf(await network.patches(photo), width, start);
       const maps: PatchValues[] = [];
       for (const [at, seen] of [photo, ...others].entries()) {
-        if (others.length > 0) tell(`looking at photographs: ${at} of ${others.length + 1}`);
-        const { side, box } = network.grid(seen);
-        const values = Array.from(likenesses(await network.patches(seen), vector), (value) =>
-          Math.round(100 * value),
-        );
-        maps.push({ side, region: [box.x, box.y, box.width, box.height], values });
+        if (others.length > 0) progress(`looking at photographs: ${at} of ${others.length + 1}`);
+        maps.push(patchValues(await network.patches(seen), vector, network.grid(seen)));
       }
-      tell("");
+      progress("");
       return { maps };
     },
-    size: async ({ file }) => {
-      const { width, height } = await decoded(file, file.name);
-      return { width, height };
-    },
+    size: ({ file }) => sizeOf(file),
   };
-
-  private async grown(network: LookingNetwork, photo: Seen, point: readonly number[]) {
-    const grid = network.grid(photo);
-    const features = await network.patches(photo);
-    const start = patchAt(grid, point[0]!, point[1]!);
-    const inside = grownPatches(features, this.library.vectors.width, grid.side, start);
-    return patchesMask(inside, grid, photo.size);
-  }
 
   private loadVectors(): Promise<Nearest> {
     this.vectors ??= this.readVectors();
@@ -89,23 +74,22 @@ class Finder {
   private async readVectors(): Promise<Nearest> {
     const { vectors, facts } = this.library;
     const nearest = new Nearest(vectors.width);
-    for (let part = 0; part * vectors.rows < facts.objects; part += 1) {
-      const bytes = await loadBytes(
-        new URL(folderFiles.vectors(part), this.root),
-        "the library’s vectors",
-        { before: part * vectors.rows * vectors.width * 4, all: vectors.bytes },
-        tell,
-      );
-      nearest.add(new Float32Array(bytes)); // every machine with a browser is little-endian
+    const row = 4 * vectors.width;
+    for (let first = 0; first < facts.objects; first += vectors.rows) {
+      const address = new URL(folderFiles.vectors(first / vectors.rows), this.root);
+      const bytes = row * Math.min(vectors.rows, facts.objects - first);
+      const part = { address, bytes, before: row * first, all: vectors.bytes };
+      const loaded = await loadBytes({ ...part, what: "the library’s vectors" }, progress);
+      nearest.add(new Float32Array(loaded)); // every machine with a browser is little-endian
     }
-    tell("");
+    progress("");
     return nearest;
   }
 
   private loadNetwork(): Promise<LookingNetwork> {
     const { network, vectors } = this.library;
     if (!network) throw new Error("this library came without its network");
-    this.network ??= LookingNetwork.load(network, vectors.width, this.root, tell);
+    this.network ??= LookingNetwork.load(network, vectors.width, this.root, progress);
     this.network.catch(() => (this.network = undefined));
     return this.network;
   }
@@ -124,7 +108,7 @@ function send(message: FromWorker): void {
   scope.postMessage(message, []);
 }
 
-const tell = (loading: string): void => send({ loading });
+const progress = (loading: string): void => send({ loading });
 
 let finder: Finder | undefined;
 
@@ -137,7 +121,7 @@ scope.addEventListener("message", ({ data }) => {
   finder!.answer(question).then(
     (answer) => send({ id, answer }),
     (error: unknown) => {
-      tell("");
+      progress("");
       send({ id, error: error instanceof Error ? error.message : String(error) });
     },
   );

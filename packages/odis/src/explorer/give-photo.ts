@@ -20,7 +20,6 @@ export function givePhotos(give: (file: File) => void): void {
     "button",
     {
       type: "button",
-      id: "give-button",
       title: "Choose a photograph, or drop one anywhere on this page",
       onclick: () => input.click(),
     },

@@ -1,6 +1,6 @@
 import type { ObjectFacts } from "../portable/index.js";
-import { byId, el } from "./dom.js";
-import type { Library, Listed } from "./library.js";
+import { byId, el, latest } from "./dom.js";
+import type { Library, Listed, ObjectRef } from "./library.js";
 
 /** Sides of a cell with its label, pixels; how many are asked for at once; lists that are kept. */
 const [WIDTH, LABEL, PAGE, PAGES] = [112, 26, 120, 60];
@@ -27,11 +27,12 @@ export class Grid {
   private active = 0;
   private selected: number | undefined;
   private shown: Shown = {};
+  private readonly asked = latest();
 
   /** @param open told of the object that somebody chose */
   constructor(
     private readonly library: Library,
-    private readonly open: (row: number) => void,
+    private readonly open: (object: ObjectRef) => void,
     private readonly tell: (error: unknown) => void,
   ) {
     this.grid.append(this.room);
@@ -48,11 +49,12 @@ export class Grid {
 
   /** Shows all of them, those of a class, or some. */
   async show(shown: Shown): Promise<void> {
+    const isLatest = this.asked();
+    const total = shown.rows?.length ?? (await this.count(shown.name));
+    if (!isLatest()) return;
     this.shown = shown;
+    this.total = total;
     this.pages.clear();
-    this.total =
-      shown.rows?.length ??
-      (await this.library.objects({ from: 0, count: 1, class: shown.name })).total;
     this.active = 0;
     this.clear();
     this.grid.scrollTop = 0;
@@ -67,6 +69,10 @@ export class Grid {
 
   focus(): void {
     this.grid.focus();
+  }
+
+  private async count(name: string | undefined): Promise<number> {
+    return (await this.library.objects({ from: 0, count: 1, class: name })).total;
   }
 
   private listed(page: number): Listed {
@@ -135,6 +141,7 @@ export class Grid {
     if (!object || this.cells.get(at) !== cell) return; // it was scrolled past
     const name = object.class ?? "no class";
     cell.dataset["row"] = String(object.row);
+    cell.dataset["image"] = String(object.image);
     const picture = el("img", { src: this.library.crop(object.row), alt: "", decoding: "async" });
     cell.append(picture, el("span", {}, name));
     cell.title = `${name}, ${object.key}`;
@@ -167,8 +174,8 @@ export class Grid {
   private choose(at: number): void {
     this.active = at;
     this.setActive();
-    const row = this.cells.get(at)?.dataset["row"];
-    if (row !== undefined) this.open(Number(row));
+    const { row, image } = this.cells.get(at)?.dataset ?? {};
+    if (row !== undefined) this.open({ row: Number(row), image: Number(image) });
   }
 
   private key(event: KeyboardEvent): void {

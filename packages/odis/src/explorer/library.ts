@@ -12,6 +12,12 @@ import type {
 /** A photograph: one of the library, by the row of its image, or the visitor's own, by its number. */
 export type PhotoRef = { readonly image: number } | { readonly own: number };
 
+/** An object of the library: its row, and that of its image. */
+export interface ObjectRef {
+  readonly row: number;
+  readonly image: number;
+}
+
 /** What is meant in a photograph; without a box or a point, all of it. */
 export interface Marked {
   readonly photo: PhotoRef;
@@ -52,8 +58,8 @@ export interface Library {
   /** addresses of pictures: an object's, and a small one of an image */
   crop(object: number): string;
   small(image: number): string;
-  /** whether there is a network that looks at boxes and points */
-  readonly looks: boolean;
+  /** whether boxes and points can be asked about: there is a network that looks at photographs */
+  readonly canLook: boolean;
   /** Takes a photograph of the visitor's own. */
   own?(file: File): Promise<PhotoRef>;
   /** How like the patches of a photograph, and of some images, are to the one at a point of it. */

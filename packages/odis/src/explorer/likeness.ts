@@ -34,7 +34,7 @@ export function showLikeness(
       for (const map of maps.others)
         for (const shown of others) if (shown.image === map.image) heat(shown.photo, map);
     } catch (error) {
-      tell(error);
+      if (!ended) tell(error);
     } finally {
       busy = false;
     }

@@ -6,6 +6,7 @@ import {
   type PatchGrid,
   patchesOf,
 } from "../portable/index.js";
+import { fetched, folderServer } from "./fetched.js";
 import { loadBytes } from "./load-bytes.js";
 import type { Seen } from "./finder-wire.js";
 
@@ -29,8 +30,6 @@ interface RuntimeSession {
   ): Promise<Readonly<Record<string, { readonly data: Float32Array }>>>;
 }
 
-/** Bytes of the runtime, about: what is said while it is loaded. */
-const RUNTIME = 14.3e6;
 /** Numbers of patch features that are kept. */
 const KEPT = 2 ** 24;
 
@@ -53,21 +52,21 @@ export class LookingNetwork {
     facts: NetworkFacts,
     width: number,
     root: string,
-    tell: (text: string) => void,
+    progress: (text: string) => void,
   ): Promise<LookingNetwork> {
     const at = (path: string): URL => new URL(path, root);
     const runtime = (await import(at(folderFiles.runtime.script).href)) as Runtime;
     runtime.env.logLevel = "error";
     runtime.env.wasm.numThreads = 1; // more want headers that a plain web server does not send
-    const wasm = at(folderFiles.runtime.wasm);
-    runtime.env.wasm.wasmBinary = await loadBytes(wasm, "the runtime", { all: RUNTIME }, tell);
-    const file = at(folderFiles.network);
-    const model = await loadBytes(file, "the network", { all: facts.bytes }, tell);
-    tell("starting the network");
+    const wasm = { address: at(folderFiles.runtime.wasm), bytes: facts.runtime };
+    runtime.env.wasm.wasmBinary = await loadBytes({ ...wasm, what: "the runtime" }, progress);
+    const file = { address: at(folderFiles.network), bytes: facts.bytes };
+    const model = await loadBytes({ ...file, what: "the network" }, progress);
+    progress("starting the network");
     const session = await runtime.InferenceSession.create(new Uint8Array(model), {
       executionProviders: ["wasm"],
     });
-    tell("");
+    progress("");
     return new LookingNetwork(runtime, session, facts, width);
   }
 
@@ -116,17 +115,14 @@ export class LookingNetwork {
 
   private async input({ name, source }: Seen): Promise<Float32Array> {
     if (this.last?.name === name) return this.last.input;
-    const blob = typeof source === "string" ? await fetched(source) : source;
+    const blob =
+      typeof source === "string"
+        ? await fetched(source, folderServer, (response) => response.blob())
+        : source;
     const input = networkInput(await decoded(blob, name), this.facts);
     this.last = { name, input };
     return input;
   }
-}
-
-async function fetched(address: string): Promise<Blob> {
-  const response = await fetch(address);
-  if (response.ok) return response.blob();
-  throw new Error(`${address}: the web server says ${response.status}`);
 }
 
 /**
@@ -135,18 +131,8 @@ async function fetched(address: string): Promise<Blob> {
  *
  * @throws Error when the browser cannot read it
  */
-export async function decoded(file: Blob, name: string) {
-  let bitmap: ImageBitmap;
-  try {
-    bitmap = await createImageBitmap(file, {
-      imageOrientation: "from-image",
-      colorSpaceConversion: "none",
-    });
-  } catch {
-    throw new Error(
-      `${name}: this browser cannot read it as a picture (${file.type || "unknown kind"}); JPEG, PNG and WebP are sure`,
-    );
-  }
+async function decoded(file: Blob, name: string) {
+  const bitmap = await bitmapOf(file, name);
   const { width, height } = bitmap;
   const drawing = new OffscreenCanvas(width, height).getContext("2d", {
     willReadFrequently: true,
@@ -163,4 +149,25 @@ export async function decoded(file: Blob, name: string) {
     rgb[to + 2] = data[from + 2]!;
   }
   return { width, height, rgb };
+}
+
+/** Pixels of a picture file. @throws Error when the browser cannot read it */
+export async function sizeOf(file: File): Promise<{ width: number; height: number }> {
+  const bitmap = await bitmapOf(file, file.name);
+  const { width, height } = bitmap;
+  bitmap.close();
+  return { width, height };
+}
+
+async function bitmapOf(file: Blob, name: string): Promise<ImageBitmap> {
+  try {
+    return await createImageBitmap(file, {
+      imageOrientation: "from-image",
+      colorSpaceConversion: "none",
+    });
+  } catch {
+    throw new Error(
+      `${name}: this browser cannot read it as a picture (${file.type || "unknown kind"}); JPEG, PNG and WebP are sure`,
+    );
+  }
 }

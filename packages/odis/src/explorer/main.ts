@@ -1,15 +1,20 @@
 import { addressOf, lookedFrom } from "./address.js";
 import { Detail } from "./detail.js";
-import { byId, el } from "./dom.js";
+import { byId, el, latest } from "./dom.js";
 import { FileLibrary } from "./file-library.js";
 import { givePhotos } from "./give-photo.js";
 import { Grid } from "./grid.js";
-import type { Library, Marked } from "./library.js";
+import type { Library, Marked, ObjectRef } from "./library.js";
 import { ObjectPlane } from "./plane.js";
 import { ServedLibrary } from "./served-library.js";
 
 function say(text: string): void {
   byId("status").textContent = text;
+}
+
+/** Says how far something is that takes long; apart, so that it takes no message away. */
+function progress(text: string): void {
+  byId("progress").textContent = text;
 }
 
 /** Says what went wrong, in the library's words. */
@@ -25,11 +30,18 @@ const count = (value: number): string => value.toLocaleString("en-US");
 
 async function start(): Promise<void> {
   const isOfFiles = document.documentElement.dataset["library"] === "files";
-  const library = await (isOfFiles ? FileLibrary.open(say) : ServedLibrary.open());
+  const library = await (isOfFiles ? FileLibrary.open(progress) : ServedLibrary.open());
   const classes = describe(library);
-  const openObject = (row: number): void => {
-    library.object(row).then(({ image }) => go(`image=${image}&object=${row}`), tell);
+  const asked = latest();
+  /** Goes on with what somebody waits for, unless something else was opened meanwhile. */
+  const then = <T>(waiting: Promise<T>, next: (value: T) => void): void => {
+    const isLatest = asked();
+    waiting.then(
+      (value) => isLatest() && next(value),
+      (error: unknown) => isLatest() && tell(error),
+    );
   };
+  const openObject = ({ row, image }: ObjectRef): void => go(`image=${image}&object=${row}`);
   const openMarked = (marked: Marked): void => go(addressOf(marked));
   let isClosing = false;
   const close = (): void => {
@@ -41,6 +53,7 @@ async function start(): Promise<void> {
 
   const follow = (): void => {
     const wanted = lookedFrom(location.hash);
+    asked();
     say("");
     document.querySelector("main")!.classList.toggle("split", wanted !== undefined);
     grid.select(wanted?.object);
@@ -58,7 +71,7 @@ async function start(): Promise<void> {
     grid.show(classes.value === "" ? {} : { name: classes.value }).catch(tell);
   };
   const map = new ObjectPlane(library, {
-    open: openObject,
+    open: (row) => then(library.object(row), openObject),
     choose: (rows) => {
       say(`${count(rows.length)} objects chosen on the map`);
       grid.show({ rows }).catch(tell);
@@ -72,10 +85,7 @@ async function start(): Promise<void> {
     showClass();
   });
   byId("map-button").addEventListener("click", () => map.toggle());
-  if (library.own)
-    givePhotos((file) => {
-      library.own!(file).then((photo) => openMarked({ photo }), tell);
-    });
+  if (library.own) givePhotos((file) => then(library.own!(file), (photo) => openMarked({ photo })));
   await grid.show({});
   follow();
 }

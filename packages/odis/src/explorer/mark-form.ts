@@ -1,8 +1,14 @@
 import { el } from "./dom.js";
 import type { Marked } from "./library.js";
+import { wholeNumbers } from "./whole-numbers.js";
 
-/** The same as pointing at a photograph, for those who do not point. */
+/**
+ * The same as pointing at a photograph, for those who do not point.
+ *
+ * @param marked what is marked already, to be corrected
+ */
 export function markForm(
+  marked: Pick<Marked, "box" | "point">,
   open: (mark: Pick<Marked, "box" | "point">) => void,
   tell: (error: unknown) => void,
 ): HTMLElement {
@@ -10,14 +16,14 @@ export function markForm(
     placeholder: "x,y or x,y,width,height",
     "aria-label": "Point or box, pixels: x,y or x,y,width,height",
     size: 21,
+    value: (marked.box ?? marked.point ?? []).join(","),
   });
   const submit = (event: Event): void => {
     event.preventDefault();
-    const numbers = input.value.split(",").map((part) => Math.round(Number(part || "?")));
-    const isWhole = numbers.every(Number.isFinite);
-    if (isWhole && numbers.length === 4) open({ box: numbers });
-    else if (isWhole && numbers.length === 2) open({ point: numbers });
-    else tell(new Error("wanted x,y of a point, or x,y,width,height of a box, in pixels"));
+    const [box, point] = [wholeNumbers(input.value, 4), wholeNumbers(input.value, 2)];
+    if (box) open({ box });
+    else if (point) open({ point });
+    else tell(new Error("wanted x,y of a point, or x,y,width,height of a box, in whole pixels"));
   };
   return el(
     "form",

@@ -15,7 +15,7 @@ export interface PhotoOptions {
   readonly point?: readonly number[] | undefined;
   /** others that can be chosen */
   readonly others?: readonly OutlinedObject[];
-  readonly onChoose?: (row: number) => void;
+  readonly onChoose?: (object: OutlinedObject) => void;
 }
 
 /** A photograph with what is marked in it, and heat over it when somebody asks. */
@@ -44,7 +44,7 @@ export class Photo {
   at({ clientX, clientY }: MouseEvent): readonly [x: number, y: number] {
     const { left, top, width, height } = this.marks.getBoundingClientRect();
     const clamp = (value: number, most: number): number =>
-      Math.max(0, Math.min(most - 1, Math.round(value)));
+      Math.max(0, Math.min(most - 1, Math.floor(value)));
     return [
       clamp(((clientX - left) / width) * this.options.width, this.options.width),
       clamp(((clientY - top) / height) * this.options.height, this.options.height),
@@ -89,10 +89,10 @@ export class Photo {
 /** Longer side of a canvas of heat, pixels: it is smooth. */
 const CANVAS = 480;
 
-function choice(object: OutlinedObject, onChoose?: (row: number) => void): SVGElement {
+function choice(object: OutlinedObject, onChoose: PhotoOptions["onChoose"]): SVGElement {
   const [x, y, width, height] = object.box;
   const name = object.class ?? "no class";
-  const open = (): void => onChoose?.(object.row);
+  const open = (): void => onChoose?.(object);
   const title = svg("title");
   title.textContent = name;
   return svg(

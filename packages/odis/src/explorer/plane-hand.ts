@@ -23,11 +23,16 @@ const [CLICK, STEP, LINE] = [5, 40, 16];
 /** Enlarged by a key, and by a pixel of the wheel. */
 const [BY_KEY, BY_PIXEL] = [1.5, 0.0015];
 
+/**
+ * Listens to pointers, wheel and keys on the map; of several fingers, to the first one.
+ *
+ * @param canvas its pixels are those of the hands
+ */
 export function listenTo(canvas: HTMLElement, hands: PlaneHands): void {
   const at = ({ offsetX, offsetY }: MouseEvent): Point => [offsetX, offsetY];
   canvas.addEventListener("pointerdown", (event) => {
     hands.used(false);
-    if (event.button === 0) drag(canvas, event, hands);
+    if (event.isPrimary && event.button === 0) drag(canvas, event, hands);
   });
   canvas.addEventListener("pointermove", (event) => {
     if (event.buttons === 0) hands.over(at(event));

@@ -90,6 +90,12 @@ function prepared(gl: WebGLRenderingContext, places: Float32Array) {
     gl.attachShader(program, shader);
   }
   gl.linkProgram(program);
+  // A card that was taken away meanwhile says nothing, and comes back.
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost())
+    throw new Error(
+      `the map cannot be drawn: this browser's WebGL refuses its points ` +
+        `(${gl.getProgramInfoLog(program) || "it does not say why"}); switch WebGL off, or try another browser`,
+    );
   gl.useProgram(program);
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);

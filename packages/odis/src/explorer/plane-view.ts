@@ -7,7 +7,8 @@ export type Point = readonly [x: number, y: number];
 const FILL = 0.94;
 /** Where the middle may be: steps of keys do not end at the outermost objects. */
 const FARTHEST = 1.1 * MAP_HALF;
-const NEAREST = 200;
+/** How many times larger than the whole map it may be. */
+const LARGEST = 200;
 
 /** Which part of the map is seen: the arithmetic between its units and pixels. */
 export class PlaneView {
@@ -70,7 +71,7 @@ export class PlaneView {
   /** What is at a pixel stays there. */
   enlarge(factor: number, at: Point = [this.width / 2, this.height / 2]): void {
     const [x, y] = this.unitsAt(at);
-    this.zoom = Math.max(1, Math.min(NEAREST, this.zoom * factor));
+    this.zoom = Math.max(1, Math.min(LARGEST, this.zoom * factor));
     const [px, py] = this.pixelsAt([x, y]);
     this.move(at[0] - px, at[1] - py);
   }

@@ -36,7 +36,8 @@ export class ObjectPlane {
   private places = new Float32Array(0);
   private painter: PointPainter | undefined;
   private chosen: readonly number[] | undefined;
-  private isDrawn = true;
+  /** whether the next frame draws already */
+  private isWaiting = false;
   private isPainted = false;
   /** whether keys were used last: what is in the middle counts then */
   private isByKeys = false;
@@ -102,9 +103,10 @@ export class ObjectPlane {
     if (this.map) return;
     const map = await this.library.map();
     if (this.map) return;
+    const places = Float32Array.from(map.places);
+    this.painter = pointPainter(this.canvas, places, () => this.draw());
+    this.places = places;
     this.map = map;
-    this.places = Float32Array.from(map.places);
-    this.painter = pointPainter(this.canvas, this.places, () => this.draw());
     byId("map-note").textContent =
       `What is alike lies near; the plane keeps ${Math.round(100 * map.kept)} % of the variance. ` +
       "Click a point to open it; drag to move, turn the wheel to come nearer; with Lasso, or the Shift key held, draw round " +
@@ -127,10 +129,10 @@ export class ObjectPlane {
 
   /** Draws before the next frame, once; the points only when they have changed. */
   private mark(): void {
-    if (!this.painter || !this.isDrawn) return;
-    this.isDrawn = false;
+    if (!this.painter || this.isWaiting) return;
+    this.isWaiting = true;
     requestAnimationFrame(() => {
-      this.isDrawn = true;
+      this.isWaiting = false;
       const { clientWidth, clientHeight } = this.canvas;
       if (clientWidth === 0) return; // it was hidden
       if (!this.isPainted) {

@@ -20,6 +20,7 @@ export function pointsAt(photo: Photo, done: PointedAt): void {
     let drawn: SVGRectElement | undefined;
     let box: readonly number[] = [];
     const move = (event: PointerEvent): void => {
+      if (event.pointerId !== down.pointerId) return;
       const far = Math.max(
         Math.abs(event.clientX - down.clientX),
         Math.abs(event.clientY - down.clientY),
@@ -33,14 +34,13 @@ export function pointsAt(photo: Photo, done: PointedAt): void {
       else marks.append(mark);
       drawn = mark;
     };
-    const stop = (): void => {
-      removeEventListener("pointermove", move);
-      removeEventListener("pointerup", up);
-      removeEventListener("pointercancel", stop);
+    const end = ({ pointerId, type }: PointerEvent): void => {
+      if (pointerId !== down.pointerId) return;
+      ended.abort();
       drawn?.remove();
+      if (type === "pointerup") finish();
     };
-    const up = (): void => {
-      stop();
+    const finish = (): void => {
       if (!drawn) {
         const isOnOther = down.target instanceof Element && down.target.closest(".other") !== null;
         if (!isOnOther) done.point(start);
@@ -54,8 +54,10 @@ export function pointsAt(photo: Photo, done: PointedAt): void {
         done.box(box);
       });
     };
-    addEventListener("pointermove", move);
-    addEventListener("pointerup", up);
-    addEventListener("pointercancel", stop);
+    const ended = new AbortController();
+    const { signal } = ended;
+    addEventListener("pointermove", move, { signal });
+    addEventListener("pointerup", end, { signal });
+    addEventListener("pointercancel", end, { signal });
   });
 }

@@ -10,6 +10,7 @@ import type {
   Problem,
   StoreFacts,
 } from "../portable/index.js";
+import { type Answering, fetched } from "./fetched.js";
 import type { Library, Listed, PhotoFacts, PhotoRef, Query } from "./library.js";
 import { OwnPhotos } from "./own-photos.js";
 
@@ -28,7 +29,7 @@ type Words = Readonly<Record<string, string | number>>;
 
 /** A library that a server of odis answers for. */
 export class ServedLibrary implements Library {
-  readonly looks = true;
+  readonly canLook = true;
   private readonly photos = new OwnPhotos();
 
   private constructor(readonly facts: StoreFacts) {}
@@ -92,6 +93,12 @@ export class ServedLibrary implements Library {
   }
 }
 
+const server: Answering = {
+  silent: "odis explore has ended: start it again",
+  refused: "this is no odis explore any more: start it again",
+  sentence: async (response) => ((await response.json()) as Problem).error,
+};
+
 /**
  * @param file is sent
  * @throws Error with the server's sentence when it cannot answer
@@ -105,8 +112,11 @@ async function ask<Name extends keyof Answers>(
     Object.entries(question).map(([key, value]) => [key, String(value)]),
   );
   const sent = file ? { method: "POST", body: file } : {};
-  const response = await fetch(`api/${name}?${words.toString()}`, sent);
-  const answer = (await response.json()) as Answers[Name] | Problem;
-  if (response.ok) return answer as Answers[Name];
-  throw new Error((answer as Problem).error);
+  const address = `api/${name}?${words.toString()}`;
+  return fetched(
+    address,
+    server,
+    async (response) => (await response.json()) as Answers[Name],
+    sent,
+  );
 }

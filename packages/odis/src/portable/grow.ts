@@ -1,25 +1,49 @@
 import { type Box, type PatchGrid, patchAt, type Size } from "./geometry.js";
+import type { PatchValues } from "./wire.js";
+
+/** A point is not in its picture. */
+export class OutsidePicture extends Error {}
 
 /**
- * The patches of the thing at a patch: those connected to it that are more like it than not. A guess
- * at the grain of patches, where no mask is at hand.
+ * The thing at a point of a picture, by the features of its patches: those connected to the patch there
+ * that are more like it than not. A guess at the grain of patches, where no mask is at hand.
  *
- * @param features [side × side, width], row by row
- * @param start row of the patch that is pointed at
- * @returns [side × side], 0 or 1
+ * @param features [side × side, width] of the grid, row by row
+ * @returns [height × width] of the picture, 0 or 1
+ * @throws OutsidePicture
  */
-export function grownPatches(
+export function grownMask(
   features: Float32Array,
-  width: number,
-  side: number,
-  start: number,
+  grid: PatchGrid,
+  [x, y]: readonly [x: number, y: number],
+  size: Size,
 ): Uint8Array {
+  if (!(x >= 0 && y >= 0 && x < size.width && y < size.height))
+    throw new OutsidePicture(
+      `point ${x},${y}: is outside of the picture of ${size.width} × ${size.height} pixels`,
+    );
+  const width = features.length / grid.side ** 2;
+  const start = patchAt(grid, x, y);
   const similarities = likenesses(features, rowOf(features, width, start));
-  return connected(similarities, side, start, otsu(similarities));
+  return patchesMask(connected(similarities, grid.side, start, otsu(similarities)), grid, size);
+}
+
+/**
+ * How like the patches of a picture are to a vector [width], for people to see.
+ *
+ * @param features [side × side, width]
+ */
+export function patchValues(
+  features: Float32Array,
+  vector: Float32Array,
+  { side, box: { x, y, width, height } }: PatchGrid,
+): PatchValues {
+  const values = Array.from(likenesses(features, vector), (value) => Math.round(100 * value));
+  return { side, region: [x, y, width, height], values };
 }
 
 /** Pixels of a picture that are in some patches of a grid on it: [height × width], 0 or 1. */
-export function patchesMask(inside: Uint8Array, grid: PatchGrid, { width, height }: Size) {
+function patchesMask(inside: Uint8Array, grid: PatchGrid, { width, height }: Size): Uint8Array {
   const pixels = new Uint8Array(width * height);
   const { x, y, width: columns, height: rows }: Box = grid.box;
   for (let row = y; row < y + rows; row += 1)

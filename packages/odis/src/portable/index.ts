@@ -7,19 +7,18 @@ export {
   frames,
   patchAt,
   type PatchGrid,
-  type Size,
 } from "./geometry.js";
-export { grownPatches, likenesses, patchesMask, rowOf } from "./grow.js";
+export { grownMask, OutsidePicture, patchValues, rowOf } from "./grow.js";
 export { networkInput, patchesOf } from "./look.js";
 export { type Found, Nearest } from "./nearest.js";
 export { outline, outlineOf } from "./outline.js";
 export { patchCounts, visiblePatches, type VisibleRule } from "./patches.js";
+export { type Bytes, type Filter, resizePillow } from "./pillow.js";
 export { resampleBicubic, resampleNearest } from "./resample.js";
 export type {
   AttentionMaps,
   ImageFacts,
   LibraryFile,
-  LookOptions,
   NearList,
   NearObject,
   NetworkFacts,
@@ -33,4 +32,4 @@ export type {
   Problem,
   StoreFacts,
 } from "./wire.js";
-export { MAP_HALF } from "./wire.js";
+export { folderVersion, MAP_HALF } from "./wire.js";

@@ -111,7 +111,7 @@ export interface AttentionMaps extends Omit<PatchValues, "values"> {
   readonly open: readonly (readonly number[])[];
 }
 
-/** Units of the map from its middle to its ends: fine enough to be enlarged a hundred times. */
+/** Units of the map from its middle to its ends: fine enough to be enlarged two hundred times. */
 export const MAP_HALF = 50_000;
 
 /** `/api/map`: all objects on a plane, in the order of rows. */
@@ -143,16 +143,21 @@ export interface LookOptions {
 /** The network of a library of files, an ONNX file. */
 export interface NetworkFacts extends LookOptions {
   readonly bytes: number;
+  /** bytes of what runs it */
+  readonly runtime: number;
   /** which of its outputs are vectors like the library's */
   readonly output: "object" | "cls" | "pooled";
   /** whether it takes the patches of several objects */
   readonly several: boolean;
 }
 
+/** Of a library of files; a page reads its own release's only. */
+export const folderVersion = 1;
+
 /** `library.json` of a library of files; `folder.ts` says where its other files are. */
 export interface LibraryFile {
   readonly odis: "explorer";
-  readonly version: 1;
+  readonly version: typeof folderVersion;
   readonly facts: StoreFacts;
   /** objects in one of its lists */
   readonly list: number;

@@ -1,4 +1,4 @@
-import type { Bytes } from "./resize.js";
+import type { Bytes } from "../portable/index.js";
 
 /** Every pixel's region: 0 to count - 1. */
 export interface LabelMap {

@@ -1,5 +1,5 @@
 import type { LabelMap } from "./felzenszwalb.js";
-import type { Bytes } from "./resize.js";
+import type { Bytes } from "../portable/index.js";
 
 /** A set of regions that may be an object. */
 export interface Proposal {

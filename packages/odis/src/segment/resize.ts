@@ -1,132 +1,16 @@
 /**
- * Resizing as other programs do it, byte for byte: detectors were trained behind these, and their
+ * Resizing as OpenCV and PyTorch do it: detectors were trained behind these, and their
  * scores shift with the pixels. (Views have a native resize of their own, for squares.)
  */
 
+import type { Bytes } from "../portable/index.js";
 import type { Window } from "./found.js";
-
-/** Bytes, row-major, `channels` of a pixel side by side. */
-export interface Bytes {
-  readonly width: number;
-  readonly height: number;
-  readonly channels: number;
-  readonly data: Uint8Array;
-}
 
 /** A value a pixel, row-major. */
 export interface FloatMap {
   readonly width: number;
   readonly height: number;
   readonly data: Float32Array;
-}
-
-interface Kernel {
-  /** half the width of its window, pixels */
-  readonly support: number;
-  readonly at: (x: number) => number;
-}
-
-/** Pillow's filters. Windows grow with the factor when shrinking. */
-const kernels = {
-  bilinear: { support: 1, at: (x: number) => Math.max(0, 1 - Math.abs(x)) },
-  bicubic: { support: 2, at: keys },
-  lanczos: { support: 3, at: (x: number) => (Math.abs(x) < 3 ? sinc(x) * sinc(x / 3) : 0) },
-} as const satisfies Record<string, Kernel>;
-
-export type Filter = keyof typeof kernels;
-
-/** Keys' cubic with a = -0.5. */
-function keys(x: number): number {
-  const a = -0.5;
-  const d = Math.abs(x);
-  if (d < 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
-  if (d < 2) return (((d - 5) * d + 8) * d - 4) * a;
-  return 0;
-}
-
-function sinc(x: number): number {
-  return x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI);
-}
-
-/** Fractional bits of Pillow's weights. */
-const BITS = 22;
-
-/** Resizes as Pillow's `Image.resize` does: horizontally, then vertically, rounding in between. */
-export function resizePillow(image: Bytes, width: number, height: number, filter: Filter): Bytes {
-  return rowsThenColumns(image, width, height, (from, to) => pillowTaps(from, to, kernels[filter]));
-}
-
-/** For each output its first input and the weights of that one and those after it. */
-interface Taps {
-  readonly count: number;
-  readonly first: Int32Array;
-  /** outputs × count */
-  readonly weights: Int32Array;
-}
-
-function pillowTaps(from: number, to: number, { support, at }: Kernel): Taps {
-  const scale = from / to;
-  const stretch = Math.max(scale, 1);
-  const reach = support * stretch;
-  const count = Math.ceil(reach) * 2 + 1;
-  const first = new Int32Array(to);
-  const weights = new Int32Array(to * count);
-  for (let i = 0; i < to; i += 1) {
-    const center = (i + 0.5) * scale;
-    const begin = Math.max(0, Math.trunc(center - reach + 0.5));
-    const length = Math.min(from, Math.trunc(center + reach + 0.5)) - begin;
-    const window = Array.from({ length }, (_, k) => at((begin + k - center + 0.5) / stretch));
-    const total = window.reduce((sum, weight) => sum + weight, 0);
-    first[i] = begin;
-    for (const [k, weight] of window.entries()) {
-      const share = (weight / total) * (1 << BITS);
-      weights[i * count + k] = Math.trunc(share + (share < 0 ? -0.5 : 0.5));
-    }
-  }
-  return { count, first, weights };
-}
-
-function rowsThenColumns(
-  image: Bytes,
-  width: number,
-  height: number,
-  tapsOf: (from: number, to: number) => Taps,
-): Bytes {
-  const wide = width === image.width ? image : resizeRows(image, tapsOf(image.width, width));
-  return height === wide.height ? wide : resizeColumns(wide, tapsOf(wide.height, height));
-}
-
-function resizeRows({ width, height, channels, data }: Bytes, taps: Taps): Bytes {
-  const to = taps.first.length;
-  const out = new Uint8Array(to * height * channels);
-  for (let y = 0, at = 0; y < height; y += 1) {
-    for (let x = 0; x < to; x += 1) {
-      const from = (y * width + taps.first[x]!) * channels;
-      for (let c = 0; c < channels; c += 1, at += 1)
-        out[at] = weighted(data, from + c, channels, taps, x);
-    }
-  }
-  return { width: to, height, channels, data: out };
-}
-
-function resizeColumns({ width, channels, data }: Bytes, taps: Taps): Bytes {
-  const to = taps.first.length;
-  const row = width * channels;
-  const out = new Uint8Array(to * row);
-  for (let y = 0, at = 0; y < to; y += 1)
-    for (let x = 0; x < row; x += 1, at += 1)
-      out[at] = weighted(data, taps.first[y]! * row + x, row, taps, y);
-  return { width, height: to, channels, data: out };
-}
-
-/** Weights beyond the window are 0, and so are bytes beyond the image. */
-function weighted(data: Uint8Array, from: number, step: number, taps: Taps, output: number) {
-  let sum = 1 << (BITS - 1);
-  const begin = output * taps.count;
-  for (let k = begin, at = from; k < begin + taps.count; k += 1, at += step)
-    sum = (sum + Math.imul(taps.weights[k]!, data[at] ?? 0)) | 0;
-  const value = sum >> BITS;
-  return value < 0 ? 0 : value > 255 ? 255 : value;
 }
 
 /** Neighbours of each output on one axis, and the second one's share. */

@@ -9,7 +9,7 @@ import { serveStore, writeLibrary } from "../../src/explore/index.js";
 import { openStore, type Store } from "../../src/search/index.js";
 import { useBrowser } from "../browser.js";
 import { serveFiles } from "./file-server.js";
-import { drop, embedded, library, near, photos } from "./library.js";
+import { drop, embedded, library, mark, near, photos } from "./library.js";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const { open } = useBrowser();
@@ -58,14 +58,8 @@ const states: readonly (readonly [name: string, go: (page: Page) => Promise<unkn
     "a photograph of one's own, a box, a point",
     async (page) => {
       await drop(page, photo, "image/jpeg");
-      for (const [mark, title] of [
-        ["20,30,140,120", "a box"],
-        ["60,70", "a thing at a point"],
-      ]) {
-        await page.fill("#detail input", mark!);
-        await page.click("text=Search there");
-        await page.waitForSelector(`#detail h2:text-is("${title}")`);
-        await near(page);
+      for (const words of ["20,30,140,120", "60,70"]) {
+        await mark(page, words);
         expect(await violations(page)).toEqual([]);
       }
     },

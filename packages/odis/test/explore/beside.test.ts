@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { besideStore, serveStore } from "../../src/explore/index.js";
 import { openStore, type Store } from "../../src/search/index.js";
 import { useBrowser } from "../browser.js";
@@ -64,6 +64,33 @@ describe("a store beside another", () => {
       expect(got.map((hit) => hit.object!.image.key)).toEqual(wanted.map((hit) => hit.image.key));
       expect(got.map((hit) => hit.similarity)).toEqual(wanted.map((hit) => hit.similarity));
     }
+  });
+
+  it("is asked for as many as are needed, not for all that it has", () => {
+    // Of every nine objects of the other one, the first store has two: the least alike to the rest.
+    const sizes = { shards: 1, images: 6, width: 4 };
+    const value = (perImage: number) => (object: number, at: number) =>
+      object % perImage < 2
+        ? [1, 0.01 * (object % 7), 0.001 * Math.floor(object / perImage), 0][at]!
+        : Math.sin(1 + 4 * object + at);
+    const few = madeStore(join(folder, "few"), { ...sizes, objects: 2 }, value(2));
+    const many = madeStore(join(folder, "many"), { ...sizes, objects: 9 }, value(9));
+    const asked = vi.spyOn(many, "search");
+    const beside = besideStore(few, many);
+    const all = many
+      .search(many.vector("objects", 9), { top: 54, without: [9] })
+      .filter(({ row }) => row % 9 < 2)
+      .map(({ row }) => 2 * Math.floor(row / 9) + (row % 9));
+    asked.mockClear();
+    for (const top of [0, 1, 3, 11, 40]) {
+      expect(beside.like(2, top).map(({ row }) => row)).toEqual(all.slice(0, top));
+      const tops = asked.mock.calls.map(([, options]) => options!.top!);
+      expect(tops[0]).toBe(Math.min(54, 2 * top));
+      if (top === 3) expect(Math.max(...tops)).toBeLessThan(54);
+      asked.mockClear();
+    }
+    few[Symbol.dispose]();
+    many[Symbol.dispose]();
   });
 
   it.each([

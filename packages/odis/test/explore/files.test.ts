@@ -6,6 +6,8 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,7 +20,19 @@ import { openStore } from "../../src/search/index.js";
 import { useBrowser } from "../browser.js";
 import { odis } from "../cli/odis.js";
 import { serveFiles } from "./file-server.js";
-import { drop, embedded, hostile, library, near, photos } from "./library.js";
+import {
+  dragBox,
+  drop,
+  embedded,
+  hold,
+  hostile,
+  library,
+  mark,
+  marked,
+  near,
+  photoBox,
+  photos,
+} from "./library.js";
 
 const { open, sidewaysScroll } = useBrowser();
 let folder: string;
@@ -43,17 +57,24 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 /** Writes a store's page, serves it and looks at it; nothing may go wrong meanwhile. */
 async function look(
   store: string,
-  options: { width?: number; colorScheme?: "light" | "dark"; browseOnly?: boolean },
+  options: {
+    width?: number;
+    colorScheme?: "light" | "dark";
+    browseOnly?: boolean;
+    /** does something to the folder before it is served */
+    harm?: (out: string) => void;
+  },
   work: (page: Page) => Promise<void>,
 ): Promise<void> {
-  const { width = 1600, colorScheme = "light", browseOnly = false } = options;
+  const { width = 1600, colorScheme = "light", browseOnly = false, harm } = options;
   const out = mkdtempSync(join(folder, "page-"));
   using opened = openStore(store);
   await writeLibrary(opened, { out, browseOnly });
+  harm?.(out);
   const server = await serveFiles(out);
   const { page, problems, requests } = await open(server.url, width, { colorScheme });
   try {
-    await page.waitForSelector(".cell img");
+    if (!harm) await page.waitForSelector(".cell img");
     await work(page);
     await page.waitForLoadState("networkidle");
     expect(problems).toEqual([]);
@@ -63,14 +84,6 @@ async function look(
     await page.close();
     await server.close();
   }
-}
-
-async function mark(page: Page, words: string): Promise<readonly number[]> {
-  await page.fill("#detail input", words);
-  await page.click("text=Search there");
-  const title = words.split(",").length === 4 ? "a box" : "a thing at a point";
-  await page.waitForSelector(`#detail h2:text-is("${title}")`);
-  return near(page);
 }
 
 /** What `odis search` finds. */
@@ -141,15 +154,8 @@ describe("a page of files", () => {
     const store = await embedded(folder, place);
     await look(store, {}, async (page) => {
       await drop(page, own["mine.jpg"], "image/jpeg");
-      const { x, y, width: w, height: h } = (await page.locator("#detail > .photo").boundingBox())!;
-      await page.mouse.move(x + 0.2 * w, y + 0.3 * h);
-      await page.mouse.down();
-      await page.mouse.move(x + 0.6 * w, y + 0.7 * h, { steps: 4 });
-      await page.mouse.up();
-      await page.waitForSelector("#detail > .photo .drawn");
-      const got = await near(page);
-      const box = new URLSearchParams(new URL(page.url()).hash.slice(1)).get("box")!;
-      expectSame(got, searched(store, own["mine.jpg"], "--box", box));
+      const got = await dragBox(page);
+      expectSame(got, searched(store, own["mine.jpg"], "--box", marked(page, "box")));
     });
   });
 
@@ -171,7 +177,7 @@ describe("a page of files", () => {
     await look(store, {}, async (page) => {
       await drop(page, own["mine.png"], "image/png");
       await page.click("text=Patch likeness");
-      const { x, y, width: w, height: h } = (await page.locator("#detail > .photo").boundingBox())!;
+      const { x, y, width: w, height: h } = await photoBox(page);
       await page.mouse.move(x + 0.5625 * w, y + 0.4375 * h);
       await page.waitForSelector(".near canvas");
       expect(await page.locator("#detail > .photo canvas").count()).toBe(1);
@@ -198,11 +204,93 @@ describe("a page of files", () => {
       await expect
         .poll(said, { timeout: 10_000 })
         .toMatch(/^box 9000,0,10,10: is outside of the picture of \d+ × \d+ pixels$/);
+      // It can be corrected where it stands.
+      expect(await page.inputValue("#detail input")).toBe("9000,0,10,10");
+      await page.fill("#detail input", "20,9000");
+      await page.click("text=Search there");
+      await expect
+        .poll(said, { timeout: 10_000 })
+        .toMatch(/^point 20,9000: is outside of the picture of \d+ × \d+ pixels$/);
+      expect(await mark(page, "20,30")).toHaveLength(24);
+      expect(await said()).toBe("");
       await page.reload();
       await expect
         .poll(said, { timeout: 10_000 })
         .toBe("this photograph of yours is not kept any more: give it again");
     });
+  });
+});
+
+describe("a folder that is not whole", () => {
+  const half = (file: string): void => truncateSync(file, Math.floor(statSync(file).size / 2));
+  const said = (page: Page) => page.locator("#status").textContent();
+  const patient = { timeout: 10_000 };
+
+  it("is not searched by vectors of which some are missing", async () => {
+    const store = await embedded(folder, place);
+    const harm = (out: string): void => half(join(out, "vectors", "0.f32"));
+    await look(store, { harm }, async (page) => {
+      await page.locator(".cell img").first().click();
+      await expect
+        .poll(() => said(page), patient)
+        .toMatch(
+          /^some\/where\/vectors\/0\.f32: got (\d+) bytes, wanted \d+; the folder is not whole$/,
+        );
+      expect(await page.locator(".near li").count()).toBe(0);
+    });
+  });
+
+  it.each([
+    ["network.onnx", /^some\/where\/network\.onnx: got \d+ bytes, wanted \d+; the folder is not/],
+    [
+      "onnxruntime/ort.wasm",
+      /^some\/where\/onnxruntime\/ort\.wasm: got \d+ bytes, wanted \d+; the/,
+    ],
+  ])("does not look by half of %s", async (name, sentence) => {
+    const store = await embedded(folder, place);
+    await look(store, { harm: (out) => half(join(out, name)) }, async (page) => {
+      await page.locator(".cell img").first().click();
+      await near(page);
+      await page.fill("#detail input", "20,30");
+      await page.click("text=Search there");
+      await expect.poll(() => said(page), patient).toMatch(sentence);
+    });
+  });
+
+  it("is not read when another release wrote it", async () => {
+    const store = await embedded(folder, place);
+    const harm = (out: string): void => {
+      const file = join(out, "library.json");
+      writeFileSync(
+        file,
+        JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), version: 2 }),
+      );
+    };
+    await look(store, { harm }, async (page) => {
+      await expect
+        .poll(() => said(page), patient)
+        .toBe(
+          "library.json: got version 2, wanted 1; the folder is of two releases of odis: write it anew, or load this page anew",
+        );
+    });
+  });
+});
+
+it("a page of files takes no message away when something was loaded", async () => {
+  const store = await embedded(folder, place);
+  const text = join(folder, "other.txt");
+  writeFileSync(text, "no picture");
+  await look(store, {}, async (page) => {
+    const release = await hold(page, /vectors/);
+    await page.locator(".cell").first().click();
+    await page.waitForSelector("#detail[aria-busy]");
+    await page.setInputFiles("input[type=file]", text);
+    const said = () => page.locator("#status").textContent();
+    await expect.poll(said, { timeout: 10_000 }).toMatch(/^other\.txt: this browser cannot read/);
+    await release();
+    expect(await near(page)).toHaveLength(24);
+    expect(await page.locator("#progress").textContent()).toBe("");
+    expect(await said()).toMatch(/^other\.txt: this browser cannot read/);
   });
 });
 
@@ -244,6 +332,12 @@ describe("odis explore --static", () => {
     };
     expect(refused("--browse-only")).toMatch(
       /^2 .*--browse-only: says how files are written; give --static FOLDER, too$/,
+    );
+    expect(refused("--static", out, "--port", "1")).toMatch(
+      /^2 .*--port: says where it is served; --static writes files$/,
+    );
+    expect(refused("--limit", "3")).toMatch(
+      /^2 .*--limit: says how many of a run's images are embedded; .* is a store$/,
     );
     writeFileSync(join(folder, "file"), "");
     expect(refused("--static", join(folder, "file"))).toMatch(

@@ -53,6 +53,50 @@ export async function near(page: Page): Promise<readonly number[]> {
   );
 }
 
+/** Marks a box or a point of the photograph by the page's form. @returns what is most alike */
+export async function mark(page: Page, words: string): Promise<readonly number[]> {
+  await page.fill("#detail input", words);
+  await page.click("text=Search there");
+  const title = words.split(",").length === 4 ? "a box" : "a thing at a point";
+  await page.waitForSelector(`#detail h2:text-is("${title}")`);
+  return near(page);
+}
+
+/** Where the photograph is on the screen. */
+export const photoBox = async (page: Page) =>
+  (await page.locator("#detail > .photo").boundingBox())!;
+
+/** Draws a box from a fifth and three tenths of the photograph on. @returns what is most alike */
+export async function dragBox(page: Page): Promise<readonly number[]> {
+  const { x, y, width: w, height: h } = await photoBox(page);
+  await page.mouse.move(x + 0.2 * w, y + 0.3 * h);
+  await page.mouse.down();
+  await page.mouse.move(x + 0.6 * w, y + 0.7 * h, { steps: 4 });
+  await page.mouse.up();
+  await page.waitForSelector("#detail > .photo .drawn");
+  return near(page);
+}
+
+/** A word of the page's address, e.g. `box`. */
+export const marked = (page: Page, word: string): string =>
+  new URLSearchParams(new URL(page.url()).hash.slice(1)).get(word)!;
+
+/** Holds what the page asks for. @returns lets all of it go on */
+export async function hold(page: Page, address: RegExp): Promise<() => Promise<void>> {
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  await page.route(address, async (route) => {
+    await released;
+    await route.continue();
+  });
+  return async () => {
+    const answered = page.waitForResponse(address);
+    release();
+    await (await answered).finished();
+    await page.evaluate("new Promise((done) => setTimeout(done, 100))");
+  };
+}
+
 /** Drops a file on the page, as a hand does. */
 export async function drop(page: Page, file: string, type: string): Promise<void> {
   const bytes = readFileSync(file).toString("base64");

@@ -8,6 +8,7 @@ import { type ExploreServer, serveStore } from "../../src/explore/index.js";
 import { planeOf, type Store } from "../../src/search/index.js";
 import { useBrowser } from "../browser.js";
 import { madeStore } from "../search/made-store.js";
+import { marked } from "./library.js";
 
 type Point = readonly [x: number, y: number];
 
@@ -117,8 +118,7 @@ async function listed(page: Page): Promise<readonly number[]> {
   return [...rows].toSorted((a, b) => a - b);
 }
 
-const openedRow = (page: Page): number =>
-  Number(new URLSearchParams(new URL(page.url()).hash.slice(1)).get("object"));
+const openedRow = (page: Page): number => Number(marked(page, "object"));
 
 /** Pixels of the map that are strongly coloured. */
 async function painted(page: Page) {
@@ -201,6 +201,36 @@ describe.each(["on the graphics card", "on the 2D canvas"])("a map %s", (how) =>
     expect(openedRow(page) % 25).toBe(0);
     await page.close();
   });
+});
+
+it("a second finger on a map drags and opens nothing", async () => {
+  const { page, problems } = await open(server.url, 1600);
+  const box = await map(page);
+  const [x, y] = pixelOf(planted[3]!, box);
+  await page.evaluate(`for (const type of ["pointerdown", "pointerup"])
+    document.querySelector("#map").dispatchEvent(new PointerEvent(type, { pointerId: 7,
+      isPrimary: false, button: 0, clientX: ${x}, clientY: ${y}, bubbles: true }))`);
+  await settled(page);
+  expect(new URL(page.url()).hash).toBe("");
+  expect(problems).toEqual([]);
+  await page.close();
+});
+
+it("a map that the graphics card refuses says so", async () => {
+  const { page, problems } = await open(server.url, 1600);
+  await page.addInitScript(
+    "WebGLRenderingContext.prototype.getProgramParameter = () => false; WebGLRenderingContext.prototype.getProgramInfoLog = () => 'no room'",
+  );
+  await page.reload();
+  await page.waitForSelector(".cell img");
+  await page.click("#map-button");
+  await expect
+    .poll(() => page.locator("#status").textContent(), patient)
+    .toBe(
+      "the map cannot be drawn: this browser's WebGL refuses its points (no room); switch WebGL off, or try another browser",
+    );
+  expect(problems).toEqual([]);
+  await page.close();
 });
 
 describe("by keys alone", () => {

@@ -16,7 +16,19 @@ import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type ExploreServer, serveStore } from "../../src/explore/index.js";
 import { useBrowser } from "../browser.js";
-import { drop, embedded, hostile, library, near, photos } from "./library.js";
+import {
+  dragBox,
+  drop,
+  embedded,
+  hold,
+  hostile,
+  library,
+  mark,
+  marked,
+  near,
+  photoBox,
+  photos,
+} from "./library.js";
 
 const { open, sidewaysScroll } = useBrowser();
 /** A busy machine takes its time. */
@@ -123,17 +135,8 @@ describe.each([
   it("searches for a box that is drawn on a photograph", async () => {
     await page.locator(".cell").first().click();
     await near(page);
-    const { x, y, width: w, height: h } = (await page.locator("#detail > .photo").boundingBox())!;
-    await page.mouse.move(x + 0.2 * w, y + 0.3 * h);
-    await page.mouse.down();
-    await page.mouse.move(x + 0.6 * w, y + 0.7 * h, { steps: 4 });
-    await page.mouse.up();
-    await page.waitForSelector("#detail > .photo .drawn");
-    expect(await near(page)).toHaveLength(24);
-    const box = new URLSearchParams(new URL(page.url()).hash.slice(1))
-      .get("box")!
-      .split(",")
-      .map(Number);
+    expect(await dragBox(page)).toHaveLength(24);
+    const box = marked(page, "box").split(",").map(Number);
     const image = store.object(0).image;
     const parts = [image.width, image.height, image.width, image.height].map(
       (of, at) => box[at]! / of,
@@ -145,7 +148,7 @@ describe.each([
   it("searches for the thing that is clicked on, as odis search --point does", async () => {
     await page.locator(".cell").first().click();
     await near(page);
-    const { x, y, width: w, height: h } = (await page.locator("#detail > .photo").boundingBox())!;
+    const { x, y, width: w, height: h } = await photoBox(page);
     // A place that no other object's box covers.
     const { image } = store.object(0);
     const others = store.objectsIn(image.row).filter(({ row }) => row !== 0);
@@ -153,7 +156,7 @@ describe.each([
     await page.mouse.click(x + (px / image.width) * w, y + (py / image.height) * h);
     await page.waitForSelector(`#detail h2:text-is("a thing at a point")`);
     const got = await near(page);
-    const point = new URLSearchParams(new URL(page.url()).hash.slice(1)).get("point")!.split(",");
+    const point = marked(page, "point").split(",");
     const sample = await new StorePictures().read(image);
     const object = grow(store.network(), sample, Number(point[0]), Number(point[1]));
     const wanted = store.search({ sample, object }, { top: 24 });
@@ -167,14 +170,12 @@ describe.each([
     const [, some] = readdirSync(join(photos, "images")).toSorted();
     const own = join(photos, "images", some!);
     await drop(page, own, "image/jpeg");
-    await page.fill("#detail input", "30,40,120,100");
-    await page.click("text=Search there");
-    await page.waitForSelector(`#detail h2:text-is("a box")`);
+    const got = await mark(page, "30,40,120,100");
     const query = await photoQuery(own, { box: [30, 40, 120, 100] }, () => store.network());
     const wanted = store.search(query, { top: 24 });
-    expect(await near(page)).toEqual(wanted.map(({ row }) => row));
+    expect(got).toEqual(wanted.map(({ row }) => row));
     await page.click("text=Patch likeness");
-    const { x, y, width: w, height: h } = (await page.locator("#detail > .photo").boundingBox())!;
+    const { x, y, width: w, height: h } = await photoBox(page);
     await page.mouse.move(x + 0.5 * w, y + 0.4 * h);
     await page.waitForSelector(".near canvas");
   });
@@ -198,7 +199,7 @@ describe.each([
     await page.locator(".cell").first().click();
     await near(page);
     await page.click("text=Patch likeness");
-    const { x, y, width: w, height: h } = (await page.locator("#detail > .photo").boundingBox())!;
+    const { x, y, width: w, height: h } = await photoBox(page);
     // The middle of a patch of 8 x 8.
     await page.mouse.move(x + 0.5625 * w, y + 0.4375 * h);
     await page.waitForSelector(".near canvas");
@@ -254,9 +255,104 @@ describe.each([
     await page.mouse.click(x + at[0]!, y + at[1]!);
     await near(page);
     // Others may lie within a pixel of it.
-    const opened = Number(new URLSearchParams(new URL(page.url()).hash.slice(1)).get("object"));
+    const opened = Number(marked(page, "object"));
     expect(
       Math.hypot(places[2 * opened]! - places[0]!, places[2 * opened + 1]! - places[1]!) * scale,
     ).toBeLessThan(3);
   });
+});
+
+describe("answers that come late", () => {
+  const setSize = (page: Page) => page.locator(".cell").first().getAttribute("aria-setsize");
+  async function opened(hash = ""): Promise<Page> {
+    const { page } = await open(`${server.url}${hash}`, 1600);
+    await page.waitForSelector(".cell img");
+    return page;
+  }
+
+  it("do not give the list that is shown another's length", async () => {
+    const page = await opened();
+    const all = String(store.size("objects"));
+    const release = await hold(page, /api\/objects\?.*count=1&class=/);
+    await page.selectOption("#class", hostile);
+    await page.selectOption("#class", "");
+    await release();
+    expect(await setSize(page)).toBe(all);
+    await page.selectOption("#class", hostile);
+    await expect.poll(() => setSize(page), patient).not.toBe(all);
+    await page.close();
+  });
+
+  it("say nothing of what is not asked any more", async () => {
+    const page = await opened("#image=0&object=0");
+    await near(page);
+    const release = await hold(page, /api\/near\?.*box=9000/);
+    await page.fill("#detail input", "9000,0,10,10");
+    await page.click("text=Search there");
+    await page.waitForSelector(`#detail h2:text-is("a box")`);
+    await page.goBack();
+    await near(page);
+    await release();
+    expect(await page.locator("#status").textContent()).toBe("");
+    expect(await near(page)).toHaveLength(24);
+    await page.close();
+  });
+
+  it("are not drawn over the block that was chosen since", async () => {
+    const page = await opened("#image=0&object=0");
+    const last = store.network().recipe.model.depth - 1;
+    expect(last).toBeGreaterThan(0);
+    const drawn = () =>
+      page.evaluate(
+        `[...document.querySelectorAll(".heads canvas")].map((one) => one.toDataURL()).join()`,
+      );
+    await page.click("summary");
+    await page.waitForSelector(".heads canvas");
+    const ofLast = await drawn();
+    const release = await hold(page, /api\/attention\?.*block=0/);
+    await page.selectOption("[aria-label=Block]", "0");
+    const answered = page.waitForResponse(/api\/attention/);
+    await page.selectOption("[aria-label=Block]", String(last));
+    await answered;
+    await release();
+    expect(await drawn()).toBe(ofLast);
+    await page.selectOption("[aria-label=Block]", "0");
+    await expect.poll(drawn, patient).not.toBe(ofLast);
+    await page.close();
+  });
+});
+
+it("a box outside of the photograph can be corrected where it was typed", async () => {
+  const { page } = await open(`${server.url}#image=0&object=0`, 1600);
+  await near(page);
+  await page.fill("#detail input", "9000,0,10,10");
+  await page.click("text=Search there");
+  const said = () => page.locator("#status").textContent();
+  await expect.poll(said, patient).toMatch(/box 9000,0,10,10: .* outside of the picture/);
+  expect(await page.inputValue("#detail input")).toBe("9000,0,10,10");
+  expect(await mark(page, "20,30,90,80")).toHaveLength(24);
+  expect(await said()).toBe("");
+  await page.close();
+});
+
+it.each(["point=,", "box=,,,", "box=1,2,3", "point=1.5,2", "point=x,1"])(
+  "an address with %s marks nothing",
+  async (words) => {
+    const { page } = await open(`${server.url}#image=0&${words}`, 1600);
+    await near(page);
+    expect(await page.locator("h2").textContent()).toBe("all of it");
+    await page.close();
+  },
+);
+
+it("a page whose server has ended says so, and what to do", async () => {
+  const ending = await serveStore(store);
+  const { page } = await open(ending.url, 1600);
+  await page.waitForSelector(".cell img");
+  await ending.close();
+  await page.locator(".cell").first().click();
+  await expect
+    .poll(() => page.locator("#status").textContent(), patient)
+    .toBe("api/image: no answer; odis explore has ended: start it again");
+  await page.close();
 });

@@ -1,33 +1,33 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openStore } from "../../src/search/index.js";
 import { odis, odisProgram } from "../cli/odis.js";
+import { tinyRun } from "../run/tiny-run.js";
 import { photos } from "./library.js";
 
 let folder: string;
 const store = join("run", "explore-store", "step-00000002");
-const small = [
-  "model.dim=16",
-  "model.depth=1",
-  "model.heads=2",
-  "model.patch=8",
-  "head.hidden=16",
-  "head.bottleneck=8",
-  "head.prototypes=16",
-  "views.globals.size=24",
-  "views.locals.size=16",
-  "views.locals.count=1",
-];
+function train(out: string, steps: string): void {
+  const { code, stderr } = odis(tinyRun("photos", out, "--steps", steps), { cwd: folder });
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+}
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "odis-test-"));
   cpSync(photos, join(folder, "photos"), { recursive: true });
-  const words = ["pretrain", "--data", "coco:photos", "--out", "run", "--steps", "2"];
-  expect(odis([...words, "--batch", "4", "--set", ...small], { cwd: folder }).code).toBe(0);
+  train("run", "2");
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -59,10 +59,10 @@ describe("odis explore RUN", () => {
     const first = await explored("run", "--limit", "2");
     expect(first.facts).toMatchObject({
       images: 2,
-      networks: [{ name: "step-00000002", model: "odis vit-s, 24 pixels" }],
+      networks: [{ name: "step-00000002", model: "odis vit-s, 16 pixels" }],
     });
     expect(first.stderr).toContain(
-      `run is a run: its data set coco:photos/images,photos/instances.json is explored, the first 2 images of it, embedded once into ${store}\n`,
+      `run is a run: the first images of its data set coco:photos/images,photos/instances.json, 2 at most, are embedded once into ${store}, all of which is explored\n`,
     );
     const shard = join(folder, store, "shards", "000000.safetensors");
     const [bytes, { mtimeMs }] = [readFileSync(shard), statSync(shard)];
@@ -75,6 +75,41 @@ describe("odis explore RUN", () => {
     // A store like any other.
     using opened = openStore(join(folder, store));
     expect(opened.size("images")).toBe(6);
+  });
+
+  it("explores the checkpoint it has embedded, though the run is trained on", async () => {
+    train("longer", "3");
+    await explored("run");
+    const { from } = openStore(join(folder, store)).model;
+    expect(from).toBe(join(folder, "run", "checkpoints", "step-00000002"));
+    const newer = join("checkpoints", "step-00000003");
+    cpSync(join(folder, "longer", newer), join(folder, "run", newer), { recursive: true });
+    {
+      using opened = openStore(join(folder, store));
+      expect(opened.network().width).toBe(8);
+    }
+    const { facts } = await explored("run", "--limit", "1");
+    expect(facts).toMatchObject({ images: 1, networks: [{ name: "step-00000003" }] });
+  });
+
+  it("finds mistakes before it embeds anything", () => {
+    train("fresh", "2");
+    mkdirSync(join(folder, "full", "x"), { recursive: true });
+    for (const [words, code, said] of [
+      [
+        ["--static", "full"],
+        2,
+        "full: holds something already (x); wanted a new or an empty folder",
+      ],
+      [["full"], 4, "full"],
+    ] as const) {
+      const done = odis(["explore", "fresh", ...words], { cwd: folder });
+      expect([done.code, done.stderr.trimEnd().split("\n")]).toEqual([
+        code,
+        [expect.stringContaining(said)],
+      ]);
+      expect(existsSync(join(folder, "fresh", "explore-store"))).toBe(false);
+    }
   });
 
   it.each([

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { openSource, openStore, parseDataSpec } from "odis";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { likenesses } from "../../src/portable/index.js";
+import { likenesses } from "../../src/portable/grow.js";
 import { grow } from "../../src/search/grow.js";
 import { odis } from "../cli/odis.js";
 import { randomRun } from "../formats/random-run.js";

@@ -6,7 +6,8 @@ import { guidedFilter } from "../../src/segment/guided-filter.js";
 import { cutParts, type PatchGrid, secondVector } from "../../src/segment/normalised-cut.js";
 import { suppress } from "../../src/segment/boxes.js";
 import type { Corners } from "../../src/segment/found.js";
-import { resizeLinear, resizeOpenCv, resizePillow } from "../../src/segment/resize.js";
+import { resizePillow } from "../../src/portable/index.js";
+import { resizeLinear, resizeOpenCv } from "../../src/segment/resize.js";
 import { fixture, photograph } from "./networks.js";
 
 /** What Pillow, OpenCV, PyTorch and SciPy computed (fixtures/masks/arithmetic.py). */

@@ -3,7 +3,7 @@ import { type LabelMap, segmentGraph } from "../felzenszwalb.js";
 import type { Found, Picture } from "../found.js";
 import { type Maker, placeBehind } from "../maker.js";
 import { type Proposal, proposals } from "../proposals.js";
-import { resizePillow } from "../resize.js";
+import { resizePillow } from "../../portable/index.js";
 
 const defaults = { score: 0.05, overlap: 0.5, most: 5, size: 256 } as const;
 

@@ -1,4 +1,5 @@
-import { type Bytes, type Filter, resizeOpenCv, resizePillow } from "../resize.js";
+import { type Bytes, type Filter, resizePillow } from "../../portable/index.js";
+import { resizeOpenCv } from "../resize.js";
 import type { Picture } from "../found.js";
 import type { Feed } from "./network.js";
 

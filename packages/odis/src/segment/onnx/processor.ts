@@ -1,6 +1,6 @@
 import { plain, WeightsError } from "../../core/index.js";
 import type { Picture } from "../found.js";
-import type { Filter } from "../resize.js";
+import type { Filter } from "../../portable/index.js";
 import type { Processor } from "./neighbours.js";
 import type { Feed, Network } from "./network.js";
 import { fixedSize } from "./adapter.js";

@@ -1,6 +1,6 @@
 import type { Found } from "../../found.js";
 import { maskOfPixels, regionsOf } from "../../regions.js";
-import { resizePillow } from "../../resize.js";
+import { resizePillow } from "../../../portable/index.js";
 import { type Adapter, fixedSize, type Recognised, single, takesPicture } from "../adapter.js";
 import type { Signature, Values } from "../network.js";
 import { imageNet, type Numbers, planes, stretched } from "../prepare.js";

@@ -1,6 +1,14 @@
 import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { checkWritable, ConfigError, lock, makeFolder, plain, statOf } from "../core/index.js";
+import {
+  checkWritable,
+  codeOf,
+  ConfigError,
+  lock,
+  makeFolder,
+  plain,
+  statOf,
+} from "../core/index.js";
 
 /**
  * A folder that is written beside its place and moved there when it is whole. One that was never
@@ -11,16 +19,16 @@ export class NewFolder implements Disposable {
   private readonly held: Disposable;
   private readonly made = new Set<string>();
   private written = 0;
+  private isFinished = false;
 
   /** @throws ConfigError when something is there; RunError when it cannot be written */
   constructor(private readonly path: string) {
-    checkNew(path);
+    checkNewFolder(path);
     checkWritable(dirname(resolve(path)), "folder", "Choose another place.");
     this.beside = join(dirname(resolve(path)), `.${basename(resolve(path))}.part`);
     makeFolder(this.beside);
     this.held = lock(join(this.beside, "lock"), `folder ${plain(path)}`);
-    for (const name of readdirSync(this.beside))
-      if (name !== "lock") rmSync(join(this.beside, name), { recursive: true });
+    this.clear();
   }
 
   /** Bytes of all files so far. */
@@ -39,31 +47,47 @@ export class NewFolder implements Disposable {
 
   write(name: string, content: string | Uint8Array): void {
     writeFileSync(this.file(name), content);
-    this.count(Buffer.byteLength(content));
+    this.written += Buffer.byteLength(content);
   }
 
-  /** Counts a file that somebody else wrote. */
-  count(bytes: number): void {
+  /** Counts a file that somebody else wrote. @returns its bytes */
+  count(name: string): number {
+    const bytes = statOf(join(this.beside, name))!.size;
     this.written += bytes;
+    return bytes;
   }
 
   /** It is whole. @throws ConfigError when something is there by now */
   finish(): void {
-    checkNew(this.path);
-    this.held[Symbol.dispose]();
-    rmSync(join(this.beside, "lock"), { recursive: true, force: true });
+    checkNewFolder(this.path);
     if (statOf(this.path)) rmdirSync(this.path);
+    // With its lock: without it, somebody else could begin in it just now.
     renameSync(this.beside, this.path);
+    this.isFinished = true;
+    rmSync(join(this.path, "lock"), { recursive: true });
   }
 
+  /** What was not finished goes; the folder itself only if nobody else has begun in it since. */
   [Symbol.dispose](): void {
+    if (this.isFinished || !statOf(this.beside)) return;
+    this.clear();
     this.held[Symbol.dispose]();
-    rmSync(this.beside, { recursive: true, force: true });
+    try {
+      rmdirSync(this.beside);
+    } catch (error) {
+      if (codeOf(error) !== "ENOTEMPTY" && codeOf(error) !== "ENOENT") throw error;
+    }
+  }
+
+  /** Takes away what lies in it, while it is locked. */
+  private clear(): void {
+    for (const name of readdirSync(this.beside))
+      if (name !== "lock") rmSync(join(this.beside, name), { recursive: true });
   }
 }
 
 /** @throws ConfigError when something is there that is no empty folder */
-function checkNew(path: string): void {
+export function checkNewFolder(path: string): void {
   const stat = statOf(path);
   if (!stat) return;
   if (!stat.isDirectory())
