@@ -75,7 +75,6 @@ export const embedCommand = command({
       if (isFirst)
         io.stderr.write(`\n${signal}: ends after what is being computed, and keeps it.\n`);
     });
-    using _held = stop.hold();
     const done = await runs.shareWork(
       { place, device, threads, stands, progress: io.stderr },
       (world, own) => embedPlace({ run, data, out, ...values }, world, own, stop, io),
@@ -129,6 +128,8 @@ async function embedPlace(
   };
   const { spec, source, teacher, model } = await world.together(opened());
   using _teacher = teacher;
+  // Only now: what waits for the others, or opens, asks nobody whether to stop.
+  using _held = stop.hold();
   return await search.embed({
     teacher,
     model,
