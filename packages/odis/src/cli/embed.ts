@@ -76,7 +76,7 @@ export const embedCommand = command({
         io.stderr.write(`\n${signal}: ends after what is being computed, and keeps it.\n`);
     });
     const done = await runs.shareWork(
-      { place, device, threads, stands, progress: io.stderr },
+      { place, device, threads, stands, patience, progress: io.stderr },
       (world, own) => embedPlace({ run, data, out, ...values }, world, own, stop, io),
     );
     // Another process may be the one that was asked to stop.
@@ -93,6 +93,9 @@ export const embedCommand = command({
     return code;
   },
 });
+
+/** What is computed at a time may take minutes, and a process that ended is missed at once. */
+const patience = 1800;
 
 interface Asked {
   readonly run: string;
