@@ -3,7 +3,7 @@
 Photographs are decoded and prepared by transformers' own image processor while the engine works on those before; the
 feature is the class token after the last norm, as `odis embed` keeps it. float32.
 
-    echo 32 | python embed.py --serve --model FOLDER --images FOLDER --threads 2
+    echo 32 | python embed.py --model FOLDER --images FOLDER --threads 2
 
 reads a number of images per line and answers with one line of JSON: seconds an image. FOLDER is what `odis export
 --format hf` writes. Needs transformers, torch, torchvision and Pillow from PyPI (`npm run bench:venv`).
@@ -23,21 +23,20 @@ from PIL import Image
 from transformers import AutoModel, ViTImageProcessor
 
 BATCH = 32
+SIZE = 224
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--serve", action="store_true", required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)
     model = AutoModel.from_pretrained(args.model).eval()
     processor = ViTImageProcessor(
-        size={"height": args.size, "width": args.size},
+        size={"height": SIZE, "width": SIZE},
         resample=3,
         image_mean=[0.485, 0.456, 0.406],
         image_std=[0.229, 0.224, 0.225],

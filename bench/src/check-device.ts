@@ -6,7 +6,7 @@ import { benchDevice, type DeviceRow } from "./device.js";
 
 const usage = `npm run check:gpu -- [options]
 
-Runs the engine's, the golden and the training tests on a device, then times training steps there
+Runs the engine's, the golden, the training and the augment tests on a device, then times training steps there
 beside PyTorch's own and prints a table. With --device cpu it is small and shows that it works.
 
   --device NAME   default cuda

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { median } from "./measure.js";
 
 /** What a contestant prints after a block of steps. */
 export interface BlockReport {
@@ -71,4 +72,40 @@ export class Contestant<Report extends Pick<BlockReport, "seconds"> = BlockRepor
     this.child.stdin!.end();
     await once(this.child, "exit");
   }
+}
+
+/** What is common to contestants, whatever they report. */
+type Any = Contestant<Pick<BlockReport, "seconds">>;
+
+/**
+ * Runs blocks in turn (a, b, a, b, ...), so that whatever else the machine does meets all alike, after one of each
+ * that is not counted; then ends the contestants.
+ *
+ * @param steps in a block
+ * @param warmup in a block that is not counted
+ */
+export async function inTurn(
+  contestants: readonly Any[],
+  rounds: number,
+  steps: number,
+  warmup = steps,
+): Promise<void> {
+  try {
+    for (const contestant of contestants) await contestant.run(warmup, false);
+    for (let round = 0; round < rounds; round += 1)
+      for (const contestant of contestants) await contestant.run(steps);
+  } finally {
+    await Promise.all(contestants.map((contestant) => contestant.end()));
+  }
+}
+
+/** How much faster odis is than its peer, by rounds, in words. */
+export function ratioOver(ours: Any, peer: Any): string {
+  const ratios = ours.reports.map(
+    ({ seconds }, round) => median(peer.reports[round]!.seconds) / median(seconds),
+  );
+  return (
+    `images/s of odis over the peer: ${median(ratios).toFixed(2)} ` +
+    `(median of ${ratios.length} pairs, ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")})`
+  );
 }

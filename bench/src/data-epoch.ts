@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { linkSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { openViewLoader } from "../../packages/odis/dist/batches/index.js";
+import { type Batch, openViewLoader } from "../../packages/odis/dist/batches/index.js";
 import { convert, openSource } from "../../packages/odis/dist/data/index.js";
 import { makeScenes } from "../../packages/odis/dist/scenes/index.js";
 import { viewConfig } from "../../packages/odis/dist/views/index.js";
@@ -128,8 +128,6 @@ function numberOf(key: string): number {
   const [shard = "", sample = ""] = key.split("#");
   return Number.parseInt(shard, 10) * PER_SHARD + Number(sample);
 }
-
-type Batch = Awaited<ReturnType<Awaited<ReturnType<typeof openViewLoader>>["next"]>>;
 
 function digest({ keys, global, local }: Batch): string {
   const hash = createHash("sha256").update(JSON.stringify(keys));

@@ -1,9 +1,9 @@
-import { fileURLToPath } from "node:url";
 import { autocast, deviceInfo, ones, runtimeInfo, synchronize, tidy } from "@odis/torch";
 import { Contestant } from "./contestant.js";
 import { stepFlops } from "../../packages/odis/dist/train/index.js";
 import { readTokens } from "./flops.js";
 import { median } from "./measure.js";
+import { local } from "./places.js";
 import { percent, printTable } from "./table.js";
 import { loadRecipe, syntheticBatch, type WorkloadName } from "./workload.js";
 
@@ -22,8 +22,6 @@ export interface DeviceBenchOptions {
   readonly rounds: number;
   readonly stepsPerBlock: number;
 }
-
-const local = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** Rate of a large matrix product in bfloat16, FLOP/s: what a step can be a share of. */
 export function matrixRate(device: string, side = device === "cpu" ? 1024 : 8192): number {

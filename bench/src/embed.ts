@@ -1,16 +1,13 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { recipeLayers, resolveRecipe } from "../../packages/odis/dist/recipe/index.js";
 import { exportRun, pretrain } from "../../packages/odis/dist/run/index.js";
-import { Contestant } from "./contestant.js";
+import { Contestant, inTurn, ratioOver } from "./contestant.js";
 import { median } from "./measure.js";
+import { local, peerPython, photographs } from "./places.js";
 import { megabytes, printTable } from "./table.js";
-
-const local = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const photographs = local("../../packages/odis/test/fixtures/coco-6");
 
 /** Photographs that are embedded in a block. */
 const BLOCK = 64;
@@ -54,8 +51,6 @@ async function pair(
 ): Promise<void> {
   const images = photographsIn(join(folder, "images"), join(photos, "images"));
   const { run, exported } = await weights(folder, images);
-  const venv = local("../.venv/bin/python");
-  const python = process.env["PYTHON"] ?? (existsSync(venv) ? venv : "/usr/bin/python3");
   const ours = new Contestant<EmbedReport>(
     "odis embed",
     process.execPath,
@@ -67,10 +62,9 @@ async function pair(
     contestants.push(
       new Contestant<EmbedReport>(
         "transformers",
-        python,
+        peerPython(),
         [
           local("../peer/embed.py"),
-          "--serve",
           "--model",
           exported,
           "--images",
@@ -82,13 +76,7 @@ async function pair(
         "the peer needs transformers: npm run bench:venv, or name a PYTHON that has it",
       ),
     );
-  try {
-    for (const contestant of contestants) await contestant.run(BLOCK, false);
-    for (let round = 0; round < rounds; round += 1)
-      for (const contestant of contestants) await contestant.run(BLOCK);
-  } finally {
-    await Promise.all(contestants.map((contestant) => contestant.end()));
-  }
+  await inTurn(contestants, rounds, BLOCK);
   printTable(`photographs to features, ViT-S/16 at 224, ${threads} threads, from JPEG on`, [
     ["", "ms an image", "images/s", "CPU ms an image", "peak memory", ""],
     ...contestants.map((contestant) => {
@@ -106,12 +94,9 @@ async function pair(
   ]);
   const other = contestants[1];
   if (!other) return;
-  const ratios = ours.seconds.map((time, round) => other.seconds[round]! / time);
   const cpu = ours.reports.map((report, round) => other.reports[round]!.cpu / report.cpu);
   console.log(
-    `  images/s of odis over the peer: ${median(ratios).toFixed(2)} ` +
-      `(median of ${rounds} pairs, ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")}), ` +
-      `by CPU time ${median(cpu).toFixed(2)}; ` +
+    `  ${ratioOver(ours, other)}, by CPU time ${median(cpu).toFixed(2)}; ` +
       `cosine of the two features of one photograph: ${cosine(ours.last.feature, other.last.feature).toFixed(5)}`,
   );
 }

@@ -1,19 +1,16 @@
-import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { makeScenes } from "../../packages/odis/dist/scenes/index.js";
 import { type DataSpec, openSource } from "../../packages/odis/dist/data/index.js";
 import type { Recipe } from "../../packages/odis/dist/recipe/index.js";
 import { openViewLoader } from "../../packages/odis/dist/batches/index.js";
-import { Contestant } from "./contestant.js";
+import { Contestant, inTurn, ratioOver } from "./contestant.js";
 import { median } from "./measure.js";
+import { local, peerPython, photographs } from "./places.js";
 import { megabytes, printTable } from "./table.js";
 import { loadRecipe } from "./workload.js";
 
-const local = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const photographs = local("../../packages/odis/test/fixtures/coco-6");
 const SCENES = 512;
 
 /** Images that a contestant makes at a time; a multiple of the batch. */
@@ -67,8 +64,6 @@ async function pair(
   rounds: number,
   peer: boolean,
 ): Promise<void> {
-  const venv = local("../.venv/bin/python");
-  const python = process.env["PYTHON"] ?? (existsSync(venv) ? venv : "/usr/bin/python3");
   const needs =
     "the peer needs torchvision and Pillow: npm run bench:venv, or name a PYTHON that has them";
   const worker = (name: string, drawnBy: string): Contestant<LoaderReport> =>
@@ -83,20 +78,14 @@ async function pair(
   const pillow = peer
     ? new Contestant<LoaderReport>(
         "Pillow and torchvision",
-        python,
+        peerPython(),
         [local("../peer/loader.py"), "--serve", "--images", images],
         process.env,
         needs,
       )
     : undefined;
   const contestants = [ours, planning, ...(pillow ? [pillow] : [])];
-  try {
-    for (const contestant of contestants) await contestant.run(BLOCK, false);
-    for (let round = 0; round < rounds; round += 1)
-      for (const contestant of contestants) await contestant.run(BLOCK);
-  } finally {
-    await Promise.all(contestants.map((contestant) => contestant.end()));
-  }
+  await inTurn(contestants, rounds, BLOCK);
   printTable(
     `views of photographs, 2x224 + 10x96, from JPEG to bytes (or to plans); CPU time of one core`,
     [
@@ -114,13 +103,7 @@ async function pair(
       }),
     ],
   );
-  if (pillow) {
-    const ratios = ours.seconds.map((time, round) => pillow.seconds[round]! / time);
-    console.log(
-      `  images/s of odis over the peer: ${median(ratios).toFixed(2)} ` +
-        `(median of ${rounds} pairs, ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")})`,
-    );
-  }
+  if (pillow) console.log(`  ${ratioOver(ours, pillow)}`);
 }
 
 async function measure(

@@ -91,7 +91,7 @@ const benches = new Map<string, () => void | Promise<void>>([
         photos: values.photos,
       }),
   ],
-  ["search", () => benchSearch(threads, Number(values.vectors))],
+  ["search", () => benchSearch(threads, vectors)],
   ["memory", benchMemory],
   ["processes", () => benchProcesses(Number(values.rounds), 5)],
   ["recipes", () => benchRecipes(threads, Number(values.rounds))],
@@ -110,6 +110,12 @@ if (values.help || unknown !== undefined) {
   if (unknown !== undefined) console.error(`bench: there is no bench "${unknown}"\n`);
   console.log(usage);
   process.exit(unknown === undefined ? 0 : 2);
+}
+
+const vectors = Number(values.vectors);
+if (!(Number.isSafeInteger(vectors) && vectors >= 2)) {
+  console.error(`bench: --vectors: got ${values.vectors}, wanted a whole number of 2 or more`);
+  process.exit(2);
 }
 
 const { version, blas } = runtimeInfo();

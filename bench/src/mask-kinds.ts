@@ -48,18 +48,20 @@ interface Stage {
   readonly words: readonly string[];
 }
 
+/** @param inOut where a row's masks lie */
+const rowsIn = (inOut: (name: string) => string) => [
+  { name: "truth", note: "as they were drawn" },
+  { name: "boxes", set: { "views.masks.kind": "box" }, note: "boxes round the true masks" },
+  { name: "none", set: { "views.masks.kind": "none" }, note: "no objects at all" },
+  { name: "regions", masks: inOut("regions.json"), note: "odis masks --with regions" },
+  { name: "cuts", masks: inOut("cuts.json"), note: "odis masks --with cuts of an iBOT warm-up" },
+];
+
 function stages(): readonly Stage[] {
   const { steps, warmup, train, test, batch, seeds, limit } = values;
   const out = resolve(values.out);
   const inOut = (name: string): string => join(out, name);
   const [training, testing] = [`coco:${inOut("scenes/train")}`, `coco:${inOut("scenes/test")}`];
-  const rows = [
-    { name: "truth", note: "as they were drawn" },
-    { name: "boxes", set: { "views.masks.kind": "box" }, note: "boxes round the true masks" },
-    { name: "none", set: { "views.masks.kind": "none" }, note: "no objects at all" },
-    { name: "regions", masks: inOut("regions.json"), note: "odis masks --with regions" },
-    { name: "cuts", masks: inOut("cuts.json"), note: "odis masks --with cuts of an iBOT warm-up" },
-  ];
   mkdirSync(out, { recursive: true });
   writeFileSync(
     inOut("plan.json"),
@@ -68,7 +70,7 @@ function stages(): readonly Stage[] {
       title: "Training on each kind of mask",
       note: "Masks of training only; evaluation has the true ones.",
       common: { recipe: "odis", model: "vit-mini" },
-      rows,
+      rows: rowsIn(inOut),
       evaluate: { suite: ["knn"], size: 80 },
     }),
   );
@@ -119,6 +121,14 @@ function main(): number {
   if (values.help) {
     console.log(usage);
     return 0;
+  }
+  const known = rowsIn(String).map(({ name }) => name);
+  const unknown = values.rows?.split(",").find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    console.error(
+      `masks:train: --rows: got ${JSON.stringify(unknown)}, wanted some of ${known.join(",")}`,
+    );
+    return 2;
   }
   for (const { title, words } of stages()) {
     console.error(`\n${title}: ${["odis", ...words].map(shellWord).join(" ")}`);

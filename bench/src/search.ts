@@ -1,9 +1,16 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setThreads, writeSafetensors } from "@odis/torch";
-import { makeIndex, openStore, type Store } from "../../packages/odis/dist/search/index.js";
+import { setThreads } from "@odis/torch";
+import {
+  makeIndex,
+  openStore,
+  shardName,
+  type Store,
+  writeManifest,
+  writeShard,
+} from "../../packages/odis/dist/search/index.js";
 import { median, repeat } from "./measure.js";
 import { duration, percent, printTable } from "./table.js";
 
@@ -18,7 +25,7 @@ const [EXACT, APPROXIMATE] = [5, 200];
  * Searches in a store of made-up vectors: time a query, from the vector to the rows with their images and
  * masks, exact and by the index, and the share of the true ten nearest that the index finds.
  *
- * @param vectors how many objects
+ * @param vectors how many objects, 2 or more; a last shard is filled
  */
 export async function benchSearch(threads: number, vectors: number): Promise<void> {
   setThreads(threads);
@@ -68,39 +75,34 @@ function writeStore(folder: string, vectors: number): number {
   mkdirSync(join(folder, "shards"));
   const perShard = OBJECTS * IMAGES;
   const shards = Array.from({ length: Math.ceil(vectors / perShard) }, (_, shard) => {
-    const name = String(shard).padStart(6, "0");
-    const path = join(folder, "shards", name);
+    const name = shardName(shard);
     const lines = Array.from({ length: IMAGES }, (_unused, image) => {
-      const thing = (id: number) => ({ id, box: [8 * id, 8, 8, 8], rle: "0", class: "thing" });
       const objects = Array.from({ length: OBJECTS }, (_also, id) => thing(id));
-      return JSON.stringify({ image: `${name}-${image}.jpg`, width: 64, height: 64, objects });
+      return { image: `${name}-${image}.jpg`, width: 64, height: 64, objects };
     });
-    writeFileSync(`${path}.jsonl`, `${lines.join("\n")}\n`);
-    const rows = new Float32Array(perShard * WIDTH);
+    const objects = new Float32Array(perShard * WIDTH);
     for (let row = 0; row < perShard; row += 1)
-      rows.set(vectorOf(shard * perShard + row), row * WIDTH);
-    writeSafetensors(`${path}.safetensors`, [
-      entry("images", rows.subarray(0, IMAGES * WIDTH)),
-      entry("objects", rows),
-    ]);
-    return { name, place: 0, lines: IMAGES, images: IMAGES, objects: perShard };
+      objects.set(vectorOf(shard * perShard + row), row * WIDTH);
+    const images = objects.slice(0, IMAGES * WIDTH);
+    return writeShard(folder, { name, place: 0, width: WIDTH }, { lines, images, objects });
   });
   const model = { from: "/nowhere", sha256: "0".repeat(64), recipe: "bench", size: 224 };
-  writeFileSync(
-    join(folder, "store.json"),
-    JSON.stringify({
-      odis: "store",
-      version: 1,
-      model: { ...model, frame: "whole", width: WIDTH },
-      places: ["folder:/nowhere"],
-      shards,
-    }),
-  );
+  writeManifest(folder, {
+    odis: "store",
+    version: 1,
+    model: { ...model, frame: "whole", width: WIDTH },
+    places: ["folder:/nowhere"],
+    shards,
+  });
   return shards.length * perShard;
 }
 
-const entry = (name: string, data: Float32Array) =>
-  ({ name, dtype: "float32", shape: [data.length / WIDTH, WIDTH], data: () => data }) as const;
+const thing = (id: number) => ({
+  id,
+  box: [8 * id, 8, 8, 8] as [number, number, number, number],
+  rle: "0",
+  class: "thing",
+});
 
 /** The vector of an object: a direction of its kind, and half as much of its own. */
 function vectorOf(row: number): Float32Array {

@@ -1,10 +1,10 @@
 import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
 import { runtimeInfo } from "@odis/torch";
-import { Contestant } from "./contestant.js";
+import { Contestant, inTurn, ratioOver } from "./contestant.js";
 import { stepFlops } from "../../packages/odis/dist/train/index.js";
 import { everyToken, readTokens } from "./flops.js";
 import { median } from "./measure.js";
+import { local } from "./places.js";
 import { sgemmRate } from "./sgemm.js";
 import { duration, megabytes, percent, printTable, rate } from "./table.js";
 import { loadRecipe, syntheticBatch, type WorkloadName } from "./workload.js";
@@ -17,8 +17,6 @@ export interface PairOptions {
   /** whether the Python peer takes part */
   readonly peer: boolean;
 }
-
-const local = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** Times our training step and the peer's in turn and prints both. */
 export async function benchStep(name: WorkloadName, options: PairOptions): Promise<void> {
@@ -43,13 +41,7 @@ export async function benchStep(name: WorkloadName, options: PairOptions): Promi
       ),
     );
 
-  try {
-    for (const contestant of contestants) await contestant.run(1, false);
-    for (let round = 0; round < rounds; round += 1)
-      for (const contestant of contestants) await contestant.run(stepsPerBlock);
-  } finally {
-    await Promise.all(contestants.map((contestant) => contestant.end()));
-  }
+  await inTurn(contestants, rounds, stepsPerBlock, 1);
 
   const sgemm = sgemmRate(threads);
   const { hidden } = syntheticBatch(recipe).global;
@@ -79,13 +71,5 @@ export async function benchStep(name: WorkloadName, options: PairOptions): Promi
     const steps = contestant.seconds.length;
     console.log(`  ${contestant.name}: ${steps} steps, BLAS ${contestant.last.blas.join(", ")}`);
   }
-  if (contestants[1]) {
-    const perRound = ours.reports.map(
-      (report, round) => median(contestants[1]!.reports[round]!.seconds) / median(report.seconds),
-    );
-    console.log(
-      `  images/s of odis over the peer: ${median(perRound).toFixed(2)} ` +
-        `(median of ${rounds} pairs, ${perRound.map((ratio) => ratio.toFixed(2)).join(", ")})`,
-    );
-  }
+  if (contestants[1]) console.log(`  ${ratioOver(ours, contestants[1])}`);
 }

@@ -112,17 +112,9 @@ export class ProcessGroup implements Disposable {
       meetSeconds = patienceSeconds,
     }: JoinOptions = {},
   ): ProcessGroup {
-    const available = collectiveBackends();
     const here = checkDevice(device);
-    const chosen = backend ?? (here !== "cpu" && available.includes("nccl") ? "nccl" : "gloo");
-    if (!available.includes(chosen)) {
-      throw new EngineError(
-        [
-          `backend "${chosen}" is not in this bridge, which has ${available.join(", ") || "none"}.`,
-          ...runtimeInfo().lacks,
-        ].join(" "),
-      );
-    }
+    const hasNccl = here !== "cpu" && collectiveBackends().includes("nccl");
+    const chosen = checkBackend(backend ?? (hasNccl ? "nccl" : "gloo"));
     const [patience, meet] = [patienceSeconds, meetSeconds].map((one) => Math.round(one * 1000));
     native().joinProcesses(chosen, address, port, rank, size, patience!, here, meet!);
     return new ProcessGroup(rank, size, chosen);
@@ -299,4 +291,19 @@ export class GradientBuckets implements Disposable {
 /** Backends that the built bridge has: "gloo" (CPU), "nccl" (NVIDIA GPUs). */
 export function collectiveBackends(): readonly string[] {
   return native().collectiveBackends();
+}
+
+/**
+ * @returns the backend
+ * @throws EngineError when the built bridge does not have it
+ */
+export function checkBackend<B extends "gloo" | "nccl">(backend: B): B {
+  const available = collectiveBackends();
+  if (available.includes(backend)) return backend;
+  throw new EngineError(
+    [
+      `backend "${backend}" is not in this bridge, which has ${available.join(", ") || "none"}.`,
+      ...runtimeInfo().lacks,
+    ].join(" "),
+  );
 }

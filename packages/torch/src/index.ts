@@ -30,6 +30,7 @@ export { call, type OperatorResult, operatorNames, operatorsInUse } from "./disp
 export { arrayOf, type DType, type TypedArray } from "./dtype.js";
 export {
   type BucketOptions,
+  checkBackend,
   collectiveBackends,
   GradientBuckets,
   type JoinOptions,

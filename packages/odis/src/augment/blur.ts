@@ -4,10 +4,16 @@ import { toBytes } from "./resample.js";
 /** Box passes along each axis. */
 const PASSES = 3;
 
-/** Pillow's Gaussian blur: three box passes along rows, three down columns, edge pixels repeated outwards. */
-export function blur(x: Tensor, radii: readonly number[], device: string): Tensor {
+/**
+ * Pillow's Gaussian blur: three box passes along rows, three down columns, edge pixels repeated outwards.
+ *
+ * @param x [n, 3, S, S] float32, whole numbers 0..255
+ * @param radii [n], standard deviations, pixels, greater than 0
+ * @returns the like of `x`
+ */
+export function blur(x: Tensor, radii: readonly number[]): Tensor {
   const [n, , S] = x.dims(4);
-  const box = boxMatrices(radii, S, device);
+  const box = boxMatrices(radii, S, x.device);
   let lines = x.reshape([n, 3 * S, S]);
   const turned = box.transpose(1, 2);
   for (let pass = 0; pass < PASSES; pass += 1) lines = toBytes(lines.bmm(turned));

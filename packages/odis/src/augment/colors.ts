@@ -6,17 +6,17 @@ import { turnHue } from "./hue.js";
 type Change = ViewPlan["steps"][number]["change"];
 
 /** Views [n, 3, S, S], and how much of a change each of them gets. Gives new tensors. */
-type Apply = (x: Tensor, amounts: readonly number[], device: string) => Tensor;
+type Apply = (x: Tensor, amounts: readonly number[]) => Tensor;
 
 const changes: Readonly<Record<Change, Apply>> = {
-  brightness: (x, amounts, device) => blend(x, 0, factors(amounts, device)),
-  contrast: (x, amounts, device) => blend(x, meanLightness(x), factors(amounts, device)),
-  saturation: (x, amounts, device) => blend(x, lightness(x), factors(amounts, device)),
+  brightness: (x, amounts) => blend(x, 0, factors(amounts, x.device)),
+  contrast: (x, amounts) => blend(x, meanLightness(x), factors(amounts, x.device)),
+  saturation: (x, amounts) => blend(x, lightness(x), factors(amounts, x.device)),
   hue: turnHue,
   gray: (x) => lightness(x).repeat([1, 3, 1, 1]),
   blur,
-  solarize: (x, amounts, device) =>
-    x.lt(factors(amounts.map(Math.ceil), device)).where(x, x.neg().add_(255)),
+  solarize: (x, amounts) =>
+    x.lt(factors(amounts.map(Math.ceil), x.device)).where(x, x.neg().add_(255)),
 };
 
 /**
@@ -25,31 +25,30 @@ const changes: Readonly<Record<Change, Apply>> = {
  *
  * @param x [n, 3, S, S] float32, whole numbers 0..255; may be changed
  */
-export function recolor(x: Tensor, plans: readonly ViewPlan[], device: string): Tensor {
+export function recolor(x: Tensor, plans: readonly ViewPlan[]): Tensor {
   const next = new Int32Array(plans.length);
   for (;;) {
     const waiting = new Map<Change, number[]>();
     for (const [view, { steps }] of plans.entries()) {
       const step = steps[next[view]!];
-      if (step) waiting.set(step.change, [...(waiting.get(step.change) ?? []), view]);
+      if (!step) continue;
+      const views = waiting.get(step.change);
+      if (views) views.push(view);
+      else waiting.set(step.change, [view]);
     }
     const [round] = [...waiting].toSorted(([, a], [, b]) => b.length - a.length);
     if (!round) return x;
     const [change, views] = round;
     const amounts = views.map((view) => plans[view]!.steps[next[view]!]!.amount);
-    x = tidy(() => changed(x, views, (some) => changes[change](some, amounts, device), device));
+    x = tidy(() => changed(x, views, (some) => changes[change](some, amounts)));
     for (const view of views) next[view]! += 1;
   }
 }
 
 /** All views, of which some were changed. */
-function changed(
-  x: Tensor,
-  views: readonly number[],
-  change: (some: Tensor) => Tensor,
-  device: string,
-): Tensor {
+function changed(x: Tensor, views: readonly number[], change: (some: Tensor) => Tensor): Tensor {
   if (views.length === x.dims(4)[0]) return change(x);
+  const { device } = x;
   const rows = fromBuffer(BigInt64Array.from(views, BigInt), [views.length], { device });
   return x.indexCopy_(0, rows, change(x.indexSelect(0, rows)));
 }

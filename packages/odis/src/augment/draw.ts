@@ -1,7 +1,7 @@
 import { tidy, type Tensor } from "@odis/torch";
-import type { UndrawnViews } from "../views/index.js";
+import type { CarriedPicture } from "../views/index.js";
 import { recolor } from "./colors.js";
-import { resample } from "./resample.js";
+import { resample, type ViewsOfSize } from "./resample.js";
 
 /**
  * Draws views on a device, as `drawView` of `@odis/torch/images` does it on the host. Numbers are rounded to
@@ -9,9 +9,14 @@ import { resample } from "./resample.js";
  * of a half: by 1 in few of its values, unless a colour change makes more of it. Of a picture that was
  * reduced on its way (see `carryPicture`) a view is what a small enlargement of a mean can be.
  *
- * @param size S, side of the views in pixels
- * @returns [V * B, 3, S, S] float32, whole numbers 0..255
+ * @param pictures [B]; each is sent to the device once
+ * @param kinds views of one size each, of these pictures
+ * @returns of each kind [V * B, 3, S, S] float32, whole numbers 0..255; view v of picture b is row v * B + b
  */
-export function drawViews(views: UndrawnViews, size: number, device: string): Tensor {
-  return tidy(() => recolor(resample(views, size, device), views.plans, device));
+export function drawViews(
+  pictures: readonly CarriedPicture[],
+  kinds: readonly ViewsOfSize[],
+  device: string,
+): Tensor[] {
+  return tidy(() => resample(pictures, kinds, device).map((x, at) => recolor(x, kinds[at]!.plans)));
 }

@@ -7,9 +7,12 @@ const f = Math.fround;
  * Turns the colour circle through 8-bit hue, saturation and value, as Pillow and torchvision do; lossy
  * even at 0, as published.
  *
+ * @param x [n, 3, S, S] float32, whole numbers 0..255
  * @param amounts [n], shares of the circle
+ * @returns the like of `x`
  */
-export function turnHue(x: Tensor, amounts: readonly number[], device: string): Tensor {
+export function turnHue(x: Tensor, amounts: readonly number[]): Tensor {
+  const { device } = x;
   const turns = amounts.map((amount) => Math.trunc(amount * 255) & 255);
   const turn = fromBuffer(Float32Array.from(turns), [turns.length, 1, 1], { device });
   const [r, g, b] = x.unbind(1) as [Tensor, Tensor, Tensor];
@@ -17,7 +20,7 @@ export function turnHue(x: Tensor, amounts: readonly number[], device: string): 
   const least = r.minimum(g).minimum(b);
   const range = most.sub(least);
   const saturation = range.div(most.clampMin(1)).mul_(255).floor();
-  const moved = hueOf([r, g, b], most, least, range, device).add_(turn);
+  const moved = hueOf([r, g, b], most, least, range).add_(turn);
   const hue = where(moved.ge(256), moved.sub(256), moved);
 
   // Sixths of the circle: the middle channel rises in every other one, and falls in between.
@@ -40,8 +43,8 @@ export function turnHue(x: Tensor, amounts: readonly number[], device: string): 
     .sub(most.mul(saturation.mul(away).mul_(f(1 / 65025))))
     .add_(0.5)
     .floor();
-  const channel = (full: readonly [number, number], part: readonly [number, number]): Tensor =>
-    where(either(sector, full), most, where(either(sector, part), between, low));
+  const channel = (high: readonly [number, number], part: readonly [number, number]): Tensor =>
+    where(either(sector, high), most, where(either(sector, part), between, low));
   const turned = stack(
     [channel([0, 5], [1, 4]), channel([1, 2], [0, 3]), channel([3, 4], [2, 5])],
     1,
@@ -57,8 +60,8 @@ function hueOf(
   most: Tensor,
   least: Tensor,
   range: Tensor,
-  device: string,
 ): Tensor {
+  const { device } = range;
   const middle = r.add(g).add_(b).sub_(most).sub_(least);
   const part = most.sub(middle).div_(range.clampMin(1));
   const [redMost, greenMost] = [r.eq(most), g.eq(most)];

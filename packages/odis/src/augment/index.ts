@@ -1,1 +1,2 @@
 export { drawViews } from "./draw.js";
+export type { ViewsOfSize } from "./resample.js";

@@ -1,47 +1,67 @@
 import { arange, cat, fromBuffer, stack, type Tensor, tidy, where, zeros } from "@odis/torch";
-import type { CarriedPicture, UndrawnViews, ViewPlan } from "../views/index.js";
+import type { CarriedPicture, ViewPlan } from "../views/index.js";
 
 /** Values that the largest tensor of a group of pictures may have: 64 MiB of floats. */
 const MOST_VALUES = 1 << 24;
+
+/** Views of one size that are to be drawn of B pictures. */
+export interface ViewsOfSize {
+  /** [V * B]: that of view v of picture b is `plans[v * B + b]` */
+  readonly plans: readonly ViewPlan[];
+  /** S, side of the views in pixels */
+  readonly size: number;
+}
 
 /**
  * Cuts, resizes and mirrors views: Pillow's antialiased bicubic as two products of matrices, along rows and
  * then down columns. Letters: b pictures of one size h × w, V views of each, S the side of a view.
  *
- * @returns [V * B, 3, S, S] float32, whole numbers 0..255
+ * @returns of each kind [V * B, 3, S, S] float32, whole numbers 0..255, in the order of its plans
  */
-export function resample({ pictures, plans }: UndrawnViews, size: number, device: string): Tensor {
+export function resample(
+  pictures: readonly CarriedPicture[],
+  kinds: readonly ViewsOfSize[],
+  device: string,
+): Tensor[] {
   const B = pictures.length;
-  const views = plans.length / B;
-  /** where each view's row is among those that groups give, one after the other */
-  const rows = new BigInt64Array(plans.length);
-  let done = 0;
-  const parts = groups(pictures, views, size).map((group) => {
-    for (const [at, image] of group.entries())
-      for (let view = 0; view < views; view += 1)
-        rows[view * B + image] = BigInt(done + at * views + view);
-    done += group.length * views;
-    return tidy(() =>
-      ofOneSize(
-        group.map((image) => pictures[image]!),
-        group.flatMap((image) =>
-          Array.from({ length: views }, (_, view) => plans[view * B + image]!),
-        ),
-        size,
-        device,
-      ),
-    );
+  const widest = Math.max(...kinds.map(({ plans, size }) => (plans.length / B) * size));
+  const all = groups(pictures, widest);
+  const parts = all.map((group) =>
+    tidy(() => {
+      const some = group.map((image) => pictures[image]!);
+      const lines = linesOf(some, device);
+      return kinds.map(({ plans, size }) => {
+        const own = numbersOf(group, plans.length, B).map((at) => plans[at]!);
+        return ofOneSize(lines, some, own, size);
+      });
+    }),
+  );
+  return kinds.map(({ plans }, kind) => {
+    /** where each view's row is among those that groups give, one after the other */
+    const rows = new BigInt64Array(plans.length);
+    const given = all.flatMap((group) => numbersOf(group, plans.length, B));
+    for (const [row, at] of given.entries()) rows[at] = BigInt(row);
+    const order = fromBuffer(rows, [rows.length], { device });
+    return tidy(() => cat(parts.map((part) => part[kind]!)).indexSelect(0, order));
   });
-  return cat(parts).indexSelect(0, fromBuffer(rows, [rows.length], { device }));
 }
 
-/** Pictures of one size together, as many as memory allows. @returns their numbers */
-function groups(pictures: readonly CarriedPicture[], views: number, size: number): number[][] {
+/** Which of a kind's views are of some pictures: all of the first, then all of the second. */
+const numbersOf = (images: readonly number[], views: number, B: number): number[] =>
+  images.flatMap((image) => Array.from({ length: views / B }, (_, view) => view * B + image));
+
+/**
+ * Pictures of one size together, as many as memory allows.
+ *
+ * @param across pixels in a row of each view of a picture, all together
+ * @returns their numbers
+ */
+function groups(pictures: readonly CarriedPicture[], across: number): number[][] {
   const bySize = new Map<string, number[]>();
   const all: number[][] = [];
   for (const [image, { width, height }] of pictures.entries()) {
     const key = `${width} ${height}`;
-    const most = MOST_VALUES / (views * size * Math.max(3 * height, width));
+    const most = MOST_VALUES / (across * Math.max(3 * height, width));
     let group = bySize.get(key);
     if (!group || group.length + 1 > most) {
       group = [];
@@ -53,13 +73,27 @@ function groups(pictures: readonly CarriedPicture[], views: number, size: number
   return all;
 }
 
-/** @param plans [b, V] @returns [b * V, 3, S, S] */
+/** Rows of pixels, the channels apart: [b, 3 * h, w] float32, row 3 * y + channel. */
+function linesOf(pictures: readonly CarriedPicture[], device: string): Tensor {
+  const { width: w, height: h } = pictures[0]!;
+  return stack(pictures.map(({ rgb }) => fromBuffer(rgb, [h, w, 3], { device })))
+    .permute([0, 1, 3, 2])
+    .float()
+    .reshape([pictures.length, 3 * h, w]);
+}
+
+/**
+ * @param lines of the pictures
+ * @param plans [b * V], all of the first picture, then all of the second
+ * @returns [b * V, 3, S, S]
+ */
 function ofOneSize(
+  lines: Tensor,
   pictures: readonly CarriedPicture[],
   plans: readonly ViewPlan[],
   S: number,
-  device: string,
 ): Tensor {
+  const { device } = lines;
   const { width: w, height: h } = pictures[0]!;
   const b = pictures.length;
   const V = plans.length / b;
@@ -72,11 +106,6 @@ function ofOneSize(
     const [, rows] = ofPlan(at).reduced;
     return { from: box.y / rows, length: box.height / rows, flip: false };
   });
-  const bytes = pictures.map(({ rgb }) => fromBuffer(rgb, [h, w, 3], { device }));
-  const lines = stack(bytes)
-    .permute([0, 1, 3, 2])
-    .float()
-    .reshape([b, 3 * h, w]);
   const toColumns = filters(across, w, S, device)
     .reshape([b, V * S, w])
     .transpose(1, 2)

@@ -75,9 +75,8 @@ export const embedCommand = command({
       if (isFirst)
         io.stderr.write(`\n${signal}: ends after what is being computed, and keeps it.\n`);
     });
-    using _held = stop.hold();
     const done = await runs.shareWork(
-      { place, device, threads, stands, progress: io.stderr },
+      { place, device, threads, stands, patience, progress: io.stderr },
       (world, own) => embedPlace({ run, data, out, ...values }, world, own, stop, io),
     );
     // Another process may be the one that was asked to stop.
@@ -94,6 +93,9 @@ export const embedCommand = command({
     return code;
   },
 });
+
+/** What is computed at a time may take minutes, and a process that ended is missed at once. */
+const patience = 1800;
 
 interface Asked {
   readonly run: string;
@@ -129,6 +131,8 @@ async function embedPlace(
   };
   const { spec, source, teacher, model } = await world.together(opened());
   using _teacher = teacher;
+  // Only now: what waits for the others, or opens, asks nobody whether to stop.
+  using _held = stop.hold();
   return await search.embed({
     teacher,
     model,

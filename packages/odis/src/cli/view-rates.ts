@@ -1,8 +1,8 @@
 import { noGrad, tidy } from "@odis/torch";
-import { decodeJpeg, type Picture } from "@odis/torch/images";
 import sharp from "sharp";
 import { drawViews } from "../augment/index.js";
 import { Rng } from "../core/index.js";
+import { decodePhoto } from "../data/index.js";
 import { objectFromBox } from "../objects/index.js";
 import {
   carryPicture,
@@ -40,11 +40,11 @@ export async function measureViews(device: string): Promise<ViewRates> {
   const [room, frame] = [new Uint8Array(roomForPicture(views)), new Int32Array(FRAME_NUMBERS)];
   let image = 0;
   const sample = async () => {
-    const picture = decodeJpeg(file, width * height) ?? (await decoded(file));
+    const picture = await decodePhoto(file, "photograph");
     const object = objectFromBox([200, 120, 240, 200], picture, { label: 0 });
     image += 1;
     const rng = new Rng("views", 0, 0, image);
-    return { sample: { key: "photograph", ...picture, objects: [object] }, rng };
+    return { sample: { ...picture, objects: [object] }, rng };
   };
   const drawn = await rate(async () => {
     const { sample: one, rng } = await sample();
@@ -59,14 +59,18 @@ export async function measureViews(device: string): Promise<ViewRates> {
   const images = Array.from({ length: device === "cpu" ? fewer : batch }, () => image++);
   const plans = images.map((at) => planViews(one, views, patch, new Rng("views", at), slots));
   const pictures = images.map(() => ({ ...one, reduced: [1, 1] as const }));
-  const draw = (kind: "global" | "local"): number => {
+  const kinds = (["global", "local"] as const).map((kind) => {
     const { count, size } = views[`${kind}s`];
     const all = Array.from({ length: count }, (_, view) => plans.map((plan) => plan[kind][view]!));
-    const x = drawViews({ pictures, plans: all.flat() }, size, device);
-    return x.sum().toNumbers()[0]!; // waits for the device
-  };
+    return { plans: all.flat(), size };
+  });
   const onDevice = await rate(() => {
-    noGrad(() => tidy(() => ({ sums: [draw("global"), draw("local")] })));
+    noGrad(() =>
+      tidy(() => {
+        // Their sums wait for the device.
+        for (const x of drawViews(pictures, kinds, device)) x.sum().toNumbers();
+      }),
+    );
   });
   return { drawn, planned, device: onDevice * images.length };
 }
@@ -94,9 +98,4 @@ async function photograph(): Promise<Buffer> {
   return sharp(rgb, { raw: { width, height, channels: 3 } })
     .jpeg({ quality: 90 })
     .toBuffer();
-}
-
-async function decoded(file: Buffer): Promise<Picture> {
-  const { data, info } = await sharp(file).raw().toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, rgb: data };
 }

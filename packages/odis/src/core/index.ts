@@ -25,7 +25,7 @@ export {
   syncFile,
   syncFolder,
 } from "./files.js";
-export { parseJson, readJson, record } from "./json.js";
+export { firstProblem, parsedJson, parseJson, readJson, record } from "./json.js";
 export { JsonLines, readJsonLines } from "./json-lines.js";
 export { type JsonRest, type OnEntry, readJsonLists, WHOLE } from "./json-stream.js";
 export { type Lock, lock } from "./lock.js";

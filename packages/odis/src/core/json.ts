@@ -43,6 +43,29 @@ export function parseJson(bytes: Buffer, where: string): unknown {
   }
 }
 
+/** A text as JSON; undefined, which no JSON is, for one that is none. */
+export function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * What a schema found wrong first, as a clause.
+ *
+ * @param value what was looked at, of `parsedJson`
+ */
+export function firstProblem(
+  value: unknown,
+  { issues }: { readonly issues: readonly { path: readonly PropertyKey[]; message: string }[] },
+): string {
+  const [issue] = issues;
+  if (value === undefined || !issue) return "it is no JSON";
+  return `${plain(issue.path.map(String).join(".") || "it")}: ${plain(issue.message)}`;
+}
+
 export const tooDeep = `has lists or objects in one another more than ${DEEPEST} levels deep`;
 
 export const BOM = Buffer.from([0xef, 0xbb, 0xbf]);

@@ -1,7 +1,8 @@
-import { EngineError, type Place, ProcessGroup } from "@odis/torch";
+import { checkBackend, EngineError, ProcessGroup } from "@odis/torch";
 import { RunError, show } from "../core/index.js";
 import { World } from "../train/index.js";
-import { awaitFirst } from "./meeting.js";
+import { awaitFirst, haveMet } from "./meeting.js";
+import { besidePort, type Membership } from "./place.js";
 import type { ProgressStream } from "./progress.js";
 
 export interface Patience {
@@ -17,14 +18,15 @@ export interface Patience {
  * Meets the other processes.
  *
  * @param device where this process computes
- * @throws RunError when they do not come, or the port is taken; ToldElsewhere when the first has failed
+ * @throws RunError when they do not come, or the port is taken; ToldElsewhere when the first has failed;
+ *   EngineError when the bridge cannot join processes of this device
  */
 export async function joinWorld(
-  place: Place,
+  place: Membership,
   device: string,
   { patience = 20, rendezvous = 600, progress }: Patience,
 ): Promise<World> {
-  const backend = device === "cpu" ? "gloo" : "nccl";
+  const backend = checkBackend(device === "cpu" ? "gloo" : "nccl");
   const left = await awaitFirst(place, rendezvous, (line) => progress?.write(line));
   try {
     const group = ProcessGroup.join(place, {
@@ -33,13 +35,14 @@ export async function joinWorld(
       patienceSeconds: patience,
       meetSeconds: left,
     });
+    haveMet();
     return new World(group, device);
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     const { address, port } = place;
     throw new RunError(
-      `${error.message.replace(/^\w+: /, "")}. Look at MASTER_ADDR (${show(address)}) and MASTER_PORT (${port}), ` +
-        `and whether all processes were started.`,
+      `${error.message.replace(/^\w+: /, "")}. Look at MASTER_ADDR (${show(address)}) and ` +
+        `${besidePort(place) ?? `MASTER_PORT (${port})`}, and whether all processes were started.`,
       { cause: error },
     );
   }

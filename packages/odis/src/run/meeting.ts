@@ -1,8 +1,8 @@
-import { connect, createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Place } from "@odis/torch";
 import { causeOf, RunError, show, ToldElsewhere } from "../core/index.js";
-import { membershipOf } from "./place.js";
+import { besidePort, type Membership, membershipOf } from "./place.js";
 
 /** What a process finds where rank 0 should be. */
 type Found =
@@ -24,7 +24,12 @@ const REMINDER = 30_000;
 const [STAY, ASK] = [5000, 3000];
 
 /** A process meets the others once; from then on they tell each other of failures. */
-let isMeeting = false;
+let hasMet = false;
+
+/** Says that the others were met, so that nobody listens to a farewell any more. */
+export function haveMet(): void {
+  hasMet = true;
+}
 
 /**
  * Waits until rank 0 has opened the meeting place. Another server there that speaks by itself must not
@@ -35,14 +40,14 @@ let isMeeting = false;
  * @throws RunError when nobody or somebody else is there; ToldElsewhere when rank 0 has failed
  */
 export async function awaitFirst(
-  place: Place,
+  place: Membership,
   seconds: number,
   say: (line: string) => void,
 ): Promise<number> {
-  isMeeting = true;
   if (place.rank === 0) return seconds;
   const { rank, size, address, port } = place;
-  const [who, where] = [`rank ${rank} of ${size}`, `${show(address)}, port ${port}`];
+  const who = `rank ${rank} of ${size}`;
+  const where = `${show(address)}, ${besidePort(place) ?? `port ${port}`}`;
   const begun = performance.now();
   let reminded = begun;
   for (let pause = 50; ; pause = Math.min(2 * pause, 1000)) {
@@ -77,7 +82,7 @@ export async function awaitFirst(
  * @returns exit code
  */
 export async function failBeforeMeeting(exitCode: number, tell: () => void): Promise<number> {
-  const place = isMeeting ? undefined : placeOrNone();
+  const place = hasMet ? undefined : placeOrNone();
   if (place === undefined || place.rank === 0) tell();
   if (place?.rank === 0) await sayFarewell(place, exitCode);
   if (place === undefined || place.rank === 0) return exitCode;
@@ -134,10 +139,13 @@ function look({ address, port }: Place): Promise<Found> {
 function sayFarewell({ port, size }: Place, exitCode: number): Promise<void> {
   return new Promise((resolve) => {
     let heard = 0;
+    const open = new Set<Socket>();
     const server = createServer((socket) => {
+      open.add(socket);
       socket.on("error", () => undefined);
       socket.end(farewell(exitCode));
       socket.on("close", () => {
+        open.delete(socket);
         heard += 1;
         if (heard === size - 1) end();
       });
@@ -145,6 +153,7 @@ function sayFarewell({ port, size }: Place, exitCode: number): Promise<void> {
     const end = (): void => {
       clearTimeout(timer);
       server.close();
+      for (const socket of open) socket.destroy(); // one that never hangs up would keep this process
       resolve();
     };
     const timer = setTimeout(end, STAY);

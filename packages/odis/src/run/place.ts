@@ -6,6 +6,8 @@ import { ConfigError } from "../core/index.js";
 export interface Membership extends Place {
   /** processes on this machine, where it is told: they share its cores and its memory */
   readonly localSize: number | undefined;
+  /** what MASTER_PORT says; ranks meet at `port`, beside torchrun another one */
+  readonly masterPort: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -35,9 +37,11 @@ export function membershipOf(env: Environment = process.env): Membership | undef
     });
   }
   if (!place || place.size === 1) return undefined;
+  const { port: masterPort } = place;
   if (told["TORCHELASTIC_USE_AGENT_STORE"] === "True") place = besideLauncher(place);
   const local = Number(told["LOCAL_WORLD_SIZE"]);
-  return { ...place, localSize: Number.isInteger(local) && local > 0 ? local : undefined };
+  const localSize = Number.isInteger(local) && local > 0 ? local : undefined;
+  return { ...place, localSize, masterPort };
 }
 
 /**
@@ -47,6 +51,12 @@ export function membershipOf(env: Environment = process.env): Membership | undef
 function besideLauncher(place: Place): Place {
   return { ...place, port: place.port < 65_535 ? place.port + 1 : place.port - 1 };
 }
+
+/** Where ranks meet, for messages, where that is not at MASTER_PORT. */
+export const besidePort = ({ port, masterPort }: Membership): string | undefined =>
+  port === masterPort
+    ? undefined
+    : `port ${port} (torchrun itself is at MASTER_PORT, ${masterPort})`;
 
 /** SLURM's variables in torchrun's words; undefined outside `srun` with several tasks. */
 function fromSlurm(env: Environment): Environment | undefined {

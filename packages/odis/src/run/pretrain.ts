@@ -1,4 +1,4 @@
-import { CoreWatch, setThreads } from "@odis/torch";
+import { CoreWatch } from "@odis/torch";
 import {
   badLimit,
   checkBad,
@@ -14,10 +14,10 @@ import {
   spreadState,
   type TrainState,
   trainSteps,
-  World,
+  type World,
 } from "../train/index.js";
 import { type Recipe, runLength } from "../recipe/index.js";
-import { amongOthers, runStands } from "./among.js";
+import { runStands } from "./among.js";
 import { checkpointPath } from "./checkpoint.js";
 import { whatStands } from "./save.js";
 import { checkEquals } from "./fingerprint.js";
@@ -25,11 +25,11 @@ import { forecast } from "./forecast.js";
 import { checkRunFolder, runLayout } from "./folder.js";
 import { closeInTime, Interruptible, isInterruption } from "./interruptible.js";
 import { RunError, systemReason } from "../core/index.js";
-import { joinWorld } from "./join.js";
-import { deviceOf, type Membership, ownCores } from "./place.js";
+import { type Membership, ownCores } from "./place.js";
 import { Progress, type ProgressStream } from "./progress.js";
 import { RunRecord, saveRun } from "./record.js";
 import type { Position } from "./session.js";
+import { shareWork } from "./share.js";
 import { openStart } from "./start.js";
 import type { StopWish } from "./stop.js";
 
@@ -98,15 +98,11 @@ export interface PretrainResult {
  *   ToldElsewhere in a process that another one speaks for
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
-  const { place, out } = options;
-  const device = deviceOf(options.device ?? "cpu", place);
-  const world = place ? await joinWorld(place, device, options) : World.alone;
-  try {
-    const standing = { localRank: place?.localRank ?? 0, stands: () => runStands(out) };
-    return await amongOthers(world, standing, () => trainWith(world, { ...options, device }));
-  } finally {
-    world[Symbol.dispose]();
-  }
+  const { place, device = "cpu", threads, out, patience, rendezvous, progress } = options;
+  return await shareWork(
+    { place, device, threads, stands: () => runStands(out), patience, rendezvous, progress },
+    (world, own) => trainWith(world, { ...options, device: own }),
+  );
 }
 
 async function trainWith(world: World, options: PretrainOptions): Promise<PretrainResult> {
@@ -203,12 +199,10 @@ type Checked = Awaited<ReturnType<typeof check>>;
 
 /** Everything that can be known before the networks are made. */
 async function check(world: World, options: PretrainOptions) {
-  const { recipe, out, maxBad, place } = options;
+  const { recipe, out, maxBad } = options;
   if (world.rank === 0) checkRunFolder(out);
   checkSharing(recipe, world.size);
   const { data, source, length, remarks } = await openData(options.data, recipe);
-  const threads = options.threads ?? ownCores(place);
-  if (threads !== undefined) setThreads(threads);
   const sharing = { ...options, processes: world.size };
   checkMemory(recipe, sharing);
   const shown = world.rank === 0 ? options.progress : undefined;

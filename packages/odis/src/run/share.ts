@@ -1,37 +1,31 @@
 import { setThreads } from "@odis/torch";
 import { World } from "../train/index.js";
 import { amongOthers, type Standing } from "./among.js";
-import { joinWorld } from "./join.js";
+import { joinWorld, type Patience } from "./join.js";
 import { deviceOf, type Membership, ownCores } from "./place.js";
-import type { ProgressStream } from "./progress.js";
 
-export interface ShareOptions extends Pick<Standing, "stands"> {
+export interface ShareOptions extends Pick<Standing, "stands">, Patience {
   /** which of several processes this one is; undefined: alone */
   readonly place: Membership | undefined;
   readonly device: string;
   /** LibTorch's threads; default: all cores, or this process's share of its machine's */
   readonly threads?: number | undefined;
-  /** where a process says that it waits for the others to come; default nowhere */
-  readonly progress?: ProgressStream;
 }
-
-/** What is computed at a time may take minutes, and a process that ended is missed at once. */
-const patience = 1800;
 
 /**
  * Does work that several processes share, each in the same way.
  *
  * @param work gets the processes, and the device of this one
- * @throws as `amongOthers`; EngineError when there is no such device
+ * @throws as `amongOthers` and `joinWorld`; EngineError when there is no such device
  */
 export async function shareWork<T>(
-  { place, device: asked, threads, stands, progress }: ShareOptions,
+  { place, device: asked, threads, stands, ...patience }: ShareOptions,
   work: (world: World, device: string) => Promise<T>,
 ): Promise<T> {
   const device = deviceOf(asked, place);
   const cores = threads ?? ownCores(place);
   if (cores !== undefined) setThreads(cores);
-  using world = place ? await joinWorld(place, device, { patience, progress }) : World.alone;
+  using world = place ? await joinWorld(place, device, patience) : World.alone;
   const standing = { localRank: place?.localRank ?? 0, stands };
   return await amongOthers(world, standing, () => work(world, device));
 }

@@ -2,7 +2,15 @@ import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { nearest, plain, readOwnText, RunError, statOf } from "../core/index.js";
+import {
+  firstProblem,
+  nearest,
+  parsedJson,
+  plain,
+  readOwnText,
+  RunError,
+  statOf,
+} from "../core/index.js";
 import {
   checkFit,
   type FileNetwork,
@@ -50,37 +58,27 @@ export function shippedFile(name: string): string | undefined {
     .find((file) => existsSync(file));
 }
 
+const share = z.number().min(0).max(1);
+
 const curveSchema = z.strictObject({
+  /** images of a step */
   batch: z.int().positive(),
+  /** threads of the engine, and the time that all steps took them */
   threads: z.int().positive(),
   seconds: z.number().positive(),
+  /** on what, as a clause */
   measured: z.string(),
+  /** k-NN top-1 of objects with their masks and without, by steps */
   points: z
-    .array(z.strictObject({ step: z.int().min(0), mask: share(), none: share() }))
+    .array(z.strictObject({ step: z.int().min(0), mask: share, none: share }))
     .min(2)
+    .refine((points) => points.every(({ step }, at) => at === 0 || step > points[at - 1]!.step), {
+      error: "steps do not ascend",
+    })
     .readonly(),
 });
-
-function share(): z.ZodNumber {
-  return z.number().min(0).max(1);
-}
-
 /** How a network that comes with odis became what it is. */
-export interface TrainingCurve {
-  /** images of a step */
-  readonly batch: number;
-  /** threads of the engine, and the time that all steps took them */
-  readonly threads: number;
-  readonly seconds: number;
-  /** on what, as a clause */
-  readonly measured: string;
-  /** k-NN top-1 of objects with their masks and without, 0..1; by steps */
-  readonly points: readonly {
-    readonly step: number;
-    readonly mask: number;
-    readonly none: number;
-  }[];
-}
+export type TrainingCurve = Readonly<z.infer<typeof curveSchema>>;
 
 /**
  * The curve of a network that comes with odis; undefined where it has none.
@@ -92,11 +90,11 @@ export function shippedCurve(name: string): TrainingCurve | undefined {
   const path = file && join(dirname(file), curveName);
   const text = path && readOwnText(path);
   if (text === undefined) return undefined;
-  const parsed = curveSchema.safeParse(parsedJson(text));
+  const value = parsedJson(text);
+  const parsed = curveSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
   throw new RunError(
-    `${plain(path!)}: not the curve of a training: ${plain(issue.path.join("."))}: ${plain(issue.message)}. ` +
+    `${plain(path!)}: not the curve of a training: ${firstProblem(value, parsed.error)}. ` +
       `Take it away: the network needs none.`,
   );
 }
@@ -171,24 +169,16 @@ export function exportedRecipe(
       `${path}: holds no recipe, so odis export --format odis did not make it. Make it a run: odis import.`,
     );
   const step = Number(leaves.get("odis.step") ?? 0);
-  const parsed = recipeSchema.safeParse(parsedJson(text));
+  const value = parsedJson(text);
+  const parsed = recipeSchema.safeParse(value);
   if (parsed.success) {
     // Before anything is built: a recipe can ask for more memory than there is, weights are there.
     checkFit(path, shapeOf(found, leaves), parsed.data.model);
     checkHeads(found, parsed.data);
     return { recipe: parsed.data, step: Number.isSafeInteger(step) && step > 0 ? step : 0 };
   }
-  const issue = parsed.error.issues[0]!;
   throw new RunError(
-    `${path}: its recipe is not one of this release: ${plain(issue.path.join("."))}: ${plain(issue.message)}. ` +
+    `${path}: its recipe is not one of this release: ${firstProblem(value, parsed.error)}. ` +
       `Use the release that made it.`,
   );
-}
-
-function parsedJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }

@@ -22,8 +22,8 @@ export type StopWish = Pick<Stop, "requested"> &
 
 /**
  * Turns Ctrl-C, SIGTERM, a closed terminal and a closed pipe into a wish that is granted between two
- * steps. One more Ctrl-C ends the process at once; so does any of them while nothing is held that
- * could be lost.
+ * steps. One more Ctrl-C ends the process at once; so does any signal while nothing is held that could
+ * be lost: nobody listens then, since a process that waits inside the engine for others hears nothing.
  */
 export class Stop implements Disposable {
   private received: StopSignal | undefined;
@@ -45,7 +45,6 @@ export class Stop implements Disposable {
 
   /** @param announce called once, when the wish arrives */
   constructor(private readonly announce: (signal: StopSignal) => void) {
-    for (const [signal, listener] of this.listeners) process.on(signal, listener);
     for (const stream of [process.stdout, process.stderr]) stream.on("error", this.onClosed);
   }
 
@@ -61,10 +60,12 @@ export class Stop implements Disposable {
 
   /** While this is held, a signal is a wish. */
   hold(): Disposable {
+    if (this.holds === 0) this.listen("on");
     this.holds += 1;
     return {
       [Symbol.dispose]: () => {
         this.holds -= 1;
+        if (this.holds === 0) this.listen("off");
       },
     };
   }
@@ -84,7 +85,7 @@ export class Stop implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const [signal, listener] of this.listeners) process.off(signal, listener);
+    this.listen("off");
     for (const stream of [process.stdout, process.stderr]) stream.off("error", this.onClosed);
     if (this.isAbandoned && this.received) endBy(this.received);
   }
@@ -94,10 +95,13 @@ export class Stop implements Disposable {
     if (error.code === "EPIPE" || error.code === "EIO") this.receive("SIGPIPE");
   };
 
+  private listen(how: "on" | "off"): void {
+    for (const [signal, listener] of this.listeners) process[how](signal, listener);
+  }
+
   private receive(signal: StopSignal): void {
     const now = performance.now();
-    if (this.holds === 0 && signal !== "SIGPIPE") endBy(signal);
-    else if (this.received === undefined) {
+    if (this.received === undefined) {
       this.received = signal;
       this.receivedAt = now;
       this.announce(signal);

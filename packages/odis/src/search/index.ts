@@ -1,6 +1,13 @@
 export { makeIndex } from "./approximate.js";
 export { embed, type Embedded, type EmbedOptions, type EmbedProgress } from "./embed.js";
-export { type IndexEntry, readManifest, storeStands, type StoreModel } from "./manifest.js";
+export {
+  type IndexEntry,
+  readManifest,
+  shardName,
+  storeStands,
+  type StoreModel,
+  writeManifest,
+} from "./manifest.js";
 export { loadModel, type ModelOptions, type StoreTeacher } from "./model.js";
 export {
   createStore,
@@ -16,4 +23,5 @@ export { grow } from "./grow.js";
 export { boxIn, photoQuery, type Pointing } from "./query.js";
 export { type Plane, planeOf } from "./plane.js";
 export { StorePictures } from "./pictures.js";
+export { writeShard } from "./shard.js";
 export { formatHits, hitSheet } from "./shown.js";

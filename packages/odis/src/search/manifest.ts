@@ -1,7 +1,15 @@
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { plain, readOwnText, replaceText, RunError, statOf } from "../core/index.js";
+import {
+  firstProblem,
+  parsedJson,
+  plain,
+  readOwnText,
+  replaceText,
+  RunError,
+  statOf,
+} from "../core/index.js";
 import { frames } from "../portable/index.js";
 
 /** Part of the images of a store: a file of vectors and one of what they are of. */
@@ -85,12 +93,12 @@ export function readManifest(store: string): Manifest | undefined {
   const file = manifestFile(store);
   const text = readOwnText(file);
   if (text === undefined) return undefined;
-  const parsed = manifestSchema.safeParse(parsedJson(text));
+  const value = parsedJson(text);
+  const parsed = manifestSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
   throw new RunError(
-    `${plain(file)}: is no list of a store of this release: ${plain(issue.path.join(".") || "it")}: ` +
-      `${plain(issue.message)}. Embed into another folder, or restore the file.`,
+    `${plain(file)}: is no list of a store of this release: ${firstProblem(value, parsed.error)}. ` +
+      `Embed into another folder, or restore the file.`,
   );
 }
 
@@ -148,11 +156,3 @@ export function nextShard({ shards }: Manifest): number {
 /** @param unfinished of one that was stopped, how many images it has */
 export const shardName = (number: number, unfinished?: number): string =>
   `${String(number).padStart(6, "0")}${unfinished === undefined ? "" : `-${unfinished}`}`;
-
-function parsedJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}

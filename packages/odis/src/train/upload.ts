@@ -1,12 +1,12 @@
 import { fromBuffer, Tensor, tidy } from "@odis/torch";
-import { drawViews } from "../augment/index.js";
 import { type Batch, imagesOf } from "../batches/index.js";
 import { hiddenRows, pairWeights } from "../loss/index.js";
-import { normalise, type PerKind, standardise, type TokenKind } from "../model/index.js";
+import { type PerKind, type TokenKind } from "../model/index.js";
 import { kindsRead, type ScheduleValues } from "../recipe/index.js";
 import { drawDrops, type PassDrops } from "./drops.js";
 import { count, type Facts, meet, presenceInViews, viewShape } from "./facts.js";
 import { piecesOf, type TrainState } from "./state.js";
+import { viewImages } from "./view-images.js";
 
 /**
  * A batch on the device, with all that is known of it before a network has seen it: from here to
@@ -160,8 +160,12 @@ function microBatch(
     fromBuffer(bytes, shape, { dtype: "bool", device });
   const drops = drawDrops(recipe, images, [global.views, local.views], device);
 
+  const wantsLocals = local.views > 0 && kinds.some((kind) => kind !== "patch");
+  const [globals, locals] = viewImages(wantsLocals ? [global, local] : [global], size, device);
+
   const views = (
-    { views: V, size: side, pixels, visible }: Batch["local"] | Batch["global"],
+    { views: V, size: side, visible }: Batch["local"] | Batch["global"],
+    images: Tensor,
     dropped: PassDrops | undefined,
     hidden?: { readonly bytes: Uint8Array; readonly rows: readonly number[] },
   ): DeviceViews => {
@@ -177,10 +181,7 @@ function microBatch(
       return rows ? [{ kind, rows }] : [];
     });
     return {
-      images:
-        "plans" in pixels
-          ? standardise(drawViews(pixels, side, device))
-          : normalise(pixels, [V * size, 3, side, side], device),
+      images,
       visible:
         visible && (layout.objects > 0 || pooled) ? bools(visible, [V * size, O, N]) : undefined,
       objects: O,
@@ -200,11 +201,15 @@ function microBatch(
   const guesses = kinds.includes("patch");
   const hidden = hiddenRows(guesses ? global.hidden : new Uint8Array(), global.views * size, N);
   const rows = Array.from(hidden.view, (view, m) => layout.flatPatch(view, hidden.patch[m]!, N));
-  const summaries = kinds.some((kind) => kind !== "patch");
   return {
     images: size,
-    global: views(global, drops?.[0], guesses ? { bytes: global.hidden, rows } : undefined),
-    local: local.views > 0 && summaries ? views(local, drops?.[1]) : undefined,
+    global: views(
+      global,
+      globals!,
+      drops?.[0],
+      guesses ? { bytes: global.hidden, rows } : undefined,
+    ),
+    local: locals && views(local, locals, drops?.[1]),
     pairs,
     hiddenWeights: fromBuffer(
       hidden.weight.map((one) => (one * size) / B),

@@ -51,7 +51,7 @@ export type MaskConfig = z.output<typeof maskConfig>;
 
 /**
  * How an image becomes views. Defaults are the method's published values; where the paper is
- * silent they are iBOT's, which it builds on. Read by {@link makeViews}.
+ * silent they are iBOT's, which it builds on. Read by {@link planViews}.
  */
 export const viewConfig = z
   .strictObject({

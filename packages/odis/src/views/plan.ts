@@ -22,14 +22,14 @@ export interface CarriedPicture extends Picture {
 export interface UndrawnViews {
   /** [B] */
   readonly pictures: readonly CarriedPicture[];
-  /** [V, B] */
+  /** [V, B]: that of view v of picture b is `plans[v * B + b]` */
   readonly plans: readonly ViewPlan[];
 }
 
 /** Pixels that a reduced picture keeps for each pixel of a view, along each side, where the view is at its finest. */
 const KEPT = 2;
 
-/** Side of the largest picture that travels as it is, whatever the views. */
+/** Side of a square of as many pixels as the largest picture has that travels as it is, whatever the views. */
 const MOST_SIDE = 1024;
 
 /**

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { drawView, type Picture } from "@odis/torch/images";
-import { liveTensors, tidy } from "@odis/torch";
+import { liveTensors, type Tensor, tidy } from "@odis/torch";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { drawViews } from "../../src/augment/index.js";
@@ -23,7 +23,7 @@ const whole = (picture: Picture) => ({ ...picture, reduced: [1, 1] as const });
 /** All views drawn on the device, as bytes. */
 function drawn(views: UndrawnViews, S: number): Uint8Array {
   const numbers = tidy(() => {
-    const x = drawViews(views, S, device);
+    const [x] = drawViews(views.pictures, [{ ...views, size: S }], device) as [Tensor];
     expect(x.shape).toEqual([views.plans.length, 3, S, S]);
     return { all: x.toNumbers() };
   }).all;
@@ -162,6 +162,33 @@ describe("views drawn on the device are the host's", () => {
     );
   });
 
+  test("each kind as if it were alone, whatever else is drawn of the same pictures", () => {
+    fc.assert(
+      fc.property(
+        fc.array(scene, { minLength: 1, maxLength: 4 }),
+        fc.array(fc.tuple(size, fc.integer({ min: 1, max: 3 })), { minLength: 2, maxLength: 3 }),
+        (several, sizes) => {
+          const scenes = several.map(sceneOf);
+          const pictures = scenes.map(({ picture }) => whole(picture));
+          const kinds = sizes.map(([S, V], kind) => ({
+            size: S,
+            plans: Array.from({ length: V }, (_, view) =>
+              scenes.map(
+                ({ cut }): ViewPlan => ({ ...cut, flip: (view + kind) % 2 > 0, steps: [] }),
+              ),
+            ).flat(),
+          }));
+          const together = tidy(() => ({
+            all: drawViews(pictures, kinds, device).map((x) => Uint8Array.from(x.toNumbers())),
+          })).all;
+          for (const [at, { plans, size: S }] of kinds.entries())
+            expect(Buffer.compare(together[at]!, drawn({ pictures, plans }, S))).toBe(0);
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
+
   test("and nothing of it stays in memory", () => {
     const { picture, cut } = sceneOf([60, 40, 3, "noise"]);
     const steps: ViewPlan["steps"] = [
@@ -176,7 +203,7 @@ describe("views drawn on the device are the host's", () => {
         { ...cut, steps: [] },
       ],
     };
-    const x = drawViews(views, 16, device);
+    const [x] = drawViews(views.pictures, [{ ...views, size: 16 }], device) as [Tensor];
     expect(liveTensors()).toBe(before + 1);
     x.free();
   });

@@ -123,6 +123,16 @@ describe("the curve of the network that comes with odis", () => {
       expect(() => shippedCurve("mine")).toThrow(
         /curve\.json: not the curve of a training: batch: .*\. Take it away: the network needs none\.$/,
       );
+      writeFileSync(join(place, "curve.json"), '{ "batch": ');
+      expect(() => shippedCurve("mine")).toThrow(
+        /curve\.json: not the curve of a training: it is no JSON\. Take/,
+      );
+      const points = [4, 4].map((step) => ({ step, mask: 0.5, none: 0.5 }));
+      const curve = { batch: 1, threads: 1, seconds: 1, measured: "here", points };
+      writeFileSync(join(place, "curve.json"), JSON.stringify(curve));
+      expect(() => shippedCurve("mine")).toThrow(
+        /not the curve of a training: points: steps do not ascend\. Take/,
+      );
     } finally {
       if (before === undefined) delete process.env["ODIS_WEIGHTS"];
       else process.env["ODIS_WEIGHTS"] = before;

@@ -20,12 +20,13 @@ describe("the place of a process among others", () => {
       localSize: 2,
       address: "10.0.0.1",
       port: 29_501,
+      masterPort: 29_501,
     });
   });
 
   it("meets beside the store that torchrun itself keeps at its port", () => {
     const kept = { ...torchrun, TORCHELASTIC_USE_AGENT_STORE: "True" };
-    expect(membershipOf(kept)?.port).toBe(29_502);
+    expect(membershipOf(kept)).toMatchObject({ port: 29_502, masterPort: 29_501 });
     expect(membershipOf({ ...kept, MASTER_PORT: "65535" })?.port).toBe(65_534);
     expect(membershipOf({ ...kept, TORCHELASTIC_USE_AGENT_STORE: "False" })?.port).toBe(29_501);
   });
@@ -53,6 +54,7 @@ describe("the place of a process among others", () => {
       localSize: 4,
       address: "gpu07",
       port: 23_456,
+      masterPort: 23_456,
     });
     expect(membershipOf({ ...step, SLURM_STEP_NODELIST: "a1,a2" })?.address).toBe("a1");
     expect(membershipOf({ ...step, MASTER_ADDR: "b", MASTER_PORT: "99" })).toMatchObject({

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createWebServer } from "node:http";
-import { createServer, type Server } from "node:net";
+import { createServer, type Server, Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -285,6 +285,50 @@ describe("processes that do not find each other", () => {
           "should be \\(.+\\)\\. Look at MASTER_ADDR and MASTER_PORT, and whether all processes were started\\.\n$",
       ),
     );
+  });
+
+  it("beside torchrun: said where ranks meet, and that MASTER_PORT is another", async () => {
+    const port = await freePort();
+    const beside = `port ${port + 1} (torchrun itself is at MASTER_PORT, ${port})`;
+    const told = [0, 1].map((rank) => {
+      const env = { ...variables(rank, 2, port), TORCHELASTIC_USE_AGENT_STORE: "True" };
+      return odis(long("run", "--rendezvous", "1"), { env }).stderr;
+    });
+    expect(told[0]).toContain(`Look at MASTER_ADDR ("127.0.0.1") and ${beside}, and whether`);
+    expect(told[1]).toContain(`rank 1 of 2 met nobody at "127.0.0.1", ${beside} within 1 s`);
+  });
+
+  it("the first fails while it waits for some: the others hear of it and do not wait", async () => {
+    const port = await freePort();
+    const ranks = [0, 1].map((rank) =>
+      launch(
+        long("run", "--batch", "6", "--rendezvous", rank === 0 ? "3" : "600"),
+        variables(rank, 3, port),
+      ),
+    );
+    const { said, codes } = await outcome(ranks);
+    expect(codes).toEqual([4, 4]);
+    expect(complaint(said)).toMatch(
+      /^odis pretrain: rank 0 of 3 waited 3 s: ranks? (1, )?2 did not come\. Look at /,
+    );
+  });
+
+  it("the first has failed, and somebody there never hangs up: it ends nevertheless", async () => {
+    const port = await freePort();
+    const wrong = long("run", "--set", "optim.lr=fast");
+    const first = launch(wrong, variables(0, 3, port));
+    let held: Socket | undefined;
+    while (!held && first.child.exitCode === null) {
+      const socket = new Socket({ allowHalfOpen: true }).on("error", () => undefined);
+      held = await new Promise<Socket | undefined>((resolve) => {
+        socket.once("close", () => resolve(undefined));
+        socket.connect(port, "127.0.0.1", () => resolve(socket));
+      });
+    }
+    expect(held).toBeDefined();
+    held!.resume();
+    expect(await first.ended).toEqual([2, null]);
+    held!.destroy();
   });
 
   it("nobody comes: who, and what to look at", async () => {

@@ -6,7 +6,7 @@ import { makeScenes, openStore } from "odis";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { odis } from "../cli/odis.js";
 import { randomRun } from "../formats/random-run.js";
-import { launch, launchRanks } from "../run/ranks.js";
+import { launch, launchRanks, variables } from "../run/ranks.js";
 import { freePort } from "../train/processes.js";
 import { bytesOf } from "./bytes.js";
 
@@ -108,6 +108,17 @@ describe("several processes make the store of one, byte for byte", () => {
   });
 });
 
+describe("a signal to one that waits for the others", () => {
+  it.each([0, 1])("ends rank %i at once: there is nothing to keep", async (rank) => {
+    const waiting = launch(line(join(folder, "waiting")), variables(rank, 2, await freePort()));
+    // Loaded, and past all that it does before it waits.
+    await sleep(3000);
+    waiting.child.kill("SIGINT");
+    expect(await waiting.ended).toEqual([null, "SIGINT"]);
+    expect(waiting.said()).toBe("");
+  });
+});
+
 describe("what several processes cannot do is said once", () => {
   it("embed with another network than the store's", () => {
     const other = randomRun(folder, "odis", views).path;
@@ -120,14 +131,11 @@ describe("what several processes cannot do is said once", () => {
   it("embed different libraries", async () => {
     const out = join(folder, "different");
     const port = await freePort();
-    const variables = (rank: number) => ({
-      RANK: `${rank}`,
-      WORLD_SIZE: "2",
-      MASTER_ADDR: "127.0.0.1",
-      MASTER_PORT: `${port}`,
-    });
     const ranks = ["#limit=300", "#limit=200"].map((some, rank) =>
-      launch(["embed", run, `${place}${some}`, "--out", out, "--threads", "1"], variables(rank)),
+      launch(
+        ["embed", run, `${place}${some}`, "--out", out, "--threads", "1"],
+        variables(rank, 2, port),
+      ),
     );
     for (const { ended } of ranks) expect((await ended)[0]).toBe(4);
     const said = complaints(ranks.map((rank) => rank.said()).join(""));
