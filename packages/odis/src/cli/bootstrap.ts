@@ -65,6 +65,7 @@ export const bootstrapCommand = command({
       io.stderr.write(`\n${signal}: the stage at work saves what it has and ends.\n`);
       child?.kill(signal);
     });
+    using _held = stop.hold();
     for (const [index, stage] of stages.entries()) {
       io.print(`${index + 1}/${stages.length} ${stage.title}`);
       io.print(`    odis ${stage.words.map(shellWord).join(" ")}`);

@@ -202,6 +202,7 @@ export const masksCommand = command({
     using stop = new Stop((signal) =>
       io.stderr.write(`\n${signal}: ends after this picture; what was found is kept.\n`),
     );
+    using _held = stop.hold();
     const result = await makeMasks({
       source,
       data: dataText(spec),
