@@ -67,6 +67,8 @@ function tryLock(path: string, what: string): Lock | undefined {
     return undefined;
   }
   for (const dead of others) rmSync(join(path, String(dead)), { force: true });
+  // Of processes that died while they claimed it; one that lives misses its own and tries again.
+  for (const name of namesIn(path)) if (aside.test(name)) rmSync(join(path, name), { force: true });
   return {
     stands: () => statOf(mine) !== undefined,
     [Symbol.dispose]: () => release(path, mine),
@@ -75,14 +77,14 @@ function tryLock(path: string, what: string): Lock | undefined {
 
 /** Makes the lock of this number with its text at once, or returns undefined when it is there. */
 function claim(path: string, number: number): string | undefined {
-  const aside = join(path, `.${process.pid}`);
+  const beside = join(path, `.${process.pid}`);
   const place = join(path, String(number));
   makeFolder(path);
   try {
     const text = JSON.stringify(holder(process.pid));
-    writeFileSync(aside, text);
+    writeFileSync(beside, text);
     try {
-      linkSync(aside, place);
+      linkSync(beside, place);
     } catch (error) {
       if (!withoutLinks.has(codeOf(error))) throw error;
       writeFileSync(place, text, { flag: "wx" });
@@ -93,7 +95,7 @@ function claim(path: string, number: number): string | undefined {
     if (!["EEXIST", "ENOENT"].includes(codeOf(error))) throw error;
     return undefined;
   } finally {
-    rmSync(aside, { force: true });
+    rmSync(beside, { force: true });
   }
 }
 
@@ -112,11 +114,17 @@ function release(path: string, mine: string): void {
   }
 }
 
-function numbers(path: string): number[] {
+/** What a claim is written into, before it has its number. */
+const aside = /^\.\d+$/;
+
+const numbers = (path: string): number[] =>
+  namesIn(path)
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+
+function namesIn(path: string): readonly string[] {
   try {
-    return readdirSync(path)
-      .filter((name) => /^\d+$/.test(name))
-      .map(Number);
+    return readdirSync(path);
   } catch {
     return [];
   }

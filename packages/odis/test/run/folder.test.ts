@@ -164,6 +164,14 @@ describe("the lock", () => {
     );
   });
 
+  it("leaves nothing behind of a process that was killed while it claimed it", () => {
+    openRunFolder(run(), config)[Symbol.dispose]();
+    leaveLock(JSON.stringify({ pid: 2 ** 22 + 1, host: hostname() }));
+    writeFileSync(join(lockFolder(), ".4194306"), '{"pid":41');
+    openRunFolder(run(), config)[Symbol.dispose]();
+    expect(existsSync(lockFolder())).toBe(false);
+  });
+
   it("lets exactly one of several processes take over a dead one's lock", async () => {
     openRunFolder(run(), config)[Symbol.dispose]();
     const dead = Number(execFileSync("sh", ["-c", "echo $$"], { encoding: "utf8" }));
