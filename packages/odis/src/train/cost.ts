@@ -156,11 +156,13 @@ function memoryOf(
   const student = rowsRead(recipe, micro);
   const targets = rowsRead(recipe, images).teacher;
   const perRow = D + 4 * h + 3 * b + 3 * K;
+  // Backward has, of the prototypes' length: v / |v|, the gradients of W and of that, and two parts of
+  // the gradient of v.
   const ofHeads =
     FLOAT *
     ((student.studentGlobal + student.studentLocal) * perRow +
       targets * 2 * K +
-      3 * parameters.prototypes);
+      5 * parameters.prototypes);
 
   const pixels = 3 * (globals.count * globals.size ** 2 + locals.count * locals.size ** 2);
   const weights = FLOAT * (parameters.student + parameters.teacher);
