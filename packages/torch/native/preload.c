@@ -25,31 +25,46 @@ static napi_value open_library(napi_env env, napi_callback_info info) {
   return result;
 }
 
-static pthread_mutex_t spin_lock = PTHREAD_MUTEX_INITIALIZER;
-static int spin_holders = 0;  // threads of this process that load the engine just now
-static int spin_is_ours = 0;
+/// Settings that a library reads once, from the environment, when it is loaded or first used.
+static struct {
+  const char* name;
+  const char* other;  // the user has chosen, too, when this is set
+  int ours;
+} settings[] = {{"GOMP_SPINCOUNT", "OMP_WAIT_POLICY", 0},
+                {"ONEDNN_PRIMITIVE_CACHE_CAPACITY", "DNNL_PRIMITIVE_CACHE_CAPACITY", 0}};
+enum { kSettings = sizeof settings / sizeof *settings };
 
-/// `spin(turns)`: how often a thread of OpenMP looks for work before it goes to sleep. The library reads it
-/// once, when it is loaded; `spin()` takes it back, so that child processes do not inherit it. Threads that
-/// load the engine at the same time hold it together: every `spin(turns)` wants its `spin()`. What the user
-/// chose stays.
-static napi_value spin(napi_env env, napi_callback_info info) {
-  static const char* const name = "GOMP_SPINCOUNT";
-  size_t argc = 1, length = 0;
-  napi_value argument;
-  char turns[32];
-  if (napi_get_cb_info(env, info, &argc, &argument, NULL, NULL) != napi_ok) return NULL;
-  const int holds =
-      argc == 1 && napi_get_value_string_utf8(env, argument, turns, sizeof turns, &length) == napi_ok;
-  pthread_mutex_lock(&spin_lock);
-  if (holds) {
-    if (spin_holders++ == 0)
-      spin_is_ours = !getenv("OMP_WAIT_POLICY") && !getenv(name) && setenv(name, turns, 0) == 0;
-  } else if (spin_holders > 0 && --spin_holders == 0 && spin_is_ours) {
-    unsetenv(name);
-    spin_is_ours = 0;
+static pthread_mutex_t settings_lock = PTHREAD_MUTEX_INITIALIZER;
+static int holders = 0;  // threads of this process that load the engine just now
+
+/// `hold(turns, kernels)`: how often a thread of OpenMP looks for work before it goes to sleep, and how many
+/// compiled kernels oneDNN keeps; `hold()` takes both back, so that child processes do not inherit them.
+/// Threads that load the engine at the same time hold them together: every `hold(...)` wants its `hold()`.
+/// What the user chose stays.
+static napi_value hold(napi_env env, napi_callback_info info) {
+  size_t argc = kSettings, length;
+  napi_value arguments[kSettings];
+  char values[kSettings][32];
+  if (napi_get_cb_info(env, info, &argc, arguments, NULL, NULL) != napi_ok) return NULL;
+  const int holds = argc == kSettings;
+  for (int at = 0; holds && at < kSettings; ++at)
+    if (napi_get_value_string_utf8(env, arguments[at], values[at], sizeof values[at], &length) != napi_ok) {
+      napi_throw_type_error(env, NULL, "hold: wanted every setting as a text");
+      return NULL;
+    }
+  pthread_mutex_lock(&settings_lock);
+  const int first = holds && holders++ == 0;
+  const int last = !holds && holders > 0 && --holders == 0;
+  for (int at = 0; at < kSettings; ++at) {
+    const char* const name = settings[at].name;
+    if (first)
+      settings[at].ours = !getenv(settings[at].other) && !getenv(name) && setenv(name, values[at], 0) == 0;
+    if (last && settings[at].ours) {
+      unsetenv(name);
+      settings[at].ours = 0;
+    }
   }
-  pthread_mutex_unlock(&spin_lock);
+  pthread_mutex_unlock(&settings_lock);
   return NULL;
 }
 
@@ -57,7 +72,7 @@ NAPI_MODULE_INIT() {
   napi_value function;
   if (napi_create_function(env, "open", NAPI_AUTO_LENGTH, open_library, NULL, &function) == napi_ok)
     napi_set_named_property(env, exports, "open", function);
-  if (napi_create_function(env, "spin", NAPI_AUTO_LENGTH, spin, NULL, &function) == napi_ok)
-    napi_set_named_property(env, exports, "spin", function);
+  if (napi_create_function(env, "hold", NAPI_AUTO_LENGTH, hold, NULL, &function) == napi_ok)
+    napi_set_named_property(env, exports, "hold", function);
   return exports;
 }

@@ -3,7 +3,10 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/mkldnn_convolution.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/api/include/torch/cuda.h>
 
 #include <dlfcn.h>
@@ -127,6 +130,18 @@ napi_value runtime(Call& call) {
   return object;
 }
 
+/// oneDNN asks the environment at its first kernel how many it may keep: now, while `preload` holds the setting.
+void meetOneDnn() {
+  if (!at::globalContext().hasMKLDNN()) return;
+  const at::NoGradGuard plain;
+  const at::Tensor one = at::zeros({1, 1, 1, 1});
+  try {
+    at::mkldnn_convolution(one, one, {}, {0, 0}, {1, 1}, {1, 1}, 1);
+  } catch (const c10::Error&) {
+    // A processor that oneDNN has no kernel for: nothing is kept there.
+  }
+}
+
 }  // namespace
 
 /// Once per process, before the first tensor.
@@ -143,6 +158,7 @@ void prepareProcess() {
       mallopt(M_TOP_PAD, 64 << 20);
     }
     setBlasThreads(at::get_num_threads());
+    meetOneDnn();
   });
 }
 

@@ -158,7 +158,7 @@ export interface Native {
 /** What is loaded before LibTorch. */
 interface Preloader {
   open(library: string): string | undefined;
-  spin(turns?: string): void;
+  hold(turns?: string, kernels?: string): void;
 }
 
 /**
@@ -167,6 +167,13 @@ interface Preloader {
  * from the thread that is waited for; sleeping at once costs a quiet machine a tenth of a small step.
  */
 const spinTurns = "30000";
+
+/**
+ * How many compiled kernels oneDNN keeps. Its own choice is 1,024, one for every shape that it has met, each of some
+ * five megabytes: steps, which have another number of hidden patches every time, filled 5 GB in 400 of
+ * them (LibTorch 2.15, whose GELU is oneDNN's). The shapes that come back in every step fit into this.
+ */
+const keptKernels = "16";
 
 let loaded: Native | undefined;
 
@@ -210,12 +217,12 @@ function load(): Native {
   const require = createRequire(import.meta.url);
   const preloader = require(preload) as Preloader;
   let bridge: Native;
-  preloader.spin(spinTurns);
+  preloader.hold(spinTurns, keptKernels);
   try {
     if (libtorch.systemBlas) preloadBlas(preloader, libtorch.lib);
     bridge = requireBridge(require, addon);
   } finally {
-    preloader.spin();
+    preloader.hold();
   }
   const errors = [EngineError, OperatorError, ShapeError, UseAfterFreeError];
   bridge.init(handleKey, errors, (message) => process.emitWarning(message, "LibTorchWarning"));

@@ -143,6 +143,31 @@ describe("how threads wait", () => {
   });
 });
 
+describe("kernels that oneDNN compiles", () => {
+  // Every shape is another kernel, of some megabytes where LibTorch has oneDNN compute GELU.
+  const work = (shapes: number): string => `
+    const { ones, tidy } = await import("@odis/torch");
+    const once = (rows) => tidy(() => void ones([rows, 256]).gelu());
+    for (let rows = 100; rows < 150; rows += 1) once(rows);
+    const before = process.memoryUsage().rss;
+    for (let rows = 0; rows < ${shapes}; rows += 1) once(1000 + rows);
+    console.log(Math.round((process.memoryUsage().rss - before) / 2 ** 20));
+    console.log(process.env.ONEDNN_PRIMITIVE_CACHE_CAPACITY ?? "not inherited");
+  `;
+
+  test("are dropped again: memory does not grow with the number of shapes", async () => {
+    const { stdout } = await runModule(work(200), {});
+    const [grown, inherited] = stdout.trim().split("\n");
+    expect(Number(grown)).toBeLessThan(100);
+    expect(inherited).toBe("not inherited");
+  });
+
+  test("are as many as the user wants", async () => {
+    const { stdout } = await runModule(work(1), { ONEDNN_PRIMITIVE_CACHE_CAPACITY: "3" });
+    expect(stdout.trim().split("\n")[1]).toBe("3");
+  });
+});
+
 test.skipIf(!existsSync("/proc/self/schedstat"))(
   "a watch sees that others take the cores",
   async () => {
