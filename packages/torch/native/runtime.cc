@@ -122,6 +122,9 @@ napi_value runtime(Call& call) {
   const auto version = reinterpret_cast<const char* (*)()>(symbol("bli_info_get_version_str"));
   const char* text = version ? version() : nullptr;
   set("blisVersion", call.give(std::string(text ? text : "")));
+  const auto kind = reinterpret_cast<int (*)()>(symbol("bli_arch_query_id"));
+  const auto nameOf = reinterpret_cast<const char* (*)(int)>(symbol("bli_arch_string"));
+  set("blisKernels", call.give(std::string(kind && nameOf ? nameOf(kind()) : "")));
   set("mkl", call.give(at::hasMKL()));
   // The type of NCCL's process group, whether or not this bridge was compiled with it.
   const void* bridge = reinterpret_cast<void*>(&prepareProcess);

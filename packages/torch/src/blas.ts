@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError } from "./errors.js";
 
@@ -33,6 +33,34 @@ export function blasToPreload(
     .find((path) => existsSync(join(path, "libblas.so.3")));
   if (folder === undefined) return [];
   return ["libblis.so.4", "libblas.so.3"].map((name) => join(folder, name)).filter(existsSync);
+}
+
+/** Processors whose two halves of a 512-bit unit are all they have: BLIS knows them, and why. */
+const oneUnit = /(?:Bronze|Silver) [34][12]\d\d|Gold 5[12]\d\d|\bD-2\d\d\d/;
+
+const avx512 = ["avx512f", "avx512dq", "avx512cd", "avx512bw", "avx512vl"];
+
+/**
+ * The kernels that BLIS should compute with where its own choice is half as fast: BLIS 0.9 tells from a processor's name
+ * whether AVX-512 pays, and takes those for AVX2 where the name is newer than itself or a virtual machine's.
+ *
+ * @param cpuinfo the text of /proc/cpuinfo
+ * @returns a name of `bli_arch_string`; undefined where BLIS chooses well
+ */
+export function betterKernels(cpuinfo: string = processors()): string | undefined {
+  const line = (name: string): string =>
+    new RegExp(`^${name}[ \\t]*: (.*)$`, "m").exec(cpuinfo)?.[1] ?? "";
+  const flags = new Set(line("flags").split(" "));
+  const wide = line("vendor_id") === "GenuineIntel" && avx512.every((flag) => flags.has(flag));
+  return wide && !oneUnit.test(line("model name")) ? "skx" : undefined;
+}
+
+function processors(): string {
+  try {
+    return readFileSync("/proc/cpuinfo", "utf8");
+  } catch {
+    return ""; // another system than Linux
+  }
 }
 
 /** A name for the BLAS at `path`, by its file and folder. */

@@ -1,6 +1,6 @@
 export { autocast, gradEnabled, gradientsOf, noGrad } from "./autograd.js";
 export { type Axes, type Operand } from "./aten.js";
-export { blasKind, blasToPreload } from "./blas.js";
+export { betterKernels, blasKind, blasToPreload } from "./blas.js";
 export { type BuildResult, buildAddons } from "./build.js";
 export { buildCommand } from "./build-plan.js";
 export { CoreWatch } from "./cores.js";

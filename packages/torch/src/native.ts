@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { isMainThread } from "node:worker_threads";
-import { blasToPreload } from "./blas.js";
+import { betterKernels, blasToPreload } from "./blas.js";
 import { buildCommand, planBuild } from "./build-plan.js";
 import type { TypedArray } from "./dtype.js";
 import { EngineError, OperatorError, ShapeError, UseAfterFreeError } from "./errors.js";
@@ -111,6 +111,8 @@ export interface Native {
     readonly place: string;
     readonly blas: string;
     readonly blisVersion: string;
+    /** as BLIS calls the kernels that it computes with */
+    readonly blisKernels: string;
     readonly mkl: boolean;
     readonly ncclInLibrary: boolean;
     readonly cudaDevices: number;
@@ -158,6 +160,7 @@ export interface Native {
 /** What is loaded before LibTorch. */
 interface Preloader {
   open(library: string): string | undefined;
+  kernels(library: string, name: string): void;
   hold(turns?: string, kernels?: string): void;
 }
 
@@ -188,9 +191,12 @@ export function native(): Native {
 }
 
 function preloadBlas(preloader: Preloader, lib: string): void {
+  // A library of the user's own may lack kernels that its table names; Debian's has all.
+  const kernels = process.env["ODIS_BLAS"] ? undefined : betterKernels();
   for (const library of blasToPreload(lib)) {
     const reason = preloader.open(library);
     if (reason) throw new EngineError(`the BLAS library ${library} does not load: ${reason}`);
+    if (kernels) preloader.kernels(library, kernels);
   }
 }
 

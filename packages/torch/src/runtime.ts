@@ -32,7 +32,7 @@ export function setThreads(count: number): void {
 }
 
 export function runtimeInfo(): RuntimeInfo {
-  const { version, place, blas, blisVersion, mkl, cudaDevices, ncclInLibrary } = native().runtime();
+  const { version, place, blas, mkl, cudaDevices, ncclInLibrary, ...blis } = native().runtime();
   const collectives = native().collectiveBackends();
   // Debian's libblas.so.3 is a chain of links; only its end tells which library it is.
   const path = existsSync(blas) ? realpathSync(blas) : place;
@@ -40,7 +40,10 @@ export function runtimeInfo(): RuntimeInfo {
   return {
     version,
     place,
-    blas: { kind: blisVersion ? `BLIS ${blisVersion}` : kind, path },
+    blas: {
+      kind: blis.blisVersion ? `BLIS ${blis.blisVersion} (${blis.blisKernels})` : kind,
+      path,
+    },
     threads: threads(),
     devices: ["cpu", ...Array.from({ length: cudaDevices }, (_, index) => `cuda:${index}`)],
     cuda: cudaDevices > 0,

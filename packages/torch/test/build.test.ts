@@ -10,7 +10,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { blasKind, blasToPreload, findLibTorch, runtimeInfo } from "@odis/torch";
+import { betterKernels, blasKind, blasToPreload, findLibTorch, runtimeInfo } from "@odis/torch";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { run, runModule } from "./node.js";
 
@@ -277,6 +277,37 @@ describe("the BLAS", () => {
     expect(blas.kind).toMatch(/^BLIS \d/);
     expect(wanted).toContain(blas.path);
     expect(readFileSync("/proc/self/maps", "utf8")).toContain(blas.path);
+    const kernels = betterKernels();
+    if (kernels) expect(blas.kind).toMatch(new RegExp(` \\(${kernels}\\)$`));
+  });
+
+  const cpuinfo = (vendor: string, model: string, flags: string): string =>
+    `processor\t: 0\nvendor_id\t: ${vendor}\nmodel name\t: ${model}\nflags\t\t: fpu ${flags} avx512_vnni\n\n` +
+    `processor\t: 1\nvendor_id\t: ${vendor}\n`;
+  const wide = "avx2 avx512f avx512dq avx512cd avx512bw avx512vl";
+  test.each([
+    ["a name that tells nothing, as clouds give", "Intel(R) Xeon(R) Processor", wide, "skx"],
+    ["a name newer than BLIS", "Intel(R) Xeon(R) Gold 6430", wide, "skx"],
+    ["half a unit", "Intel(R) Xeon(R) Silver 4114 CPU @ 2.20GHz", wide, undefined],
+    ["half a unit, too", "Intel(R) Xeon(R) Gold 5218 CPU @ 2.30GHz", wide, undefined],
+    ["no AVX-512", "Intel(R) Xeon(R) CPU E5-2690 v4 @ 2.60GHz", "avx2", undefined],
+    ["a part of AVX-512", "Intel(R) Xeon Phi(TM) CPU 7250", "avx2 avx512f avx512cd", undefined],
+  ])("knows better than BLIS which kernels suit: %s", (_, model, flags, kernels) => {
+    expect(betterKernels(cpuinfo("GenuineIntel", model, flags))).toBe(kernels);
+    expect(betterKernels(cpuinfo("AuthenticAMD", model, flags))).toBeUndefined();
+  });
+
+  it("is left to choose its kernels where nothing is known of the processor", () => {
+    expect(betterKernels("")).toBeUndefined();
+  });
+
+  it("computes with the kernels that the user wants", async () => {
+    if (!/^BLIS/.test(runtimeInfo().blas.kind)) return; // another library has no such choice
+    const { stdout } = await runModule(
+      `import { runtimeInfo } from "@odis/torch"; console.log(runtimeInfo().blas.kind, process.env.BLIS_ARCH_TYPE);`,
+      { BLIS_ARCH_TYPE: "3" },
+    );
+    expect(stdout).toMatch(/^BLIS [\d.]+ \(haswell\) 3\n$/);
   });
 
   it("can be chosen by ODIS_BLAS", () => {
