@@ -88,13 +88,24 @@ export class World implements Disposable {
     });
   }
 
-  /** The same for texts of any length. */
+  /** The same for bytes, of each process as many as it has. */
+  shareBytes(mine: Uint8Array): readonly Uint8Array[] {
+    if (!this.group) return [mine];
+    const lengths = this.share([mine.length]).map(([length]) => length!);
+    const longest = Math.max(1, ...lengths);
+    const padded = new Uint8Array(longest);
+    padded.set(mine);
+    return tidy(() => {
+      const part = fromBuffer(padded, [1, longest], { device: this.device });
+      const all = this.gather(part).toArray() as Uint8Array;
+      return lengths.map((length, rank) => all.slice(rank * longest, rank * longest + length));
+    });
+  }
+
+  /** The same for texts. */
   shareText(mine: string): readonly string[] {
     if (!this.group) return [mine];
-    const bytes = [...Buffer.from(mine)];
-    const longest = Math.max(...this.share([bytes.length]).map(([length]) => length!));
-    const padded = [...bytes, ...Array.from({ length: longest - bytes.length }, () => -1)];
-    return this.share(padded).map((all) => Buffer.from(all.filter((byte) => byte >= 0)).toString());
+    return this.shareBytes(Buffer.from(mine)).map((bytes) => Buffer.from(bytes).toString());
   }
 
   /** Replaces the tensors by their sums over all processes, in place. */
@@ -210,6 +221,15 @@ export class World implements Disposable {
     if (!this.group) return error;
     this.agreed.add(error);
     return this.rank === 0 ? error : toldElsewhere(complaintOf(error));
+  }
+
+  /** What all processes work out alike; an error of it is found by all at once. */
+  agree<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw error instanceof Error ? this.everywhere(error) : error;
+    }
   }
 
   /** Whether the others know of an error already. */
