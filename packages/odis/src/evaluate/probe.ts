@@ -252,19 +252,18 @@ export async function trainProbes(
     );
     for (let epoch = 0; epoch < settings.epochs; epoch += 1) {
       signal?.throwIfAborted();
-      const order = [...new Rng("probe", seed, epoch).permutation(total)];
-      const mine = Array.from({ length: steps }, (_, step) =>
-        order
-          .slice(step * batch, (step + 1) * batch)
-          .flatMap((row) => (row >= first && row < first + n ? [BigInt(row - first)] : [])),
-      );
+      const order = new Rng("probe", seed, epoch).permutation(total);
       noGrad(() =>
         tidy(() => {
           const peak = fromBuffer(Float32Array.from(peaks), [peaks.length, 1], { device });
-          for (const [step, rows] of mine.entries())
+          for (let step = 0; step < steps; step += 1)
             tidy(() => {
               const done = (epoch * steps + step) / (settings.epochs * steps);
-              const chosen = fromBuffer(BigInt64Array.from(rows), [rows.length], { device });
+              const rows = order
+                .subarray(step * batch, (step + 1) * batch)
+                .filter((row) => row >= first && row < first + n);
+              const mine = BigInt64Array.from(rows, (row) => BigInt(row - first));
+              const chosen = fromBuffer(mine, [mine.length], { device });
               probes.step(
                 features.indexSelect(0, chosen),
                 targets.indexSelect(0, chosen),

@@ -18,11 +18,6 @@ export interface SharedSet {
   readonly labels: Int32Array;
 }
 
-/** What one process has read alone. */
-export function unshared(own: FeatureSet): SharedSet {
-  return { own, first: 0, items: own.items, labels: own.labels };
-}
-
 /** Some rows, ascending; each stays where it is. */
 export function pickShared(
   { own, first, items, labels }: SharedSet,

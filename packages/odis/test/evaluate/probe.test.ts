@@ -1,4 +1,4 @@
-import { unshared } from "../../src/evaluate/shares.js";
+import { unshared } from "./unshared.js";
 import { World } from "../../src/train/world.js";
 import { liveTensors, noGrad, tidy } from "@odis/torch";
 import { describe, expect, it } from "vitest";

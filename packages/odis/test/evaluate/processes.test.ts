@@ -36,15 +36,22 @@ function copy(name: string): string {
 const line = (run: string, ...more: string[]): string[] => [
   ..."evaluate --threads 1 --epochs 10".split(" "),
   run,
-  ...["--train", bank, "--test", test],
+  "--train",
+  bank,
+  "--test",
+  test,
   ...more,
 ];
 
 const everything = (): string[] => [
   "--baselines",
   "no",
-  ...["--suite", [...suites, "transfer"].join(","), "--mode", "mask,none,crop"],
-  ...["--transfer", `scenes=${bank}::${test}`],
+  "--suite",
+  [...suites, "transfer"].join(","),
+  "--mode",
+  "mask,none,crop",
+  "--transfer",
+  `scenes=${bank}::${test}`,
 ];
 
 /** What an evaluation has written, its outcomes apart, and what it has said. */
@@ -122,7 +129,8 @@ describe("several processes find what one does", () => {
     writeFileSync(mix, JSON.stringify({ parts: [{ data: bank }, { data: bank }] }));
     const twice = ["--train", `mix:${mix}`, "--baselines", "no"];
     const words = (run: string): string[] => [
-      ...["evaluate", run, "--threads", "1", "--epochs", "10", "--suite", "knn,linear,dense"],
+      ..."evaluate --threads 1 --epochs 10 --suite knn,linear,dense".split(" "),
+      run,
       ...twice,
     ];
     const [alone, both] = [copy("held-1"), copy("held-2")];

@@ -2,7 +2,7 @@ import { liveTensors } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import { centroidShares } from "../../../src/evaluate/suites/centroid.js";
 import type { Measured } from "../../../src/evaluate/outcome.js";
-import { unshared } from "../../../src/evaluate/shares.js";
+import { unshared } from "../unshared.js";
 import type { FeatureSet } from "../../../src/features/object-features.js";
 import { World } from "../../../src/train/world.js";
 import { witness, witnessSet } from "./witness.js";

@@ -9,7 +9,7 @@ import type { ShareOutcome } from "../../../src/evaluate/outcome.js";
 import { estimate } from "../../../src/evaluate/statistics.js";
 import { logisticShare, meanOfShares } from "../../../src/evaluate/suites/transfer.js";
 import { knnShares } from "../../../src/evaluate/votes.js";
-import { unshared } from "../../../src/evaluate/shares.js";
+import { unshared } from "../unshared.js";
 import { World } from "../../../src/train/world.js";
 import { odis } from "../../cli/odis.js";
 import { randomRun } from "../../formats/random-run.js";
