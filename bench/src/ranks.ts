@@ -7,6 +7,7 @@ import {
   resolveRecipe,
 } from "../../packages/odis/dist/recipe/index.js";
 import { buildNetwork, shares, stepCost } from "../../packages/odis/dist/train/index.js";
+import { printHours } from "./hours.js";
 import { megabytes, printTable } from "./table.js";
 
 /**
@@ -128,6 +129,7 @@ function optimizerShares(): void {
   );
 }
 
+printHours();
 failures();
 optimizerShares();
 wholeEpoch();

@@ -2,6 +2,7 @@
 #include "process-group.h"
 
 #include "bridge.h"
+#include "waiting.h"
 
 #if __has_include(<torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>)
 #define ODIS_GLOO 1
@@ -27,6 +28,7 @@
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/api/include/torch/cuda.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -49,6 +51,10 @@ std::vector<std::string> collectiveBackends() {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+/// Whoever waits longer says so to the others; and to a person this often.
+constexpr milliseconds kLong{1000}, kReminder{30000};
 
 /// "1 s", "0.5 s"
 std::string seconds(milliseconds time) {
@@ -86,10 +92,11 @@ class Meeting {
                                         (self_.rank == 0 ? "" : ", where rank 0 should be") + " (" +
                                         reasonOf(error) + ")");
     }
-    const auto begun = std::chrono::steady_clock::now();
+    const auto begun = steady_clock::now();
     try {
       announce("here");
-      store->wait(keys("here"), self_.meeting);
+      if (self_.rank == 0) awaitAll();
+      else store->wait(keys("here"), self_.meeting);
       store->setTimeout(self_.patience);
     } catch (const std::exception& error) {
       // A conversation that broke off: nothing that one could have waited for.
@@ -105,6 +112,43 @@ class Meeting {
       }
       throw Refusal(Fault::kEngine, who() + " waited " + seconds(self_.meeting) + ": " + who_else + " did not come");
     }
+  }
+
+  /// Lets the others know that this process waits for somebody, or waits no more.
+  void announceWaiting(bool waits) {
+    try {
+      store->set(key("waits", self_.rank), std::vector<uint8_t>{waits});
+    } catch (const std::exception&) {  // the message that is waited for will say so
+    }
+  }
+
+  /// Who is waited for, a sentence; empty where another process that waits, too, says it.
+  std::string awaited(const std::string& what, milliseconds waited) {
+    std::vector<int> absent;
+    int teller = self_.rank;
+    try {
+      c10d::TCPStoreOptions options;
+      options.port = static_cast<std::uint16_t>(self_.port);
+      options.isServer = false;
+      options.numWorkers = self_.size;
+      options.waitWorkers = false;
+      options.timeout = milliseconds(3000);
+      // A conversation of its own: an answer that comes late must not be taken for another one's.
+      const auto asking = c10::make_intrusive<c10d::TCPStore>(self_.address, options);
+      asking->wait({key("waits", self_.rank)}, options.timeout);
+      for (int rank = 0; rank < self_.size; ++rank) {
+        if (rank == self_.rank) continue;
+        const bool waits = asking->check({key("waits", rank)}) && asking->get(key("waits", rank)).at(0);
+        if (waits) teller = std::min(teller, rank);
+        else absent.push_back(rank);
+      }
+    } catch (const std::exception&) {
+      absent = {0};  // it keeps the meeting place
+      teller = 1;
+    }
+    if (teller != self_.rank) return "";
+    return who() + " has waited " + seconds(waited) + " for " + (absent.empty() ? "the others" : listed(absent)) +
+           " in " + what + "; who does not answer within " + seconds(self_.patience) + " is taken for gone";
   }
 
   std::string who() const {
@@ -148,6 +192,23 @@ class Meeting {
   }
 
   void announce(const std::string& word) { store->set(key(word, self_.rank), std::vector<uint8_t>{1}); }
+
+  /// Rank 0 says every now and then who has not come yet.
+  void awaitAll() {
+    const auto begun = steady_clock::now();
+    for (auto reminder = kReminder;;) {
+      const std::vector<int> absent = without("here");
+      if (absent.empty()) return;
+      const auto waited = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begun);
+      if (waited >= self_.meeting) throw std::runtime_error("some did not come");
+      if (waited >= reminder && waitListener().tell) {
+        waitListener().tell(0, who() + " waits for " + listed(absent) + "; " +
+                                   seconds(self_.meeting - waited) + " left");
+        reminder += kReminder;
+      }
+      std::this_thread::sleep_for(std::min(milliseconds(50), self_.meeting - waited));
+    }
+  }
 
   void awaitFailed() {
     try {
@@ -194,13 +255,20 @@ class Meeting {
 template <class Work>
 class Running : public Transfer {
  public:
-  Running(std::shared_ptr<Meeting> meeting, std::string what, Work work, std::function<void()> finish)
-      : meeting_(std::move(meeting)), what_(std::move(what)), work_(std::move(work)), finish_(std::move(finish)) {}
+  /// @param onHost whether the host waits, which for a GPU's queue it does not
+  Running(std::shared_ptr<Meeting> meeting, std::string what, Work work, bool onHost,
+          std::function<void()> finish)
+      : meeting_(std::move(meeting)),
+        what_(std::move(what)),
+        work_(std::move(work)),
+        onHost_(onHost),
+        finish_(std::move(finish)) {}
 
   void wait() override {
     if (!work_) return;
     const Work work = std::move(work_);
     try {
+      if (onHost_ && waitListener().tell) listenUntilDone(*work);
       work->wait();
     } catch (const std::exception& error) {
       throw Refusal(Fault::kEngine, meeting_->explain(what_, error));
@@ -209,9 +277,35 @@ class Running : public Transfer {
   }
 
  private:
+  /// A wait that takes long is cut into slices, so that a person is heard and told something.
+  template <class W>
+  void listenUntilDone(W& work) {
+    CaughtSignals signals;
+    const auto begun = steady_clock::now();
+    try {
+      work.wait(milliseconds(200));  // wakes up at once, which most messages are worth
+    } catch (const std::exception&) {  // an error of the message's own comes once more below
+    }
+    bool announced = false;
+    for (auto reminder = kReminder; !work.isCompleted(); std::this_thread::sleep_for(milliseconds(10))) {
+      if (const int signal = signals.take()) waitListener().tell(signal, "");
+      const auto waited = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begun);
+      if (!announced && waited >= kLong) {
+        meeting_->announceWaiting(true);
+        announced = true;
+      }
+      if (waited < reminder) continue;
+      reminder += kReminder;
+      const std::string sentence = meeting_->awaited(what_, waited);
+      if (!sentence.empty()) waitListener().tell(0, sentence);
+    }
+    if (announced) meeting_->announceWaiting(false);
+  }
+
   std::shared_ptr<Meeting> meeting_;
   std::string what_;
   Work work_;
+  bool onHost_;
   std::function<void()> finish_;
 };
 
@@ -283,7 +377,7 @@ class Joined : public Collectives {
       sum(at::zeros({1}, at::TensorOptions().device(device_)))->wait();
       torch::cuda::synchronize(device_.index());
     } else {
-      Running running(meeting_, "barrier " + number(), group_->barrier(), {});
+      Running running(meeting_, "barrier " + number(), group_->barrier(), true, {});
       running.wait();
     }
   }
@@ -312,7 +406,8 @@ class Joined : public Collectives {
     bytes += sent.numel() * static_cast<int64_t>(sent.element_size());
     try {
       auto work = begin();
-      return std::make_unique<Running<decltype(work)>>(meeting_, name, std::move(work), std::move(finish));
+      return std::make_unique<Running<decltype(work)>>(meeting_, name, std::move(work), !kSingle,
+                                                       std::move(finish));
     } catch (const std::exception& error) {
       throw Refusal(Fault::kOperator, name + " of " + describe(sent) + " did not begin: " + reasonOf(error));
     }

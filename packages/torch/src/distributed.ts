@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { noGrad } from "./autograd.js";
 import { empty } from "./creation.js";
 import { checkDevice } from "./device.js";
@@ -70,6 +71,46 @@ export function placeFromEnvironment(env: NodeJS.ProcessEnv = process.env): Plac
   };
 }
 
+/** Told while this thread waits for other processes: nothing else can run on it. */
+export interface WaitListener {
+  /** a signal that the process listens to; no other listener hears of it */
+  readonly onSignal?: (signal: NodeJS.Signals) => void;
+  /** who is waited for, every half minute; of several processes that wait one is told */
+  readonly onLong?: (sentence: string) => void;
+}
+
+const waitListeners = new Set<WaitListener>();
+let isJoining = false;
+
+/** Listens until it is disposed of. Where a GPU's queue waits, and not the host, nobody is told. */
+export function listenWhileWaiting(listener: WaitListener): Disposable {
+  waitListeners.add(listener);
+  registerListeners();
+  return {
+    [Symbol.dispose]() {
+      waitListeners.delete(listener);
+      registerListeners();
+    },
+  };
+}
+
+/** Only where processes meet: the bridge is not loaded for those who listen in vain. */
+function registerListeners(): void {
+  if (!isJoining) return;
+  const all = [...waitListeners];
+  native().listenWhileWaiting(
+    (number, sentence) => {
+      const signal = (["SIGINT", "SIGTERM", "SIGHUP"] as const).find(
+        (name) => constants.signals[name] === number,
+      );
+      for (const { onSignal, onLong } of all)
+        if (signal) onSignal?.(signal);
+        else onLong?.(sentence);
+    },
+    all.some(({ onSignal }) => onSignal !== undefined),
+  );
+}
+
 /** A message under way; its tensors must be left alone until `wait` has returned. */
 export interface Transfer {
   /**
@@ -116,6 +157,8 @@ export class ProcessGroup implements Disposable {
     const hasNccl = here !== "cpu" && collectiveBackends().includes("nccl");
     const chosen = checkBackend(backend ?? (hasNccl ? "nccl" : "gloo"));
     const [patience, meet] = [patienceSeconds, meetSeconds].map((one) => Math.round(one * 1000));
+    isJoining = true;
+    registerListeners();
     native().joinProcesses(chosen, address, port, rank, size, patience!, here, meet!);
     return new ProcessGroup(rank, size, chosen);
   }

@@ -34,11 +34,13 @@ export {
   collectiveBackends,
   GradientBuckets,
   type JoinOptions,
+  listenWhileWaiting,
   type Place,
   placeFromEnvironment,
   ProcessGroup,
   type Traffic,
   type Transfer,
+  type WaitListener,
 } from "./distributed.js";
 export {
   EngineError,

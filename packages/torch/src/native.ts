@@ -145,6 +145,10 @@ export interface Native {
   startScatterSum(wholeAndPart: readonly [Handled, Handled]): number;
   waitTransfer(transfer: number): void;
   barrier(): void;
+  listenWhileWaiting(
+    tell: (signal: number, sentence: string) => void,
+    catchesSignals: boolean,
+  ): void;
   giveUp(): void;
   failedProcesses(): [missing: number[], gaveUp: number[]] | undefined;
   traffic(): [messages: number, bytes: number];

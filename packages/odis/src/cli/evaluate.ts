@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { OptionType, OptionValue } from "../evaluate/index.js";
 import { command } from "./command.js";
 import {
@@ -13,10 +14,12 @@ import {
 } from "./options.js";
 import { evaluateAndReport } from "./evaluation.js";
 import { threadsOption } from "./limits.js";
+import { processesOption, processesToStart } from "./processes.js";
 import { runFolder } from "./run-folder.js";
 
 export const evaluateCommand = command({
   name: "evaluate",
+  isShared: true,
   summary: "Measure a run's frozen features against raw pixels and the untrained network.",
   examples: [
     [
@@ -32,6 +35,10 @@ export const evaluateCommand = command({
       "everything, with masks like those of a poor detector",
     ],
     ["odis evaluate runs/first", "without other data: a fifth of the run's images is held out"],
+    [
+      "odis evaluate runs/first --processes 2",
+      "the same by two processes; torchrun and srun start more of them",
+    ],
   ],
   async options() {
     const { evaluationOptions, defaultValue } = await import("../evaluate/index.js");
@@ -53,33 +60,44 @@ export const evaluateCommand = command({
       }),
       test: text({ help: "data set whose objects are classified", placeholder: "PLACE" }),
       ...(Object.fromEntries(settings) as Record<string, CliOption<OptionValue | undefined>>),
+      processes: processesOption("share the images among so many processes of this machine"),
       device: text({ help: "cpu, cuda or cuda:1", default: "cpu" }),
-      threads: threadsOption(),
+      threads: threadsOption("; other numbers round differently"),
     };
   },
-  async run({ run: word, train, test, device, threads, ...options }, io) {
-    const run = await runFolder(word, io);
-    const [{ parseDataSpec }, { dataOf, readRunConfig }, { ConfigError }] = await Promise.all([
+  async run({ run: word, train, test, processes, device, threads, ...options }, io) {
+    const [{ parseDataSpec }, runs, { ConfigError }] = await Promise.all([
       import("../data/index.js"),
       import("../run/index.js"),
       import("../core/index.js"),
     ]);
+    const { dataOf, readRunConfig } = runs;
+    const place = runs.membershipOf();
+    const count = processesToStart(processes, place);
+    const run = await runFolder(word, io);
     const config = readRunConfig(run);
     const bank = train === undefined ? dataOf(config) : parseDataSpec(train);
     if (!bank)
       throw new ConfigError(`${run}: its config.json names no data. Give it with --train.`);
     const data = { train: bank, test: test === undefined ? undefined : parseDataSpec(test) };
 
-    const [{ setThreads }, { evaluationOptions, optionSettings }] = await Promise.all([
-      import("@odis/torch"),
-      import("../evaluate/index.js"),
-    ]);
-    if (threads !== undefined) setThreads(threads);
+    const { evaluationFile, evaluationOptions, optionSettings } = await import(
+      "../evaluate/index.js"
+    );
+    const file = evaluationFile(run);
+    const stands = () => (existsSync(file) ? `${file} of an earlier evaluation stands` : undefined);
+    if (count > 1) return runs.runProcesses({ count, stands, tell: io.tell });
     const settings = optionSettings(evaluationOptions, options);
-    await evaluateAndReport(run, { ...settings, data, device }, io);
+    const sharing = { place, device, threads, stands, patience, progress: io.stderr };
+    await evaluateAndReport(run, { ...settings, data }, io, (work) =>
+      runs.shareWork(sharing, work),
+    );
     return undefined;
   },
 });
+
+/** What one process computes for all may take minutes, and a process that ended is missed at once. */
+const patience = 1800;
 
 /** How a setting of an evaluation is given on the command line. */
 function settingOption(type: OptionType, help: string): CliOption<OptionValue | undefined> {

@@ -1,23 +1,34 @@
 import type { EvaluateRunOptions } from "../evaluate/index.js";
+import type { World } from "../train/index.js";
 import type { Io } from "./command.js";
 
-/** Evaluates a run, writes its report, and says what came out. */
+/** Does work in this process alone, or as one of several. */
+export type Sharing = <T>(work: (world: World, device: string) => Promise<T>) => Promise<T>;
+
+/** Evaluates a run, writes its report, and says what came out; of several processes the first does. */
 export async function evaluateAndReport(
   run: string,
   options: EvaluateRunOptions,
   io: Io,
+  share?: Sharing,
 ): Promise<void> {
-  const [{ evaluateRun }, { formatTable, formatVerdict, makeReport }] = await Promise.all([
-    import("../evaluate/index.js"),
-    import("../report/index.js"),
-  ]);
-  const evaluation = await evaluateRun(run, {
-    ...options,
-    onProgress: (what, done, of) => {
-      if (io.stderr.isTTY && (done % 20 === 0 || done === of))
-        io.stderr.write(`\r${what}: ${done} of ${of} images${done === of ? "\n" : ""}`);
-    },
-  });
+  const [{ evaluateRun, evaluateRunTogether }, { formatTable, formatVerdict, makeReport }] =
+    await Promise.all([import("../evaluate/index.js"), import("../report/index.js")]);
+  const shown = (size: number) => (what: string, done: number, of: number) => {
+    const whose = size > 1 ? `, rank 0's share of ${size}` : "";
+    if (io.stderr.isTTY && (done % 20 === 0 || done === of))
+      io.stderr.write(`\r${what}: ${done} of ${of} images${whose}${done === of ? "\n" : ""}`);
+  };
+  const evaluation = share
+    ? await share((world, device) =>
+        evaluateRunTogether(world, run, {
+          ...options,
+          device,
+          onProgress: world.rank === 0 ? shown(world.size) : undefined,
+        }),
+      )
+    : await evaluateRun(run, { ...options, onProgress: shown(1) });
+  if (!evaluation) return;
   const { file, verdict } = await makeReport(run, {
     onMissing: (part, reason) => io.stderr.write(`report without ${part}: ${reason}\n`),
   });

@@ -1,10 +1,11 @@
+import { createHash } from "node:crypto";
 import { Generator } from "@odis/torch";
 import type { DataSource } from "../data/index.js";
-import { ConfigError, DataError } from "../core/index.js";
+import { ConfigError, DataError, RunError } from "../core/index.js";
 import { deviceOf, type Gathered } from "../features/index.js";
 import type { Network } from "../model/index.js";
 import type { Recipe } from "../recipe/index.js";
-import { buildNetwork } from "../train/index.js";
+import { buildNetwork, World } from "../train/index.js";
 import type { Example } from "./examples.js";
 import type { Outcome, Outcomes } from "./outcome.js";
 import type { ChosenProbe } from "./probe.js";
@@ -83,6 +84,11 @@ export interface HeadlineDifference extends Difference {
   readonly to: Exclude<RepresentationName, "trained">;
 }
 
+export interface Evaluated {
+  readonly evaluation: Evaluation;
+  readonly outcomes: Outcomes;
+}
+
 /**
  * Frozen features of objects and images, measured by suites (`suites/index.ts`): those of raw pixels,
  * of the untrained network of the same recipe and seed, and of the trained teacher.
@@ -91,23 +97,26 @@ export interface HeadlineDifference extends Difference {
  * @throws DataError when a source that a suite works on has no labelled object to work with
  * @throws ConfigError when the settings do not fit the network or leave nothing to measure
  */
-export async function evaluate({
-  recipe,
-  trained,
-  train: bank,
-  test: asked,
-  onProgress,
-  signal,
-  ...given
-}: EvaluateOptions): Promise<{ readonly evaluation: Evaluation; readonly outcomes: Outcomes }> {
-  const settings = settingsOf(given, recipe);
+export async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
+  return (await evaluateTogether(World.alone, options))!;
+}
+
+/**
+ * The same by several processes, all of which call this with the same options. Each reads its share of
+ * the images; neighbours, linear classifiers, class means and segmentation are computed on the features where they
+ * are, all else by the first process. Figures are those of one process, but for the rounding of other sums.
+ *
+ * @returns undefined in all but the first
+ * @throws as `evaluate`, and RunError when the processes evaluate different things
+ */
+export async function evaluateTogether(
+  world: World,
+  { recipe, trained, train: bank, test: asked, onProgress, signal, ...given }: EvaluateOptions,
+): Promise<Evaluated | undefined> {
   const { classes } = bank;
   const isUnlabelled = classes.length === 0;
-  if (isUnlabelled) checkUnlabelled(settings);
-  if (!settings.baselines && !trained)
-    throw new ConfigError(
-      `evaluation: neither baselines nor a trained network; wanted at least one of them.`,
-    );
+  const settings = world.agree(() => checkedSettings(given, recipe, isUnlabelled, trained));
+  checkSame(world, { settings, train: bank, test: asked });
   // Files are told apart by their bytes, other sources by their pixels: both by the same.
   const told = bank.picture && asked.picture;
   const [train, test] = told ? [bank, asked] : [byPixels(bank), byPixels(asked)];
@@ -115,7 +124,7 @@ export async function evaluate({
   const isUnused = mainDataUse(settings) === "none";
   const { source: queries, unknown } = isUnused
     ? { source: subset(test, []), unknown: [] }
-    : relabelled(test, classes);
+    : world.agree(() => relabelled(test, classes));
   const device = trained ? deviceOf(trained) : "cpu";
   const untrained = settings.baselines
     ? buildNetwork(recipe, "teacher").init(new Generator(recipe.seed)).requiresGrad_(false)
@@ -132,6 +141,7 @@ export async function evaluate({
       ...settings,
       patch,
       signal,
+      world,
       unlabelled: isUnlabelled,
       onProgress: (done, of) => onProgress?.(what, done, of),
       ...options,
@@ -143,10 +153,58 @@ export async function evaluate({
       test: queries,
       unknownClasses: unknown,
       read,
-      job: { settings, representations, classes, images, patch, device, signal },
+      job: { settings, representations, classes, images, patch, device, signal, world },
     });
   } finally {
     untrained?.free();
+  }
+}
+
+/** @throws ConfigError when the settings do not go together with each other, the network or the data */
+function checkedSettings(
+  given: GivenSettings,
+  recipe: Recipe,
+  isUnlabelled: boolean,
+  trained: Network | undefined,
+): EvaluationSettings {
+  const settings = settingsOf(given, recipe);
+  if (isUnlabelled) checkUnlabelled(settings);
+  if (!settings.baselines && !trained)
+    throw new ConfigError(
+      `evaluation: neither baselines nor a trained network; wanted at least one of them.`,
+    );
+  return settings;
+}
+
+/** @throws RunError in all processes when they are about to evaluate different things */
+function checkSame(
+  world: World,
+  {
+    settings,
+    ...sources
+  }: Pick<EvaluateOptions, "train" | "test"> & { settings: EvaluationSettings },
+): void {
+  if (world.size === 1) return;
+  const namesOf = (source: DataSource): string => {
+    const names = createHash("sha256").update(JSON.stringify([source.size, source.classes]));
+    for (let index = 0; index < source.size; index += 1) names.update(`${source.key(index)}\n`);
+    return names.digest("hex");
+  };
+  const mine = [JSON.stringify(settings), namesOf(sources.train), namesOf(sources.test)];
+  const [first, ...others] = world
+    .shareText(JSON.stringify(mine))
+    .map((text) => JSON.parse(text) as readonly string[]);
+  for (const [at, other] of others.entries()) {
+    const differs = ["settings", "train data", "test data"].filter(
+      (_, i) => other[i] !== first![i],
+    );
+    if (differs.length > 0)
+      throw world.everywhere(
+        new RunError(
+          `rank ${at + 1} of ${world.size} was started for another evaluation than rank 0: other ` +
+            `${differs.join(", ")}. Start all processes with the same line and data.`,
+        ),
+      );
   }
 }
 
@@ -174,8 +232,13 @@ interface Work {
 }
 
 /** Reads the bank, lets suites learn from it, reads the test images, and measures suite by suite. */
-async function measureAll({ read, job: parts, unknownClasses, ...sources }: Work) {
-  const { settings, classes } = parts;
+async function measureAll({
+  read,
+  job: parts,
+  unknownClasses,
+  ...sources
+}: Work): Promise<Evaluated | undefined> {
+  const { settings, classes, world } = parts;
   const chosen = chosenSuites(settings);
   const job = {
     ...parts,
@@ -210,21 +273,22 @@ async function measureAll({ read, job: parts, unknownClasses, ...sources }: Work
       readers: (by: Representation) => watches.flatMap(({ readers }) => readers?.(split, by) ?? []),
     });
     if (found.items.length === 0 && mainDataUse(settings) !== "none")
-      throw nothingToMeasure(split, found);
+      throw world.everywhere(nothingToMeasure(split, found));
     return found;
   };
   try {
     for (const { begin } of chosen) {
-      const one = await begin(job);
+      const one = await world.together(begin(job));
       begun.push(one);
       watches.push(one.watch);
     }
     const bank = await readSplit("train");
-    for (const { learn } of watches) await learn?.();
+    for (const { learn } of watches) await learn?.(bank);
     const queries = await readSplit("test", bank);
     const found = new Findings();
     for (const { measure } of begun)
       for await (const finding of measure({ ...job, bank, queries })) found.add(finding);
+    if (world.rank > 0) return undefined; // what only the first found out is missing here
     const { outcomes, probes, examples, others } = found;
     const evaluation: Evaluation = {
       classes,

@@ -1,6 +1,6 @@
 import { Rng } from "../core/index.js";
-import { type FeatureSet, type Item, pick } from "../features/index.js";
-import { nearestRows } from "./neighbours.js";
+import type { Item } from "../features/index.js";
+import { rowsEverywhere, type SharedSet, sharedNearest, type Sharing } from "./shares.js";
 
 /** An object with its class. */
 export interface LabelledItem extends Item {
@@ -23,10 +23,15 @@ const neighbourCount = 6;
  *
  * @param seed the same seed chooses the same queries
  */
-export function neighbourExamples(bank: FeatureSet, queries: FeatureSet, seed: number): Example[] {
+export function neighbourExamples(
+  bank: SharedSet,
+  queries: SharedSet,
+  seed: number,
+  sharing: Sharing,
+): Example[] {
   const rows = spreadRows(queries, new Rng("examples", seed));
-  const chosen = pick(queries, rows);
-  const { k, rows: found, similarities } = nearestRows(bank, chosen, neighbourCount);
+  const chosen = rowsEverywhere(queries, rows, sharing);
+  const { k, rows: found, similarities } = sharedNearest(bank, chosen, neighbourCount, sharing);
   return rows.map((row, at) => ({
     query: { ...queries.items[row]!, label: queries.labels[row]! },
     neighbours: Array.from({ length: k }, (_, i) => {
@@ -41,7 +46,7 @@ export function neighbourExamples(bank: FeatureSet, queries: FeatureSet, seed: n
 }
 
 /** One object of each class in turn, each from another image while there are enough. */
-function spreadRows({ items, labels }: FeatureSet, rng: Rng): number[] {
+function spreadRows({ items, labels }: SharedSet, rng: Rng): number[] {
   const order = [...rng.permutation(labels.length)];
   const chosen: number[] = [];
   const classesUsed = new Set<number>();

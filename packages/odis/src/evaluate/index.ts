@@ -9,6 +9,7 @@ export type { ChosenProbe } from "./probe.js";
 export { type RepresentationName, representationNames } from "./representations.js";
 export {
   evaluateRun,
+  evaluateRunTogether,
   type EvaluateRunOptions,
   evaluationFile,
   readEvaluation,

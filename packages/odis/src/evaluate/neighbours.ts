@@ -26,7 +26,7 @@ export interface Neighbours {
 export const blockElements = 1 << 24;
 
 /** What is compared at once: 1,024 queries with 16,384 rows fill a block and keep the BLAS busy. */
-const sizes = { queries: 1024, rows: 16_384, group: 64 };
+export const sizes = { queries: 1024, rows: 16_384, group: 64 };
 
 /** Queries of a block with the best rows that they have met so far. */
 interface Block {

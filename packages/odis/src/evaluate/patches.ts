@@ -48,13 +48,13 @@ export class PatchSample implements PassReader {
         const begin = (row * N + n) * this.width;
         this.features.push(patches.slice(begin, begin + this.width));
         this.targets.push(shares.slice(n * classes, (n + 1) * classes));
-        this.origins.push(image.picture);
+        this.origins.push(image.index);
       }
     }
   }
 
-  /** All that was collected, or that of some pictures. */
-  samples(wanted: (picture: number) => boolean = () => true): Samples {
+  /** All that was collected, or that of some images; of several processes what this one has. */
+  samples(wanted: (image: number) => boolean = () => true): Samples {
     const rows = [...this.origins.keys()].filter((row) => wanted(this.origins[row]!));
     const join = (parts: readonly Float32Array[], width: number): Float32Array => {
       const joined = new Float32Array(rows.length * width);
@@ -69,8 +69,8 @@ export class PatchSample implements PassReader {
     };
   }
 
-  /** Pictures that something was collected from, each once. */
-  get pictures(): readonly number[] {
+  /** Images that something was collected from, each once. */
+  get images(): readonly number[] {
     return [...new Set(this.origins)];
   }
 }

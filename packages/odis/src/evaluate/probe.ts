@@ -3,7 +3,9 @@ import { fromBuffer, Generator, noGrad, type Tensor, tidy, zeros } from "@odis/t
 import { z } from "zod";
 import { DataError, Rng } from "../core/index.js";
 import type { FeatureKind, InferenceMode } from "../features/index.js";
+import { World } from "../train/index.js";
 import type { EvaluationOptions } from "./options.js";
+import { joinedNumbers, type Share } from "./shares.js";
 
 /** Feature vectors with what they are. */
 export interface Samples {
@@ -13,6 +15,8 @@ export interface Samples {
   /** [n, classes]; each row is a distribution: one class, or the shares of several */
   readonly targets: Float32Array;
   readonly classes: number;
+  /** which of all processes' rows these are; default: all are here */
+  readonly share?: Share;
 }
 
 /** Neighbouring columns of the features: what one probe reads. */
@@ -136,27 +140,30 @@ export class Probes implements Disposable {
 
   /**
    * One step of SGD with momentum for every probe. The gradient of the mean cross-entropy is
-   * written out: softmax minus target, times the features.
+   * written out: softmax minus target, times the features. Of several processes each brings its rows of
+   * the batch, and gradients are summed.
    *
    * @param features [b, width]
    * @param targets [b, classes]
    * @param rates [L * classes, 1]: each row's learning rate of this step
+   * @param batch rows of all processes
    */
-  step(features: Tensor, targets: Tensor, rates: Tensor): void {
-    const [b] = targets.dims(2);
-    for (const [at, { from, width }] of this.columns.entries()) {
+  step(features: Tensor, targets: Tensor, rates: Tensor, batch: number, world: World): void {
+    const gradients = this.columns.map(({ from, width }, at) => {
       const seen = features.narrow(1, from, width);
       const error = this.logits(at, features)
         .softmax(-1)
         .sub_(targets.unsqueeze(1))
-        .div_(b)
+        .div_(batch)
         .flatten(1); // [b, L * classes]
-      const move = (weight: Tensor, velocity: Tensor, gradient: Tensor): void => {
-        velocity.mul_(momentum).add_(gradient);
-        weight.addcmul_(velocity, velocity.shape.length === 1 ? rates.squeeze(1) : rates, -1);
-      };
-      move(this.weights[at]!, this.velocities[at]!, error.transpose(0, 1).matmul(seen));
-      move(this.biases[at]!, this.velocities[this.columns.length + at]!, error.sum(0));
+      return [error.transpose(0, 1).matmul(seen), error.sum(0)] as const;
+    });
+    const all = [0, 1].flatMap((part) => gradients.map((both) => both[part]!));
+    world.sum(all);
+    for (const [at, weight] of [...this.weights, ...this.biases].entries()) {
+      const velocity = this.velocities[at]!;
+      velocity.mul_(momentum).add_(all[at]!);
+      weight.addcmul_(velocity, velocity.shape.length === 1 ? rates.squeeze(1) : rates, -1);
     }
   }
 
@@ -210,18 +217,32 @@ export interface ProbeChoice {
  * in steps (the published linear protocol; but features are cached, so nothing is augmented). What
  * is left of an epoch after its last full batch is passed over; another part in each epoch.
  *
+ * Of several processes each has some of the samples; their gradients are summed, so that the probes differ
+ * from one process's by the rounding of such sums.
+ *
  * @param seed decides initial weights and the order of samples
  */
 export async function trainProbes(
   samples: Samples,
   columns: readonly Columns[],
   settings: ProbeSettings,
-  { seed, device, signal }: { seed: number; device: string; signal?: AbortSignal | undefined },
+  {
+    seed,
+    device,
+    signal,
+    world = World.alone,
+  }: {
+    readonly seed: number;
+    readonly device: string;
+    readonly signal?: AbortSignal | undefined;
+    readonly world?: World;
+  },
 ): Promise<Probes> {
   const { classes } = samples;
   const n = samples.targets.length / classes;
-  const batch = Math.min(settings.batch, n);
-  const steps = Math.floor(n / batch);
+  const { first, total } = samples.share ?? { first: 0, total: n };
+  const batch = Math.min(settings.batch, total);
+  const steps = Math.floor(total / batch);
   const probes = new Probes(columns, settings.learningRates, classes, seed, device);
   const features = probes.upload(samples);
   const targets = fromBuffer(samples.targets, [n, classes], { device });
@@ -231,19 +252,24 @@ export async function trainProbes(
     );
     for (let epoch = 0; epoch < settings.epochs; epoch += 1) {
       signal?.throwIfAborted();
-      const order = BigInt64Array.from(new Rng("probe", seed, epoch).permutation(n), BigInt);
+      const order = new Rng("probe", seed, epoch).permutation(total);
       noGrad(() =>
         tidy(() => {
           const peak = fromBuffer(Float32Array.from(peaks), [peaks.length, 1], { device });
-          const rows = fromBuffer(order, [n], { device });
           for (let step = 0; step < steps; step += 1)
             tidy(() => {
               const done = (epoch * steps + step) / (settings.epochs * steps);
-              const chosen = rows.narrow(0, step * batch, batch);
+              const rows = order
+                .subarray(step * batch, (step + 1) * batch)
+                .filter((row) => row >= first && row < first + n);
+              const mine = BigInt64Array.from(rows, (row) => BigInt(row - first));
+              const chosen = fromBuffer(mine, [mine.length], { device });
               probes.step(
                 features.indexSelect(0, chosen),
                 targets.indexSelect(0, chosen),
                 peak.mul(0.5 + 0.5 * Math.cos(Math.PI * done)),
+                batch,
+                world,
               );
             });
         }),
@@ -284,7 +310,7 @@ export function heldOutPictures(pictures: readonly number[], seed: number): Read
 
 /**
  * The best probe on samples that it was not trained on; of equally good ones the one with the
- * lower cross-entropy, and then the first.
+ * lower cross-entropy, and then the first. All processes choose the same.
  *
  * @param score of predicted classes [n] against the largest targets [n]
  */
@@ -292,6 +318,7 @@ export function chooseProbe(
   probes: Probes,
   validation: Samples,
   score: (predicted: Int32Array, truth: Int32Array) => number,
+  world: World = World.alone,
 ): ProbeChoice {
   return noGrad(() =>
     tidy(() => {
@@ -300,15 +327,20 @@ export function chooseProbe(
       const targets = fromBuffer(validation.targets, [n, 1, probes.classes]).to({
         device: features.device,
       });
-      const truth = Int32Array.from(targets.argmax(-1).toNumbers());
+      const truth = joinedNumbers(world, Int32Array.from(targets.argmax(-1).toNumbers()));
+      const total = truth.length;
+      const rates = probes.learningRates.length;
       let best: (ProbeChoice & { readonly loss: number }) | undefined;
       for (const at of probes.columns.keys()) {
         const logits = probes.logits(at, features);
-        const losses = logits.logSoftmax(-1).mul(targets).sum(-1).mean(0).neg().toFloat32();
-        const predicted = logits.argmax(-1).transpose(0, 1).contiguous().toNumbers(); // [L, n]
+        const sums = logits.logSoftmax(-1).mul(targets).sum(-1).sum(0);
+        world.sum([sums]);
+        const losses = sums.div(-total).toFloat32();
+        const own = Int32Array.from(logits.argmax(-1).toNumbers()); // [n, L]
+        const predicted = joinedNumbers(world, own);
         for (const rate of probes.learningRates.keys()) {
-          const mine = Int32Array.from(predicted.slice(rate * n, (rate + 1) * n));
-          const found = { at, rate, score: score(mine, truth), loss: losses[rate]! };
+          const answers = truth.map((_, row) => predicted[row * rates + rate]!);
+          const found = { at, rate, score: score(answers, truth), loss: losses[rate]! };
           const better =
             !best ||
             found.score > best.score ||

@@ -10,11 +10,11 @@ import {
   largestPerImage,
   type Omissions,
   type PassReader,
-  pick,
   type Repetition,
 } from "../features/index.js";
 import type { Columns } from "./probe.js";
 import type { Representation, RepresentationName } from "./representations.js";
+import { pickShared, type SharedSet } from "./shares.js";
 
 /** `object`: every labelled object is an item. `image`: only each image's largest one is. */
 export const levels = ["object", "image"] as const;
@@ -49,12 +49,12 @@ export interface OtherData {
   readonly unknownClasses: readonly string[];
 }
 
-/** A data set that was read once, by all representations. */
+/** A data set that was read once, by all representations; of several processes each has read its share. */
 export interface ReadData extends Gathered {
   /** the features that are compared by similarity */
-  readonly summaries: (by: RepresentationName, mode: InferenceMode, level: Level) => FeatureSet;
+  readonly summaries: (by: RepresentationName, mode: InferenceMode, level: Level) => SharedSet;
   /** all columns that were read */
-  readonly columns: (by: RepresentationName, mode: InferenceMode) => FeatureSet;
+  readonly columns: (by: RepresentationName, mode: InferenceMode) => SharedSet;
 }
 
 export interface ReadDataOptions extends GatherOptions {
@@ -85,19 +85,24 @@ export async function readData(
   }
   const gathered = await gather(source, options, [...extractors.values(), ...others]);
   const { items, labels } = gathered;
+  const { first, count } = gathered.own;
+  const own = {
+    items: items.slice(first, first + count),
+    labels: labels.slice(first, first + count),
+  };
   const largest = largestPerImage(items);
-  const columns = (name: RepresentationName, mode: InferenceMode): FeatureSet => ({
+  const rows = (name: RepresentationName, mode: InferenceMode): FeatureSet => ({
     ...extractors.get(`${name}/${mode}`)!.rows(),
-    items,
-    labels,
+    ...own,
   });
   return {
     ...gathered,
-    columns,
+    columns: (name, mode) => ({ own: rows(name, mode), first, items, labels }),
     summaries(name, mode, level) {
       const by = representations.find((one) => one.name === name)!;
-      const summary = columnsOf(columns(name, mode), by.summary(wide.has(mode)));
-      return level === "image" ? pick(summary, largest) : summary;
+      const summary = columnsOf(rows(name, mode), by.summary(wide.has(mode)));
+      const all = { own: summary, first, items, labels };
+      return level === "image" ? pickShared(all, largest) : all;
     },
   };
 }

@@ -1,11 +1,12 @@
 import { checkDevice } from "@odis/torch";
 import { join } from "node:path";
 import { checkReplaceable, readOwnText, replaceText, RunError } from "../core/index.js";
-import { evaluate, type EvaluateOptions } from "./evaluate.js";
+import { type EvaluateOptions, evaluateTogether } from "./evaluate.js";
 import { loadTeacher } from "../run/index.js";
 import { type RunEvaluation, savedEvaluation } from "./saved.js";
 import { type Outcomes, readOutcomes, writeOutcomes } from "./outcome.js";
-import { type EvaluationData, openSplits } from "./splits.js";
+import { World } from "../train/index.js";
+import { type EvaluationData, openSplits, type Splits } from "./splits.js";
 
 export interface EvaluateRunOptions
   extends Omit<EvaluateOptions, "recipe" | "trained" | "train" | "test"> {
@@ -21,15 +22,30 @@ export interface EvaluateRunOptions
  */
 export async function evaluateRun(
   folder: string,
-  { data, device, ...options }: EvaluateRunOptions,
+  options: EvaluateRunOptions,
 ): Promise<RunEvaluation> {
-  checkDevice(device ?? "cpu");
-  for (const path of [evaluationFile(folder), outcomesFile(folder)]) checkReplaceable(path);
-  const { train, test, moved } = await openSplits(data, { limit: options.limit });
-  const teacher = loadTeacher(folder, device);
+  return (await evaluateRunTogether(World.alone, folder, options))!;
+}
+
+/**
+ * The same by several processes, all of which call this with the same options and see the run folder and
+ * the data; the first writes.
+ *
+ * @returns undefined in all but the first
+ * @throws as `evaluateTogether`
+ */
+export async function evaluateRunTogether(
+  world: World,
+  folder: string,
+  { data, device, ...options }: EvaluateRunOptions,
+): Promise<RunEvaluation | undefined> {
+  const { train, test, moved } = await openTogether(world, folder, { data, device, ...options });
+  const teacher = await world.together(loaded(folder, device));
   try {
     const { network: trained, recipe, step } = teacher;
-    const { evaluation, outcomes } = await evaluate({ ...options, recipe, trained, train, test });
+    const found = await evaluateTogether(world, { ...options, recipe, trained, train, test });
+    if (!found) return undefined;
+    const { evaluation, outcomes } = found;
     const written = writeOutcomes(outcomesFile(folder), outcomes);
     const result = { version: 2, step, data, moved, outcomes: written, ...evaluation } as const;
     replaceText(evaluationFile(folder), `${JSON.stringify(result, null, 1)}\n`);
@@ -37,6 +53,25 @@ export async function evaluateRun(
   } finally {
     teacher.network.free();
   }
+}
+
+const loaded = async (folder: string, device: string | undefined) => loadTeacher(folder, device);
+
+/** Which pictures are on both sides one process finds out for all: it has to read every file. */
+async function openTogether(
+  world: World,
+  folder: string,
+  { data, device, limit }: EvaluateRunOptions,
+): Promise<Splits> {
+  const first = async (): Promise<Splits | undefined> => {
+    checkDevice(device ?? "cpu");
+    if (world.rank > 0) return undefined;
+    for (const path of [evaluationFile(folder), outcomesFile(folder)]) checkReplaceable(path);
+    return openSplits(data, { limit });
+  };
+  const opened = await world.together(first());
+  const moved = world.fromFirst(opened?.moved ?? []);
+  return world.together(opened ? Promise.resolve(opened) : openSplits(data, { limit, moved }));
 }
 
 /**

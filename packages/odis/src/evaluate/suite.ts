@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import type { DataSource } from "../data/index.js";
 import type { Consumer, GatherOptions, InferenceMode, PassReader } from "../features/index.js";
+import type { World } from "../train/index.js";
 import type { Example } from "./examples.js";
 import type { commonSettings, EvaluationOptions } from "./options.js";
 import type { Outcome } from "./outcome.js";
@@ -26,6 +27,8 @@ export interface Job<S> {
   readonly images: number;
   readonly patch: number;
   readonly device: string;
+  /** the processes that share the evaluation: all of them call the same, in the same order */
+  readonly world: World;
   readonly signal: AbortSignal | undefined;
   /** Reads all of another data set by all representations, with its masks as they are. */
   readonly read: (
@@ -41,14 +44,14 @@ export interface ReadJob<S> extends Job<S> {
   readonly queries: ReadData;
 }
 
-/** What looks on while the data sets are read, for suites that need more than features of objects. */
+/** What looks on while the data sets are read, in each process its share of them, for suites that need more than features of objects. */
 export interface Watch extends Partial<Disposable> {
   /** is shown every image */
   readonly consumer?: (split: Split) => Consumer;
   /** read the passes of whole images */
   readonly readers?: (split: Split, by: Representation) => readonly PassReader[];
   /** between the bank and the test images */
-  readonly learn?: () => Promise<void>;
+  readonly learn?: (bank: ReadData) => Promise<void>;
 }
 
 /**
@@ -136,13 +139,13 @@ export interface SuiteOf<Name extends string, S> {
    */
   readonly needs: (settings: CommonSettings & S) => Needs;
   /**
-   * Called before anything is read.
+   * Called before anything is read; exchanges nothing with other processes.
    *
    * @throws DataError when something that it needs besides cannot be used
    */
   readonly begin: (job: Job<S>) => Promise<{
     readonly watch: Watch;
-    /** called when everything has been read */
+    /** called when everything has been read; of several processes the first one's findings count */
     readonly measure: (job: ReadJob<S>) => Findings;
   }>;
   readonly describe: (of: Described<S>) => Description;

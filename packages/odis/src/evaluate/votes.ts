@@ -1,6 +1,6 @@
-import type { FeatureSet } from "../features/index.js";
-import { type Neighbours, nearestRows } from "./neighbours.js";
+import type { Neighbours } from "./neighbours.js";
 import { imageNames, type Measured } from "./outcome.js";
+import { joined, type SharedSet, sharedNearest, type Sharing } from "./shares.js";
 
 /** The vote of the k nearest neighbours, for one k. */
 export interface KnnResult {
@@ -81,17 +81,20 @@ export function classesAhead(scores: Float32Array | Float64Array, label: number)
   return ahead;
 }
 
-/** Top-1 and top-5 for each k: `knn20/top1`, …; named by the k that was asked for. */
+/**
+ * Top-1 and top-5 for each k: `knn20/top1`, …; named by the k that was asked for. Each process finds the
+ * neighbours of its own queries.
+ */
 export function* knnShares(
-  bank: FeatureSet,
-  queries: FeatureSet,
-  options: { readonly k: readonly number[]; readonly classes: number; readonly device: string },
+  bank: SharedSet,
+  queries: SharedSet,
+  options: Sharing & { readonly k: readonly number[]; readonly classes: number },
 ): Iterable<Measured> {
-  const neighbours = nearestRows(bank, queries, Math.max(...options.k), options.device);
+  const neighbours = sharedNearest(bank, queries.own, Math.max(...options.k), options);
   const images = imageNames(queries.items);
   for (const k of options.k) {
-    const result = classify(neighbours, bank.labels, queries.labels, options.classes, k);
+    const result = classify(neighbours, bank.labels, queries.own.labels, options.classes, k);
     for (const top of ["top1", "top5"] as const)
-      yield [`knn${k}/${top}`, { kind: "share", hits: result[top], images }];
+      yield [`knn${k}/${top}`, { kind: "share", hits: joined(options.world, result[top]), images }];
   }
 }

@@ -15,8 +15,6 @@ export interface FrameOptions {
 export interface FramedImage {
   /** index in its source */
   readonly index: number;
-  /** index of the first image of its source that shows the same picture: itself, nearly always */
-  readonly picture: number;
   readonly sample: Sample;
   /** [3, size, size] */
   readonly pixels: Uint8Array;

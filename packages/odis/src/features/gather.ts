@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { DataSource } from "../data/index.js";
 import { BadImageError } from "../core/index.js";
 import type { SceneObject } from "../objects/index.js";
+import { World } from "../train/index.js";
 import { degradeObjects, type MaskConfig } from "../views/index.js";
 import {
   type FramedImage,
@@ -26,7 +27,7 @@ export interface Item {
   readonly area: number;
 }
 
-/** Is shown every image that has an object to work with, once, in order. */
+/** Is shown every image that has an object to work with, once, in order; in each process those that it reads. */
 export interface Consumer {
   push(image: FramedImage): void;
   /** after the last image */
@@ -77,15 +78,20 @@ export interface GatherOptions extends FrameOptions {
   readonly masks?: MaskConfig | undefined;
   /** names of images of another data set by their pictures: nothing is an item in both */
   readonly elsewhere?: ReadonlyMap<string, string> | undefined;
+  /** the processes that share the images; all of them call this with the same options. Default: alone */
+  readonly world?: World | undefined;
+  /** of this process's images */
   readonly onProgress?: ((done: number, of: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The objects of a source, in the order in which consumers were shown them. */
+/** The objects of a source, in the order in which consumers were shown them; those of all processes. */
 export interface Gathered {
   readonly items: readonly Item[];
   /** [n] classes */
   readonly labels: Int32Array;
+  /** the rows that this process's consumers were shown */
+  readonly own: { readonly first: number; readonly count: number };
   /** images that were read */
   readonly images: number;
   /** their names by their pictures; the first one of those that show the same */
@@ -98,19 +104,49 @@ export interface Gathered {
 /** Images being decoded while the engine works on earlier ones. */
 const readAhead = 8;
 
-/** Reads a source once and feeds every consumer; images that cannot be read are named and left out. */
+/**
+ * Reads a source once and feeds every consumer; images that cannot be read are named and left out.
+ * Of several processes each reads its share of the images, and feeds consumers with that alone.
+ */
 export async function gather(
   source: DataSource,
   options: GatherOptions,
   consumers: readonly Consumer[],
 ): Promise<Gathered> {
-  const items: Item[] = [];
+  const { world = World.alone } = options;
+  const of = Math.min(source.size, options.limit ?? source.size);
+  const [begin, end] = [world.rank, world.rank + 1].map((at) => Math.floor((of * at) / world.size));
+  const mine = await world.together(readShare(source, options, consumers, begin!, end!));
+  return gathered(world, mine);
+}
+
+/** What a process finds in its share of the images; plain JSON. */
+interface ReadShare {
+  readonly items: readonly Omit<Item, "picture">[];
+  readonly labels: readonly number[];
+  /** images of this data set alone that could be read: which picture each shows */
+  readonly seen: readonly {
+    readonly index: number;
+    readonly key: string;
+    readonly shown: string;
+  }[];
+  readonly images: number;
+  readonly omitted: Omissions;
+}
+
+async function readShare(
+  source: DataSource,
+  options: GatherOptions,
+  consumers: readonly Consumer[],
+  begin: number,
+  end: number,
+): Promise<ReadShare> {
+  const items: Omit<Item, "picture">[] = [];
   const labels: number[] = [];
   const skipped: { key: string; reason: string }[] = [];
-  const [shared, repeated]: [Repetition[], Repetition[]] = [[], []];
-  const pictures = new Map<string, { readonly index: number; readonly key: string }>();
+  const shared: Repetition[] = [];
+  const seen: ReadShare["seen"][number][] = [];
   const counts = { lost: 0, unlabelled: 0, small: 0 };
-  const of = Math.min(source.size, options.limit ?? source.size);
   let images = 0;
   const take = (index: number, { sample, picture: shown }: Opened): void => {
     images += 1;
@@ -120,32 +156,66 @@ export async function gather(
       shared.push({ key, as: other });
       return;
     }
-    const first = pictures.get(shown) ?? { index, key };
-    if (first.index === index) pictures.set(shown, first);
-    else repeated.push({ key, as: first.key });
+    seen.push({ index, key, shown });
     const objects = frameObjects(sample, options, counts);
     if (objects.length === 0) return;
-    const picture = first.index;
-    const image = { index, picture, sample, pixels: framePixels(sample, options), objects };
+    const image = { index, sample, pixels: framePixels(sample, options), objects };
     for (const consumer of consumers) consumer.push(image);
     for (const { index: object, object: found } of objects) {
-      items.push({ key, image: index, picture, object, area: found.area });
+      items.push({ key, image: index, object, area: found.area });
       labels.push(found.label);
     }
   };
-  for await (const { index, read } of readInOrder(source, of, options.signal)) {
+  for await (const { index, read } of readInOrder(source, begin, end, options.signal)) {
     if (read instanceof BadImageError) skipped.push({ key: read.key, reason: read.reason });
     else take(index, read);
-    options.onProgress?.(index + 1, of);
+    options.onProgress?.(index + 1 - begin, end - begin);
   }
   for (const consumer of consumers) consumer.finish();
+  return { items, labels, seen, images, omitted: { skipped, shared, ...counts } };
+}
+
+/** What all processes have found, in the order of the images. */
+function gathered(world: World, mine: ReadShare): Gathered {
+  const all =
+    world.size === 1
+      ? [mine]
+      : world.shareText(JSON.stringify(mine)).map((text) => JSON.parse(text) as ReadShare);
+  const pictures = new Map<string, { readonly index: number; readonly key: string }>();
+  const firsts = new Map<number, number>(); // of images that show a picture once more
+  const repeated: Repetition[] = [];
+  for (const { index, key, shown } of all.flatMap(({ seen }) => seen)) {
+    const first = pictures.get(shown);
+    if (first === undefined) pictures.set(shown, { index, key });
+    else {
+      firsts.set(index, first.index);
+      repeated.push({ key, as: first.key });
+    }
+  }
+  const total = (of: (share: ReadShare) => number): number =>
+    all.reduce((sum, share) => sum + of(share), 0);
   return {
-    items,
-    labels: Int32Array.from(labels),
-    images,
+    items: all.flatMap(({ items }) =>
+      items.map(({ key, image, object, area }) => {
+        const picture = firsts.get(image) ?? image;
+        return { key, image, picture, object, area };
+      }),
+    ),
+    labels: Int32Array.from(all.flatMap(({ labels }) => labels)),
+    own: {
+      first: all.slice(0, world.rank).reduce((sum, { items }) => sum + items.length, 0),
+      count: mine.items.length,
+    },
+    images: total(({ images }) => images),
     pictures: new Map([...pictures].map(([shown, { key }]) => [shown, key])),
     repeated,
-    omitted: { skipped, shared, ...counts },
+    omitted: {
+      skipped: all.flatMap(({ omitted }) => omitted.skipped),
+      shared: all.flatMap(({ omitted }) => omitted.shared),
+      lost: total(({ omitted }) => omitted.lost),
+      unlabelled: total(({ omitted }) => omitted.unlabelled),
+      small: total(({ omitted }) => omitted.small),
+    },
   };
 }
 
@@ -175,7 +245,8 @@ export async function pictureOf(
 
 async function* readInOrder(
   source: DataSource,
-  of: number,
+  begin: number,
+  end: number,
   signal?: AbortSignal,
 ): AsyncGenerator<{ readonly index: number; readonly read: Opened | BadImageError }> {
   const open = async (index: number): Promise<Opened | BadImageError> => {
@@ -188,9 +259,9 @@ async function* readInOrder(
     }
   };
   const waiting: Promise<Opened | BadImageError>[] = [];
-  for (let index = 0; index < of; index += 1) {
+  for (let index = begin; index < end; index += 1) {
     signal?.throwIfAborted();
-    while (waiting.length < readAhead && index + waiting.length < of) {
+    while (waiting.length < readAhead && index + waiting.length < end) {
       const next = open(index + waiting.length);
       next.catch(() => undefined); // reported when its turn comes
       waiting.push(next);

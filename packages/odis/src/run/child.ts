@@ -6,6 +6,8 @@ export interface ChildReport {
   readonly peakBytes?: number;
   /** whether a training came to its end */
   readonly finished?: boolean;
+  /** whether it has met the processes that it works with: they miss it from then on */
+  readonly met?: boolean;
   /** whether it has said what went wrong */
   readonly told?: boolean;
 }

@@ -23,25 +23,29 @@ const reached = 0.6;
 
 /**
  * What a run will take of memory and time, before anything is allocated: an estimate from the sizes
- * of its recipe and the speed of this machine's matrix products.
+ * of its recipe and the speed of matrix products in this process, with the cores that are its own. Several
+ * processes share the images of a step, and each has the whole network.
  *
+ * @param rate floating-point operations a second of this process
  * @returns nothing for a short run
  */
 export function forecast(
   recipe: Recipe,
   totalSteps: number,
   options: CostOptions = {},
+  rate: () => number = productRate,
 ): string | undefined {
   const { parameters, flops, memory } = stepCost(recipe, options);
-  const { device = "cpu" } = options;
+  const { device = "cpu", processes = 1 } = options;
   // Measuring takes some 1e10 operations itself: not for a run of a hundred times that.
   const isMeasured = device === "cpu" && totalSteps * flops > 1e12;
-  const perStep = isMeasured ? flops / (reached * productRate()) : undefined;
+  const perStep = isMeasured ? flops / processes / (reached * rate()) : undefined;
   const seconds = totalSteps * (perStep ?? 0);
   if (seconds < shortRun.seconds && memory.total < shortRun.bytes) return undefined;
   const needs =
     `${millions(parameters)} parameters; a step of ${recipe.optim.batch} images needs about ` +
-    `${bytesText(memory.total)} of ${bytesText(memoryOfDevice(device))} memory`;
+    `${bytesText(memory.total)} ${processes > 1 ? `in each of ${processes} processes, ` : ""}` +
+    `of ${bytesText(memoryOfDevice(device))} memory`;
   if (perStep === undefined) return needs;
   return (
     `${needs} and about ${stepTime(perStep)}: ${duration(seconds)} for ${totalSteps} steps` +

@@ -36,7 +36,7 @@ export async function joinWorld(
       meetSeconds: left,
     });
     haveMet();
-    return new World(group, device);
+    return new World(group, device, (sentence) => progress?.write(`${sentence}\n`));
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     const { address, port } = place;

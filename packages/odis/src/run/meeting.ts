@@ -2,6 +2,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Place } from "@odis/torch";
 import { causeOf, RunError, show, ToldElsewhere } from "../core/index.js";
+import type { ChildReport } from "./child.js";
 import { besidePort, type Membership, membershipOf } from "./place.js";
 
 /** What a process finds where rank 0 should be. */
@@ -29,6 +30,8 @@ let hasMet = false;
 /** Says that the others were met, so that nobody listens to a farewell any more. */
 export function haveMet(): void {
   hasMet = true;
+  const report: ChildReport = { met: true };
+  if (process.connected) process.send?.(report);
 }
 
 /**

@@ -188,11 +188,7 @@ class Saving {
 
 /** Of several processes each counts its own images' while it loads them. */
 function checkAll(world: World, skipped: ReadonlyMap<string, string>, limit: number): void {
-  try {
-    checkBad(skipped, limit);
-  } catch (error) {
-    throw error instanceof Error ? world.everywhere(error) : error;
-  }
+  world.agree(() => checkBad(skipped, limit));
 }
 
 type Checked = Awaited<ReturnType<typeof check>>;

@@ -27,10 +27,10 @@ interface Ended {
 }
 
 /**
- * For the others after one has failed, ms: one that was killed has to be missed first, one that
- * failed by itself is the last but for those that hang.
+ * For the others after one has failed, ms: one that was killed has to be missed first, for which they must
+ * have met it; one that failed by itself is the last but for those that hang.
  */
-const grace = { killed: 25_000, failed: 6_000 } as const;
+const grace = { killed: 25_000, failed: 6_000, unmet: 1_000 } as const;
 
 /**
  * Runs a command line in several processes of this machine that work together. Signals are passed
@@ -59,9 +59,11 @@ export async function runProcesses({
     return () => process.off(signal, listener);
   });
   let told = false;
+  const met = new Set<ChildProcess>();
   for (const [rank, child] of children.entries())
     child.on("message", (fact: ChildReport) => {
       told ||= fact.told === true;
+      if (fact.met) met.add(child);
       if (rank === 0 && fact.finished !== undefined) tell({ finished: fact.finished });
     });
   try {
@@ -72,7 +74,12 @@ export async function runProcesses({
         inTime.push(how);
         const { code, signal } = how;
         if (code !== exitCodes.ok) {
-          const wait = signal === null && code! < 128 ? grace.failed : grace.killed;
+          const wait =
+            signal === null && code! < 128
+              ? grace.failed
+              : children.every((other) => met.has(other) || !isLeft(other))
+                ? grace.killed
+                : grace.unmet;
           setTimeout(() => signalAll(children, "SIGKILL"), wait).unref();
         }
         return how;
@@ -115,9 +122,11 @@ const endOf = (child: ChildProcess): Promise<Ended> =>
     child.on("close", (code, signal) => resolve({ code, signal }));
   });
 
+const isLeft = ({ exitCode, signalCode }: ChildProcess): boolean =>
+  exitCode === null && signalCode === null;
+
 function signalAll(children: readonly ChildProcess[], signal: NodeJS.Signals): void {
-  for (const child of children)
-    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+  for (const child of children) if (isLeft(child)) child.kill(signal);
 }
 
 /** What the whole ends with: the code of the first process that failed by itself. */

@@ -1,4 +1,4 @@
-import { setThreads } from "@odis/torch";
+import { listenWhileWaiting, setThreads } from "@odis/torch";
 import { World } from "../train/index.js";
 import { amongOthers, type Standing } from "./among.js";
 import { joinWorld, type Patience } from "./join.js";
@@ -22,9 +22,12 @@ export async function shareWork<T>(
   { place, device: asked, threads, stands, ...patience }: ShareOptions,
   work: (world: World, device: string) => Promise<T>,
 ): Promise<T> {
+  const { progress } = patience;
+  const say = progress && ((sentence: string): unknown => progress.write(`${sentence}\n`));
   const device = deviceOf(asked, place);
   const cores = threads ?? ownCores(place);
   if (cores !== undefined) setThreads(cores);
+  using _waiting = listenWhileWaiting({ onLong: (sentence) => say?.(sentence) });
   using world = place ? await joinWorld(place, device, patience) : World.alone;
   const standing = { localRank: place?.localRank ?? 0, stands };
   return await amongOthers(world, standing, () => work(world, device));

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import { listenWhileWaiting } from "@odis/torch";
 import { exitCodes } from "../core/index.js";
 
 /** What asks a run to end. SIGPIPE stands for output that nobody reads any more. */
@@ -23,7 +24,7 @@ export type StopWish = Pick<Stop, "requested"> &
 /**
  * Turns Ctrl-C, SIGTERM, a closed terminal and a closed pipe into a wish that is granted between two
  * steps. One more Ctrl-C ends the process at once; so does any signal while nothing is held that could
- * be lost: nobody listens then, since a process that waits inside the engine for others hears nothing.
+ * be lost: nobody listens then. A process that waits inside the engine for others hears them, too.
  */
 export class Stop implements Disposable {
   private received: StopSignal | undefined;
@@ -61,9 +62,13 @@ export class Stop implements Disposable {
   /** While this is held, a signal is a wish. */
   hold(): Disposable {
     if (this.holds === 0) this.listen("on");
+    const waiting = listenWhileWaiting({
+      onSignal: (signal) => this.receive(signal as StopSignal),
+    });
     this.holds += 1;
     return {
       [Symbol.dispose]: () => {
+        waiting[Symbol.dispose]();
         this.holds -= 1;
         if (this.holds === 0) this.listen("off");
       },

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import {
   cat,
   empty,
@@ -42,6 +42,8 @@ const reasonOf = (rejected: Promise<unknown>): Promise<unknown> =>
 
 /** While it waits for data, a process tells the others this often that it is alive, ms. */
 const ROUND = 5000;
+/** Who waits for others tells a person this often, ms. */
+const REMINDER = 30_000;
 
 /**
  * The processes that train together. What they must agree on is said here and nowhere else; alone, a
@@ -53,10 +55,14 @@ export class World implements Disposable {
 
   private readonly agreed = new WeakSet<Error>();
 
-  /** @param device where collectives take their tensors */
+  /**
+   * @param device where collectives take their tensors
+   * @param say tells a person who has been waited for long; default: nobody
+   */
   constructor(
     private readonly group: ProcessGroup | undefined,
     private readonly device: string,
+    private readonly say: (sentence: string) => unknown = () => undefined,
   ) {}
 
   /** this process among them, from 0; the first writes files */
@@ -88,13 +94,24 @@ export class World implements Disposable {
     });
   }
 
-  /** The same for texts of any length. */
+  /** The same for bytes, of each process as many as it has. */
+  shareBytes(mine: Uint8Array): readonly Uint8Array[] {
+    if (!this.group) return [mine];
+    const lengths = this.share([mine.length]).map(([length]) => length!);
+    const longest = Math.max(1, ...lengths);
+    const padded = new Uint8Array(longest);
+    padded.set(mine);
+    return tidy(() => {
+      const part = fromBuffer(padded, [1, longest], { device: this.device });
+      const all = this.gather(part).toArray() as Uint8Array;
+      return lengths.map((length, rank) => all.slice(rank * longest, rank * longest + length));
+    });
+  }
+
+  /** The same for texts. */
   shareText(mine: string): readonly string[] {
     if (!this.group) return [mine];
-    const bytes = [...Buffer.from(mine)];
-    const longest = Math.max(...this.share([bytes.length]).map(([length]) => length!));
-    const padded = [...bytes, ...Array.from({ length: longest - bytes.length }, () => -1)];
-    return this.share(padded).map((all) => Buffer.from(all.filter((byte) => byte >= 0)).toString());
+    return this.shareBytes(Buffer.from(mine)).map((bytes) => Buffer.from(bytes).toString());
   }
 
   /** Replaces the tensors by their sums over all processes, in place. */
@@ -155,7 +172,7 @@ export class World implements Disposable {
       () => ready,
       () => failed,
     );
-    for (;;) {
+    for (const waited = this.reminder(); ; await setImmediate()) {
       const patience = new AbortController();
       const late = sleep(ROUND, busy, { signal: patience.signal }).catch(() => busy);
       const mine = await Promise.race([outcome, late]);
@@ -163,6 +180,7 @@ export class World implements Disposable {
       const all = this.share([mine]).map(([one]) => one);
       if (all.includes(failed)) throw this.complaint(mine === failed ? await reasonOf(own) : none);
       if (all.every((one) => one === ready)) return own;
+      waited(all.map((one) => one === ready));
     }
   }
 
@@ -177,7 +195,10 @@ export class World implements Disposable {
     if (!this.group) return work(() => undefined);
     if (this.rank > 0) {
       let state: number = busy;
-      while (state === busy) state = this.share([busy])[0]![0]!;
+      for (const waited = this.reminder(); state === busy; ) {
+        state = this.share([busy])[0]![0]!;
+        waited(Array.from({ length: this.size }, (_, rank) => rank > 0));
+      }
       if (state === failed) throw this.complaint(none);
       return undefined;
     }
@@ -212,6 +233,15 @@ export class World implements Disposable {
     return this.rank === 0 ? error : toldElsewhere(complaintOf(error));
   }
 
+  /** What all processes work out alike; an error of it is found by all at once. */
+  agree<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw error instanceof Error ? this.everywhere(error) : error;
+    }
+  }
+
   /** Whether the others know of an error already. */
   isKnown(error: unknown): boolean {
     return error instanceof Error && this.agreed.has(error);
@@ -225,6 +255,25 @@ export class World implements Disposable {
   /** Ends this process's part because of an error of its own, which it will tell. */
   giveUp(): void {
     this.group?.giveUp();
+  }
+
+  /** @returns what tells a person now and then who is not ready; the first that is tells it */
+  private reminder(): (ready: readonly boolean[]) => void {
+    const begun = performance.now();
+    let last = begun;
+    return (isReady) => {
+      const now = performance.now();
+      if (now - last < REMINDER) return;
+      last = now;
+      if (isReady.indexOf(true) !== this.rank) return;
+      const others = isReady.flatMap((one, rank) => (one ? [] : [rank]));
+      const shown = others.length > 8 ? [...others.slice(0, 8), "others"] : others;
+      const who = `${others.length > 1 ? "ranks" : "rank"} ${shown.join(", ")}`;
+      const waited = Math.round((now - begun) / 1000);
+      this.say(
+        `rank ${this.rank} of ${this.size} has waited ${waited} s for ${who}, still at work`,
+      );
+    };
   }
 
   /** Tells all of what failed in some. @returns what to throw here */

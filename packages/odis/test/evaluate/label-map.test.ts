@@ -87,7 +87,7 @@ function columns(id: number, label: number, xs: readonly number[]): SceneObject 
 
 function framed(objects: readonly SceneObject[]): FramedImage {
   const sample = { key: "x", width: 4, height: 4, rgb: new Uint8Array(48), objects };
-  return { index: 0, picture: 0, sample, pixels: new Uint8Array(48), objects: [] };
+  return { index: 0, sample, pixels: new Uint8Array(48), objects: [] };
 }
 
 const view = { frame: "whole", size: 4, patch: 2 } as const;

@@ -22,7 +22,6 @@ const object = {
 };
 const framed: FramedImage = {
   index: 0,
-  picture: 0,
   sample,
   pixels: new Uint8Array(),
   objects: [

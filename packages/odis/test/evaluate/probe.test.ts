@@ -1,3 +1,5 @@
+import { unshared } from "./unshared.js";
+import { World } from "../../src/train/world.js";
 import { liveTensors, noGrad, tidy } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import type { FeatureSet } from "../../src/features/object-features.js";
@@ -158,10 +160,16 @@ describe("linear classification of objects", () => {
   const queries = objects(10, 100, 80);
   const telling: ProbedFeature = { from: 0, width: 1, blocks: 1, average: false };
   const memory: ProbedFeature = { from: 1, width: 80, blocks: 4, average: false };
-  const options = { classes: 2, settings: probeSettings.probe.parse({}), seed: 0, device: "cpu" };
+  const settings = probeSettings.probe.parse({});
+  const options = { classes: 2, settings, seed: 0, device: "cpu", world: World.alone };
 
   it("reaches 100 % where a line divides the classes, and says by which probe", async () => {
-    const { measured, probe } = await linearShares(bank, queries, [telling], options);
+    const { measured, probe } = await linearShares(
+      unshared(bank),
+      unshared(queries),
+      [telling],
+      options,
+    );
     expect(measured.map(([name]) => name)).toEqual(["linear/top1", "linear/top5"]);
     for (const [, outcome] of measured) {
       if (outcome.kind !== "share") throw new Error("not a share");
@@ -174,14 +182,24 @@ describe("linear classification of objects", () => {
 
   it("chooses what is good on images that it was not trained on", async () => {
     // Every object has a column of its own: training is perfect by heart, and of no use elsewhere.
-    const { probe } = await linearShares(bank, queries, [memory, telling], options);
+    const { probe } = await linearShares(
+      unshared(bank),
+      unshared(queries),
+      [memory, telling],
+      options,
+    );
     expect(probe).toMatchObject({ blocks: 1, validation: 1 });
   });
 
   it("does not look at test classes when it chooses", async () => {
     const lying = { ...queries, labels: queries.labels.map((label) => 1 - label) };
-    const honest = await linearShares(bank, queries, [memory, telling], options);
-    const lied = await linearShares(bank, lying, [memory, telling], options);
+    const honest = await linearShares(
+      unshared(bank),
+      unshared(queries),
+      [memory, telling],
+      options,
+    );
+    const lied = await linearShares(unshared(bank), unshared(lying), [memory, telling], options);
     expect(lied.probe).toEqual(honest.probe);
     const firstHit = ({ measured }: typeof honest): number | undefined => {
       const outcome = measured[0]?.[1];
@@ -191,7 +209,8 @@ describe("linear classification of objects", () => {
   });
 
   it("needs two images, and says so", async () => {
-    await expect(linearShares(objects(1, 0, 80), queries, [telling], options)).rejects.toThrow(
+    const one = unshared(objects(1, 0, 80));
+    await expect(linearShares(one, unshared(queries), [telling], options)).rejects.toThrow(
       "the train data has 1 image with a labelled object. Wanted 2 or more, or another suite.",
     );
   });

@@ -24,6 +24,11 @@ const command = (...words: string[]): string =>
 const pretrain = (out: string, ...more: string[]): string =>
   command(...tinyRun(data, out, ...more));
 
+/** Shell: waits until something succeeds, for two minutes at most, and not for a `$child` that has ended. */
+const until = (succeeds: string): string =>
+  `n=0; until ${succeeds}; do n=$((n + 1)); kill -0 $child 2> /dev/null && [ $n -lt 12000 ] || break; ` +
+  "sleep 0.01; done";
+
 describe("a file system without hard links, and without fsync of folders", () => {
   const errors = { EPERM: 1, ENOSYS: 38, ENOTSUP: 95 };
 
@@ -115,11 +120,11 @@ describe.skipIf(!canMount)("a disk that fills up between two checkpoints", () =>
     const { stdout } = shellOnSmallDisk(
       join(scratch(), "disk"),
       "size=24m",
-      `${run} > /dev/null 2> said & child=$!
-      until ls run/checkpoints/step-* > /dev/null 2>&1; do sleep 0.01; done
+      `timeout 240 ${run} > /dev/null 2> said & child=$!
+      ${until("ls run/checkpoints/step-* > /dev/null 2>&1")}
       cat /dev/zero > filler 2> /dev/null; wait $child; echo "$?"; tail -n 1 said; ls run/checkpoints
       rm filler; ${run} > /dev/null 2> more & child=$!
-      until grep -q resumes more; do sleep 0.01; done; grep resumes more; kill -9 $child`,
+      ${until("grep -q resumes more")}; grep resumes more; kill -9 $child`,
     );
     const [, code, ended, step, last, resumed] =
       /^(\d+)\n(.*cannot be written after step (\d+).*)\n(.*)\n(.*)\n$/.exec(stdout) ?? [];

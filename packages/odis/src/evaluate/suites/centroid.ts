@@ -2,6 +2,7 @@ import { fromBuffer, noGrad, tidy, zeros } from "@odis/torch";
 import { type FeatureSet, modeRules } from "../../features/index.js";
 import { unit } from "../neighbours.js";
 import { imageNames, type Measured } from "../outcome.js";
+import { joined, type SharedSet, type Sharing } from "../shares.js";
 import { type Finding, nameOf, type ReadJob, suite } from "../suite.js";
 import { classesAhead } from "../votes.js";
 
@@ -34,26 +35,26 @@ export const centroid = suite({
 });
 
 function* measure(job: ReadJob<object>): Iterable<Finding> {
-  const { representations, settings, bank, queries, classes, device } = job;
+  const { representations, settings, bank, queries, classes } = job;
   for (const { name } of representations)
     for (const mode of settings.modes) {
       const [from, of] = [bank, queries].map((data) => data.summaries(name, mode, "object"));
-      for (const [measure, outcome] of centroidShares(from!, of!, classes.length, device))
+      for (const [measure, outcome] of centroidShares(from!, of!, classes.length, job))
         yield { name: nameOf(name, `object/${mode}/${measure}`), outcome };
     }
 }
 
 /**
- * Classes by the nearest mean of unit features (SimpleShot's L2N without its centring, Wang et al.
+ * Each process adds up its own rows, and answers its own queries. Classes by the nearest mean of unit features (SimpleShot's L2N without its centring, Wang et al.
  * 2019; the rule of scikit-learn's `NearestCentroid`).
  *
  * @returns `centroid/top1`, `centroid/top5`; a class that the bank does not have is never an answer
  */
 export function centroidShares(
-  bank: FeatureSet,
-  queries: FeatureSet,
+  bank: SharedSet,
+  queries: SharedSet,
   classes: number,
-  device: string,
+  { world, device }: Sharing,
 ): readonly Measured[] {
   const counts = new Float32Array(classes);
   for (const label of bank.labels) counts[label]! += 1;
@@ -61,24 +62,27 @@ export function centroidShares(
     tidy(() => {
       const rows = ({ features, width }: FeatureSet) =>
         unit(fromBuffer(features, [features.length / width, width], { device }));
-      const labels = fromBuffer(BigInt64Array.from(bank.labels, BigInt), [bank.labels.length], {
-        device,
-      });
-      const sums = zeros([classes, bank.width], { device }).indexAdd(0, labels, rows(bank));
+      const own = BigInt64Array.from(bank.own.labels, BigInt);
+      const labels = fromBuffer(own, [own.length], { device });
+      const sums = zeros([classes, bank.own.width], { device }).indexAdd(0, labels, rows(bank.own));
+      world.sum([sums]);
       const means = sums.div(fromBuffer(counts, [classes, 1], { device }).clampMin(1));
       // Of |query - mean|², the query's own length is the same for all classes.
-      const nearness = rows(queries).matmul(means.transpose(0, 1)).mul(2);
+      const nearness = rows(queries.own).matmul(means.transpose(0, 1)).mul(2);
       return nearness.sub(means.pow(2).sum(1)).toFloat32();
     }),
   );
-  const ahead = Array.from(queries.labels, (label, row) => {
+  const ahead = Array.from(queries.own.labels, (label, row) => {
     const mine = scores.subarray(row * classes, (row + 1) * classes);
     const known = mine.map((score, c) => (counts[c]! > 0 ? score : -Infinity));
     return counts[label] === 0 ? Infinity : classesAhead(known, label);
   });
   const images = imageNames(queries.items);
-  return ([1, 5] as const).map((top) => [
-    `centroid/top${top}`,
-    { kind: "share", hits: Uint8Array.from(ahead, (n) => Number(n < top)), images },
-  ]);
+  return ([1, 5] as const).map((top) => {
+    const hits = joined(
+      world,
+      Uint8Array.from(ahead, (n) => Number(n < top)),
+    );
+    return [`centroid/top${top}`, { kind: "share", hits, images }];
+  });
 }

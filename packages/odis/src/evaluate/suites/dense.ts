@@ -1,6 +1,7 @@
 import { cat, fromBuffer, noGrad, type Tensor, tidy } from "@odis/torch";
 import { z } from "zod";
 import type { Network } from "../../model/index.js";
+import { World } from "../../train/index.js";
 import {
   deviceOf,
   type FrameOptions,
@@ -22,7 +23,9 @@ import {
   type Samples,
   trainProbes,
 } from "../probe.js";
+import type { ReadData } from "../reading.js";
 import type { Representation } from "../representations.js";
+import { joinedNumbers, shareOf } from "../shares.js";
 import { type Finding, type Job, nameOf, type Split, suite } from "../suite.js";
 
 const denseSettings = {
@@ -99,8 +102,8 @@ export const dense = suite({
 
 /** One segmentation for each representation that has patches. */
 function segmentations({ representations, settings, classes, ...job }: Job<OwnSettings>) {
-  const { patch, images, signal } = job;
-  const options = { ...settings, patch, images, classes: classes.length + 1 };
+  const { patch, images, signal, world } = job;
+  const options = { ...settings, patch, images, classes: classes.length + 1, world };
   const all = new Map(
     representations.flatMap(({ name, network }) =>
       network ? [[name, new Segmentation(network, options)] as const] : [],
@@ -110,9 +113,10 @@ function segmentations({ representations, settings, classes, ...job }: Job<OwnSe
   return {
     readers: (split: Split, { name }: Representation): readonly PassReader[] =>
       all.get(name)?.readers(split) ?? [],
-    async learn() {
+    async learn(bank: ReadData) {
+      const pictures = new Map(bank.items.map(({ image, picture }) => [image, picture]));
       for (const [name, one] of all)
-        probes.push({ name: nameOf(name, "dense/linear"), ...(await one.learn(signal)) });
+        probes.push({ name: nameOf(name, "dense/linear"), ...(await one.learn(pictures, signal)) });
     },
     *findings(): Iterable<Finding> {
       for (const [name, one] of all)
@@ -134,12 +138,14 @@ export interface DenseOptions extends FrameOptions {
   readonly dense: DenseSettings;
   readonly probe: ProbeSettings;
   readonly seed: number;
+  readonly world: World;
 }
 
 /**
  * Segmentation by frozen patch features of one network: by nearest neighbours (Hummingbird,
  * Balažević et al. 2023) and by a linear head. First show it the bank, then `learn`, then show it
- * the test images. Dispose of it.
+ * the test images. Of several processes each collects and segments what it reads; the memory of the
+ * nearest neighbours all of them have whole. Dispose of it.
  */
 class Segmentation implements Disposable {
   private readonly memory: PatchSample;
@@ -168,23 +174,33 @@ class Segmentation implements Disposable {
    * Trains the linear head. Its targets are the shares of classes in each patch, not upsampled
    * logits: that makes it a probe like any other.
    *
+   * @param pictures of the bank's images
    * @throws DataError when the bank has less than two images
    */
-  async learn(signal?: AbortSignal): Promise<Omit<ChosenProbe, "name">> {
-    const { classes, dense, probe, seed } = this.options;
+  async learn(
+    pictures: ReadonlyMap<number, number>,
+    signal?: AbortSignal,
+  ): Promise<Omit<ChosenProbe, "name">> {
+    const { classes, dense, probe, seed, world } = this.options;
     const device = deviceOf(this.network);
-    const held = heldOutPictures(this.training.pictures, seed);
-    const search = new PatchSearch(this.memory.samples(), dense, device);
+    const images = joinedNumbers(world, Int32Array.from(this.training.images));
+    const shown = [...new Set(Array.from(images, (image) => pictures.get(image)!))];
+    const held = world.agree(() => heldOutPictures(shown, seed));
+    const search = new PatchSearch(samplesOfAll(world, this.memory.samples()), dense, device);
     this.owned.push(search);
-    const samples = this.training.samples((picture) => !held.has(picture));
+    const part = (isHeld: boolean): Samples => {
+      const mine = this.training.samples((image) => held.has(pictures.get(image)!) === isHeld);
+      return { ...mine, share: shareOf(world, mine.targets.length / classes) };
+    };
+    const samples = part(false);
     const columns = [{ from: 0, width: samples.width }];
-    const probes = await trainProbes(samples, columns, probe, { seed, device, signal });
+    const probes = await trainProbes(samples, columns, probe, { seed, device, signal, world });
     this.owned.push(probes);
-    const validation = this.training.samples((picture) => held.has(picture));
-    const choice = chooseProbe(probes, validation, (predicted, truth) => {
+    const rate = (predicted: Int32Array, truth: Int32Array): number => {
       const { intersections, unions } = iouCounts(predicted, truth, classes);
       return score("iou", Float64Array.of(...intersections, ...unions));
-    });
+    };
+    const choice = chooseProbe(probes, part(true), rate, world);
     this.segmenters = [
       new Segmenter("knn", this.options, (patches) => search.classify(patches)),
       new Segmenter("linear", this.options, (patches) => probes.logitsOf(choice, patches)),
@@ -199,12 +215,21 @@ class Segmentation implements Disposable {
 
   /** `dense/knn/miou`, `dense/linear/miou` of the test images shown */
   measured(): Measured[] {
-    return this.segmenters.map((one) => one.measured());
+    return this.segmenters.map((one) => one.measured(this.options.world));
   }
 
   [Symbol.dispose](): void {
     for (const thing of this.owned) thing[Symbol.dispose]();
   }
+}
+
+/** What all processes have collected. */
+function samplesOfAll(world: World, { features, targets, ...rest }: Samples): Samples {
+  return {
+    ...rest,
+    features: joinedNumbers(world, features),
+    targets: joinedNumbers(world, targets),
+  };
 }
 
 /** What a patch shows, by some way: [P, D] features -> [P, classes] scores. */
@@ -249,11 +274,15 @@ export class Segmenter implements PassReader {
     }
   }
 
-  measured(): Measured {
+  /** Of the images of all processes. */
+  measured(world = World.alone): Measured {
     const { classes } = this.options;
-    const { images, counts } = this;
+    const { counts } = this;
+    const images = world
+      .shareText(JSON.stringify(this.images))
+      .flatMap((text) => JSON.parse(text) as readonly string[]);
     const all = (of: (one: IouCounts) => Int32Array): Int32Array =>
-      Int32Array.from(counts.flatMap((one) => Array.from(of(one))));
+      joinedNumbers(world, Int32Array.from(counts.flatMap((one) => Array.from(of(one)))));
     const intersections = all((one) => one.intersections);
     const unions = all((one) => one.unions);
     return [`dense/${this.name}/miou`, { kind: "iou", images, classes, intersections, unions }];

@@ -5,6 +5,7 @@ import { logisticPlaces } from "../logistic.js";
 import { nearestRows } from "../neighbours.js";
 import type { EvaluationOptions } from "../options.js";
 import { imageNames } from "../outcome.js";
+import { byFirst } from "../shares.js";
 import { type Finding, nameOf, type ReadJob, suite } from "../suite.js";
 import { classify } from "../votes.js";
 
@@ -69,14 +70,17 @@ function measureName(mode: InferenceMode, share: number, way: Way): string {
   return `object/${mode}/few-shot/${share}/${way}/top1`;
 }
 
-function* measure(job: ReadJob<OwnSettings>): Iterable<Finding> {
+async function* measure(job: ReadJob<OwnSettings>): AsyncIterable<Finding> {
   const { representations, bank, queries, settings: all } = job;
   for (const share of all.fewShot.shares)
     for (const { name } of representations)
       for (const mode of all.modes) {
         const [from, of] = [bank, queries].map((data) => data.summaries(name, mode, "object"));
         const images = imageNames(of!.items);
-        for (const [way, values] of fewShotShares(from!, of!, share, job))
+        const found = await byFirst([from!, of!], job, (known, asked) =>
+          fewShotShares(known, asked, share, job),
+        );
+        for (const [way, values] of found ?? [])
           yield {
             name: nameOf(name, measureName(mode, share, way)),
             outcome: { kind: "mean", values, images },

@@ -60,19 +60,20 @@ function* measure(job: ReadJob<KnnSettings>): Iterable<Finding> {
     queries,
     settings: { k, modes, seed },
     device,
+    world,
   } = job;
   const classes = job.classes.length;
   for (const { name } of classes > 0 ? job.representations : [])
     for (const level of levels)
       for (const mode of modes) {
         const [from, of] = [bank, queries].map((data) => data.summaries(name, mode, level));
-        for (const [measure, outcome] of knnShares(from!, of!, { k, classes, device }))
+        for (const [measure, outcome] of knnShares(from!, of!, { k, classes, device, world }))
           yield { name: nameOf(name, `${level}/${mode}/${measure}`), outcome };
       }
   const [first] = modes;
   if (job.representations.some(({ name }) => name === "trained")) {
     const [from, of] = [bank, queries].map((data) => data.summaries("trained", first!, "object"));
-    yield { examples: neighbourExamples(from!, of!, seed) };
+    yield { examples: neighbourExamples(from!, of!, seed, job) };
   }
 }
 

@@ -1,6 +1,6 @@
 import { noGrad, tidy } from "@odis/torch";
 import { ConfigError } from "../../core/index.js";
-import { type FeatureSet, modeRules, type InferenceMode, pick } from "../../features/index.js";
+import { modeRules, type InferenceMode } from "../../features/index.js";
 import { imageNames, type Measured } from "../outcome.js";
 import {
   type ChosenProbe,
@@ -14,6 +14,7 @@ import {
   type Samples,
   trainProbes,
 } from "../probe.js";
+import { joined, pickShared, type SharedSet, type Sharing } from "../shares.js";
 import { type CommonSettings, type Finding, nameOf, type ReadJob, suite } from "../suite.js";
 import { classesAhead } from "../votes.js";
 
@@ -87,35 +88,39 @@ async function* measure({
  * @throws DataError when the bank has less than two images
  */
 export async function linearShares(
-  bank: FeatureSet,
-  queries: FeatureSet,
+  bank: SharedSet,
+  queries: SharedSet,
   features: readonly ProbedFeature[],
-  options: {
+  options: Sharing & {
     readonly classes: number;
     readonly settings: ProbeSettings;
     readonly seed: number;
-    readonly device: string;
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<{ readonly measured: readonly Measured[]; readonly probe: Omit<ChosenProbe, "name"> }> {
-  const { classes, settings, seed, device, signal } = options;
-  const held = heldOutPictures([...new Set(bank.items.map(({ picture }) => picture))], seed);
+  const { classes, settings, seed, world } = options;
+  const pictures = [...new Set(bank.items.map(({ picture }) => picture))];
+  const held = world.agree(() => heldOutPictures(pictures, seed));
   const part = (isHeld: boolean): Samples => {
     const rows = [...bank.items.keys()];
-    const mine = rows.filter((row) => held.has(bank.items[row]!.picture) === isHeld);
-    return samplesOf(pick(bank, mine), classes);
+    const some = rows.filter((row) => held.has(bank.items[row]!.picture) === isHeld);
+    return samplesOf(pickShared(bank, some), classes);
   };
   const training = part(false);
-  using probes = await trainProbes(training, features, settings, { seed, device, signal });
-  const choice = chooseProbe(probes, part(true), accuracy);
+  using probes = await trainProbes(training, features, settings, options);
+  const choice = chooseProbe(probes, part(true), accuracy, world);
   const scores = noGrad(() =>
-    tidy(() => probes.logitsOf(choice, probes.upload(queries)).toFloat32()),
+    tidy(() => probes.logitsOf(choice, probes.upload(queries.own)).toFloat32()),
   );
-  const ahead = Array.from(queries.labels, (label, row) =>
+  const ahead = Array.from(queries.own.labels, (label, row) =>
     classesAhead(scores.subarray(row * classes, (row + 1) * classes), label),
   );
   const images = imageNames(queries.items);
-  const hits = (top: number): Uint8Array => Uint8Array.from(ahead, (n) => Number(n < top));
+  const hits = (top: number): Uint8Array =>
+    joined(
+      world,
+      Uint8Array.from(ahead, (n) => Number(n < top)),
+    );
   const { blocks, average } = features[choice.at]!;
   return {
     measured: [
@@ -131,10 +136,12 @@ export async function linearShares(
   };
 }
 
-function samplesOf({ features, width, labels }: FeatureSet, classes: number): Samples {
+function samplesOf(set: SharedSet, classes: number): Samples {
+  const { features, width, labels } = set.own;
   const targets = new Float32Array(labels.length * classes);
   for (const [row, label] of labels.entries()) targets[row * classes + label] = 1;
-  return { features, width, targets, classes };
+  const share = { first: set.first, total: set.labels.length };
+  return { features, width, targets, classes, share };
 }
 
 function accuracy(predicted: Int32Array, truth: Int32Array): number {

@@ -14,6 +14,7 @@ import type { EvaluationOptions } from "../options.js";
 import { imageNames, type Measured, type MeanOutcome } from "../outcome.js";
 import { averagePrecision, descending, landmarkScore, placeOfFirst } from "../ranking.js";
 import type { ReadData } from "../reading.js";
+import { byFirst, type SharedSet } from "../shares.js";
 import {
   type Figure,
   type FigureTable,
@@ -147,7 +148,10 @@ async function* measure(
   for (const { name } of representations)
     for (const mode of modes) {
       const [from, of] = [bank, queries].map((data) => data.summaries(name, mode, "object"));
-      for (const [measure, outcome] of objectRetrieval(from!, of!, own.at, device))
+      const found = await byFirst([from!, of!], job, (known, asked) =>
+        objectRetrieval(known, asked, own.at, device),
+      );
+      for (const [measure, outcome] of found ?? [])
         yield { name: nameOf(name, `object/${mode}/${measure}`), outcome };
     }
   for (const collection of landmarks) yield* landmarksOf(job, collection);
@@ -201,32 +205,44 @@ export function objectRetrieval(
 
 /** One collection, each of its pictures seen in every size. */
 async function* landmarksOf(
-  { read, representations, settings: all, patch, device }: ReadJob<OwnSettings>,
+  job: ReadJob<OwnSettings>,
   { name, truth, gallery, queries }: Landmarks,
 ): AsyncIterable<Finding> {
+  const { read, representations, settings: all, patch, world } = job;
   const { modes, retrieval: own } = all;
   const seen: { readonly gallery: ReadData; readonly queries: ReadData }[] = [];
   for (const scale of own.scales) {
     const size = Math.max(1, Math.round((all.size * scale) / patch)) * patch;
     const pictures = await read(`${name} at ${size} px`, gallery, { modes: ["none"], size });
     const asked = await read(`queries of ${name} at ${size} px`, queries, { modes, size });
-    checkWhole(name, gallery.size, pictures);
-    checkWhole(name, queries.size, asked);
+    world.agree(() => {
+      checkWhole(name, gallery.size, pictures);
+      checkWhole(name, queries.size, asked);
+    });
     seen.push({ gallery: pictures, queries: asked });
   }
-  for (const { name: by } of representations) {
-    const bank = averaged(seen.map((one) => one.gallery.summaries(by, "none", "object")));
+  for (const { name: by } of representations)
     for (const mode of modes) {
+      const bank = averaged(seen.map((one) => one.gallery.summaries(by, "none", "object")));
       const asked = averaged(seen.map((one) => one.queries.summaries(by, mode, "object")));
-      const orders = [...similarityBlocks(bank, asked, device)].flatMap(({ scores }) =>
-        Array.from({ length: scores.length / bank.labels.length }, (_, row) =>
-          descending(scores.subarray(row * bank.labels.length, (row + 1) * bank.labels.length)),
-        ),
-      );
-      for (const [measure, outcome] of landmarkOutcomes(truth, orders, own.at))
+      const orders = await byFirst([bank, asked], job, (all, some) => ordersOf(all, some, job));
+      for (const [measure, outcome] of orders ? landmarkOutcomes(truth, orders, own.at) : [])
         yield { name: nameOf(by, `landmarks/${name}/${mode}/${measure}`), outcome };
     }
-  }
+}
+
+/** [queries][pictures] best first */
+function ordersOf(
+  bank: FeatureSet,
+  asked: FeatureSet,
+  { device }: Pick<ReadJob<OwnSettings>, "device">,
+): readonly ArrayLike<number>[] {
+  const m = bank.labels.length;
+  return [...similarityBlocks(bank, asked, device)].flatMap(({ scores }) =>
+    Array.from({ length: scores.length / m }, (_, row) =>
+      descending(scores.subarray(row * m, (row + 1) * m)),
+    ),
+  );
 }
 
 /** A ranking without some of the pictures would be another protocol. */
@@ -240,17 +256,17 @@ function checkWhole(name: string, wanted: number, { items, omitted }: ReadData):
 }
 
 /** The mean of unit features, row by row. */
-function averaged(sets: readonly FeatureSet[]): FeatureSet {
+function averaged(sets: readonly SharedSet[]): SharedSet {
   const [first] = sets;
   if (sets.length === 1) return first!;
-  const { width } = first!;
-  const features = new Float32Array(first!.features.length);
-  for (const set of sets)
+  const { width } = first!.own;
+  const features = new Float32Array(first!.own.features.length);
+  for (const { own: set } of sets)
     for (let begin = 0; begin < features.length; begin += width) {
       const length = Math.hypot(...set.features.subarray(begin, begin + width)) || 1;
       for (let at = begin; at < begin + width; at += 1) features[at]! += set.features[at]! / length;
     }
-  return { ...first!, features };
+  return { ...first!, own: { ...first!.own, features } };
 }
 
 /**

@@ -8,6 +8,7 @@ import type { EvaluationOptions } from "../options.js";
 import { imageCounts, imageNames, type IouOutcome, type ShareOutcome } from "../outcome.js";
 import { probedModes, probeOptions, type ProbeSettings, probeSettings } from "../probe.js";
 import { summaryOf } from "../reading.js";
+import { byFirst } from "../shares.js";
 import type { RepresentationName } from "../representations.js";
 import { byPixels, openSplits, relabelled } from "../splits.js";
 import { type FigureTable, type Finding, type Job, nameOf, type ReadJob, suite } from "../suite.js";
@@ -168,7 +169,7 @@ async function openSet(text: string): Promise<Omit<TransferSet, "name">> {
 }
 
 async function* measure(
-  { read, representations, settings: all, device, signal }: ReadJob<OwnSettings>,
+  { read, representations, settings: all, device, signal, world }: ReadJob<OwnSettings>,
   { sets }: { readonly sets: readonly TransferSet[] },
 ): AsyncIterable<Finding> {
   const mode = modeOf(all.modes);
@@ -178,8 +179,10 @@ async function* measure(
     const bank = await read(`${name}, train`, train, needs);
     const queries = await read(`${name}, test`, test, { ...needs, elsewhere: bank.pictures });
     if (bank.items.length === 0 || queries.items.length === 0)
-      throw new ConfigError(
-        `evaluation: transfer ${name}: no object with a class is in its ${bank.items.length === 0 ? "training" : "test"} part`,
+      throw world.everywhere(
+        new ConfigError(
+          `evaluation: transfer ${name}: no object with a class is in its ${bank.items.length === 0 ? "training" : "test"} part`,
+        ),
       );
     const [taught, tested] = [summaryOf(bank), summaryOf(queries)];
     yield { other: { name, train: taught, test: tested, unknownClasses } };
@@ -187,49 +190,46 @@ async function* measure(
       const parts = [bank, queries];
       const [from, of] = parts.map((data) => data.summaries(by, mode, "object"));
       const [wide, asked] = parts.map((data) => data.columns(by, mode));
-      const job = { classes: train.classes.length, seed: all.seed, device, signal };
+      const job = { classes: train.classes.length, seed: all.seed, device, signal, world };
       const linear = await linearShares(wide!, asked!, probed, { ...job, settings: all.probe });
+      const shares = new Map(knnShares(from!, of!, { ...job, k: [NEIGHBOURS] }));
       const outcomes = {
-        ...closedForms(from!, of!, { ...job, k: NEIGHBOURS }),
+        knn: shares.get(`knn${NEIGHBOURS}/top1`) as ShareOutcome,
+        logistic: await byFirst([from!, of!], job, (known, asked) =>
+          logisticShare(known, asked, job),
+        ),
         linear: new Map(linear.measured).get("linear/top1") as ShareOutcome,
       };
       for (const way of allWays) {
-        const measured = nameOf(by, measureName(name, way));
-        yield { name: measured, outcome: outcomes[way] };
+        const outcome = outcomes[way];
+        if (!outcome) continue; // the first process has it
+        yield { name: nameOf(by, measureName(name, way)), outcome };
         const key = keyOf(by, way);
-        found.set(
-          key,
-          (found.get(key) ?? new Map<string, ShareOutcome>()).set(name, outcomes[way]),
-        );
+        found.set(key, (found.get(key) ?? new Map<string, ShareOutcome>()).set(name, outcome));
       }
       yield { probe: { name: nameOf(by, `transfer/${name}/linear`), ...linear.probe } };
     }
   }
   for (const { name: by } of representations)
-    for (const way of allWays)
-      yield {
-        name: nameOf(by, measureName(MEAN, way)),
-        outcome: meanOfShares(found.get(keyOf(by, way))!),
-      };
+    for (const way of allWays) {
+      const shares = found.get(keyOf(by, way));
+      if (shares) yield { name: nameOf(by, measureName(MEAN, way)), outcome: meanOfShares(shares) };
+    }
 }
 
 const keyOf = (by: RepresentationName, way: Way): string => `${by} ${way}`;
 
-/** Classification by nearest neighbours and by logistic regression: which queries were answered rightly. */
-export function closedForms(
+/** Classification by logistic regression: which queries were answered rightly. */
+export function logisticShare(
   bank: FeatureSet,
   queries: FeatureSet,
-  { k, ...job }: { readonly k: number } & Parameters<typeof logisticPlaces>[2],
-): Readonly<Record<Exclude<Way, "linear">, ShareOutcome>> {
-  const shares = new Map(knnShares(bank, queries, { ...job, k: [k] }));
+  job: Parameters<typeof logisticPlaces>[2],
+): ShareOutcome {
   const places = logisticPlaces(bank, queries, job);
   return {
-    knn: shares.get(`knn${k}/top1`) as ShareOutcome,
-    logistic: {
-      kind: "share",
-      hits: Uint8Array.from(places, (place) => Number(place === 0)),
-      images: imageNames(queries.items),
-    },
+    kind: "share",
+    hits: Uint8Array.from(places, (place) => Number(place === 0)),
+    images: imageNames(queries.items),
   };
 }
 

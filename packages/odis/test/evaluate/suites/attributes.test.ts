@@ -23,7 +23,7 @@ describe("attributes of an object", () => {
     const object = { id: 1, label: 0, area: 200, box, pixels: () => inside };
     const framed = { index: 0, object, seen: object, inside, visible: Uint8Array.of(1) };
     const sample = { key: "a", width: 40, height: 40, rgb: new Uint8Array(), objects: [object] };
-    notes.push({ index: 0, picture: 0, sample, pixels, objects: [framed] });
+    notes.push({ index: 0, sample, pixels, objects: [framed] });
     expect(attributeNames).toEqual(["place", "size", "shape", "light", "surroundings"]);
     const row = notes.notes[0]!.flat();
     const light = (255 + 102 + 0) / 3 / 255;

@@ -51,7 +51,7 @@ async function framed(source: DataSource, index: number): Promise<FramedImage> {
     seen: object,
     ...frameObject(sample, object, view)!,
   }));
-  return { index, picture: index, sample, pixels: framePixels(sample, view), objects };
+  return { index, sample, pixels: framePixels(sample, view), objects };
 }
 
 /** [N][D] */

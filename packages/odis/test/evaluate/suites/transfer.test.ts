@@ -7,7 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Rng } from "../../../src/core/rng.js";
 import type { ShareOutcome } from "../../../src/evaluate/outcome.js";
 import { estimate } from "../../../src/evaluate/statistics.js";
-import { closedForms, meanOfShares } from "../../../src/evaluate/suites/transfer.js";
+import { logisticShare, meanOfShares } from "../../../src/evaluate/suites/transfer.js";
+import { knnShares } from "../../../src/evaluate/votes.js";
+import { unshared } from "../unshared.js";
+import { World } from "../../../src/train/world.js";
 import { odis } from "../../cli/odis.js";
 import { randomRun } from "../../formats/random-run.js";
 import { emptyRun } from "../fake-run.js";
@@ -15,20 +18,17 @@ import { tinyCoco } from "../tiny-coco.js";
 import { witness, witnessSet } from "./witness.js";
 
 describe("classifiers of another data set", () => {
-  const found = (k: number) =>
-    closedForms(witnessSet("bank"), witnessSet("queries"), {
-      k,
-      classes: witness.classes,
-      seed: 0,
-      device: "cpu",
-    });
+  const job = { classes: witness.classes, seed: 0, device: "cpu", world: World.alone };
+  const [bank, queries] = [witnessSet("bank"), witnessSet("queries")];
 
   it.each([5, 20])("by %i nearest answer rightly where scikit-learn's do", (k) => {
-    expect([...found(k).knn.hits]).toEqual(witness.transfer.knn[k]);
+    const shares = new Map(knnShares(unshared(bank), unshared(queries), { ...job, k: [k] }));
+    const { hits } = shares.get(`knn${k}/top1`) as ShareOutcome;
+    expect([...hits]).toEqual(witness.transfer.knn[k]);
   });
 
   it("by logistic regression answer rightly where scikit-learn's do, for one of the penalties", () => {
-    const hits = [...found(20).logistic.hits];
+    const hits = [...logisticShare(bank, queries, job).hits];
     expect(Object.values(witness.transfer.logistic)).toContainEqual(hits);
     expect(Object.keys(witness.transfer.logistic)).toHaveLength(6);
   });
