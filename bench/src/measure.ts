@@ -1,3 +1,18 @@
+import { readFileSync } from "node:fs";
+
+/**
+ * Bytes that a process has in memory now, or had at most, as Linux counts them.
+ *
+ * @param process default: this one
+ */
+export function residentBytes(
+  process: number | "self" = "self",
+  field: "VmRSS" | "VmHWM" = "VmRSS",
+): number {
+  const status = readFileSync(`/proc/${process}/status`, "utf8");
+  return Number(new RegExp(`^${field}:\\s*(\\d+) kB`, "m").exec(status)![1]) * 1024;
+}
+
 /** Middle of the values; the mean of the two middle ones when their number is even. */
 export function median(values: readonly number[]): number {
   if (values.length === 0) throw new Error("internal: median of nothing");

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import {
   writeManifest,
   writeShard,
 } from "../../packages/odis/dist/search/index.js";
-import { median, repeat } from "./measure.js";
+import { median, repeat, residentBytes } from "./measure.js";
 import { duration, megabytes, percent, printTable } from "./table.js";
 
 /** ViT-S features; objects in an image, and images in a shard, as stores have them. */
@@ -36,12 +36,12 @@ export async function benchSearch(threads: number, vectors: number): Promise<voi
     const began = performance.now();
     const index = indexed(folder, threads);
     const built = (performance.now() - began) / 1000;
-    const making = memory("VmHWM");
+    const making = residentBytes("self", "VmHWM");
     // The store of somebody who only asks: opened anew, by the index first.
     using store = openStore(folder);
-    const before = memory("VmRSS");
+    const before = residentBytes();
     const approximate = timed(store, APPROXIMATE, true);
-    const answering = memory("VmRSS") - before;
+    const answering = residentBytes() - before;
     const exact = timed(store, EXACT, false);
     const sorted = approximate.toSorted((a, b) => a - b);
     printTable(`search among ${objects} vectors of ${WIDTH}, the best 20, ${threads} threads`, [
@@ -66,14 +66,6 @@ export async function benchSearch(threads: number, vectors: number): Promise<voi
 function indexed(folder: string, threads: number) {
   using store = openStore(folder);
   return makeIndex(store, { threads })!;
-}
-
-/** Bytes that the process has in memory now, or had at most, as Linux counts them. */
-function memory(field: "VmRSS" | "VmHWM"): number {
-  const line = new RegExp(`^${field}:\\s*(\\d+) kB`, "m").exec(
-    readFileSync("/proc/self/status", "utf8"),
-  );
-  return Number(line![1]) * 1024;
 }
 
 /** Seconds of each query: objects of the store itself, evenly spread; the first ones warm up. */

@@ -83,6 +83,11 @@ export class NewFolder implements Disposable {
     this.written += Buffer.byteLength(content);
   }
 
+  /** Whether there is a file with something in it. */
+  has(name: string): boolean {
+    return (statOf(join(this.beside, name))?.size ?? 0) > 0;
+  }
+
   /** Counts a file that somebody else wrote. @returns its bytes */
   count(name: string): number {
     const bytes = statOf(join(this.beside, name))!.size;

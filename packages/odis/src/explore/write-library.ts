@@ -78,7 +78,10 @@ export async function writeLibrary(
   const lists = new Lists(folder);
   const images = store.size("images");
   for (let row = 0; row < images; row += 1) {
-    if (await stop?.requested()) return { stopped: row, of: images, kept: folder.beside };
+    if (await stop?.requested()) {
+      folder.keep();
+      return { stopped: row, of: images, kept: folder.beside };
+    }
     const facts =
       finished(folder, row) ??
       (await writeImage(folder, pictures, withPatches(store, row, answer.image, network)));
@@ -126,9 +129,11 @@ function withPatches(
 /** The facts of an image that an interrupted writer has finished, its files counted. */
 function finished(folder: NewFolder, row: number): ImageFacts | undefined {
   const text = folder.read(folderFiles.image(row));
-  if (text === undefined) return undefined;
-  const facts = parsedJson(text) as ImageFacts;
-  for (const name of [folderFiles.image(row), ...pictureFiles(facts)]) folder.count(name);
+  const facts = text === undefined ? undefined : (parsedJson(text) as ImageFacts | undefined);
+  if (!facts) return undefined;
+  const names = [folderFiles.image(row), ...pictureFiles(facts)];
+  if (!names.every((name) => folder.has(name))) return undefined; // the machine went down, too
+  for (const name of names) folder.count(name);
   return facts;
 }
 

@@ -19,7 +19,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** The pixels of all heads' maps of an object, after another block was chosen and the last one again. */
+/** Some values of the pixels of all heads' maps of an object in a block. */
 async function heads(page: Page, object: number, block: number): Promise<readonly number[][]> {
   await page.locator(".cell").nth(object).click();
   await near(page);
@@ -31,7 +31,7 @@ async function heads(page: Page, object: number, block: number): Promise<readonl
     await before!.waitForElementState("hidden");
   }
   return page.evaluate(`[...document.querySelectorAll(".heads canvas")].map((canvas) =>
-    [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data])`);
+    [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data].filter((_, at) => at % 1009 === 0))`);
 }
 
 it.each([
@@ -70,7 +70,9 @@ it.each([
         const apart = served!.flatMap((values, head) =>
           values.map((value, at) => Math.abs(value - written![head]![at]!)),
         );
-        expect(Math.max(...apart.slice(0, 1e5))).toBeLessThanOrEqual(4); // of 255
+        // Of 255. The page of files shows the network JPEGs of its own.
+        expect(Math.max(...apart)).toBeLessThanOrEqual(16);
+        expect(apart.reduce((sum, one) => sum + one, 0) / apart.length).toBeLessThan(2);
       }
       expect(
         JSON.parse(readFileSync(join(out, "library.json"), "utf8")).network.attention.blocks,

@@ -126,7 +126,7 @@ function banks({ bank }: Pick<DenseSettings, "bank">) {
   const several = new Set(bank).size > 1;
   return [...new Set(bank)].map((patches) => {
     const name = several ? `knn-${patches}` : "knn";
-    const title = several ? `k-NN, ${count(patches)} patches` : "k-NN";
+    const title = several ? `k-NN of ${count(patches)}` : "k-NN";
     const figure: Figure = { key: `dense-${name}`, title, measure: `dense/${name}/miou` };
     return { patches, name, figure };
   });
@@ -151,9 +151,7 @@ const linearName = (sliding: Sliding | undefined): string =>
 function linearFigure(settings: Parameters<typeof slidingOf>[0]): Figure {
   const sliding = slidingOf(settings);
   const name = linearName(sliding);
-  const title = sliding
-    ? `linear, windows of ${sliding.crop} px every ${sliding.stride}`
-    : "linear";
+  const title = sliding ? `linear, ${sliding.crop} px every ${sliding.stride}` : "linear";
   return { key: `dense-${name}`, title, measure: `dense/${name}/miou` };
 }
 

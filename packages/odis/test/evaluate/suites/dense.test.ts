@@ -254,9 +254,9 @@ describe("the suite", () => {
     ]);
     const [table] = describeEvaluation(evaluation.settings).flatMap(({ tables }) => tables);
     expect(table!.figures.map(({ title }) => title)).toEqual([
-      "k-NN, 20 patches",
-      "k-NN, 160 patches",
-      "k-NN, 60 patches",
+      "k-NN of 20",
+      "k-NN of 160",
+      "k-NN of 60",
       "linear",
     ]);
     const alone = await Promise.all([20, 160, 60].map((size) => bank(size)));
@@ -294,7 +294,7 @@ describe("the suite", () => {
     const counted = outcome.kind === "iou" ? [...outcome.intersections, ...outcome.unions] : [];
     expect(counted.reduce((sum, n) => sum + n, 0)).toBe(2 * 4 * 64 * 48);
     expect(describeEvaluation(evaluation.settings)[0]!.tables[0]!.figures[1]!.title).toBe(
-      "linear, windows of 48 px every 16",
+      "linear, 48 px every 16",
     );
     await expect(windows({ crop: 50 })).rejects.toThrow(
       "evaluation: crop 50 is not a multiple of the network's patch, 8. Wanted for example 48.",
