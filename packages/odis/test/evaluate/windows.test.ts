@@ -147,8 +147,8 @@ describe("WindowSegmenter", () => {
       }
     expect(Math.min(...shown)).toBeGreaterThan(0);
     const truth = new Int32Array(pixels);
-    for (const { label, pixels: inside } of objects)
-      for (const [at, bit] of inside().entries()) if (bit) truth[at] = label + 1;
+    for (const object of objects)
+      for (const [at, bit] of object.pixels().entries()) if (bit) truth[at] = object.label + 1;
     const [intersections, unions] = [new Int32Array(classes), new Int32Array(classes)];
     for (let at = 0; at < pixels; at += 1) {
       const means = Array.from({ length: classes }, (_, c) => sums[c * pixels + at]! / shown[at]!);

@@ -28,7 +28,7 @@ async function heads(page: Page, object: number, block: number): Promise<readonl
   const before = await page.locator(".heads").first().elementHandle();
   if ((await page.inputValue("[aria-label=Block]")) !== String(block)) {
     await page.selectOption("[aria-label=Block]", String(block));
-    await before!.waitForElementState("hidden");
+    await before.waitForElementState("hidden");
   }
   return page.evaluate(`[...document.querySelectorAll(".heads canvas")].map((canvas) =>
     [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data].filter((_, at) => at % 1009 === 0))`);

@@ -40,9 +40,7 @@ async function ended(out: string, images: number, signal: "SIGINT" | "SIGKILL") 
   let said = "";
   child.stdout.on("data", (more) => (said += more));
   const done = once(child, "close");
-  let isOver = false;
-  void done.then(() => (isOver = true));
-  while (!isOver && finished(out) < images) await setTimeout(1);
+  while (child.exitCode === null && finished(out) < images) await setTimeout(1);
   child.kill(signal);
   const [code, killedBy] = await done;
   return { code, killedBy, said };
