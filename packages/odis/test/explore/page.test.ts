@@ -176,10 +176,11 @@ describe.each([
       );
       const [other] = store.objectsIn(store.object(0).image.row).filter(({ row }) => row !== 0);
       const { image, box } = other!;
-      const { x, y, width: w, height: h } = await photoBox(page);
       const at = [box.x + box.width / 2, box.y + box.height / 2] as const;
-      const click = () =>
-        page.mouse.click(x + (at[0] / image.width) * w, y + (at[1] / image.height) * h);
+      const click = async () => {
+        const { x, y, width: w, height: h } = await photoBox(page);
+        await page.mouse.click(x + (at[0] / image.width) * w, y + (at[1] / image.height) * h);
+      };
       await page.keyboard.down(key);
       await click();
       await page.keyboard.up(key);
