@@ -5,6 +5,7 @@ import { benchAttention } from "./attention.js";
 import { benchBridge } from "./bridge.js";
 import { benchCrops } from "./crops.js";
 import { benchEmbed } from "./embed.js";
+import { benchExplore } from "./explore.js";
 import { benchLarge } from "./large.js";
 import { benchLoader } from "./loader.js";
 import { benchMemory } from "./memory.js";
@@ -25,6 +26,7 @@ const usage = `npm run bench -- [NAME...] [options]
   neighbours k-NN of 50,000 queries against 1.28 million rows of 384 (--whole runs all of it)
   embed      photographs to features by odis embed, in turn with transformers on the same weights
   search     time of a search among a million vectors, exact and by the index, and its recall (half an hour)
+  explore    the explorer's page on 100,000 objects in Chromium: frames, answers, memory
   memory     resident memory over 1,000 training steps
   processes  a step of two processes of one thread, in turn with one; what they send
   recipes    a training step of every recipe, in turn, beside that of ibot
@@ -33,7 +35,7 @@ const usage = `npm run bench -- [NAME...] [options]
   large      memory and time of one step of ViT-L/16, activations kept or computed again (minutes)
   giant      the same for ViT-g/14 with the least memory (minutes, 19 GB)
 
-Without names: all but search, step, large and giant.
+Without names: all but search, explore, step, large and giant.
 
   --threads N   default 2
   --rounds N    blocks of each contestant in step, small, loader and embed, default 5
@@ -92,6 +94,7 @@ const benches = new Map<string, () => void | Promise<void>>([
       }),
   ],
   ["search", () => benchSearch(threads, vectors)],
+  ["explore", benchExplore],
   ["memory", benchMemory],
   ["processes", () => benchProcesses(Number(values.rounds), 5)],
   ["recipes", () => benchRecipes(threads, Number(values.rounds))],
@@ -104,7 +107,9 @@ const benches = new Map<string, () => void | Promise<void>>([
 const names =
   positionals.length > 0
     ? positionals
-    : [...benches.keys()].filter((n) => !["search", "step", "large", "giant"].includes(n));
+    : [...benches.keys()].filter(
+        (n) => !["search", "explore", "step", "large", "giant"].includes(n),
+      );
 const unknown = names.find((name) => !benches.has(name));
 if (values.help || unknown !== undefined) {
   if (unknown !== undefined) console.error(`bench: there is no bench "${unknown}"\n`);

@@ -1,3 +1,38 @@
+import { readdirSync, readFileSync } from "node:fs";
+
+/**
+ * Bytes that a process has in memory now, or had at most, as Linux counts them.
+ *
+ * @param process default: this one
+ */
+export function residentBytes(
+  process: number | "self" = "self",
+  field: "VmRSS" | "VmHWM" = "VmRSS",
+): number {
+  const status = readFileSync(`/proc/${process}/status`, "utf8");
+  return Number(new RegExp(`^${field}:\\s*(\\d+) kB`, "m").exec(status)![1]) * 1024;
+}
+
+/** Seconds that a process and all below it have computed, on all cores, as Linux counts them: by hundredths. */
+export function computedSeconds(process: number): number {
+  const stats = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const [, rest = ""] = /^.*\) (.*)$/s.exec(readFileSync(`/proc/${name}/stat`, "utf8")) ?? [];
+        const fields = rest.split(" ");
+        const seconds = (Number(fields[11]) + Number(fields[12])) / 100;
+        return [{ id: Number(name), parent: Number(fields[1]), seconds }];
+      } catch {
+        return []; // it has ended
+      }
+    });
+  const sum = (id: number): number =>
+    (stats.find((one) => one.id === id)?.seconds ?? 0) +
+    stats.filter(({ parent }) => parent === id).reduce((all, one) => all + sum(one.id), 0);
+  return sum(process);
+}
+
 /** Middle of the values; the mean of the two middle ones when their number is even. */
 export function median(values: readonly number[]): number {
   if (values.length === 0) throw new Error("internal: median of nothing");

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,8 +11,8 @@ import {
   writeManifest,
   writeShard,
 } from "../../packages/odis/dist/search/index.js";
-import { median, repeat } from "./measure.js";
-import { duration, percent, printTable } from "./table.js";
+import { median, repeat, residentBytes } from "./measure.js";
+import { duration, megabytes, percent, printTable } from "./table.js";
 
 /** ViT-S features; objects in an image, and images in a shard, as stores have them. */
 const [WIDTH, OBJECTS, IMAGES] = [384, 8, 128];
@@ -23,7 +23,8 @@ const [EXACT, APPROXIMATE] = [5, 200];
 
 /**
  * Searches in a store of made-up vectors: time a query, from the vector to the rows with their images and
- * masks, exact and by the index, and the share of the true ten nearest that the index finds.
+ * masks, exact and by the index, the share of the true ten nearest that the index finds, and the memory that
+ * answering takes.
  *
  * @param vectors how many objects, 2 or more; a last shard is filled
  */
@@ -32,12 +33,16 @@ export async function benchSearch(threads: number, vectors: number): Promise<voi
   const folder = await mkdtemp(join(tmpdir(), "odis-bench-"));
   try {
     const objects = writeStore(folder, vectors);
-    using store = openStore(folder);
     const began = performance.now();
-    const index = makeIndex(store, { threads })!;
+    const index = indexed(folder, threads);
     const built = (performance.now() - began) / 1000;
-    const exact = timed(store, EXACT, false);
+    const making = residentBytes("self", "VmHWM");
+    // The store of somebody who only asks: opened anew, by the index first.
+    using store = openStore(folder);
+    const before = residentBytes();
     const approximate = timed(store, APPROXIMATE, true);
+    const answering = residentBytes() - before;
+    const exact = timed(store, EXACT, false);
     const sorted = approximate.toSorted((a, b) => a - b);
     printTable(`search among ${objects} vectors of ${WIDTH}, the best 20, ${threads} threads`, [
       ["", "median", "slowest twentieth"],
@@ -49,10 +54,18 @@ export async function benchSearch(threads: number, vectors: number): Promise<voi
       ],
       ["finds of the ten nearest", percent(index.recall), ""],
       ["making the index, once", duration(built), ""],
+      ["its file, which is mapped", megabytes(statSync(join(folder, "objects.usearch")).size), ""],
+      ["memory more after the answers by the index", megabytes(answering), ""],
+      ["most memory while the index was made", megabytes(making), ""],
     ]);
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+function indexed(folder: string, threads: number) {
+  using store = openStore(folder);
+  return makeIndex(store, { threads })!;
 }
 
 /** Seconds of each query: objects of the store itself, evenly spread; the first ones warm up. */

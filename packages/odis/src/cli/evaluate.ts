@@ -10,6 +10,7 @@ import {
   number,
   path,
   positional,
+  several,
   text,
 } from "./options.js";
 import { evaluateAndReport } from "./evaluation.js";
@@ -101,7 +102,10 @@ const patience = 1800;
 
 /** How a setting of an evaluation is given on the command line. */
 function settingOption(type: OptionType, help: string): CliOption<OptionValue | undefined> {
-  if (type.kind === "number") return (type.whole ? integer : number)({ help, ...type });
+  if (type.kind === "number") {
+    const one = (type.whole ? integer : number)({ help, ...type });
+    return type.many ? several(one) : one;
+  }
   if (type.kind === "texts") return list({ help, placeholder: type.placeholder });
   const made = type.many ? choices(type.of, { help, default: [] }) : choice(type.of, { help });
   return type.told ? { ...made, choices: [] } : made;

@@ -148,8 +148,11 @@ async function write(
   const onProgress = (done: number, of: number, objects: number): void =>
     progress({ done, of, objects, skipped: 0 });
   const written = await writeLibrary(store, { out, browseOnly, stop, onProgress });
-  if (!written) {
-    io.print(`stopped; nothing was kept. Once more: ${io.commandLine}`);
+  if ("stopped" in written) {
+    io.print(
+      `stopped after ${written.stopped} of ${written.of} images, which are kept in ${plain(written.kept)}; ` +
+        `go on with: ${io.commandLine}`,
+    );
     return stop.exitCode;
   }
   const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;

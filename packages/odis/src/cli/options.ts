@@ -168,6 +168,22 @@ export function choices<const C extends string>(
   );
 }
 
+/** Several values with commas between them: `--dense-bank 1000,10000`. */
+export function several<T>(one: CliOption<T>) {
+  const { help, placeholder } = one;
+  return option<readonly NonNullable<T>[], { help: string }>(
+    { help },
+    `${placeholder},…`,
+    (given) => {
+      const parsed = given.split(",").map((part) => one.parse(part));
+      const wrong = parsed.find((value) => value instanceof Wanted);
+      return wrong
+        ? new Wanted(`${wrong.text}, or several with commas between them`)
+        : (parsed as NonNullable<T>[]);
+    },
+  );
+}
+
 /** On or off: `--json`. */
 export function flag(spec: { readonly help: string }) {
   return option<boolean, typeof spec & { readonly default: boolean }>(

@@ -36,8 +36,9 @@ function fieldOf(type: OptionType): z.ZodType<OptionValue, OptionValue> {
     const one = z.enum(type.of);
     return type.many ? z.array(one).min(1, "wanted at least one") : one;
   }
-  const { whole, min = -Infinity, max = Infinity } = type;
-  return (whole ? z.int() : z.number()).min(min).max(max);
+  const { whole, many, min = -Infinity, max = Infinity } = type;
+  const one = (whole ? z.int() : z.number()).min(min).max(max);
+  return many ? z.union([one, z.array(one).min(1, "wanted at least one")]) : one;
 }
 
 type Field = z.ZodType<OptionValue | undefined, OptionValue | undefined>;

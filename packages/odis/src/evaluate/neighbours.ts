@@ -101,7 +101,11 @@ export class NeighbourSearch implements Disposable {
   private meet(block: Block, keys: Tensor, first: number): void {
     const before = block.best;
     const best = tidy(() => {
-      const [similar, found] = this.top(block.queries.matmul(keys.transpose(0, 1)));
+      const [similar, found] = largest(
+        block.queries.matmul(keys.transpose(0, 1)),
+        this.k,
+        this.of.group,
+      );
       const rows = found.add(first);
       if (!before) return [similar, rows] as const;
       const [both, all] = [cat([before[0], similar], 1), cat([before[1], rows], 1)];
@@ -110,37 +114,6 @@ export class NeighbourSearch implements Disposable {
     });
     if (before) for (const tensor of before) tensor.free();
     block.best = best;
-  }
-
-  /**
-   * The k largest of each row. Where there are many, groups of neighbouring columns are compared
-   * first: the k largest values all lie in the k groups of the largest maxima, and a maximum is
-   * found far faster than an order.
-   *
-   * @param similar [b, m]
-   * @returns [b, min(k, m)] values and columns
-   */
-  private top(similar: Tensor): readonly [values: Tensor, columns: Tensor] {
-    const { group } = this.of;
-    const [b, m] = similar.dims(2);
-    const k = Math.min(this.k, m);
-    const groups = Math.floor(m / group);
-    if (groups < 4 * k) return similar.topk(k, 1);
-    const whole = similar.narrow(1, 0, groups * group).reshape([b, groups, group]);
-    const [, chosen] = whole.amax(-1).topk(k, 1); // [b, k]
-    const inside = arange(group, { dtype: "int64", device: this.device });
-    const columns = chosen
-      .unsqueeze(2)
-      .mul(group)
-      .add(inside)
-      .reshape([b, k * group]);
-    const rest = arange(m - groups * group, { dtype: "int64", device: this.device })
-      .add(groups * group)
-      .unsqueeze(0)
-      .expand([b, m - groups * group]);
-    const candidates = cat([columns, rest], 1);
-    const [values, at] = similar.gather(1, candidates).topk(k, 1);
-    return [values, candidates.gather(1, at)];
   }
 
   /** What was found in all rows so far. */
@@ -175,6 +148,41 @@ export class NeighbourSearch implements Disposable {
       for (const tensor of best ?? []) tensor.free();
     }
   }
+}
+
+/**
+ * The k largest of each row. Where there are many, groups of neighbouring columns are compared
+ * first: the k largest values all lie in the k groups of the largest maxima, and a maximum is
+ * found far faster than an order.
+ *
+ * @param similar [b, m]
+ * @returns [b, min(k, m)] values and columns, the largest first
+ */
+export function largest(
+  similar: Tensor,
+  most: number,
+  group: number = sizes.group,
+): readonly [values: Tensor, columns: Tensor] {
+  const { device } = similar;
+  const [b, m] = similar.dims(2);
+  const k = Math.min(most, m);
+  const groups = Math.floor(m / group);
+  if (groups < 4 * k) return similar.topk(k, 1);
+  const whole = similar.narrow(1, 0, groups * group).reshape([b, groups, group]);
+  const [, chosen] = whole.amax(-1).topk(k, 1); // [b, k]
+  const inside = arange(group, { dtype: "int64", device });
+  const columns = chosen
+    .unsqueeze(2)
+    .mul(group)
+    .add(inside)
+    .reshape([b, k * group]);
+  const rest = arange(m - groups * group, { dtype: "int64", device })
+    .add(groups * group)
+    .unsqueeze(0)
+    .expand([b, m - groups * group]);
+  const candidates = cat([columns, rest], 1);
+  const [values, at] = similar.gather(1, candidates).topk(k, 1);
+  return [values, candidates.gather(1, at)];
 }
 
 /** Rows [n, width], row-major, at length 1; free it. */

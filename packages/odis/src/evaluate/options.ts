@@ -5,10 +5,17 @@ import { frames } from "../portable/index.js";
 import { maskConfig } from "../views/index.js";
 
 /** What a command line or a plan may give for an option. */
-export type OptionValue = number | string | readonly string[];
+export type OptionValue = number | string | readonly string[] | readonly number[];
 
 export type OptionType =
-  | { readonly kind: "number"; readonly whole?: true; readonly min?: number; readonly max?: number }
+  /** `many`: several of them, with commas between them */
+  | {
+      readonly kind: "number";
+      readonly whole?: true;
+      readonly many?: true;
+      readonly min?: number;
+      readonly max?: number;
+    }
   /** one of some words, or several of them; `told`: the help says already which */
   | {
       readonly kind: "choice";

@@ -1,5 +1,5 @@
 import { drawMask } from "@odis/torch/images";
-import { Rng } from "../core/index.js";
+import { ConfigError, Rng } from "../core/index.js";
 import { frameBox } from "../portable/index.js";
 import {
   type FramedImage,
@@ -13,7 +13,7 @@ import type { Samples } from "./probe.js";
 export interface PatchSampleOptions extends FrameOptions {
   /** with the background */
   readonly classes: number;
-  /** patches of an image at most */
+  /** patches of an image at most; where it is seen in several windows, about as many of all together */
   readonly perImage: number;
   /**
    * `balanced`: each class of an image is as likely as another (Hummingbird's memory); `uniform`:
@@ -30,6 +30,7 @@ export class PatchSample implements PassReader {
   private readonly features: Float32Array[] = [];
   private readonly targets: Float32Array[] = [];
   private readonly origins: number[] = [];
+  private readonly ranks: number[] = [];
 
   /** @param width of a patch token */
   constructor(
@@ -43,19 +44,31 @@ export class PatchSample implements PassReader {
     const N = (size / patch) ** 2;
     for (const [row, { image }] of rows.entries()) {
       const shares = patchShares(labelMap(image, this.options), size, patch, classes);
-      const rng = new Rng("patches", rule, seed, image.index);
-      for (const n of drawn(weights(shares, classes, rule), perImage, rng)) {
+      const { index: which, of } = image.window ?? { index: 0, of: 1 };
+      const rng = new Rng("patches", rule, seed, image.index, ...(which > 0 ? [which] : []));
+      const count = Math.ceil(perImage / of);
+      for (const [rank, n] of drawn(weights(shares, classes, rule), count, rng).entries()) {
         const begin = (row * N + n) * this.width;
         this.features.push(patches.slice(begin, begin + this.width));
         this.targets.push(shares.slice(n * classes, (n + 1) * classes));
         this.origins.push(image.index);
+        this.ranks.push(rank);
       }
     }
   }
 
-  /** All that was collected, or that of some images; of several processes what this one has. */
-  samples(wanted: (image: number) => boolean = () => true): Samples {
-    const rows = [...this.origins.keys()].filter((row) => wanted(this.origins[row]!));
+  /**
+   * All that was collected, or that of some images; of several processes what this one has.
+   *
+   * @param perImage the first that were drawn of each image: what a sample of so many would have collected
+   */
+  samples(
+    wanted: (image: number) => boolean = () => true,
+    perImage: number = this.options.perImage,
+  ): Samples {
+    const rows = [...this.origins.keys()].filter(
+      (row) => this.ranks[row]! < perImage && wanted(this.origins[row]!),
+    );
     const join = (parts: readonly Float32Array[], width: number): Float32Array => {
       const joined = new Float32Array(rows.length * width);
       for (const [to, row] of rows.entries()) joined.set(parts[row]!, to * width);
@@ -127,7 +140,7 @@ export function labelMap(image: FramedImage, { frame, size }: FrameOptions): Int
   const { width, height } = sample;
   const map = new Int16Array(size * size);
   const inside = new Uint8Array(size * size);
-  const geometry = { box: frameBox(sample, frame), flip: false };
+  const geometry = { box: image.window?.box ?? frameBox(sample, frame), flip: false };
   for (const object of sample.objects.toSorted((a, b) => b.area - a.area)) {
     const mask = { width, height, pixels: object.pixels() };
     if (drawMask(mask, geometry, size, inside) === 0) continue;
@@ -164,6 +177,15 @@ export function patchShares(
     if (known > 0) for (const c of row.keys()) row[c]! /= known;
   }
   return shares;
+}
+
+/** @throws ConfigError when a network's input is no whole number of patches */
+export function checkSide(what: string, side: number, patch: number): void {
+  if (side % patch === 0) return;
+  throw new ConfigError(
+    `evaluation: ${what} ${side} is not a multiple of the network's patch, ${patch}. ` +
+      `Wanted for example ${Math.max(1, Math.round(side / patch)) * patch}.`,
+  );
 }
 
 /** Pixels that prediction and truth agree on, and pixels that either of them has, per class. */

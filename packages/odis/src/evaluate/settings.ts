@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ConfigError, optionName, resolveConfig } from "../core/index.js";
+import { optionName, resolveConfig } from "../core/index.js";
 import type { Recipe } from "../recipe/index.js";
 import {
   commonSettings,
@@ -10,6 +10,7 @@ import {
   optionValue,
   type OptionValue,
 } from "./options.js";
+import { checkSide } from "./patches.js";
 import type { CommonSettings, Description, Figure, FigureTable, SuiteOf } from "./suite.js";
 import * as registry from "./suites/index.js";
 
@@ -107,11 +108,7 @@ export function settingsOf(given: GivenSettings, recipe: Recipe): EvaluationSett
   const values: Readonly<Record<string, unknown>> = JSON.parse(JSON.stringify(given)); // no key without a value
   const resolved = resolveConfig(schema, [{ source: "evaluation", values }]);
   const size = resolved.size ?? recipe.views.globals.size;
-  if (size % patch !== 0)
-    throw new ConfigError(
-      `evaluation: size ${size} is not a multiple of the network's patch, ${patch}. ` +
-        `Wanted for example ${Math.max(1, Math.round(size / patch)) * patch}.`,
-    );
+  checkSide("size", size, patch);
   const settings: EvaluationSettings = {
     ...resolved,
     suites: once(resolved.suites),

@@ -17,6 +17,7 @@ import {
   type PatchMaps,
   type PatchValues,
   patchValues,
+  perMille,
   rowOf,
   type StoreFacts,
 } from "../portable/index.js";
@@ -168,16 +169,14 @@ export function answers(
     const block = whole(question, "block", depth - 1);
     const sample = await pictures.read(object.image.row);
     const { side, box } = teacher.grid(sample);
-    const shares = (heads: readonly Float32Array[]) =>
-      heads.map((head) => Array.from(head, (share) => Math.round(1e4 * share) / 10));
     return {
-      token: tokens === "cls" ? "[CLS]" : "[OBJ]",
+      token: summaryToken(tokens),
       blocks: depth,
       block,
       side,
       region: corners(box),
-      masked: shares(teacher.attention(sample, object.mask(), block)),
-      open: shares(teacher.attention(sample, undefined, block)),
+      masked: teacher.attention(sample, object.mask(), block).map(perMille),
+      open: teacher.attention(sample, undefined, block).map(perMille),
     };
   };
 
@@ -190,6 +189,10 @@ export function answers(
 
   return { store: facts, objects, image, near, patches: patchMaps, attention, map };
 }
+
+/** The token that stands for an object: what it is called on the page. */
+export const summaryToken = (tokens: string): AttentionMaps["token"] =>
+  tokens === "cls" ? "[CLS]" : "[OBJ]";
 
 const nameOf = ({ path }: Store): string => basename(resolve(path));
 

@@ -4,9 +4,10 @@ import { dirname, join } from "node:path";
 import { ConfigError, plain, reasonOf } from "../core/index.js";
 import { imageNet } from "../model/index.js";
 import { folderFiles, type NetworkFacts } from "../portable/index.js";
-import { exportRun } from "../run/index.js";
+import { writeOnnx } from "../formats/index.js";
 import type { Recipe } from "../recipe/index.js";
 import type { Store } from "../search/index.js";
+import { summaryToken } from "./answers.js";
 import type { NewFolder } from "./new-folder.js";
 
 /** The release of the runtime that the page is tried with. */
@@ -26,29 +27,36 @@ const runtimeFiles = {
  */
 export async function writeNetwork(store: Store, folder: NewFolder): Promise<NetworkFacts> {
   const runtime = runtimeFolder();
-  const { recipe } = store.network(); // refuses another one than the store's
-  const out = folder.file(folderFiles.network);
-  await exportRun(store.from, { out, format: "onnx" });
+  const { network, recipe, step } = store.network(); // refuses another one than the store's
+  const told = asked(recipe);
+  await writeOnnx(
+    folder.file(folderFiles.network),
+    { network, recipe, step, side: "teacher", precision: "float32" },
+    { attention: told.attention !== null },
+  );
   const bytes = folder.count(folderFiles.network);
   for (const [name, to] of Object.entries(runtimeFiles))
     copyFileSync(join(runtime, name), folder.file(to));
   folder.count(folderFiles.runtime.script);
   const wasm = folder.count(folderFiles.runtime.wasm);
   const { frame, size } = store.model;
-  return { bytes, runtime: wasm, frame, size, ...imageNet, ...asked(recipe) };
+  return { bytes, runtime: wasm, frame, size, ...imageNet, ...told };
 }
 
 /** How the exported network is asked for the vectors that `Teacher.features` gives. */
 function asked({
-  model: { patch, tokens },
+  model: { patch, tokens, heads, depth },
   views,
   loss,
-}: Recipe): Pick<NetworkFacts, "patch" | "output" | "several"> {
+}: Recipe): Pick<NetworkFacts, "patch" | "output" | "several" | "attention"> {
   const hasObjects = tokens !== "cls";
   const token = hasObjects ? "object" : "cls";
+  const isPooled = loss.objectFrom === "pooled";
   return {
     patch,
-    output: loss.objectFrom === "pooled" ? "pooled" : token,
+    output: isPooled ? "pooled" : token,
+    // In a network of means a mask picks patches, and restricts nobody.
+    attention: isPooled ? null : { token: summaryToken(tokens), heads, blocks: depth },
     several: hasObjects && views.object.count > 1,
   };
 }

@@ -25,7 +25,7 @@ main.split { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
 #map-part { margin: 0; padding: 8px 12px; border-bottom: 1px solid var(--line); }
 #grid { position: absolute; inset: 0; overflow-y: auto; overflow-x: hidden; }
 #grid > div { position: relative; }
-.cell { position: absolute; margin: 0; padding: 4px; cursor: pointer; border-radius: 8px; overflow: hidden; }
+.cell { position: absolute; contain: strict; margin: 0; padding: 4px; cursor: pointer; border-radius: 8px; overflow: hidden; }
 .cell img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px; background: var(--line); }
 .cell span { display: block; font-size: .78rem; line-height: 20px; height: 20px; color: var(--soft); text-align: center; }
 .cell.active { box-shadow: inset 0 0 0 2px var(--accent); } .cell[aria-selected=true] span { color: var(--ink); } .cell[aria-selected=true] { background: color-mix(in srgb, var(--accent) 24%, transparent); }

@@ -1,8 +1,13 @@
+import { parsedJson } from "../core/index.js";
 import {
   folderFiles,
   folderVersion,
+  type ImageFacts,
   type LibraryFile,
+  type NetworkFacts,
   type ObjectFacts,
+  packedBits,
+  patchesOf,
 } from "../portable/index.js";
 import type { Store } from "../search/index.js";
 import { answers } from "./answers.js";
@@ -23,7 +28,11 @@ export interface LibraryOptions {
   readonly onProgress?: ((done: number, of: number, objects: number) => void) | undefined;
 }
 
-/** What was written. */
+/** What was written, or how many images were when it was asked to stop, and where they are kept. */
+export type LibraryOutcome =
+  | WrittenLibrary
+  | { readonly stopped: number; readonly of: number; readonly kept: string };
+
 export interface WrittenLibrary {
   readonly bytes: number;
   /** of the network and what runs it: what a visitor loads who asks for something of their own */
@@ -50,17 +59,17 @@ export function checkLibrary({
 
 /**
  * Writes a store's page as files that any web server hosts, with everything that the page needs. In
- * memory are the last images (`PagePictures`), and what the store keeps of its vectors.
+ * memory are the last images (`PagePictures`), and what the store keeps of its vectors. If it was stopped or
+ * killed, the images that were finished stay, and the same call goes on from there: to the same files.
  *
- * @returns undefined when it was asked to stop; nothing is left then
  * @throws ConfigError when something is at `out`, or the network cannot be written; DataError when the
  *   store's pictures are not there; RunError when its network is not
  */
 export async function writeLibrary(
   store: Store,
   { out, browseOnly = false, stop, onProgress }: LibraryOptions,
-): Promise<WrittenLibrary | undefined> {
-  using folder = new NewFolder(out);
+): Promise<LibraryOutcome> {
+  using folder = new NewFolder(out, planOf(store, browseOnly));
   const pictures = new PagePictures(store);
   await pictures.check();
   const network = browseOnly ? null : await writeNetwork(store, folder);
@@ -69,10 +78,14 @@ export async function writeLibrary(
   const lists = new Lists(folder);
   const images = store.size("images");
   for (let row = 0; row < images; row += 1) {
-    if (await stop?.requested()) return undefined;
-    const facts = answer.image(new URLSearchParams({ row: String(row) }));
-    folder.write(folderFiles.image(row), JSON.stringify(facts));
-    await writePictures(folder, pictures, row, facts.objects);
+    if (await stop?.requested()) {
+      folder.keep();
+      return { stopped: row, of: images, kept: folder.beside };
+    }
+    const facts =
+      finished(folder, row) ??
+      (await writeImage(folder, pictures, withPatches(store, row, answer.image, network)));
+    folder.keep();
     for (const { row: object, image, key, class: name, score } of facts.objects)
       lists.add({ row: object, image, key, class: name, score });
     onProgress?.(row + 1, images, lists.objects);
@@ -92,24 +105,60 @@ export async function writeLibrary(
   return { bytes: folder.bytes, network: networkBytes };
 }
 
-async function writePictures(
+/** What decides every byte of the files: another store, or another kind of page, is begun anew. */
+function planOf({ fingerprint }: Store, browseOnly: boolean): string {
+  return JSON.stringify({ version: folderVersion, store: fingerprint, browseOnly });
+}
+
+/** What is told of an image; with the patches of its objects where a network is asked about them. */
+function withPatches(
+  store: Store,
+  row: number,
+  image: (question: URLSearchParams) => ImageFacts,
+  network: NetworkFacts | null,
+): ImageFacts {
+  const facts = image(new URLSearchParams({ row: String(row) }));
+  if (!network?.attention) return facts;
+  const objects = facts.objects.map((object) => {
+    const bits = patchesOf(store.object(object.row).mask().pixels(), facts, network);
+    return { ...object, patches: bits && packedBits(bits) };
+  });
+  return { ...facts, objects };
+}
+
+/** The facts of an image that an interrupted writer has finished, its files counted. */
+function finished(folder: NewFolder, row: number): ImageFacts | undefined {
+  const text = folder.read(folderFiles.image(row));
+  const facts = text === undefined ? undefined : (parsedJson(text) as ImageFacts | undefined);
+  if (!facts) return undefined;
+  const names = [folderFiles.image(row), ...pictureFiles(facts)];
+  if (!names.every((name) => folder.has(name))) return undefined; // the machine went down, too
+  for (const name of names) folder.count(name);
+  return facts;
+}
+
+const pictureFiles = ({ row, objects }: ImageFacts): readonly string[] => [
+  folderFiles.photo(row),
+  folderFiles.small(row),
+  ...objects.map((object) => folderFiles.crop(object.row)),
+];
+
+/** Its facts come last: an image that has them has its pictures. */
+async function writeImage(
   folder: NewFolder,
   pictures: PagePictures,
-  image: number,
-  objects: readonly { readonly row: number }[],
-): Promise<void> {
+  facts: ImageFacts,
+): Promise<ImageFacts> {
+  const { row: image, objects } = facts;
   await pictures.read(image); // one that cannot be read ends here, before others wait for it
   const made = await Promise.all([
     pictures.photo(image, sides.photo),
     pictures.photo(image, sides.small),
     ...objects.map(({ row }) => pictures.crop(row)),
   ]);
-  const names = [
-    folderFiles.photo(image),
-    folderFiles.small(image),
-    ...objects.map(({ row }) => folderFiles.crop(row)),
-  ];
-  for (const [at, name] of names.entries()) folder.write(name, made[at]!);
+  for (const [at, name] of pictureFiles(facts).entries()) folder.write(name, made[at]!);
+  folder.writeWhole(folderFiles.image(image), JSON.stringify(facts));
+  return facts;
 }
 
 /** Objects in files of a fixed number, in their order. */

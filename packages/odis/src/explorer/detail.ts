@@ -147,7 +147,8 @@ export class Detail {
     if (!this.library.canLook) return `In the photograph, ${others}.`;
     const mark =
       "Drag a box round a thing in the photograph, or click on it, to find the like of it";
-    return objects.length > 0 ? `${mark}; ${others}.` : `${mark}.`;
+    const inside = "hold Shift or Alt to click on a point inside of one";
+    return objects.length > 0 ? `${mark}; ${others}: ${inside}.` : `${mark}.`;
   }
 
   private title({ key }: PhotoFacts, looked: Looked, object: OutlinedObject | undefined) {

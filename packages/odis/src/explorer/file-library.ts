@@ -1,4 +1,5 @@
 import {
+  type AttentionMaps,
   folderFiles,
   folderVersion,
   type Found,
@@ -26,6 +27,7 @@ export class FileLibrary implements Library {
   readonly canLook: boolean;
   readonly own?: (file: File) => Promise<PhotoRef>;
   readonly patches?: NonNullable<Library["patches"]>;
+  readonly attention?: NonNullable<Library["attention"]>;
   private readonly photos = new OwnPhotos();
   private readonly files = new Map<string, Promise<unknown>>();
   private readonly finder: FinderLink;
@@ -41,6 +43,7 @@ export class FileLibrary implements Library {
     if (!this.canLook) return;
     this.own = (given) => this.take(given);
     this.patches = (photo, x, y, images) => this.patchMaps(photo, x, y, images);
+    if (file.network!.attention) this.attention = (object, block) => this.looks(object, block);
   }
 
   /**
@@ -128,6 +131,16 @@ export class FileLibrary implements Library {
     });
     const [here, ...more] = maps;
     return { here: here!, others: more.map((map, at) => ({ ...map, image: images[at]! })) };
+  }
+
+  private async looks(object: number, block: number | undefined): Promise<AttentionMaps> {
+    const { image } = await this.object(object);
+    const { objects } = await this.image(image);
+    const visible = objects.find(({ row }) => row === object)?.patches;
+    if (visible === undefined)
+      throw new Error("nothing of it is inside the part that the network sees");
+    const photo = await this.seen({ image });
+    return this.finder.ask({ kind: "attention", photo, visible, block });
   }
 
   /** A photograph as the worker is told of it. */

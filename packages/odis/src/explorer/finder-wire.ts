@@ -1,4 +1,4 @@
-import type { Found, LibraryFile, PatchValues } from "../portable/index.js";
+import type { AttentionMaps, Found, LibraryFile, PatchValues } from "../portable/index.js";
 
 /** A photograph that the worker looks at. */
 export interface Seen {
@@ -35,6 +35,16 @@ export interface Asked {
   readonly patches: [
     { readonly photo: Seen; readonly point: readonly number[]; readonly others: readonly Seen[] },
     { readonly maps: readonly PatchValues[] },
+  ];
+  /** where the network looks, with an object's patches and without */
+  readonly attention: [
+    {
+      readonly photo: Seen;
+      /** as `packedBits` writes them */
+      readonly visible: string;
+      readonly block: number | undefined;
+    },
+    AttentionMaps,
   ];
   /** pixels of a picture file */
   readonly size: [{ readonly file: File }, { readonly width: number; readonly height: number }];

@@ -62,6 +62,8 @@ class Finder {
       progress("");
       return { maps };
     },
+    attention: async ({ photo, visible, block }) =>
+      (await this.loadNetwork()).attention(photo, visible, block),
     size: ({ file }) => sizeOf(file),
   };
 

@@ -111,11 +111,13 @@ export class Grid {
         drop(cell);
         this.cells.delete(at);
       }
-    for (let at = first; at < end; at += 1) if (!this.cells.has(at)) this.make(at);
+    const made: HTMLElement[] = [];
+    for (let at = first; at < end; at += 1) if (!this.cells.has(at)) made.push(this.make(at));
+    this.room.append(...made);
     this.setActive();
   }
 
-  private make(at: number): void {
+  private make(at: number): HTMLElement {
     const cell = el("div", {
       class: "cell",
       role: "option",
@@ -129,11 +131,11 @@ export class Grid {
     cell.style.height = `${this.height}px`;
     cell.style.transform = `translate(${(at % this.columns) * this.side}px, ${Math.floor(at / this.columns) * this.height}px)`;
     this.cells.set(at, cell);
-    this.room.append(cell);
     // What is only scrolled past is not asked for.
     setTimeout(() => {
       if (this.cells.get(at) === cell) this.fill(at, cell).catch(this.tell);
     }, RESTING);
+    return cell;
   }
 
   private async fill(at: number, cell: HTMLElement): Promise<void> {

@@ -5,6 +5,9 @@ import {
   type NetworkFacts,
   type PatchGrid,
   patchesOf,
+  perMille,
+  type AttentionMaps,
+  unpackedBits,
 } from "../portable/index.js";
 import { fetched, folderServer } from "./fetched.js";
 import { loadBytes } from "./load-bytes.js";
@@ -37,6 +40,8 @@ const KEPT = 2 ** 24;
 export class LookingNetwork {
   private readonly kept = new Map<string, Float32Array>();
   private last: { readonly name: string; readonly input: Float32Array } | undefined;
+  /** where it looked last: another block of it is asked for next */
+  private looked: { readonly about: string; readonly shares: readonly Float32Array[] } | undefined;
   /** the runtime does one thing at a time */
   private busy: Promise<unknown> = Promise.resolve();
 
@@ -96,6 +101,33 @@ export class LookingNetwork {
     return features;
   }
 
+  /**
+   * Where [OBJ] looks in a photograph, with an object's patches and without.
+   *
+   * @param visible the object's patches, as `packedBits` writes them
+   */
+  async attention(photo: Seen, visible: string, block?: number): Promise<AttentionMaps> {
+    const { heads, blocks, token } = this.facts.attention!;
+    const grid = this.grid(photo);
+    const { x, y, width, height } = grid.box;
+    const count = grid.side ** 2;
+    const about = `${photo.name} ${visible}`;
+    if (this.looked?.about !== about) {
+      const seen = unpackedBits(visible, count);
+      const masked = await this.run(photo, "attention", seen);
+      this.looked = { about, shares: [masked, await this.run(photo, "attention")] };
+    }
+    const chosen = block ?? blocks - 1;
+    const [masked, open] = this.looked.shares.map((shares) =>
+      Array.from({ length: heads }, (_, head) => {
+        const begin = (head * blocks + chosen) * count;
+        return perMille(shares.subarray(begin, begin + count));
+      }),
+    );
+    const region = [x, y, width, height] as const;
+    return { token, blocks, block: chosen, side: grid.side, region, masked: masked!, open: open! };
+  }
+
   private run(photo: Seen, output: string, visible?: Uint8Array): Promise<Float32Array> {
     const run = this.busy.then(async () => {
       const { size, patch, several } = this.facts;
@@ -105,7 +137,7 @@ export class LookingNetwork {
       const shape = several ? [1, 1, seen.length] : [1, seen.length];
       const inputs = { image, visible: new Tensor("bool", seen, shape) };
       const { [output]: found } = await this.session.run(inputs, [output]);
-      if (output !== "patches" && found!.data.length !== this.width)
+      if (output === this.facts.output && found!.data.length !== this.width)
         throw new Error(`the network gives ${found!.data.length} numbers, not ${this.width}`);
       return Float32Array.from(found!.data);
     });

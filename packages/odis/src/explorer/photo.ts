@@ -89,6 +89,9 @@ export class Photo {
 /** Longer side of a canvas of heat, pixels: it is smooth. */
 const CANVAS = 480;
 
+/** Whether a click means the point itself, whatever object is there. */
+export const meansPoint = ({ altKey, shiftKey }: MouseEvent): boolean => altKey || shiftKey;
+
 function choice(object: OutlinedObject, onChoose: PhotoOptions["onChoose"]): SVGElement {
   const [x, y, width, height] = object.box;
   const name = object.class ?? "no class";
@@ -106,7 +109,9 @@ function choice(object: OutlinedObject, onChoose: PhotoOptions["onChoose"]): SVG
       tabindex: 0,
       role: "button",
       "aria-label": name,
-      onclick: open,
+      onclick: (event) => {
+        if (!(event instanceof MouseEvent && meansPoint(event))) open();
+      },
       onkeydown: (event) => {
         if (event instanceof KeyboardEvent && event.key === "Enter") open();
       },

@@ -4,9 +4,15 @@ import type { PlaneView } from "./plane-view.js";
 export interface PointPainter {
   /** @param colours [objects × 4] red, green, blue, opacity, 0..255 */
   colour(colours: Uint8Array): void;
-  /** @param side of a point, pixels of the canvas */
-  paint(view: PlaneView, side: number): void;
+  /**
+   * @param side of a point, pixels of the canvas
+   * @param every draws one of so many, while more would take too long
+   */
+  paint(view: PlaneView, side: number, every: number): void;
 }
+
+/** The bytes of so many points are as far apart as WebGL allows. */
+const SPARSEST = 31;
 
 /**
  * Points on the graphics card; on the 2D canvas where there is none.
@@ -64,7 +70,8 @@ function cardPainter(
     colour(colours);
     again();
   });
-  const paint = (view: PlaneView, side: number): void => {
+  const paint = (view: PlaneView, side: number, wanted: number): void => {
+    const every = Math.min(SPARSEST, wanted);
     const { width, height } = canvas;
     const [sx, sy] = view.scale;
     const ratio = devicePixelRatio;
@@ -73,7 +80,8 @@ function cardPainter(
     gl.uniform2f(ready.middle, ...view.middle);
     gl.uniform2f(ready.scale, (2 * sx * ratio) / width, (2 * sy * ratio) / height);
     gl.uniform1f(ready.side, side + 1);
-    gl.drawArrays(gl.POINTS, 0, places.length / 2);
+    ready.apart(every);
+    gl.drawArrays(gl.POINTS, 0, Math.ceil(places.length / 2 / every));
   };
   return { colour, paint };
 }
@@ -99,29 +107,33 @@ function prepared(gl: WebGLRenderingContext, places: Float32Array) {
   gl.useProgram(program);
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-  const attribute = (name: string, size: number, type: number): WebGLBuffer => {
+  const attribute = (name: string) => {
     const buffer = gl.createBuffer();
     const at = gl.getAttribLocation(program, name);
     gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
     gl.enableVertexAttribArray(at);
-    gl.vertexAttribPointer(at, size, type, type === gl.UNSIGNED_BYTE, 0, 0);
-    return buffer;
+    return { buffer, at };
   };
-  const colours = attribute("colour", 4, gl.UNSIGNED_BYTE);
-  attribute("place", 2, gl.FLOAT);
+  const [colour, place] = [attribute("colour"), attribute("place")];
+  const apart = (every: number): void => {
+    gl.bindBuffer(gl.ARRAY_BUFFER, colour.buffer);
+    gl.vertexAttribPointer(colour.at, 4, gl.UNSIGNED_BYTE, true, 4 * every, 0);
+    gl.bindBuffer(gl.ARRAY_BUFFER, place.buffer);
+    gl.vertexAttribPointer(place.at, 2, gl.FLOAT, false, 8 * every, 0);
+  };
   gl.bufferData(gl.ARRAY_BUFFER, places, gl.STATIC_DRAW);
   const [middle, scale, side] = ["middle", "scale", "side"].map((name) =>
     gl.getUniformLocation(program, name),
   );
-  return { colours, middle: middle!, scale: scale!, side: side! };
+  return { colours: colour.buffer, apart, middle: middle!, scale: scale!, side: side! };
 }
 
 function flatPainter(drawing: CanvasRenderingContext2D, places: Float32Array): PointPainter {
   let colours = new Uint8Array(2 * places.length);
-  const paint = (view: PlaneView, side: number): void => {
+  const paint = (view: PlaneView, side: number, every: number): void => {
     drawing.clearRect(0, 0, drawing.canvas.width, drawing.canvas.height);
     let before = "";
-    for (let row = 0; 2 * row < places.length; row += 1) {
+    for (let row = 0; 2 * row < places.length; row += every) {
       const [r, g, b, a] = colours.subarray(4 * row, 4 * row + 4);
       const style = `rgb(${r} ${g} ${b} / ${a! / 255})`;
       if (style !== before) drawing.fillStyle = before = style;

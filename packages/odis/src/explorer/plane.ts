@@ -22,6 +22,8 @@ export interface PlaneActions {
 const [NEAR, NEAR_CROSS] = [12, 48];
 /** Enlarged by a press of a button. */
 const BY_BUTTON = 1.5;
+/** After so many milliseconds without a movement all points are drawn, and not MANY only. */
+const RESTS = 150;
 /** Objects from which on points are small; diameters of a point, pixels. */
 const MANY = 20_000;
 const diameters = { few: 5, many: 2.2, most: 9 } as const;
@@ -39,6 +41,8 @@ export class ObjectPlane {
   /** whether the next frame draws already */
   private isWaiting = false;
   private isPainted = false;
+  /** set while the view moves */
+  private moving: number | undefined;
   /** whether keys were used last: what is in the middle counts then */
   private isByKeys = false;
 
@@ -138,7 +142,8 @@ export class ObjectPlane {
       if (!this.isPainted) {
         this.view.resize(clientWidth, clientHeight);
         fit(this.canvas);
-        this.painter!.paint(this.view, this.diameter() * devicePixelRatio);
+        const every = this.moving === undefined ? 1 : Math.ceil(this.map!.classes.length / MANY);
+        this.painter!.paint(this.view, this.diameter() * devicePixelRatio, every);
         this.isPainted = true;
       }
       this.marks.draw(this.view, this.places, this.hasCross);
@@ -159,6 +164,11 @@ export class ObjectPlane {
   private changed(change: () => void): void {
     if (!this.map) return;
     change();
+    clearTimeout(this.moving);
+    this.moving = setTimeout(() => {
+      this.moving = undefined;
+      this.draw();
+    }, RESTS);
     this.draw();
     this.point(this.hasCross ? this.nearest() : undefined);
   }

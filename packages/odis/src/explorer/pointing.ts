@@ -1,4 +1,4 @@
-import { boxMark, type Photo } from "./photo.js";
+import { boxMark, meansPoint, type Photo } from "./photo.js";
 
 /** Smaller than this, pixels on the screen, it was a click. */
 const CLICK = 6;
@@ -10,7 +10,7 @@ export interface PointedAt {
   readonly point: (point: readonly number[]) => void;
 }
 
-/** Lets somebody draw a box on a photograph, or click on a thing in it. */
+/** Lets somebody draw a box on a photograph, or click on a thing in it; on another object with Shift or Alt. */
 export function pointsAt(photo: Photo, done: PointedAt): void {
   const { element, marks } = photo;
   element.classList.add("draws");
@@ -43,7 +43,7 @@ export function pointsAt(photo: Photo, done: PointedAt): void {
     const finish = (): void => {
       if (!drawn) {
         const isOnOther = down.target instanceof Element && down.target.closest(".other") !== null;
-        if (!isOnOther) done.point(start);
+        if (!isOnOther || meansPoint(down)) done.point(start);
         return;
       }
       // The click that ends a drag is none on what lies below.

@@ -20,6 +20,16 @@ export interface FramedImage {
   readonly pixels: Uint8Array;
   /** at least one */
   readonly objects: readonly FramedObject[];
+  /** where `pixels` show another part of the picture than the frame */
+  readonly window?: Window | undefined;
+}
+
+/** One of several parts of a picture that are looked at in turn. */
+export interface Window {
+  readonly box: Box;
+  readonly index: number;
+  /** how many the picture has */
+  readonly of: number;
 }
 
 export interface FramedObject {
@@ -183,7 +193,7 @@ function cropMaskInput(
 }
 
 /** A part of an image as network input, [3, size, size]. */
-function boxPixels(sample: Sample, box: Box, size: number): Uint8Array {
+export function boxPixels(sample: Sample, box: Box, size: number): Uint8Array {
   const out = new Uint8Array(3 * size * size);
   drawView(sample, { box, flip: false }, size, out);
   return out;

@@ -1,5 +1,6 @@
 export { headAttention, meanAttention } from "./attention.js";
 export {
+  boxPixels,
   type FramedImage,
   type FramedObject,
   frameObject,
@@ -8,6 +9,7 @@ export {
   type InferenceMode,
   modeRules,
   modes,
+  type Window,
 } from "./frame.js";
 export {
   type Consumer,

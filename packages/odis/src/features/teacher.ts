@@ -2,6 +2,7 @@ import { noGrad, type Tensor, tidy } from "@odis/torch";
 import type { Sample } from "../data/index.js";
 import { ConfigError } from "../core/index.js";
 import type { SceneObject } from "../objects/index.js";
+import type { Network } from "../model/index.js";
 import { headAttention } from "./attention.js";
 import type { Recipe } from "../recipe/index.js";
 import { type FeatureRow, featuresOf } from "./object-features.js";
@@ -13,6 +14,10 @@ import { forwardRows, rowsAtOnce } from "./passes.js";
 /** A trained network, ready for pictures (method: inference). `free()` it, or bind it with `using`. */
 export interface Teacher extends Disposable {
   readonly recipe: Recipe;
+  /** what computes, for whoever writes it elsewhere; freed with the teacher */
+  readonly network: Network;
+  /** steps of training that were done */
+  readonly step: number;
   /** width of a feature */
   readonly width: number;
   /**
@@ -80,7 +85,7 @@ export interface LoadOptions {
  * @throws RunError when there is none, or it is torn; ConfigError when the size does not fit
  */
 export function load(path: string, { size, frame = "whole", device }: LoadOptions = {}): Teacher {
-  const { network, recipe } = loadTeacher(path, device);
+  const { network, recipe, step } = loadTeacher(path, device);
   const { dim: width, patch } = recipe.model;
   const view: FrameOptions = { frame, patch, size: size ?? recipe.views.globals.size };
   if (view.size % patch !== 0) {
@@ -146,6 +151,8 @@ export function load(path: string, { size, frame = "whole", device }: LoadOption
   const free = (): void => network.free();
   return {
     recipe,
+    network,
+    step,
     width,
     features: (sample, object) => featuresOfAll([{ sample, object }]),
     featuresOf: (queries) => featuresOfAll(queries),

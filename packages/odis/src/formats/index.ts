@@ -14,6 +14,7 @@ export type {
   WeightFile,
 } from "./format.js";
 export { headSettings } from "./heads.js";
+export { writeOnnx } from "./onnx.js";
 export { type ImportPlan, importWeights, planImport } from "./plan.js";
 export { type ExportFormat, writableFormats, writerOf } from "./registry.js";
 export { describeImport, type ImportReport } from "./report.js";

@@ -1,5 +1,19 @@
-import type { WritableFormat } from "./format.js";
+import type { ExportedNetwork, WritableFormat } from "./format.js";
 import { describeExport } from "./entries.js";
+
+/** Writes a file for onnxruntime; see `objectModel`. */
+export async function writeOnnx(
+  out: string,
+  exported: ExportedNetwork,
+  options: { readonly attention?: boolean } = {},
+): Promise<void> {
+  // The library behind these takes its time to load.
+  const [{ objectModel }, { writeModel }] = await Promise.all([
+    import("./onnx/models.js"),
+    import("./onnx/file.js"),
+  ]);
+  writeModel(out, objectModel(exported, options), describeExport(exported));
+}
 
 /** A file for onnxruntime: an image and an object's patches in, features out. */
 export const onnx: WritableFormat<"onnx"> = {
@@ -9,12 +23,7 @@ export const onnx: WritableFormat<"onnx"> = {
     makes: "file",
     extension: ".onnx",
     async write(out, exported) {
-      // The library behind these takes its time to load.
-      const [{ objectModel }, { writeModel }] = await Promise.all([
-        import("./onnx/models.js"),
-        import("./onnx/file.js"),
-      ]);
-      writeModel(out, objectModel(exported), describeExport(exported));
+      await writeOnnx(out, exported);
       return [out];
     },
     notes: ({ network, recipe, precision }) => [

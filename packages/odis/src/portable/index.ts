@@ -12,7 +12,14 @@ export { grownMask, OutsidePicture, patchValues, rowOf } from "./grow.js";
 export { networkInput, patchesOf } from "./look.js";
 export { type Found, Nearest } from "./nearest.js";
 export { outline, outlineOf } from "./outline.js";
-export { patchCounts, visiblePatches, type VisibleRule } from "./patches.js";
+export {
+  packedBits,
+  patchCounts,
+  perMille,
+  unpackedBits,
+  visiblePatches,
+  type VisibleRule,
+} from "./patches.js";
 export { type Bytes, type Filter, resizePillow } from "./pillow.js";
 export { resampleBicubic, resampleNearest } from "./resample.js";
 export type {

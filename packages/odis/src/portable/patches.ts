@@ -33,6 +33,23 @@ export function visiblePatches(
   return out.reduce((sum, bit) => sum + bit, 0);
 }
 
+/** Bits, 0 or 1, as a short text: base64, the first one lowest. */
+export function packedBits(bits: Uint8Array): string {
+  const bytes = new Uint8Array(Math.ceil(bits.length / 8));
+  for (const [at, bit] of bits.entries()) bytes[at >> 3]! |= bit << (at & 7);
+  return btoa(String.fromCharCode(...bytes));
+}
+
+/** @param count how many bits there were */
+export function unpackedBits(text: string, count: number): Uint8Array {
+  const bytes = atob(text);
+  return Uint8Array.from({ length: count }, (_, at) => (bytes.charCodeAt(at >> 3) >> (at & 7)) & 1);
+}
+
+/** Shares of attention, 0..1, as `AttentionMaps` has them: per mille, to a tenth. */
+export const perMille = (shares: Float32Array): number[] =>
+  Array.from(shares, (share) => Math.round(1e4 * share) / 10);
+
 /** Replaces each 8-connected group of ones by its bounding rectangle, grown by a margin. */
 function fillRectangles(grid: Uint8Array, columns: number, rows: number, margin: number): void {
   const open = grid.slice();

@@ -44,6 +44,8 @@ export interface OutlinedObject extends ObjectFacts {
   readonly box: readonly [x: number, y: number, width: number, height: number];
   /** its outline as the path of an SVG whose units are those of `width` and `height` */
   readonly outline: string;
+  /** of a library of files with a network: its patches as that sees them, as `packedBits` writes them */
+  readonly patches?: string | undefined;
 }
 
 /** `/api/image?row=0` */
@@ -149,10 +151,16 @@ export interface NetworkFacts extends LookOptions {
   readonly output: "object" | "cls" | "pooled";
   /** whether it takes the patches of several objects */
   readonly several: boolean;
+  /** of its output `attention`; without it, it does not tell where it looks with a mask */
+  readonly attention: {
+    readonly token: AttentionMaps["token"];
+    readonly heads: number;
+    readonly blocks: number;
+  } | null;
 }
 
 /** Of a library of files; a page reads its own release's only. */
-export const folderVersion = 1;
+export const folderVersion = 2;
 
 /** `library.json` of a library of files; `folder.ts` says where its other files are. */
 export interface LibraryFile {

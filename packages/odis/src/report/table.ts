@@ -74,7 +74,7 @@ export function formatVerdict(sentences: readonly string[], color?: boolean): st
     .join("\n");
 }
 
-/** Three representations at `100.0 [100.0, 100.0]` still fit 80 columns. */
+/** Three representations at `100.0 [100.0, 100.0]` still fit 80 columns, unless a name is longer. */
 const [nameWidth, cellWidth] = [18, 20];
 
 /**
@@ -94,15 +94,16 @@ export function formatTable(evaluation: Evaluation, color?: boolean): string {
     return pad(number + interval, (value === best ? bold(number) : number) + dim(interval));
   };
   const tables = measuredTables(evaluation).map(({ title, figures }) => {
+    const width = Math.max(nameWidth, ...figures.map((figure) => figure.title.length + 1));
     const lines = figures.map((figure) => {
       const cells = shown.map((by) => measurementOf(evaluation, by, figure.measure));
       const best = Math.max(...cells.map((found) => found?.value ?? 0));
       return (
-        figure.title.padEnd(nameWidth) + cells.map((found) => cell(found, best)).join("")
+        figure.title.padEnd(width) + cells.map((found) => cell(found, best)).join("")
       ).trimEnd();
     });
     const names = shown.map((by) => pad(representationTitles[by])).join("");
-    const head = dim((" ".repeat(nameWidth) + names).trimEnd());
+    const head = dim((" ".repeat(width) + names).trimEnd());
     return [bold(`${title} [95 % interval over images]`), head, ...lines].join("\n");
   });
   const use = mainDataUse(evaluation.settings);

@@ -1,4 +1,6 @@
 import { fromBuffer, noGrad, type Tensor, tidy } from "@odis/torch";
+import { unitRows } from "../evaluate/index.js";
+import { joined } from "./shard.js";
 import type { Store } from "./store.js";
 
 /** Vectors on a plane. */
@@ -17,23 +19,21 @@ export function planeOf(store: Store): Plane {
   const rows = store.size("objects");
   const { width } = store.model;
   if (rows === 0) return { places: new Float32Array(0), kept: 1 };
-  const { mean, axes, kept } = noGrad(() => tidy(() => components(store, width, rows)));
-  const places = new Float32Array(2 * rows);
-  let row = 0;
-  let farthest = 1e-12;
-  for (const chunk of store.chunks("objects"))
-    for (let from = 0; from < chunk.length; from += width, row += 1) {
-      const vector = chunk.subarray(from, from + width);
-      const length = Math.max(1e-12, Math.hypot(...vector));
-      for (const [axis, values] of axes.entries()) {
-        let sum = 0;
-        for (let at = 0; at < width; at += 1)
-          sum += (vector[at]! / length - mean[at]!) * values[at]!;
-        places[2 * row + axis] = sum;
-        farthest = Math.max(farthest, Math.abs(sum));
+  return noGrad(() =>
+    tidy(() => {
+      const { mean, axes, kept } = components(store, width, rows);
+      const across = fromBuffer(joined(axes), [2, width]).transpose(0, 1);
+      const places = new Float32Array(2 * rows);
+      let done = 0;
+      for (const chunk of store.chunks("objects")) {
+        const some = tidy(() => unitRows(chunk, width).sub(mean).matmul(across).toFloat32());
+        places.set(some, done);
+        done += some.length;
       }
-    }
-  return { places: places.map((place) => place / farthest), kept };
+      const farthest = places.reduce((most, place) => Math.max(most, Math.abs(place)), 1e-12);
+      return { places: places.map((place) => place / farthest), kept };
+    }),
+  );
 }
 
 /** The two axes of most variance, [width] each, and their share of it. */
@@ -41,11 +41,13 @@ function components(store: Store, width: number, rows: number) {
   let sum: Tensor = fromBuffer(new Float32Array(width), [width]);
   let products: Tensor = fromBuffer(new Float32Array(width * width), [width, width]);
   for (const chunk of store.chunks("objects")) {
-    const unit = fromBuffer(chunk, [chunk.length / width, width]);
-    const lengths = unit.mul(unit).sum([1]).sqrt().clampMin(1e-12).unsqueeze(1);
-    const directions = unit.div(lengths);
-    sum = sum.add(directions.sum([0]));
-    products = products.add(directions.transpose(0, 1).matmul(directions));
+    [sum, products] = tidy(() => {
+      const directions = unitRows(chunk, width);
+      return [
+        sum.add(directions.sum([0])),
+        products.add(directions.transpose(0, 1).matmul(directions)),
+      ];
+    });
   }
   const mean = sum.div(rows);
   const covariance = products.div(rows).sub(mean.unsqueeze(1).matmul(mean.unsqueeze(0)));
@@ -57,7 +59,7 @@ function components(store: Store, width: number, rows: number) {
   );
   const total = variances.reduce((all, value) => all + Math.max(0, value), 0);
   const most = variances.slice(-2).reduce((all, value) => all + Math.max(0, value), 0);
-  return { mean: mean.toFloat32(), axes, kept: total > 0 ? most / total : 1 };
+  return { mean, axes, kept: total > 0 ? most / total : 1 };
 }
 
 /** An axis has no direction of its own; this one's largest part is above 0. */

@@ -1,15 +1,15 @@
+import { createHash } from "node:crypto";
 import { fromBuffer, tidy } from "@odis/torch";
 import { ConfigError, plain, RunError } from "../core/index.js";
 import { type Box, objectFromRle, type SceneObject } from "../objects/index.js";
 import { type IndexEntry, openManifest, type ShardEntry, type StoreModel } from "./manifest.js";
 import {
-  type ImageLine,
-  isSkipped,
   joined,
   type ObjectLine,
-  readLines,
+  type PlacedLine,
   readPatches,
   readVectors,
+  ShardTable,
 } from "./shard.js";
 
 /** What has vectors: objects, each with its mask, or images as a whole. */
@@ -44,14 +44,15 @@ export interface StoredObject {
 const KEPT = 2 ** 30;
 /** Rows that are compared at once. */
 const ROWS = 16_384;
-/** Tables of shards in memory: hits lie anywhere, and reading a table takes longer than a search. */
-const TABLES = 512;
+/** Letters of the shards' tables that are kept: hits lie anywhere, and reading takes as long as a search. */
+const TABLES = 2 ** 28;
 
 /** What lies in a store: its images, the objects in them, and the vectors of both. */
 export class StoreRows {
   protected manifest: ReturnType<typeof openManifest>;
   private firsts: Readonly<Record<ItemKind, readonly number[]>>;
-  private readonly tables = new Map<ShardEntry, readonly KeptLine[]>();
+  private readonly tables = new Map<ShardEntry, ShardTable>();
+  private kept = 0;
   private readonly vectors = new Map<ItemKind, readonly Float32Array[]>();
 
   /** @throws RunError when there is no store, or it is damaged */
@@ -69,6 +70,14 @@ export class StoreRows {
     return this.manifest.places;
   }
 
+  /** Hex; another one when images were added or dropped, or the store is another network's. */
+  get fingerprint(): string {
+    const { model, places, shards } = this.manifest;
+    return createHash("sha256")
+      .update(JSON.stringify([model, places, shards]))
+      .digest("hex");
+  }
+
   /** The approximate index, undefined where there is none, or it lacks some objects. */
   get index(): IndexEntry | undefined {
     return this.manifest.index;
@@ -82,22 +91,23 @@ export class StoreRows {
   /** @throws ConfigError when there is no such row */
   image(row: number): StoredImage {
     const { shard, at } = this.find("images", row);
-    return this.imageOf(shard, this.table(shard)[at]!, row);
+    return this.imageOf(shard, this.table(shard).image(at), row);
   }
 
   /** @throws ConfigError when there is no such row */
   object(row: number): StoredObject {
     const { shard, index, at } = this.find("objects", row);
     const table = this.table(shard);
-    const line = table.findLastIndex(({ first }) => first <= at);
-    const image = this.imageOf(shard, table[line]!, this.firsts.images[index]! + line);
-    return objectOf(table[line]!.objects[at - table[line]!.first]!, row, image);
+    const which = table.imageOf(at);
+    const line = table.image(which);
+    const image = this.imageOf(shard, line, this.firsts.images[index]! + which);
+    return objectOf(line.objects[at - line.first]!, row, image);
   }
 
   /** The objects of an image. */
   objectsIn(row: number): readonly StoredObject[] {
     const { shard, index, at } = this.find("images", row);
-    const line = this.table(shard)[at]!;
+    const line = this.table(shard).image(at);
     const image = this.imageOf(shard, line, row);
     const first = this.firsts.objects[index]! + line.first;
     return line.objects.map((object, more) => objectOf(object, first + more, image));
@@ -146,6 +156,7 @@ export class StoreRows {
     this.manifest = openManifest(this.path);
     this.firsts = firstsOf(this.manifest.shards);
     this.tables.clear();
+    this.kept = 0;
     this.vectors.clear();
   }
 
@@ -187,24 +198,23 @@ export class StoreRows {
     return { shard: this.manifest.shards[low]!, index: low, at: row - firsts[low]! };
   }
 
-  private table(shard: ShardEntry): readonly KeptLine[] {
+  private table(shard: ShardEntry): ShardTable {
     const known = this.tables.get(shard);
     if (known) return known;
-    let first = 0;
-    const table = readLines(this.path, shard).flatMap((line): KeptLine[] => {
-      if (isSkipped(line)) return [];
-      const kept = { ...line, first };
-      first += line.objects.length;
-      return [kept];
-    });
-    if (this.tables.size >= TABLES) this.tables.delete(this.tables.keys().next().value!);
+    const table = new ShardTable(this.path, shard);
+    this.kept += table.size;
+    for (const [old, { size }] of this.tables) {
+      if (this.kept <= TABLES) break;
+      this.tables.delete(old);
+      this.kept -= size;
+    }
     this.tables.set(shard, table);
     return table;
   }
 
   private imageOf(
     { place }: ShardEntry,
-    { image, width, height }: KeptLine,
+    { image, width, height }: PlacedLine,
     row: number,
   ): StoredImage {
     const name = this.manifest.places[place];
@@ -215,9 +225,6 @@ export class StoreRows {
     return { row, key: image, place: name, width, height };
   }
 }
-
-/** With the first of its objects among those of its shard. */
-type KeptLine = Exclude<ImageLine, { skipped: string }> & { readonly first: number };
 
 /** Rows before each shard, and all rows. */
 function firstsOf(shards: readonly ShardEntry[]): Record<ItemKind, readonly number[]> {

@@ -100,24 +100,100 @@ const longestTable = 2 ** 29;
 
 /** @throws RunError when the table is gone, or does not say what the store's list says of it */
 export function readLines(store: string, shard: ShardEntry): readonly ImageLine[] {
+  const { file, lines } = readTexts(store, shard);
+  const parsed = lines.map((line, at) => parseLine(file, line, at + 1));
+  const kept = parsed.flatMap((line) => (isSkipped(line) ? [] : [line]));
+  checkTable(file, shard, {
+    lines: lines.length,
+    images: kept.length,
+    objects: kept.reduce((sum, line) => sum + line.objects.length, 0),
+  });
+  return parsed;
+}
+
+/** The table of a shard for those who want a few of its images: lines are understood when asked for. */
+export class ShardTable {
+  private readonly lines: readonly { readonly text: string; readonly at: number }[];
+  /** objects before each image, and all */
+  private readonly firsts: readonly number[];
+  /** letters that are kept */
+  readonly size: number;
+  private readonly file: string;
+  /** objects of an image are asked for one after the other */
+  private last: { readonly image: number; readonly line: PlacedLine } | undefined;
+
+  /** @throws RunError when it is gone, or does not say what the store's list says of it */
+  constructor(store: string, shard: ShardEntry) {
+    const { file, lines } = readTexts(store, shard);
+    const kept = lines.flatMap((text, at) => (text.includes('"skipped":') ? [] : [{ text, at }]));
+    const firsts = [0];
+    for (const { text } of kept) firsts.push(firsts.at(-1)! + occurrences(text, '"rle":'));
+    checkTable(file, shard, {
+      lines: lines.length,
+      images: kept.length,
+      objects: firsts.at(-1)!,
+    });
+    this.file = file;
+    this.lines = kept;
+    this.firsts = firsts;
+    this.size = kept.reduce((sum, { text }) => sum + text.length, 0);
+  }
+
+  /** @param image among those with vectors. @throws RunError when its line is damaged */
+  image(image: number): PlacedLine {
+    if (this.last?.image === image) return this.last.line;
+    const { text, at } = this.lines[image]!;
+    const first = this.firsts[image]!;
+    const line = parseLine(this.file, text, at + 1);
+    if (!isSkipped(line) && line.objects.length === this.firsts[image + 1]! - first) {
+      this.last = { image, line: { ...line, first } };
+      return this.last.line;
+    }
+    throw damagedLine(this.file, at + 1);
+  }
+
+  /** Which image an object is of. */
+  imageOf(object: number): number {
+    let [low, high] = [0, this.lines.length];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (this.firsts[middle]! <= object) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/** With the first of its objects among those of its shard. */
+export type PlacedLine = Exclude<ImageLine, { skipped: string }> & { readonly first: number };
+
+/** A key stands in no text of JSON: a quotation mark in there has a backslash before it. */
+function occurrences(text: string, key: string): number {
+  let count = 0;
+  for (let at = text.indexOf(key); at >= 0; at = text.indexOf(key, at + key.length)) count += 1;
+  return count;
+}
+
+function readTexts(store: string, shard: ShardEntry) {
   const file = `${shardPath(store, shard)}.jsonl`;
-  let text: string;
   try {
-    text = readRegularSync(file, longestTable).toString("utf8");
+    const text = readRegularSync(file, longestTable).toString("utf8");
+    return { file, lines: text.split("\n").slice(0, -1) };
   } catch (cause) {
     if (!(cause instanceof FileProblem)) throw cause;
     throw new RunError(`${plain(file)} ${cause.message}. ${damaged}`, { cause });
   }
-  const lines = text
-    .split("\n")
-    .slice(0, -1)
-    .map((line, at) => parseLine(file, line, at + 1));
-  const kept = lines.flatMap((line) => (isSkipped(line) ? [] : [line]));
-  const objects = kept.reduce((sum, line) => sum + line.objects.length, 0);
-  if (lines.length === shard.lines && kept.length === shard.images && objects === shard.objects)
-    return lines;
+}
+
+function checkTable(
+  file: string,
+  shard: ShardEntry,
+  got: Pick<ShardEntry, "lines" | "images" | "objects">,
+): void {
+  if (got.lines === shard.lines && got.images === shard.images && got.objects === shard.objects)
+    return;
   throw new RunError(
-    `${plain(file)}: holds ${lines.length} lines with ${objects} objects; wanted ${shard.lines} with ` +
+    `${plain(file)}: holds ${got.lines} lines with ${got.objects} objects; wanted ${shard.lines} with ` +
       `${shard.objects}. ${damaged}`,
   );
 }
@@ -133,8 +209,11 @@ function parseLine(file: string, text: string, line: number): ImageLine {
   }
   const parsed = lineSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new RunError(`${plain(file)}: line ${line} is no image of a store. ${damaged}`);
+  throw damagedLine(file, line);
 }
+
+const damagedLine = (file: string, line: number): RunError =>
+  new RunError(`${plain(file)}: line ${line} is no image of a store. ${damaged}`);
 
 /** @throws RunError when a tensor is missing or has another shape than the store's list says */
 export function readVectors(

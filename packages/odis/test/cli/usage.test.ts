@@ -103,6 +103,10 @@ describe("a command line that cannot be understood", () => {
       "odis scenes: --train many: got many, wanted an integer of at least 1",
     ],
     [
+      ["evaluate", ".", "--dense-bank", "1000,ten"],
+      "odis evaluate: --dense-bank 1000,ten: got 1000,ten, wanted an integer of at least 1, or several with commas between them",
+    ],
+    [
       ["evaluate", ".", "--mode", "none,crpo"],
       "odis evaluate: --mode none,crpo: got none,crpo, wanted one of mask, none, crop, blackout, crop-mask. Did you mean crop?",
     ],

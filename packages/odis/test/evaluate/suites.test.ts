@@ -101,12 +101,17 @@ describe("settings", () => {
         masks: constantFrom({}, { kind: "box", iou: 0.5 } as const, { missing: 0.25 }),
         seed: integer({ min: 0, max: 99 }),
         probe: record({ epochs: integer({ min: 1, max: 200 }) }),
-        dense: record({
-          bank: integer({ min: 1, max: 10_240_000 }),
-          k: integer({ min: 1, max: 99 }),
-          temperature: constantFrom(0.02, 0.07),
-          samples: integer({ min: 1, max: 99_999 }),
-        }),
+        dense: record(
+          {
+            bank: array(integer({ min: 1, max: 10_240_000 }), { minLength: 1, maxLength: 3 }),
+            k: integer({ min: 1, max: 99 }),
+            temperature: constantFrom(0.02, 0.07),
+            samples: integer({ min: 1, max: 99_999 }),
+            crop: constantFrom(32, 512),
+            stride: integer({ min: 1, max: 512 }),
+          },
+          { requiredKeys: ["bank", "k", "temperature", "samples"] },
+        ),
         transfer: record({ sets: array(constantFrom("a::b", "x=classes:c"), { minLength: 1 }) }),
       },
       { requiredKeys: ["limit"] },
@@ -193,7 +198,9 @@ describe("settings", () => {
       return readEvaluation(run);
     };
     const today = read(then)!;
-    expect(today.settings).toMatchObject(settings);
+    // There was one bank then.
+    const dense = { ...settings.dense, bank: [settings.dense.bank] };
+    expect(today.settings).toMatchObject({ ...settings, dense });
     expect(today.measurements[0]!.value).toBeNaN();
     expect([today.moved, today.unknownClasses, today.test.repeated]).toEqual([[], [], []]);
     expect(today.examples[0]!.query.picture).toBe(4);

@@ -114,7 +114,7 @@ describe("a page of files", () => {
       const wanted = opened.search(opened.vector("objects", 2), { top: 24, without: [2] });
       expectSame(await near(page), wanted);
       expect(await page.locator("h2").textContent()).toBe(opened.object(2).class);
-      expect(await page.locator("summary").count()).toBe(0); // nobody tells it of attention
+      expect(await page.locator("summary").allTextContents()).toEqual(["Where the network looks"]);
       await page.click("text=Close");
       await page.selectOption("#class", hostile);
       const names = async () => new Set(await page.locator(".cell span").allTextContents());
@@ -166,6 +166,7 @@ describe("a page of files", () => {
       expect(await near(page)).toHaveLength(24);
       const controls = await page.locator("button:visible, input:visible").count();
       expect(controls).toBe(2 + 24); // the map, closing, and what is alike
+      expect(await page.locator("summary").count()).toBe(0); // nobody tells it of attention
       expect(await page.locator("#detail .note").nth(1).textContent()).toBe(
         "In the photograph, dashed boxes are its other objects.",
       );
@@ -263,14 +264,14 @@ describe("a folder that is not whole", () => {
       const file = join(out, "library.json");
       writeFileSync(
         file,
-        JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), version: 2 }),
+        JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), version: 1 }),
       );
     };
     await look(store, { harm }, async (page) => {
       await expect
         .poll(() => said(page), patient)
         .toBe(
-          "library.json: got version 2, wanted 1; the folder is of two releases of odis: write it anew, or load this page anew",
+          "library.json: got version 1, wanted 2; the folder is of two releases of odis: write it anew, or load this page anew",
         );
     });
   });

@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -14,9 +22,9 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 it("a folder is there when it is whole, with what was written and nothing else", () => {
   {
-    using made = new NewFolder(place);
+    using made = new NewFolder(place, "page 1");
     made.write("a/b.txt", "what");
-    expect(() => new NewFolder(place)).toThrow(/^folder .*page is in use by process/);
+    expect(() => new NewFolder(place, "page 1")).toThrow(/^folder .*page is in use by process/);
     expect(existsSync(place)).toBe(false);
     made.finish();
     expect(made.bytes).toBe(4);
@@ -26,7 +34,7 @@ it("a folder is there when it is whole, with what was written and nothing else",
 });
 
 it("a finished folder leaves alone what another writer has begun beside it since", () => {
-  const made = new NewFolder(place);
+  const made = new NewFolder(place, "page 1");
   made.write("a", "1");
   made.finish();
   mkdirSync(part);
@@ -38,9 +46,9 @@ it("a finished folder leaves alone what another writer has begun beside it since
 it("nothing is left of one that was not finished, nor of what a crash left before", () => {
   mkdirSync(join(part, "old"), { recursive: true });
   {
-    using made = new NewFolder(place);
+    using made = new NewFolder(place, "page 1");
     made.write("a/b/c", "1");
-    expect(readdirSync(part).toSorted()).toEqual(["a", "lock"]);
+    expect(readdirSync(part).toSorted()).toEqual(["a", "lock", "plan.json"]);
     mkdirSync(place);
     writeFileSync(join(place, "theirs"), "");
     expect(() => made.finish()).toThrow(
@@ -48,4 +56,29 @@ it("nothing is left of one that was not finished, nor of what a crash left befor
     );
   }
   expect(readdirSync(folder)).toEqual(["page"]);
+});
+
+it("what was kept of one that was not finished is there for the same, and for nothing else", () => {
+  {
+    using made = new NewFolder(place, "page 1");
+    made.writeWhole("a", "1");
+    made.keep();
+  }
+  expect(readdirSync(part).toSorted()).toEqual(["a", "plan.json"]);
+  {
+    using made = new NewFolder(place, "page 1");
+    expect([made.read("a"), made.read("b")]).toEqual(["1", undefined]);
+    expect(made.count("a")).toBe(1);
+    made.finish();
+  }
+  expect(readdirSync(place)).toEqual(["a"]);
+  rmSync(place, { recursive: true });
+  {
+    using made = new NewFolder(place, "page 1");
+    made.writeWhole("a", "1");
+    made.keep();
+  }
+  using made = new NewFolder(place, "page 2");
+  expect(made.read("a")).toBeUndefined();
+  expect(readFileSync(join(part, "plan.json"), "utf8")).toBe("page 2");
 });

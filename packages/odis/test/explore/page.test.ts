@@ -166,6 +166,35 @@ describe.each([
     );
   });
 
+  it.each(["Shift", "Alt"])(
+    "takes a click inside of another object's box, with %s held, for the point",
+    async (key) => {
+      await page.locator(".cell").first().click();
+      await near(page);
+      expect(await page.locator("#detail .note").nth(1).textContent()).toContain(
+        "dashed boxes are its other objects: hold Shift or Alt to click on a point inside of one.",
+      );
+      const [other] = store.objectsIn(store.object(0).image.row).filter(({ row }) => row !== 0);
+      const { image, box } = other!;
+      const at = [box.x + box.width / 2, box.y + box.height / 2] as const;
+      const click = async () => {
+        const { x, y, width: w, height: h } = await photoBox(page);
+        await page.mouse.click(x + (at[0] / image.width) * w, y + (at[1] / image.height) * h);
+      };
+      await page.keyboard.down(key);
+      await click();
+      await page.keyboard.up(key);
+      await page.waitForSelector(`#detail h2:text-is("a thing at a point")`);
+      expect(await near(page)).toHaveLength(24);
+      const point = marked(page, "point").split(",").map(Number);
+      for (const side of [0, 1]) expect(Math.abs(point[side]! - at[side]!)).toBeLessThan(3);
+      // Without a key the same click opens the object that is there.
+      await click();
+      await page.waitForSelector(`#detail h2:not(:text-is("a thing at a point"))`);
+      expect(marked(page, "object")).not.toBeNull();
+    },
+  );
+
   it("takes a photograph of the visitor's own", async () => {
     const [, some] = readdirSync(join(photos, "images")).toSorted();
     const own = join(photos, "images", some!);

@@ -237,8 +237,11 @@ describe("what is no whole store", () => {
     ],
     [
       "a foreign line",
-      (place: string) => writeFileSync(join(place, "shards/000000.jsonl"), "[]\n"),
-      "line 1 is no image of a store",
+      (place: string) => {
+        const file = join(place, "shards/000000.jsonl");
+        writeFileSync(file, readFileSync(file, "utf8").replaceAll('"image":', '"picture":'));
+      },
+      "is no image of a store",
     ],
     [
       "torn vectors",

@@ -1,18 +1,16 @@
-import { cat, fromBuffer, noGrad, type Tensor, tidy } from "@odis/torch";
+import { format } from "d3-format";
 import { z } from "zod";
 import type { Network } from "../../model/index.js";
 import { World } from "../../train/index.js";
 import {
+  type Consumer,
   deviceOf,
   type FrameOptions,
   type PassReader,
-  type PassRow,
-  type PassTokens,
 } from "../../features/index.js";
-import { blockElements, unit } from "../neighbours.js";
 import type { EvaluationOptions } from "../options.js";
 import { type Measured, score } from "../outcome.js";
-import { iouCounts, type IouCounts, labelMap, PatchSample } from "../patches.js";
+import { checkSide, iouCounts, PatchSample } from "../patches.js";
 import {
   type ChosenProbe,
   chooseProbe,
@@ -25,21 +23,40 @@ import {
 } from "../probe.js";
 import type { ReadData } from "../reading.js";
 import type { Representation } from "../representations.js";
+import { PatchSearch, Segmenter } from "../segmenter.js";
 import { joinedNumbers, shareOf } from "../shares.js";
-import { type Finding, type Job, nameOf, type Split, suite } from "../suite.js";
+import { type Figure, type Finding, type Job, nameOf, type Split, suite } from "../suite.js";
+import { type Sliding, WindowPasses, WindowSegmenter } from "../windows.js";
 
+const size = z.int().min(1);
 const denseSettings = {
   /** How patches are told. Defaults: the published nearest-neighbour protocol's. */
   dense: z
     .strictObject({
-      /** patches in the k-NN's memory, about; published: 10,240 times 10 to 1000 */
-      bank: z.int().min(1).default(10_240),
+      /**
+       * patches in the k-NN's memory, about, a figure for each size; published: 10,240 times 10 to 1000.
+       * Earlier releases had one number
+       */
+      bank: z
+        .preprocess(
+          (given) => (typeof given === "number" ? [given] : given),
+          z.array(size).min(1, "wanted at least one size"),
+        )
+        .default([10_240])
+        .readonly(),
       /** neighbours that each patch asks */
-      k: z.int().min(1).default(30),
+      k: size.default(30),
       /** of the softmax over their similarities */
       temperature: z.number().positive().default(0.02),
       /** patches that the linear head is trained on, about */
-      samples: z.int().min(1).default(20_480),
+      samples: size.default(20_480),
+      /**
+       * side of the windows that the linear head sees instead of the whole image, pixels of the network's
+       * input; published: 512
+       */
+      crop: size.optional(),
+      /** from one window to the next, pixels of the input; published: 341; default: two thirds of the crop */
+      stride: size.optional(),
     })
     .readonly()
     .prefault({}),
@@ -53,8 +70,8 @@ interface OwnSettings {
 /** The published protocol's, other banks and other neighbours of it. */
 const options: EvaluationOptions = {
   denseBank: {
-    help: "patches in the memory of segmentation by nearest neighbours (published: 10,240, 102,400, 1,024,000 and 10,240,000)",
-    type: { kind: "number", whole: true, min: 1 },
+    help: "patches in the memory of segmentation by nearest neighbours, drawn class by class; several sizes are figures of one table (published: 10240,102400,1024000,10240000)",
+    type: { kind: "number", whole: true, many: true, min: 1 },
     path: "dense.bank",
   },
   denseK: {
@@ -72,6 +89,16 @@ const options: EvaluationOptions = {
     type: { kind: "number", whole: true, min: 1 },
     path: "dense.samples",
   },
+  denseCrop: {
+    help: "side of the windows that the linear head of segmentation sees, pixels, as long as the picture's shorter side (published: 512; default: --size where there is a stride; without both it sees the whole image)",
+    type: { kind: "number", whole: true, min: 1 },
+    path: "dense.crop",
+  },
+  denseStride: {
+    help: "pixels from one window to the next, whose scores are averaged (published: 341; default: two thirds of the crop)",
+    type: { kind: "number", whole: true, min: 1 },
+    path: "dense.stride",
+  },
   ...probeOptions,
 };
 
@@ -84,39 +111,102 @@ export const dense = suite({
   needs: () => ({ modes: [] }),
   watch: segmentations,
   measure: (_, watch) => watch.findings(),
-  describe: () => ({
-    meaning:
-      "Segmentation: each patch of a test image is told from patches of the bank, by the most similar ones or by a linear classifier, and the image is coloured in from its patches; mean over classes (background is one) of intersection over union. What is in front of something larger is what counts.",
+  describe: ({ settings }) => ({
+    meaning: `Segmentation: each patch of a test image is told from patches of the bank, by the most similar ones or by a linear classifier, and the image is coloured in from its patches; mean over classes (background is one) of intersection over union. What is in front of something larger is what counts.${slidingMeaning(slidingOf(settings))}`,
     tables: [
       {
         title: "segmentation by patches, mIoU, per cent",
         short: "segmentation",
-        figures: [
-          { key: "dense-knn", title: "k-NN", measure: "dense/knn/miou" },
-          { key: "dense-linear", title: "linear", measure: "dense/linear/miou" },
-        ],
+        figures: [...banks(settings.dense).map(({ figure }) => figure), linearFigure(settings)],
       },
     ],
   }),
 });
 
+const count = format(",");
+
+/** One bank has the name that it had when there could be only one. */
+function banks({ bank }: Pick<DenseSettings, "bank">) {
+  const several = new Set(bank).size > 1;
+  return [...new Set(bank)].map((patches) => {
+    const name = several ? `knn-${patches}` : "knn";
+    const title = several ? `k-NN of ${count(patches)}` : "k-NN";
+    const figure: Figure = { key: `dense-${name}`, title, measure: `dense/${name}/miou` };
+    return { patches, name, figure };
+  });
+}
+
+/** How the linear head sees images: undefined where it sees them whole. */
+function slidingOf({
+  dense: { crop, stride },
+  size: input,
+}: {
+  readonly dense: Pick<DenseSettings, "crop" | "stride">;
+  readonly size: number;
+}): Sliding | undefined {
+  if (crop === undefined && stride === undefined) return undefined;
+  const side = crop ?? input;
+  return { crop: side, stride: stride ?? Math.max(1, Math.round((side * 341) / 512)) };
+}
+
+const linearName = (sliding: Sliding | undefined): string =>
+  sliding ? "linear-windows" : "linear";
+
+function linearFigure(settings: Parameters<typeof slidingOf>[0]): Figure {
+  const sliding = slidingOf(settings);
+  const name = linearName(sliding);
+  const title = sliding ? `linear, ${sliding.crop} px every ${sliding.stride}` : "linear";
+  return { key: `dense-${name}`, title, measure: `dense/${name}/miou` };
+}
+
+function slidingMeaning(sliding: Sliding | undefined): string {
+  return sliding
+    ? ` The linear classifier learns and tells from square windows of ${sliding.crop} pixels that slide over the picture, of which the shorter side is as long, by ${sliding.stride} pixels; where they overlap the mean of their scores decides.`
+    : "";
+}
+
 /** One segmentation for each representation that has patches. */
 function segmentations({ representations, settings, classes, ...job }: Job<OwnSettings>) {
   const { patch, images, signal, world } = job;
-  const options = { ...settings, patch, images, classes: classes.length + 1, world };
+  const sliding = slidingOf(settings);
+  if (sliding) checkSide("crop", sliding.crop, patch);
   const all = new Map(
     representations.flatMap(({ name, network }) =>
-      network ? [[name, new Segmentation(network, options)] as const] : [],
+      network
+        ? [
+            [
+              name,
+              new Segmentation(network, {
+                ...settings,
+                patch,
+                images,
+                classes: classes.length + 1,
+                sliding,
+                world,
+              }),
+            ] as const,
+          ]
+        : [],
     ),
   );
   const probes: ChosenProbe[] = [];
   return {
     readers: (split: Split, { name }: Representation): readonly PassReader[] =>
       all.get(name)?.readers(split) ?? [],
+    consumer: (split: Split): Consumer => {
+      const each = [...all.values()].flatMap((one) => one.windows(split) ?? []);
+      return {
+        push: (image) => each.forEach((one) => one.push(image)),
+        finish: () => each.forEach((one) => one.finish()),
+      };
+    },
     async learn(bank: ReadData) {
       const pictures = new Map(bank.items.map(({ image, picture }) => [image, picture]));
       for (const [name, one] of all)
-        probes.push({ name: nameOf(name, "dense/linear"), ...(await one.learn(pictures, signal)) });
+        probes.push({
+          name: nameOf(name, `dense/${linearName(sliding)}`),
+          ...(await one.learn(pictures, signal)),
+        });
     },
     *findings(): Iterable<Finding> {
       for (const [name, one] of all)
@@ -130,7 +220,7 @@ function segmentations({ representations, settings, classes, ...job }: Job<OwnSe
   };
 }
 
-export interface DenseOptions extends FrameOptions {
+interface DenseOptions extends FrameOptions {
   /** with the background */
   readonly classes: number;
   /** images of the bank at most */
@@ -138,6 +228,7 @@ export interface DenseOptions extends FrameOptions {
   readonly dense: DenseSettings;
   readonly probe: ProbeSettings;
   readonly seed: number;
+  readonly sliding: Sliding | undefined;
   readonly world: World;
 }
 
@@ -151,23 +242,52 @@ class Segmentation implements Disposable {
   private readonly memory: PatchSample;
   private readonly training: PatchSample;
   private readonly owned: Disposable[] = [];
-  private segmenters: readonly Segmenter[] = [];
+  private nearest: readonly Segmenter[] = [];
+  private linear: Segmenter | WindowSegmenter | undefined;
 
   constructor(
     private readonly network: Network,
     private readonly options: DenseOptions,
   ) {
-    const { images, dense } = options;
-    const perImage = (patches: number): number => Math.max(1, Math.ceil(patches / images));
-    const of = { memory: perImage(dense.bank), training: perImage(dense.samples) };
+    const { dense: own } = options;
     const { dim } = network.backbone.config;
-    this.memory = new PatchSample(dim, { ...options, perImage: of.memory, rule: "balanced" });
-    this.training = new PatchSample(dim, { ...options, perImage: of.training, rule: "uniform" });
+    const perImage = this.perImage(Math.max(...own.bank));
+    this.memory = new PatchSample(dim, { ...options, perImage, rule: "balanced" });
+    this.training = new PatchSample(dim, {
+      ...this.linearView,
+      perImage: this.perImage(own.samples),
+      rule: "uniform",
+    });
   }
 
   /** What reads the bank's passes, or the test images'. */
   readers(split: Split): readonly PassReader[] {
-    return split === "train" ? [this.memory, this.training] : this.segmenters;
+    const [nearest, linear] = this.all(split);
+    return this.options.sliding ? nearest : [...nearest, ...linear];
+  }
+
+  /** What shows the linear head its windows; undefined where it sees whole images. */
+  windows(split: Split): Consumer | undefined {
+    const { sliding } = this.options;
+    return sliding && new WindowPasses(this.network, sliding, this.all(split)[1]);
+  }
+
+  private all(
+    split: Split,
+  ): readonly [nearest: readonly PassReader[], linear: readonly PassReader[]] {
+    return split === "train"
+      ? [[this.memory], [this.training]]
+      : [this.nearest, this.linear ? [this.linear] : []];
+  }
+
+  private perImage(patches: number): number {
+    return Math.max(1, Math.ceil(patches / this.options.images));
+  }
+
+  /** How the linear head sees images. */
+  private get linearView(): DenseOptions {
+    const { options } = this;
+    return options.sliding ? { ...options, size: options.sliding.crop } : options;
   }
 
   /**
@@ -181,13 +301,17 @@ class Segmentation implements Disposable {
     pictures: ReadonlyMap<number, number>,
     signal?: AbortSignal,
   ): Promise<Omit<ChosenProbe, "name">> {
-    const { classes, dense, probe, seed, world } = this.options;
+    const { classes, dense: own, probe, seed, sliding, world } = this.options;
     const device = deviceOf(this.network);
     const images = joinedNumbers(world, Int32Array.from(this.training.images));
     const shown = [...new Set(Array.from(images, (image) => pictures.get(image)!))];
     const held = world.agree(() => heldOutPictures(shown, seed));
-    const search = new PatchSearch(samplesOfAll(world, this.memory.samples()), dense, device);
-    this.owned.push(search);
+    this.nearest = banks(own).map(({ patches, name }) => {
+      const some = samplesOfAll(world, this.memory.samples(undefined, this.perImage(patches)));
+      const search = new PatchSearch(some, own, device);
+      this.owned.push(search);
+      return new Segmenter(name, this.options, (rows) => search.classify(rows));
+    });
     const part = (isHeld: boolean): Samples => {
       const mine = this.training.samples((image) => held.has(pictures.get(image)!) === isHeld);
       return { ...mine, share: shareOf(world, mine.targets.length / classes) };
@@ -201,10 +325,15 @@ class Segmentation implements Disposable {
       return score("iou", Float64Array.of(...intersections, ...unions));
     };
     const choice = chooseProbe(probes, part(true), rate, world);
-    this.segmenters = [
-      new Segmenter("knn", this.options, (patches) => search.classify(patches)),
-      new Segmenter("linear", this.options, (patches) => probes.logitsOf(choice, patches)),
-    ];
+    const { linearView, network } = this;
+    const name = linearName(sliding);
+    if (sliding) {
+      const by = new WindowSegmenter(name, network, linearView, (rows) =>
+        probes.logitsOf(choice, rows),
+      );
+      this.owned.push(by);
+      this.linear = by;
+    } else this.linear = new Segmenter(name, linearView, (rows) => probes.logitsOf(choice, rows));
     return {
       blocks: 1,
       average: false,
@@ -215,7 +344,10 @@ class Segmentation implements Disposable {
 
   /** `dense/knn/miou`, `dense/linear/miou` of the test images shown */
   measured(): Measured[] {
-    return this.segmenters.map((one) => one.measured(this.options.world));
+    const { world } = this.options;
+    return [...this.nearest, ...(this.linear ? [this.linear] : [])].map((one) =>
+      one.measured(world),
+    );
   }
 
   [Symbol.dispose](): void {
@@ -230,111 +362,4 @@ function samplesOfAll(world: World, { features, targets, ...rest }: Samples): Sa
     features: joinedNumbers(world, features),
     targets: joinedNumbers(world, targets),
   };
-}
-
-/** What a patch shows, by some way: [P, D] features -> [P, classes] scores. */
-export type Classify = (patches: Tensor) => Tensor;
-
-/** Segments the images of passes and counts right pixels of the framed images. */
-export class Segmenter implements PassReader {
-  readonly blocks = 1;
-  readonly patches = true;
-  private readonly images: string[] = [];
-  private readonly counts: IouCounts[] = [];
-
-  constructor(
-    private readonly name: string,
-    private readonly options: FrameOptions & { readonly classes: number },
-    private readonly classify: Classify,
-  ) {}
-
-  read(tokens: PassTokens, rows: readonly PassRow[]): void {
-    const { size, patch, classes } = this.options;
-    const patches = tokens.patches[0]!;
-    const [, N, D] = patches.dims(3);
-    const side = size / patch;
-    const atOnce = Math.max(1, Math.floor(blockElements / (classes * size * size)));
-    for (let begin = 0; begin < rows.length; begin += atOnce) {
-      const some = rows.slice(begin, begin + atOnce);
-      const predicted = tidy(() =>
-        this.classify(patches.narrow(0, begin, some.length).reshape([some.length * N, D]))
-          .reshape([some.length, side, side, classes])
-          .permute([0, 3, 1, 2])
-          .contiguous()
-          .upsampleBilinear2d([size, size])
-          .argmax(1)
-          .to({ dtype: "int32" })
-          .toArray(),
-      ) as Int32Array;
-      for (const [at, { image }] of some.entries()) {
-        const mine = predicted.subarray(at * size * size, (at + 1) * size * size);
-        this.counts.push(iouCounts(mine, labelMap(image, this.options), classes));
-        this.images.push(image.sample.key);
-      }
-    }
-  }
-
-  /** Of the images of all processes. */
-  measured(world = World.alone): Measured {
-    const { classes } = this.options;
-    const { counts } = this;
-    const images = world
-      .shareText(JSON.stringify(this.images))
-      .flatMap((text) => JSON.parse(text) as readonly string[]);
-    const all = (of: (one: IouCounts) => Int32Array): Int32Array =>
-      joinedNumbers(world, Int32Array.from(counts.flatMap((one) => Array.from(of(one)))));
-    const intersections = all((one) => one.intersections);
-    const unions = all((one) => one.unions);
-    return [`dense/${this.name}/miou`, { kind: "iou", images, classes, intersections, unions }];
-  }
-}
-
-/** Labelled patches that other patches are compared with. */
-export class PatchSearch implements Disposable {
-  /** [D, M], columns of unit length */
-  private readonly keys: Tensor;
-  /** [M, classes] */
-  private readonly labels: Tensor;
-
-  constructor(
-    { features, width, targets, classes }: Samples,
-    private readonly settings: { readonly k: number; readonly temperature: number },
-    device: string,
-  ) {
-    const n = features.length / width;
-    this.keys = noGrad(() =>
-      tidy(() =>
-        unit(fromBuffer(features, [n, width], { device }))
-          .transpose(0, 1)
-          .contiguous(),
-      ),
-    );
-    this.labels = fromBuffer(targets, [n, classes], { device });
-  }
-
-  /**
-   * The nearest patches' shares of classes, mixed by the softmax of their cosine similarities.
-   *
-   * @param patches [P, D]
-   * @returns [P, classes]; rows sum to 1
-   */
-  classify(patches: Tensor): Tensor {
-    const [M, classes] = this.labels.dims(2);
-    const k = Math.min(this.settings.k, M);
-    const atOnce = Math.max(1, Math.floor(blockElements / Math.max(M, k * classes)));
-    const mixed = patches.split(atOnce).map((block) =>
-      tidy(() => {
-        const [similar, rows] = unit(block).matmul(this.keys).topk(k, 1);
-        const shares = this.labels.indexSelect(0, rows.flatten()).reshape([-1, k, classes]);
-        const weights = similar.div(this.settings.temperature).softmax(1);
-        return weights.unsqueeze(1).bmm(shares).squeeze(1);
-      }),
-    );
-    return cat(mixed, 0);
-  }
-
-  [Symbol.dispose](): void {
-    this.keys.free();
-    this.labels.free();
-  }
 }

@@ -9,8 +9,14 @@ import { vitGraph } from "./vit.js";
  * [B, O, D]) and `cls` [B, D], as far as the network has them, and `patches` [B, N, D]. In a network
  * that was trained on means of patches, `visible` picks the patches of `pooled` [B, D] and restricts
  * nobody, as `Teacher.features` has it.
+ *
+ * @param attention adds an output of that name, [B, heads, blocks, N]: the shares of its attention that the
+ *   first summary token ([OBJ], or [CLS] without one) gives to patches
  */
-export function objectModel({ network, recipe, precision }: ExportedNetwork): GraphBuilder {
+export function objectModel(
+  { network, recipe, precision }: ExportedNetwork,
+  { attention = false }: { readonly attention?: boolean } = {},
+): GraphBuilder {
   const { backbone } = network;
   const { layout, config } = backbone;
   const several = layout.objects > 1;
@@ -23,13 +29,8 @@ export function objectModel({ network, recipe, precision }: ExportedNetwork): Gr
     several ? ["batch", "objects", "patches"] : ["batch", "patches"],
   );
   const visible = several ? given : graph.op("Unsqueeze", [given, graph.ints([1])]);
-  const { layers, tokens, special } = vitGraph(
-    graph,
-    backbone,
-    image,
-    means ? undefined : visible,
-    precision,
-  );
+  const made = vitGraph(graph, backbone, image, means ? undefined : visible, precision);
+  const { layers, tokens, special } = made;
   const patches = layers.slice(tokens, special, 2 ** 31 - 1, 1);
   const row = ["batch", config.dim];
   if (layout.cls) graph.output(single(layers, tokens, 0), "cls", "float32", row);
@@ -49,6 +50,14 @@ export function objectModel({ network, recipe, precision }: ExportedNetwork): Gr
       several ? ["batch", "objects", config.dim] : row,
     );
   graph.output(patches, "patches", "float32", ["batch", "patches", config.dim]);
+  if (attention) {
+    const row = layout.objects > 0 ? layout.firstObject : 0;
+    const looks = made.attention.map((all) =>
+      layers.slice(layers.slice(all, row, row + 1, 2), special, 2 ** 31 - 1, 3),
+    );
+    const shape = ["batch", config.heads, config.depth, "patches"];
+    graph.output(graph.op("Concat", looks, { axis: 2 }), "attention", "float32", shape);
+  }
   return graph;
 }
 

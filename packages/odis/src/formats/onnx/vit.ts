@@ -10,6 +10,8 @@ export interface VitTokens {
   readonly tokens: Value;
   /** [1]: how many special tokens there are */
   readonly special: Value;
+  /** of each block, [B, heads, T, T]: where tokens look; rows sum to 1 */
+  readonly attention: readonly Value[];
 }
 
 /**
@@ -52,10 +54,15 @@ export function vitGraph(
   let tokens = graph.op("Concat", [special, patches], { axis: 1 }); // [B, T, D]
 
   const hidden = visible && hiddenScores(layers, layout, { visible, batch, objects });
-  for (let block = 0; block < config.depth; block += 1)
-    tokens = blockGraph(layers, `blocks.${block}`, tokens, hidden, config);
+  const attention: Value[] = [];
+  for (let block = 0; block < config.depth; block += 1) {
+    const next = blockGraph(layers, `blocks.${block}`, tokens, hidden, config);
+    tokens = next.tokens;
+    attention.push(next.attention);
+  }
   return {
     layers,
+    attention,
     tokens: layers.norm("norm", tokens, normEpsilon),
     special: graph.op("Add", [layers.shape(objects), graph.ints([layout.firstObject])]),
   };
@@ -68,7 +75,7 @@ function blockGraph(
   x: Value,
   hidden: Value | undefined,
   { dim, heads, ffn, normEpsilon }: Backbone["config"],
-): Value {
+): { readonly tokens: Value; readonly attention: Value } {
   const { graph } = layers;
   const width = dim / heads;
   const normed = layers.norm(`${at}.norm1`, x, normEpsilon);
@@ -85,7 +92,8 @@ function blockGraph(
   });
   const products = graph.op("Mul", [graph.op("MatMul", [q, k]), graph.floats(width ** -0.5)]);
   const scores = hidden === undefined ? products : graph.op("Add", [products, hidden]);
-  const mixed = graph.op("MatMul", [graph.op("Softmax", [scores], { axis: -1 }), v]);
+  const attention = graph.op("Softmax", [scores], { axis: -1 });
+  const mixed = graph.op("MatMul", [attention, v]);
   const joined = graph.op("Reshape", [
     graph.op("Transpose", [mixed], { perm: [0, 2, 1, 3] }),
     graph.ints([0, 0, dim]),
@@ -94,7 +102,8 @@ function blockGraph(
   const between = graph.op("Add", [x, attended]);
   const read = layers.norm(`${at}.norm2`, between, normEpsilon);
   const fed = ffn === "mlp" ? layers.mlp(`${at}.mlp`, read) : layers.swiGlu(`${at}.mlp`, read);
-  return graph.op("Add", [between, layers.scaled(`${at}.ls2.gamma`, fed)]);
+  const tokens = graph.op("Add", [between, layers.scaled(`${at}.ls2.gamma`, fed)]);
+  return { tokens, attention };
 }
 
 /** [1, S, D]: the special tokens with their positions */

@@ -7,11 +7,11 @@ import { evaluate, type Evaluation } from "../../../src/evaluate/evaluate.js";
 import { type FramedImage, frameObject, framePixels } from "../../../src/features/frame.js";
 import { iouCounts, labelMap, patchShares } from "../../../src/evaluate/patches.js";
 import { score } from "../../../src/evaluate/outcome.js";
-import type { SuiteName } from "../../../src/evaluate/settings.js";
+import { describeEvaluation, type SuiteName } from "../../../src/evaluate/settings.js";
 import { readOutcomes, writeOutcomes } from "../../../src/evaluate/outcome.js";
 import { inputImages, Passes } from "../../../src/features/passes.js";
 import { PatchSample } from "../../../src/evaluate/patches.js";
-import { PatchSearch } from "../../../src/evaluate/suites/dense.js";
+import { PatchSearch } from "../../../src/evaluate/segmenter.js";
 import type { Network } from "../../../src/model/network.js";
 import { Rng } from "../../../src/core/rng.js";
 import { recipeSchema } from "../../../src/recipe/schema.js";
@@ -191,7 +191,7 @@ describe("the suite", () => {
       suites,
       k: [3],
       baselines: false,
-      dense: { bank: 160, k: 7, samples: 160 },
+      dense: { bank: [160], k: 7, samples: 160 },
       probe: { epochs: 40 },
     });
 
@@ -232,6 +232,73 @@ describe("the suite", () => {
         score("iou", sums),
       );
     expect(one.evaluation.probes).toMatchObject([{ name: "trained/dense/linear", blocks: 1 }]);
+  });
+
+  it("measures several banks in one go as it measures each alone", async () => {
+    const bank = (...sizes: number[]) =>
+      evaluate({
+        recipe,
+        trained: network,
+        train,
+        test,
+        suites: ["dense"],
+        baselines: false,
+        dense: { bank: sizes, k: 3, samples: 160 },
+        probe: { epochs: 1 },
+      });
+    const { evaluation } = await bank(20, 160, 60);
+    const names = ["knn-20", "knn-160", "knn-60"].map((name) => `trained/dense/${name}/miou`);
+    expect(evaluation.measurements.map(({ name }) => name)).toEqual([
+      ...names,
+      "trained/dense/linear/miou",
+    ]);
+    const [table] = describeEvaluation(evaluation.settings).flatMap(({ tables }) => tables);
+    expect(table!.figures.map(({ title }) => title)).toEqual([
+      "k-NN of 20",
+      "k-NN of 160",
+      "k-NN of 60",
+      "linear",
+    ]);
+    const alone = await Promise.all([20, 160, 60].map((size) => bank(size)));
+    expect(names.map((name) => value(evaluation, name))).toEqual(
+      alone.map((one) => value(one.evaluation, "trained/dense/knn/miou")),
+    );
+    // Larger banks know more: were they all the same, this test would show nothing.
+    expect(new Set(names.map((name) => value(evaluation, name))).size).toBe(3);
+  });
+
+  it("lets the linear head see windows", async () => {
+    const before = liveTensors();
+    const windows = (dense: { crop?: number; stride?: number }) =>
+      evaluate({
+        recipe,
+        trained: network,
+        train,
+        test,
+        suites: ["dense"],
+        baselines: false,
+        dense: { bank: [160], samples: 160, ...dense },
+        probe: { epochs: 20 },
+      });
+    const { evaluation, outcomes } = await windows({ crop: 48, stride: 16 });
+    expect(liveTensors()).toBe(before);
+    const [knn, linear] = evaluation.measurements;
+    expect([knn!.name, linear!.name, linear!.n]).toEqual([
+      "trained/dense/knn/miou",
+      "trained/dense/linear-windows/miou",
+      4,
+    ]);
+    expect(linear!.value).toBeGreaterThan(0.3);
+    // Every pixel is counted once: the pictures are 64 x 48. A wrong one is in two classes' unions.
+    const outcome = outcomes.get(linear!.name)!;
+    const counted = outcome.kind === "iou" ? [...outcome.intersections, ...outcome.unions] : [];
+    expect(counted.reduce((sum, n) => sum + n, 0)).toBe(2 * 4 * 64 * 48);
+    expect(describeEvaluation(evaluation.settings)[0]!.tables[0]!.figures[1]!.title).toBe(
+      "linear, 48 px every 16",
+    );
+    await expect(windows({ crop: 50 })).rejects.toThrow(
+      "evaluation: crop 50 is not a multiple of the network's patch, 8. Wanted for example 48.",
+    );
   });
 
   it("reads the passes of k-NN where there are some, with the same result", async () => {
