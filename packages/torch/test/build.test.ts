@@ -302,7 +302,7 @@ describe("the BLAS", () => {
   });
 
   it("computes with the kernels that the user wants", async () => {
-    if (!/^BLIS/.test(runtimeInfo().blas.kind)) return; // another library has no such choice
+    if (!runtimeInfo().blas.kind.startsWith("BLIS")) return; // another library has no such choice
     const { stdout } = await runModule(
       `import { runtimeInfo } from "@odis/torch"; console.log(runtimeInfo().blas.kind, process.env.BLIS_ARCH_TYPE);`,
       { BLIS_ARCH_TYPE: "3" },
