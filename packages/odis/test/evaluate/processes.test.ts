@@ -129,8 +129,9 @@ describe("several processes find what one does", () => {
     writeFileSync(mix, JSON.stringify({ parts: [{ data: bank }, { data: bank }] }));
     const twice = ["--train", `mix:${mix}`, "--baselines", "no"];
     const words = (run: string): string[] => [
-      ..."evaluate --threads 1 --epochs 10 --suite knn,linear,dense".split(" "),
+      "evaluate",
       run,
+      ..."--threads 1 --epochs 10 --suite knn,linear,dense".split(" "),
       ...twice,
     ];
     const [alone, both] = [copy("held-1"), copy("held-2")];
