@@ -45,14 +45,19 @@ export async function openRegular(path: string): Promise<{ file: FileHandle; siz
  * All bytes of a regular file.
  *
  * @param limit largest size that is read, bytes
+ * @param allocate asked for their memory; default: fresh memory
  * @throws FileProblem
  */
-export async function readRegular(path: string, limit: number): Promise<Buffer> {
+export async function readRegular(
+  path: string,
+  limit: number,
+  allocate?: (bytes: number) => Uint8Array,
+): Promise<Buffer> {
   const { file, size } = await openRegular(path);
   try {
     if (size > limit)
       throw new FileProblem(`has ${size} bytes; at most ${limit} can be read in one piece`);
-    return await readRange(file, 0, size);
+    return await readRange(file, 0, size, allocate);
   } catch (cause) {
     throw cause instanceof FileProblem ? cause : problemOf(cause);
   } finally {
@@ -63,10 +68,17 @@ export async function readRegular(path: string, limit: number): Promise<Buffer> 
 /**
  * Bytes `from` to `from + length` of an open file.
  *
+ * @param allocate asked for their memory; default: fresh memory
  * @throws FileProblem when it ends before
  */
-export async function readRange(file: FileHandle, from: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafeSlow(length);
+export async function readRange(
+  file: FileHandle,
+  from: number,
+  length: number,
+  allocate: (bytes: number) => Uint8Array = Buffer.allocUnsafeSlow,
+): Promise<Buffer> {
+  const memory = allocate(length);
+  const bytes = Buffer.from(memory.buffer, memory.byteOffset, length);
   for (let at = 0; at < length; ) {
     const wanted = Math.min(PIECE, length - at);
     const { bytesRead } = await file.read(bytes, at, wanted, from + at);

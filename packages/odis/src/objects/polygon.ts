@@ -1,4 +1,5 @@
 import { DataError, show } from "../core/index.js";
+import { Crossings } from "./crossings.js";
 import type { Rle } from "./rle.js";
 
 /** x0, y0, x1, y1, ... in pixels; pixel (i, j) covers i..i+1, j..j+1. The last joins the first. */
@@ -12,9 +13,6 @@ export const FARTHEST = 1e8;
 
 /** An outline of more points than this was not drawn by anybody. */
 const MOST_POINTS = 100_000;
-
-/** Column crossings of one object; beyond this the outline is noise that covers a huge image. */
-const MOST_CROSSINGS = 1 << 24;
 
 /**
  * Checks COCO's list of polygons (the parts of one object).
@@ -65,33 +63,38 @@ export function polygonRle(parts: readonly Polygon[], width: number, height: num
   const starts: number[] = [];
   const ends: number[] = [];
   for (const part of parts) {
+    crossings.clear();
+    cross(part, width, height);
     // A closed boundary crosses a column an even number of times, so sorted neighbours pair up.
-    const toggles = Float64Array.from(columnCrossings(part, width, height)).toSorted();
+    const toggles = crossings.sorted();
     for (let i = 0; i < toggles.length; i += 2) {
-      if (toggles[i + 1]! > toggles[i]!) {
-        starts.push(toggles[i]!);
-        ends.push(toggles[i + 1]!);
-      }
+      starts.push(toggles[i]!);
+      ends.push(toggles[i + 1]!);
     }
   }
+  if (parts.length > 1) for (const side of [starts, ends]) side.sort((a, b) => a - b);
   return { width, height, counts: uniteRuns(starts, ends, width * height) };
 }
 
+/** Of the part at hand. */
+const crossings = new Crossings();
+
 /** Column-major positions x·height + y at which the scan toggles; y may equal height. */
-function columnCrossings(part: Polygon, width: number, height: number): number[] {
-  const crossings: number[] = [];
-  const points = part.length / 2;
-  for (let i = 0; i < points; i += 1) {
-    const j = (i + 1) % points;
-    const from = [fine(part[2 * i]!), fine(part[2 * i + 1]!)] as const;
-    const to = [fine(part[2 * j]!), fine(part[2 * j + 1]!)] as const;
-    const steep = Math.abs(to[0] - from[0]) < Math.abs(to[1] - from[1]);
-    const ascends = steep ? from[1] <= to[1] : from[0] <= to[0];
-    const [[x0, y0], [x1, y1]] = ascends ? [from, to] : [to, from];
+function cross(part: Polygon, width: number, height: number): void {
+  let [fromX, fromY] = [fine(part.at(-2)!), fine(part.at(-1)!)];
+  for (let point = 0; point < part.length; point += 2) {
+    const [toX, toY] = [fine(part[point]!), fine(part[point + 1]!)];
+    const steep = Math.abs(toX - fromX) < Math.abs(toY - fromY);
+    const ascends = steep ? fromY <= toY : fromX <= toX;
+    const [x0, y0] = ascends ? [fromX, fromY] : [toX, toY];
+    const [x1, y1] = ascends ? [toX, toY] : [fromX, fromY];
     const slope = steep ? (x1 - x0) / (y1 - y0) : (y1 - y0) / (x1 - x0);
+    [fromX, fromY] = [toX, toY];
 
     const first = Math.max(0, Math.ceil((Math.min(x0, x1) - 2) / FINE));
     const last = Math.min(width - 1, Math.floor((Math.max(x0, x1) - 3) / FINE));
+    if (last < first) continue;
+    crossings.reserve(first, last);
     for (let x = first; x <= last; x += 1) {
       const middle = FINE * x + 2; // the step from here to middle + 1 crosses the column
       const v = steep
@@ -101,14 +104,9 @@ function columnCrossings(part: Polygon, width: number, height: number): number[]
             roundTowardsZero(y0, slope, middle - x0 + 1),
           );
       const y = Math.min(Math.max((v + 0.5) / FINE - 0.5, 0), height);
-      crossings.push(x * height + Math.ceil(y));
+      crossings.add(x, x * height + Math.ceil(y));
     }
-    if (crossings.length > MOST_CROSSINGS)
-      throw new DataError(
-        `polygons: the outline crosses ${MOST_CROSSINGS} columns; wanted a shape`,
-      );
   }
-  return crossings;
 }
 
 /** C's `(int)(5 v + .5)`: towards zero, also for negatives. */
@@ -129,27 +127,25 @@ function stepsBefore(middle: number, x0: number, slope: number, steps: number): 
   return step - 1;
 }
 
-/** Run lengths of the union of intervals [start, end). */
+/**
+ * Run lengths of the union of intervals.
+ *
+ * @param starts where they begin, in order
+ * @param ends where they end, in order; which belongs to which start does not matter: behind the i-th end
+ *   there is a gap if the next start lies beyond it
+ */
 function uniteRuns(starts: readonly number[], ends: readonly number[], size: number): Uint32Array {
-  const order = starts.map((_, index) => index).toSorted((a, b) => starts[a]! - starts[b]!);
   const counts: number[] = [];
   let begin = 0;
-  let end = 0;
   let written = 0;
-  const flush = () => {
-    if (end > begin) {
-      counts.push(begin - written, end - begin);
-      written = end;
-    }
-  };
-  for (const index of order) {
-    if (starts[index]! > end) {
-      flush();
-      begin = starts[index]!;
-    }
-    end = Math.max(end, ends[index]!);
+  for (let i = 0; i < ends.length; i += 1) {
+    const end = ends[i]!;
+    if (i === 0 || starts[i]! > ends[i - 1]!) begin = starts[i]!;
+    if (i + 1 < starts.length && starts[i + 1]! <= end) continue;
+    if (end === begin) continue; // an outline along the edge of pixels holds none of them
+    counts.push(begin - written, end - begin);
+    written = end;
   }
-  flush();
   if (written < size || counts.length === 0) counts.push(size - written);
-  return Uint32Array.from(counts);
+  return new Uint32Array(counts);
 }

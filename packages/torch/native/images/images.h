@@ -30,6 +30,12 @@ struct Cut {
   bool flip;
 };
 
+/// A mask as run lengths, column by column: outside, inside, outside, ... They sum to the picture's pixels.
+struct Runs {
+  const uint32_t* lengths;
+  size_t length;
+};
+
 /// Working memory that is kept between calls: fresh pages of this size would cost faults each time.
 /// Contents are left over from before.
 class Scratch {
@@ -73,7 +79,7 @@ struct Memory {
   Filters filters;
   Scratch lines, pairs, rows, line;            // resampling
   Scratch plane, from, to;                     // blur
-  Scratch columns, heights;                    // masks
+  Scratch columns, heights, above;             // masks
   Scratch sums;                                // means
 };
 
@@ -85,10 +91,10 @@ void resampleBicubic(Memory& memory, const Picture& picture, const Cut& cut, int
 int64_t resampleNearest(Memory& memory, const uint8_t* mask, int stride, const Cut& cut, int size,
                         uint8_t* out);
 
-/// The mask's pixels in every patch of that view, without the view; `within` holds all of the mask.
-/// `counts` are (size / patch)^2 numbers. Returns their sum.
-int64_t countPatches(Memory& memory, const uint8_t* mask, int stride, const Cut& cut, const Box& within,
-                     int size, int patch, int32_t* counts);
+/// The mask's pixels in every patch of that view, without the view. `counts` are (size / patch)^2 numbers.
+/// Returns their sum.
+int64_t countPatches(Memory& memory, const Runs& runs, int height, const Cut& cut, int size, int patch,
+                     int32_t* counts);
 
 /// Each pixel becomes the mean of a block of so many columns and rows, or of what there is of it at the edges.
 void reduce(Memory& memory, const Picture& picture, int columns, int rows, uint8_t* out);
