@@ -54,7 +54,8 @@ class Scratch {
 
 /// Weights of one axis, with 22 fractional bits. Output i is the sum over k < 2 * pairs of input
 /// `first[i] + k`; weight k is 2^14 times the high part plus the low part. Parts of two neighbours lie
-/// in one number each, as the processor's 16-bit multiply-and-add wants them.
+/// in one number each, as the processor's 16-bit multiply-and-add wants them. Windows begin at even inputs, so that
+/// every input belongs to one pair only.
 struct Filter {
   struct Pair {
     int32_t high, low;
@@ -64,13 +65,13 @@ struct Filter {
   std::vector<Pair> weights;  // outputs x pairs
 };
 
-/// Filters that were made already. `even`: windows begin at even inputs only.
+/// Filters that were made already.
 class Filters {
  public:
-  const Filter& get(int from, int to, bool even);
+  const Filter& get(int from, int to);
 
  private:
-  std::map<std::pair<uint64_t, bool>, Filter> known;
+  std::map<std::pair<int, int>, Filter> known;
   size_t kept = 0;
 };
 
