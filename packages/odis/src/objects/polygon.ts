@@ -14,6 +14,9 @@ export const FARTHEST = 1e8;
 /** An outline of more points than this was not drawn by anybody. */
 const MOST_POINTS = 100_000;
 
+/** Runs that memory is kept for. */
+const MOST_KEPT = 1 << 16;
+
 /**
  * Checks COCO's list of polygons (the parts of one object).
  *
@@ -60,27 +63,40 @@ function polygon(part: unknown, where: string): Polygon {
  * so a vertex far outside the image costs nothing.
  */
 export function polygonRle(parts: readonly Polygon[], width: number, height: number): Rle {
+  const [only] = parts;
+  const toggles =
+    only && parts.length === 1
+      ? togglesOf(only, width, height)
+      : unitedToggles(parts, width, height);
+  return { width, height, counts: runsBetween(toggles, width * height) };
+}
+
+/** Of several parts: the i-th of all starts, then the i-th of all ends, so that what overlaps is one. */
+function unitedToggles(parts: readonly Polygon[], width: number, height: number): Float64Array {
   const starts: number[] = [];
   const ends: number[] = [];
   for (const part of parts) {
-    crossings.clear();
-    cross(part, width, height);
-    // A closed boundary crosses a column an even number of times, so sorted neighbours pair up.
-    const toggles = crossings.sorted();
+    const toggles = togglesOf(part, width, height);
     for (let i = 0; i < toggles.length; i += 2) {
       starts.push(toggles[i]!);
       ends.push(toggles[i + 1]!);
     }
   }
-  if (parts.length > 1) for (const side of [starts, ends]) side.sort((a, b) => a - b);
-  return { width, height, counts: uniteRuns(starts, ends, width * height) };
+  const [begin, end] = [new Float64Array(starts).sort(), new Float64Array(ends).sort()];
+  return Float64Array.from({ length: 2 * begin.length }, (_, at) =>
+    at % 2 === 0 ? begin[at / 2]! : end[(at - 1) / 2]!,
+  );
 }
 
 /** Of the part at hand. */
 const crossings = new Crossings();
 
-/** Column-major positions x·height + y at which the scan toggles; y may equal height. */
-function cross(part: Polygon, width: number, height: number): void {
+/**
+ * Column-major positions x·height + y at which the scan toggles, in order; y may equal height. A closed boundary
+ * crosses a column an even number of times, so neighbours pair up. Valid until the next call.
+ */
+function togglesOf(part: Polygon, width: number, height: number): Float64Array {
+  crossings.clear();
   let [fromX, fromY] = [fine(part.at(-2)!), fine(part.at(-1)!)];
   for (let point = 0; point < part.length; point += 2) {
     const [toX, toY] = [fine(part[point]!), fine(part[point + 1]!)];
@@ -107,6 +123,7 @@ function cross(part: Polygon, width: number, height: number): void {
       crossings.add(x, x * height + Math.ceil(y));
     }
   }
+  return crossings.sorted();
 }
 
 /** C's `(int)(5 v + .5)`: towards zero, also for negatives. */
@@ -127,25 +144,32 @@ function stepsBefore(middle: number, x0: number, slope: number, steps: number): 
   return step - 1;
 }
 
+/** The runs of the object at hand; kept, since there are many. */
+let lengths = new Uint32Array(1 << 10);
+
 /**
  * Run lengths of the union of intervals.
  *
- * @param starts where they begin, in order
- * @param ends where they end, in order; which belongs to which start does not matter: behind the i-th end
- *   there is a gap if the next start lies beyond it
+ * @param toggles start, end, start, end, ...: starts never fall, ends neither
  */
-function uniteRuns(starts: readonly number[], ends: readonly number[], size: number): Uint32Array {
-  const counts: number[] = [];
-  let begin = 0;
-  let written = 0;
-  for (let i = 0; i < ends.length; i += 1) {
-    const end = ends[i]!;
-    if (i === 0 || starts[i]! > ends[i - 1]!) begin = starts[i]!;
-    if (i + 1 < starts.length && starts[i + 1]! <= end) continue;
+function runsBetween(toggles: Float64Array, size: number): Uint32Array {
+  if (lengths.length <= toggles.length) lengths = new Uint32Array(2 * toggles.length);
+  let [runs, begin, written] = [0, 0, 0];
+  for (let i = 0; i < toggles.length; i += 2) {
+    const end = toggles[i + 1]!;
+    if (i === 0 || toggles[i]! > toggles[i - 1]!) begin = toggles[i]!;
+    if (i + 2 < toggles.length && toggles[i + 2]! <= end) continue;
     if (end === begin) continue; // an outline along the edge of pixels holds none of them
-    counts.push(begin - written, end - begin);
+    lengths[runs] = begin - written;
+    lengths[runs + 1] = end - begin;
+    runs += 2;
     written = end;
   }
-  if (written < size || counts.length === 0) counts.push(size - written);
-  return new Uint32Array(counts);
+  if (written < size || runs === 0) {
+    lengths[runs] = size - written;
+    runs += 1;
+  }
+  const counts = lengths.slice(0, runs);
+  if (lengths.length > MOST_KEPT) lengths = new Uint32Array(MOST_KEPT);
+  return counts;
 }
