@@ -97,8 +97,11 @@ async function jobRunner<Settings>(
       const into = viewsOfImage(slot, start.shape, job.row + k);
       const make = (sample: Sample) =>
         makeImage(sample, new Rng("views", start.seed, job.epoch, position), into);
-      const replacements = new Rng("replacement", start.seed, job.epoch, position);
-      const instead = () => read(replacements.int(0, source.size - 1), k);
+      let replacements: Rng | undefined;
+      const instead = () => {
+        replacements ??= new Rng("replacement", start.seed, job.epoch, position);
+        return read(replacements.int(0, source.size - 1), k);
+      };
       const { sample, report } = await firstGood(first, make, instead, skipped);
       keys.push(sample.key);
       writeReport(slot, start.shape, job.row + k, report);

@@ -6,6 +6,7 @@ import {
   openRegular,
   readRange,
   readRegular,
+  readRegularHere,
 } from "../core/index.js";
 import { type Frame, type Rle, rleFromMask } from "../objects/index.js";
 import { archiveSource } from "./archive-source.js";
@@ -77,7 +78,10 @@ async function readBytes(
 ): Promise<Buffer> {
   const path = resolve(root, file);
   try {
-    return await readRegular(path, LARGEST_FILE, memory?.file);
+    // Whoever gives memory reads picture after picture in a thread of its own.
+    return memory
+      ? await readRegularHere(path, LARGEST_FILE, memory.file)
+      : await readRegular(path, LARGEST_FILE);
   } catch (cause) {
     if (!(cause instanceof FileProblem)) throw cause;
     const reason =
