@@ -112,7 +112,7 @@ export async function readRange(
   file: FileHandle,
   from: number,
   length: number,
-  allocate: (bytes: number) => Uint8Array = Buffer.allocUnsafeSlow,
+  allocate: (bytes: number) => Uint8Array = (bytes) => Buffer.allocUnsafeSlow(bytes),
 ): Promise<Buffer> {
   const memory = allocate(length);
   const bytes = Buffer.from(memory.buffer, memory.byteOffset, length);

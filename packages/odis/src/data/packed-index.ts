@@ -127,8 +127,8 @@ export function shapeOf(index: PackedIndex, object: number): Shape {
   const parts: number[][] = [];
   for (let part = startOf(partEnds, object); part < partEnds[object]!; part += 1) {
     const [begin, end] = [startOf(numberEnds, part), numberEnds[part]!];
-    const list = new Array<number>(end - begin);
-    for (let at = begin; at < end; at += 1) list[at - begin] = numbers.values[at]! / numbers.unit;
+    const list: number[] = [];
+    for (let at = begin; at < end; at += 1) list.push(numbers.values[at]! / numbers.unit);
     parts.push(list);
   }
   return { form: forms[index.objectForms[object]!]!, parts };

@@ -70,7 +70,7 @@ export class Crossings {
       ends[x]! -= 1;
       ordered[ends[x]!] = positions[i]!;
     }
-    if (most > FEW) return ordered.subarray(0, length).sort();
+    if (most > FEW) return ordered.subarray(0, length).toSorted();
     for (let i = 1; i < length; i += 1) {
       const position = ordered[i]!;
       let at = i;

@@ -82,7 +82,8 @@ function unitedToggles(parts: readonly Polygon[], width: number, height: number)
       ends.push(toggles[i + 1]!);
     }
   }
-  const [begin, end] = [new Float64Array(starts).sort(), new Float64Array(ends).sort()];
+  const begin = Float64Array.from(starts).toSorted();
+  const end = Float64Array.from(ends).toSorted();
   return Float64Array.from({ length: 2 * begin.length }, (_, at) =>
     at % 2 === 0 ? begin[at / 2]! : end[(at - 1) / 2]!,
   );
