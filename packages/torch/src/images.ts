@@ -29,6 +29,14 @@ export interface Mask {
   readonly pixels: Uint8Array;
 }
 
+/** A mask as run lengths: column by column, pixels outside, inside, outside, ...; the first may be 0. */
+export interface Runs {
+  readonly width: number;
+  readonly height: number;
+  /** sum to width × height */
+  readonly counts: Uint32Array;
+}
+
 /** A rectangle of whole pixels: columns x..x+width-1, rows y..y+height-1. */
 export interface Rectangle {
   readonly x: number;
@@ -93,7 +101,7 @@ interface Images {
     out: Uint8Array,
   ): number;
   patches(
-    mask: Uint8Array,
+    runs: Uint32Array,
     width: number,
     height: number,
     x: number,
@@ -101,10 +109,6 @@ interface Images {
     boxWidth: number,
     boxHeight: number,
     flip: boolean,
-    left: number,
-    top: number,
-    right: number,
-    bottom: number,
     size: number,
     patch: number,
     counts: Int32Array,
@@ -253,33 +257,27 @@ export function drawMask(
 /**
  * How many pixels of each patch would be set in the view that {@link drawMask} draws, without drawing it.
  *
- * @param within holds every pixel of the mask that is set: only there is looked
  * @param patch side of a patch, divides `size`
  * @param counts (size / patch)², row-major, overwritten
  * @returns their sum
  */
 export function countPatches(
-  { width, height, pixels }: Mask,
+  { width, height, counts: runs }: Runs,
   { box, flip }: Cut,
-  within: Rectangle,
   size: number,
   patch: number,
   counts: Int32Array,
 ): number {
-  const [right, bottom] = [within.x + within.width, within.y + within.height];
+  const { x, y } = box;
   return images().patches(
-    pixels,
+    runs,
     width,
     height,
-    box.x,
-    box.y,
+    x,
+    y,
     box.width,
     box.height,
     flip,
-    within.x,
-    within.y,
-    right,
-    bottom,
     size,
     patch,
     counts,

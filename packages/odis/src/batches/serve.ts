@@ -4,7 +4,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { BadImageError, DataError, Rng } from "../core/index.js";
 import type { SceneObject } from "../objects/index.js";
 import { type BatchShape, type ImageViews, type Slot, slotOver, viewsOfImage } from "./batch.js";
-import { type DataSource, openSource, type Sample } from "../data/index.js";
+import { type DataSource, openSource, type ReadMemory, type Sample } from "../data/index.js";
 import {
   type FromWorker,
   type Job,
@@ -73,7 +73,7 @@ async function jobRunner<Settings>(
   const makeImage = prepare(start.settings);
   const slots = start.slots.map((buffer) => slotOver(buffer, start.shape));
   // Two pictures are in memory at a time: the one whose views are made, and the next one.
-  const memories = [reusedMemory(), reusedMemory()];
+  const memories = [readMemory(), readMemory()];
   /** Where this worker is, should it die there. */
   const at = (image: number) => Atomics.store(start.working, start.worker, image);
   const read = (image: number, k: number) => {
@@ -97,8 +97,11 @@ async function jobRunner<Settings>(
       const into = viewsOfImage(slot, start.shape, job.row + k);
       const make = (sample: Sample) =>
         makeImage(sample, new Rng("views", start.seed, job.epoch, position), into);
-      const replacements = new Rng("replacement", start.seed, job.epoch, position);
-      const instead = () => read(replacements.int(0, source.size - 1), k);
+      let replacements: Rng | undefined;
+      const instead = () => {
+        replacements ??= new Rng("replacement", start.seed, job.epoch, position);
+        return read(replacements.int(0, source.size - 1), k);
+      };
       const { sample, report } = await firstGood(first, make, instead, skipped);
       keys.push(sample.key);
       writeReport(slot, start.shape, job.row + k, report);
@@ -108,10 +111,13 @@ async function jobRunner<Settings>(
   };
 }
 
+/** Memory for one sample at a time. Fresh pages for every file and picture would cost more than reading them. */
+const readMemory = (): ReadMemory => ({ picture: reusedMemory(), file: reusedMemory() });
+
 /** Larger pictures are rare, and get memory of their own each time. */
 const MOST_REUSED = 1 << 26;
 
-/** Memory for one picture at a time: each overwrites the one before. */
+/** Memory for one array at a time: each overwrites the one before. */
 function reusedMemory(): Allocate {
   let memory = new Uint8Array();
   return (bytes) => {
@@ -126,7 +132,7 @@ interface Read {
 }
 
 /** Reads without throwing: the failure waits until somebody asks for the sample. */
-async function settled(source: DataSource, index: number, memory: Allocate): Promise<Read> {
+async function settled(source: DataSource, index: number, memory: ReadMemory): Promise<Read> {
   try {
     const sample = await source.read(index, memory);
     return { read: () => sample };

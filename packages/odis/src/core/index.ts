@@ -39,7 +39,14 @@ export {
   type Settings,
   settingsLayer,
 } from "./schema.js";
-export { FileProblem, kindOf, openRegular, readRange, readRegular } from "./regular-file.js";
+export {
+  FileProblem,
+  kindOf,
+  openRegular,
+  readRange,
+  readRegular,
+  readRegularHere,
+} from "./regular-file.js";
 export { isSystemError, systemReason, systemSentence } from "./system.js";
 export {
   codeOf,

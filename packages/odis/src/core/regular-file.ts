@@ -1,4 +1,6 @@
+import { closeSync, fstatSync, open as openDescriptor, readSync } from "node:fs";
 import { constants, type FileHandle, open } from "node:fs/promises";
+import { promisify } from "node:util";
 import { systemReason } from "./system.js";
 import { codeOf, reasonOf } from "./text.js";
 
@@ -18,6 +20,9 @@ export class FileProblem extends Error {
   }
 }
 
+/** Without O_NONBLOCK the opening of a pipe already waits. */
+const READ = constants.O_RDONLY | constants.O_NONBLOCK;
+
 /** Bytes of a file that are asked for at a time: between two pieces a signal is heard. */
 const PIECE = 1 << 24;
 
@@ -30,8 +35,7 @@ const PIECE = 1 << 24;
 export async function openRegular(path: string): Promise<{ file: FileHandle; size: number }> {
   let file: FileHandle | undefined;
   try {
-    // Without O_NONBLOCK the opening of a pipe already waits.
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    file = await open(path, READ);
     const stat = await file.stat();
     if (stat.isFile()) return { file, size: stat.size };
     throw new FileProblem(`is ${kindOf(stat)}; wanted a regular file`);
@@ -50,8 +54,7 @@ export async function openRegular(path: string): Promise<{ file: FileHandle; siz
 export async function readRegular(path: string, limit: number): Promise<Buffer> {
   const { file, size } = await openRegular(path);
   try {
-    if (size > limit)
-      throw new FileProblem(`has ${size} bytes; at most ${limit} can be read in one piece`);
+    checkSize(size, limit);
     return await readRange(file, 0, size);
   } catch (cause) {
     throw cause instanceof FileProblem ? cause : problemOf(cause);
@@ -61,12 +64,58 @@ export async function readRegular(path: string, limit: number): Promise<Buffer> 
 }
 
 /**
+ * All bytes of a regular file, for a thread that has nothing else to do. Only the opening, which takes longest on
+ * disks far away, is left to the pool of threads: each further way there and back costs as much as the reading.
+ *
+ * @param limit largest size that is read, bytes
+ * @param allocate asked for their memory
+ * @throws FileProblem
+ */
+export async function readRegularHere(
+  path: string,
+  limit: number,
+  allocate: (bytes: number) => Uint8Array,
+): Promise<Buffer> {
+  let descriptor: number | undefined;
+  try {
+    descriptor = await promisify(openDescriptor)(path, READ);
+    const stat = fstatSync(descriptor);
+    if (!stat.isFile()) throw new FileProblem(`is ${kindOf(stat)}; wanted a regular file`);
+    checkSize(stat.size, limit);
+    const memory = allocate(stat.size);
+    const bytes = Buffer.from(memory.buffer, memory.byteOffset, stat.size);
+    for (let at = 0; at < bytes.length; ) {
+      const got = readSync(descriptor, bytes, at, bytes.length - at, at);
+      if (got === 0) throw new FileProblem(`ends after ${at} bytes; wanted ${bytes.length}`);
+      at += got;
+    }
+    return bytes;
+  } catch (cause) {
+    throw cause instanceof FileProblem ? cause : problemOf(cause);
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+function checkSize(size: number, limit: number): void {
+  if (size > limit)
+    throw new FileProblem(`has ${size} bytes; at most ${limit} can be read in one piece`);
+}
+
+/**
  * Bytes `from` to `from + length` of an open file.
  *
+ * @param allocate asked for their memory; default: fresh memory
  * @throws FileProblem when it ends before
  */
-export async function readRange(file: FileHandle, from: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafeSlow(length);
+export async function readRange(
+  file: FileHandle,
+  from: number,
+  length: number,
+  allocate: (bytes: number) => Uint8Array = (bytes) => Buffer.allocUnsafeSlow(bytes),
+): Promise<Buffer> {
+  const memory = allocate(length);
+  const bytes = Buffer.from(memory.buffer, memory.byteOffset, length);
   for (let at = 0; at < length; ) {
     const wanted = Math.min(PIECE, length - at);
     const { bytesRead } = await file.read(bytes, at, wanted, from + at);

@@ -1,4 +1,3 @@
-import type { Allocate } from "@odis/torch/images";
 import { resolve } from "node:path";
 import {
   BadImageError,
@@ -21,7 +20,7 @@ import {
   type SceneObject,
 } from "../objects/index.js";
 import { type Archives, archiveOrder, locate } from "./archive.js";
-import type { DataSource, EpochOrder, Sample } from "./dataset.js";
+import type { DataSource, EpochOrder, ReadMemory, Sample } from "./dataset.js";
 import { decodeImage, LARGEST_FILE } from "./decode.js";
 import { decodeLabelMap } from "./label-map.js";
 import type { PackedIndex } from "./packed-index.js";
@@ -62,7 +61,7 @@ export function archiveSource(
     size: archives.size,
     classes: index.classes,
     key,
-    read: (sample, allocate) => readSample(index, archives, sample, key(sample), allocate),
+    read: (sample, memory) => readSample(index, archives, sample, key(sample), memory),
     picture: async (sample) =>
       identityOf((await readMembers(index, archives, sample, key(sample))).picture.bytes),
     file: async (sample) => (await readMembers(index, archives, sample, key(sample))).picture.bytes,
@@ -87,6 +86,7 @@ async function readMembers(
   archives: Archives,
   sample: number,
   key: string,
+  memory?: ReadMemory,
 ): Promise<Members> {
   const { path, from, length } = locate(archives, sample);
   try {
@@ -94,7 +94,7 @@ async function readMembers(
     const { file } = await openRegular(resolve(root, path));
     let bytes: Buffer;
     try {
-      bytes = await readRange(file, from, length);
+      bytes = await readRange(file, from, length, memory?.file);
     } finally {
       await file.close();
     }
@@ -120,9 +120,9 @@ async function readSample(
   archives: Archives,
   sample: number,
   key: string,
-  allocate?: Allocate,
+  memory?: ReadMemory,
 ): Promise<Sample> {
-  const members = await readMembers(index, archives, sample, key);
+  const members = await readMembers(index, archives, sample, key, memory);
   const { picture } = members;
   try {
     const said = members.objects ? parseJson(members.objects.bytes, members.objects.name) : {};
@@ -133,7 +133,7 @@ async function readSample(
       sizeOf(facts),
       index.pictures,
       async () => index.pictures.otherwise === "turned",
-      allocate,
+      memory?.picture,
     );
     const { width, height, rgb } = decoded;
     return { key, width, height, rgb, objects: objectsOf(index, members, facts, decoded, key) };

@@ -33,6 +33,14 @@ export interface Sample {
   readonly objects: readonly SceneObject[];
 }
 
+/** Memory to read a sample in: a caller who reads many need not have each in new memory. */
+export interface ReadMemory {
+  /** for the picture; the sample lies there */
+  readonly picture: Allocate;
+  /** for the file that the picture comes from; free again when the sample is there */
+  readonly file: Allocate;
+}
+
 /** Where samples come from. `read` is pure: the same index gives the same sample. */
 export interface DataSource {
   /** Number of samples; indices run from 0 to size - 1. */
@@ -42,10 +50,10 @@ export interface DataSource {
   /** Names the picture; two samples of one key show one picture. */
   key(index: number): string;
   /**
-   * @param allocate gives memory for the picture; a caller who reads many need not have each in new memory
+   * @param memory default: fresh memory
    * @throws BadImageError for a picture that cannot be used; the loader skips and names it
    */
-  read(index: number, allocate?: Allocate): Promise<Sample>;
+  read(index: number, memory?: ReadMemory): Promise<Sample>;
   /**
    * Tells whether two samples show one picture, files under two names included: equal texts, one
    * picture. Reads the file, but does not decode it.

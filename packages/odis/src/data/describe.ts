@@ -1,8 +1,7 @@
-import type { Allocate } from "@odis/torch/images";
 import { plain } from "../core/index.js";
 import type { PackedIndex } from "./packed-index.js";
 import { listedObjects } from "./survey.js";
-import type { DataSource, DataSpec, OpenSource } from "./dataset.js";
+import type { DataSource, DataSpec, OpenSource, ReadMemory } from "./dataset.js";
 
 const count = (value: number, one: string, many = `${one}s`): string =>
   `${value.toLocaleString("en-US")} ${value === 1 ? one : many}`;
@@ -22,7 +21,7 @@ export function describeSource(
     size: source.size,
     classes: source.classes,
     key: (image: number) => source.key(image),
-    read: (image: number, allocate?: Allocate) => source.read(image, allocate),
+    read: (image: number, memory?: ReadMemory) => source.read(image, memory),
     ...(picture ? { picture } : {}),
     ...(file ? { file } : {}),
     ...(order ? { order } : {}),

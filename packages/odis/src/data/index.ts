@@ -20,4 +20,11 @@ export { encodePng } from "./png.js";
 export type { CocoSpec } from "./readers/coco.js";
 export type { CustomSample, CustomSource, ModuleSpec } from "./readers/module.js";
 export { checkObjects, type ListedObject, type Survey, surveyObjects } from "./survey.js";
-export type { DataSource, DataSpec, EpochOrder, OpenSource, Sample } from "./dataset.js";
+export type {
+  DataSource,
+  DataSpec,
+  EpochOrder,
+  OpenSource,
+  ReadMemory,
+  Sample,
+} from "./dataset.js";

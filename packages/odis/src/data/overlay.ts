@@ -106,8 +106,8 @@ export function overlaySource(source: OpenSource, spec: Overlay): OpenSource {
     spec,
     classes: isNameless ? [] : index.classes,
     listed: (image) => (images[image]! < 0 ? [] : known(listedObjects(index, images[image]!))),
-    read: async (image, allocate) => {
-      const sample = await source.read(image, allocate);
+    read: async (image, memory) => {
+      const sample = await source.read(image, memory);
       const at = images[image]!;
       if (at < 0) return { ...sample, objects: [] };
       const [width, height] = [index.widths[at]!, index.heights[at]!];

@@ -126,8 +126,10 @@ export function shapeOf(index: PackedIndex, object: number): Shape {
   const { partEnds, numberEnds, numbers } = index;
   const parts: number[][] = [];
   for (let part = startOf(partEnds, object); part < partEnds[object]!; part += 1) {
-    const packed = numbers.values.subarray(startOf(numberEnds, part), numberEnds[part]);
-    parts.push(Array.from(packed, (value) => value / numbers.unit));
+    const [begin, end] = [startOf(numberEnds, part), numberEnds[part]!];
+    const list: number[] = [];
+    for (let at = begin; at < end; at += 1) list.push(numbers.values[at]! / numbers.unit);
+    parts.push(list);
   }
   return { form: forms[index.objectForms[object]!]!, parts };
 }

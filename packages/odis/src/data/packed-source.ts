@@ -1,4 +1,3 @@
-import type { Allocate } from "@odis/torch/images";
 import { resolve } from "node:path";
 import {
   BadImageError,
@@ -7,6 +6,7 @@ import {
   openRegular,
   readRange,
   readRegular,
+  readRegularHere,
 } from "../core/index.js";
 import { type Frame, type Rle, rleFromMask } from "../objects/index.js";
 import { archiveSource } from "./archive-source.js";
@@ -22,7 +22,7 @@ import {
 } from "./packed-index.js";
 import { stringAt } from "./packed.js";
 import { identityOf } from "./picture.js";
-import type { DataSource, Sample } from "./dataset.js";
+import type { DataSource, ReadMemory, Sample } from "./dataset.js";
 import { isTurned } from "./turning.js";
 
 /** The data set of a checked index; touches the disk only to read pictures. */
@@ -33,7 +33,7 @@ export function packedSource(index: PackedIndex): DataSource {
     size: index.size,
     classes: index.classes,
     key,
-    read: (image, allocate) => readSample(index, image, key(image), allocate),
+    read: (image, memory) => readSample(index, image, key(image), memory),
     picture: async (image) => identityOf(await readBytes(index, key(image), key(image))),
     file: (image) => readBytes(index, key(image), key(image)),
   };
@@ -43,16 +43,16 @@ async function readSample(
   index: PackedIndex,
   image: number,
   key: string,
-  allocate?: Allocate,
+  memory?: ReadMemory,
 ): Promise<Sample> {
-  const bytes = await readBytes(index, key, key);
+  const bytes = await readBytes(index, key, key, memory);
   const picture = await decodeImage(
     bytes,
     key,
     annotatedSize(index, image),
     index.pictures,
     () => isTurned(index.pictures, () => siblings(index)),
-    allocate,
+    memory?.picture,
   );
   const { width, height, rgb } = picture;
   try {
@@ -70,10 +70,18 @@ function annotatedSize({ widths, heights }: PackedIndex, image: number): Frame |
   return width > 0 ? { width, height } : undefined;
 }
 
-async function readBytes({ root }: PackedIndex, file: string, key: string): Promise<Buffer> {
+async function readBytes(
+  { root }: PackedIndex,
+  file: string,
+  key: string,
+  memory?: ReadMemory,
+): Promise<Buffer> {
   const path = resolve(root, file);
   try {
-    return await readRegular(path, LARGEST_FILE);
+    // Whoever gives memory reads picture after picture in a thread of its own.
+    return memory
+      ? await readRegularHere(path, LARGEST_FILE, memory.file)
+      : await readRegular(path, LARGEST_FILE);
   } catch (cause) {
     if (!(cause instanceof FileProblem)) throw cause;
     const reason =

@@ -103,7 +103,7 @@ export function openPicked(source: OpenSource, picks: Picks): OpenSource {
     size: picks.length,
     classes: source.classes,
     key: (index) => source.key(picks[index]!),
-    read: (index, allocate) => source.read(picks[index]!, allocate),
+    read: (index, memory) => source.read(picks[index]!, memory),
     ...(picture ? { picture: (index: number) => picture(picks[index]!) } : {}),
     ...(file ? { file: (index: number) => file(picks[index]!) } : {}),
     ...(objects ? { listed: objects } : {}),

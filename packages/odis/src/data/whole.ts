@@ -22,8 +22,8 @@ export function wholeSource(source: OpenSource): OpenSource {
         return found.length > 0 ? found : [{ label: -1, share: 1 }];
       },
     }),
-    read: async (image, allocate) => {
-      const sample = await source.read(image, allocate);
+    read: async (image, memory) => {
+      const sample = await source.read(image, memory);
       if (sample.objects.length > 0) return sample;
       const { width, height } = sample;
       return { ...sample, objects: [objectFromBox([0, 0, width, height], sample)] };

@@ -51,6 +51,6 @@ function first(source: DataSource, limit: number): DataSource {
     size: Math.min(source.size, limit),
     classes: source.classes,
     key: (image) => source.key(image),
-    read: (image, allocate) => source.read(image, allocate),
+    read: (image, memory) => source.read(image, memory),
   };
 }

@@ -1,6 +1,6 @@
 import { countPatches, drawMask, drawView, type Mask } from "@odis/torch/images";
 import type { Sample } from "../data/index.js";
-import type { Box, SceneObject } from "../objects/index.js";
+import { type Box, rleToMask, runsOfObject, type SceneObject } from "../objects/index.js";
 import { type Frame, frameBox, visiblePatches } from "../portable/index.js";
 
 /** How an image becomes network input; nothing is random. */
@@ -76,7 +76,7 @@ function objectIn(
   if (drawMask(mask, cut, size, inside) === 0) return undefined;
   const side = size / patch;
   const [counts, visible] = [new Int32Array(side * side), new Uint8Array(side * side)];
-  countPatches(mask, cut, { x: 0, y: 0, width, height }, size, patch, counts);
+  countPatches(runsOfObject(object, sample), cut, size, patch, counts);
   visiblePatches(counts, side, side, patch, { rule: "any", coverage: 1, margin: 0 }, visible);
   return { inside, visible };
 }
@@ -85,10 +85,11 @@ function objectIn(
 export function wholeFrame(
   sample: Sample,
   frame: Frame,
-): Pick<SceneObject, "box" | "area" | "pixels"> {
-  const box = frameBox(sample, frame);
-  const pixels = (): Uint8Array => new Uint8Array(sample.width * sample.height).fill(1);
-  return { box, area: sample.width * sample.height, pixels };
+): Pick<SceneObject, "box" | "area" | "runs" | "pixels"> {
+  const { width, height } = sample;
+  const area = width * height;
+  const runs = { width, height, counts: Uint32Array.of(0, area) };
+  return { box: frameBox(sample, frame), area, runs, pixels: () => rleToMask(runs) };
 }
 
 /** How a network is asked for one object of an image (method: inference). */

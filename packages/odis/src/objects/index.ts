@@ -9,6 +9,7 @@ export {
   objectFromRle,
   objectFromRuns,
   objectsFromLabelMap,
+  runsOfObject,
   runsOfValues,
 } from "./mask.js";
 export { type Box, boxesMeet, boxIou, boxRle, type SceneObject } from "./object.js";

@@ -19,6 +19,8 @@ export interface SceneObject {
   readonly area: number;
   /** The smallest box round the mask; all zero for an empty mask. */
   readonly box: Box;
+  /** The mask's run lengths, where it is kept as such: its pixels need not be drawn to be counted. */
+  readonly runs?: Rle;
   /** The mask, row-major, height × width, 1 inside; a fresh array at each call. */
   pixels(): Uint8Array;
 }

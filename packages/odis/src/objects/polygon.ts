@@ -1,4 +1,5 @@
 import { DataError, show } from "../core/index.js";
+import { Crossings } from "./crossings.js";
 import type { Rle } from "./rle.js";
 
 /** x0, y0, x1, y1, ... in pixels; pixel (i, j) covers i..i+1, j..j+1. The last joins the first. */
@@ -13,8 +14,8 @@ export const FARTHEST = 1e8;
 /** An outline of more points than this was not drawn by anybody. */
 const MOST_POINTS = 100_000;
 
-/** Column crossings of one object; beyond this the outline is noise that covers a huge image. */
-const MOST_CROSSINGS = 1 << 24;
+/** Runs that memory is kept for. */
+const MOST_KEPT = 1 << 16;
 
 /**
  * Checks COCO's list of polygons (the parts of one object).
@@ -62,36 +63,55 @@ function polygon(part: unknown, where: string): Polygon {
  * so a vertex far outside the image costs nothing.
  */
 export function polygonRle(parts: readonly Polygon[], width: number, height: number): Rle {
+  const [only] = parts;
+  const toggles =
+    only && parts.length === 1
+      ? togglesOf(only, width, height)
+      : unitedToggles(parts, width, height);
+  return { width, height, counts: runsBetween(toggles, width * height) };
+}
+
+/** Of several parts: the i-th of all starts, then the i-th of all ends, so that what overlaps is one. */
+function unitedToggles(parts: readonly Polygon[], width: number, height: number): Float64Array {
   const starts: number[] = [];
   const ends: number[] = [];
   for (const part of parts) {
-    // A closed boundary crosses a column an even number of times, so sorted neighbours pair up.
-    const toggles = Float64Array.from(columnCrossings(part, width, height)).toSorted();
+    const toggles = togglesOf(part, width, height);
     for (let i = 0; i < toggles.length; i += 2) {
-      if (toggles[i + 1]! > toggles[i]!) {
-        starts.push(toggles[i]!);
-        ends.push(toggles[i + 1]!);
-      }
+      starts.push(toggles[i]!);
+      ends.push(toggles[i + 1]!);
     }
   }
-  return { width, height, counts: uniteRuns(starts, ends, width * height) };
+  const begin = Float64Array.from(starts).toSorted();
+  const end = Float64Array.from(ends).toSorted();
+  return Float64Array.from({ length: 2 * begin.length }, (_, at) =>
+    at % 2 === 0 ? begin[at / 2]! : end[(at - 1) / 2]!,
+  );
 }
 
-/** Column-major positions x·height + y at which the scan toggles; y may equal height. */
-function columnCrossings(part: Polygon, width: number, height: number): number[] {
-  const crossings: number[] = [];
-  const points = part.length / 2;
-  for (let i = 0; i < points; i += 1) {
-    const j = (i + 1) % points;
-    const from = [fine(part[2 * i]!), fine(part[2 * i + 1]!)] as const;
-    const to = [fine(part[2 * j]!), fine(part[2 * j + 1]!)] as const;
-    const steep = Math.abs(to[0] - from[0]) < Math.abs(to[1] - from[1]);
-    const ascends = steep ? from[1] <= to[1] : from[0] <= to[0];
-    const [[x0, y0], [x1, y1]] = ascends ? [from, to] : [to, from];
+/** Of the part at hand. */
+const crossings = new Crossings();
+
+/**
+ * Column-major positions x·height + y at which the scan toggles, in order; y may equal height. A closed boundary
+ * crosses a column an even number of times, so neighbours pair up. Valid until the next call.
+ */
+function togglesOf(part: Polygon, width: number, height: number): Float64Array {
+  crossings.clear();
+  let [fromX, fromY] = [fine(part.at(-2)!), fine(part.at(-1)!)];
+  for (let point = 0; point < part.length; point += 2) {
+    const [toX, toY] = [fine(part[point]!), fine(part[point + 1]!)];
+    const steep = Math.abs(toX - fromX) < Math.abs(toY - fromY);
+    const ascends = steep ? fromY <= toY : fromX <= toX;
+    const [x0, y0] = ascends ? [fromX, fromY] : [toX, toY];
+    const [x1, y1] = ascends ? [toX, toY] : [fromX, fromY];
     const slope = steep ? (x1 - x0) / (y1 - y0) : (y1 - y0) / (x1 - x0);
+    [fromX, fromY] = [toX, toY];
 
     const first = Math.max(0, Math.ceil((Math.min(x0, x1) - 2) / FINE));
     const last = Math.min(width - 1, Math.floor((Math.max(x0, x1) - 3) / FINE));
+    if (last < first) continue;
+    crossings.reserve(first, last);
     for (let x = first; x <= last; x += 1) {
       const middle = FINE * x + 2; // the step from here to middle + 1 crosses the column
       const v = steep
@@ -101,14 +121,10 @@ function columnCrossings(part: Polygon, width: number, height: number): number[]
             roundTowardsZero(y0, slope, middle - x0 + 1),
           );
       const y = Math.min(Math.max((v + 0.5) / FINE - 0.5, 0), height);
-      crossings.push(x * height + Math.ceil(y));
+      crossings.add(x, x * height + Math.ceil(y));
     }
-    if (crossings.length > MOST_CROSSINGS)
-      throw new DataError(
-        `polygons: the outline crosses ${MOST_CROSSINGS} columns; wanted a shape`,
-      );
   }
-  return crossings;
+  return crossings.sorted();
 }
 
 /** C's `(int)(5 v + .5)`: towards zero, also for negatives. */
@@ -129,27 +145,32 @@ function stepsBefore(middle: number, x0: number, slope: number, steps: number): 
   return step - 1;
 }
 
-/** Run lengths of the union of intervals [start, end). */
-function uniteRuns(starts: readonly number[], ends: readonly number[], size: number): Uint32Array {
-  const order = starts.map((_, index) => index).toSorted((a, b) => starts[a]! - starts[b]!);
-  const counts: number[] = [];
-  let begin = 0;
-  let end = 0;
-  let written = 0;
-  const flush = () => {
-    if (end > begin) {
-      counts.push(begin - written, end - begin);
-      written = end;
-    }
-  };
-  for (const index of order) {
-    if (starts[index]! > end) {
-      flush();
-      begin = starts[index]!;
-    }
-    end = Math.max(end, ends[index]!);
+/** The runs of the object at hand; kept, since there are many. */
+let lengths = new Uint32Array(1 << 10);
+
+/**
+ * Run lengths of the union of intervals.
+ *
+ * @param toggles start, end, start, end, ...: starts never fall, ends neither
+ */
+function runsBetween(toggles: Float64Array, size: number): Uint32Array {
+  if (lengths.length <= toggles.length) lengths = new Uint32Array(2 * toggles.length);
+  let [runs, begin, written] = [0, 0, 0];
+  for (let i = 0; i < toggles.length; i += 2) {
+    const end = toggles[i + 1]!;
+    if (i === 0 || toggles[i]! > toggles[i - 1]!) begin = toggles[i]!;
+    if (i + 2 < toggles.length && toggles[i + 2]! <= end) continue;
+    if (end === begin) continue; // an outline along the edge of pixels holds none of them
+    lengths[runs] = begin - written;
+    lengths[runs + 1] = end - begin;
+    runs += 2;
+    written = end;
   }
-  flush();
-  if (written < size || counts.length === 0) counts.push(size - written);
-  return Uint32Array.from(counts);
+  if (written < size || runs === 0) {
+    lengths[runs] = size - written;
+    runs += 1;
+  }
+  const counts = lengths.slice(0, runs);
+  if (lengths.length > MOST_KEPT) lengths = new Uint32Array(MOST_KEPT);
+  return counts;
 }

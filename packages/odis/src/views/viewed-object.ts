@@ -1,5 +1,12 @@
-import { countPatches, type Cut, type Mask } from "@odis/torch/images";
-import { type Box, boxesMeet, type SceneObject } from "../objects/index.js";
+import { countPatches, type Cut } from "@odis/torch/images";
+import {
+  type Box,
+  boxesMeet,
+  type Frame,
+  type Rle,
+  runsOfObject,
+  type SceneObject,
+} from "../objects/index.js";
 import { visiblePatches, type VisibleRule } from "../portable/index.js";
 
 /** Object pixels in each patch of the view that was looked at last; kept, since there are many. */
@@ -10,13 +17,13 @@ function countsOf(length: number): Int32Array {
   return counts;
 }
 
-/** One object through the views' eyes; its mask is drawn once, when somebody first needs it. */
+/** One object through the views' eyes. */
 export class ViewedObject {
-  private mask: Mask | undefined;
+  private runs: Rle | undefined;
 
   constructor(
     private readonly object: SceneObject,
-    private readonly image: Pick<Mask, "width" | "height">,
+    private readonly image: Frame,
     private readonly patch: number,
     private readonly rule: VisibleRule,
   ) {}
@@ -33,21 +40,15 @@ export class ViewedObject {
     return this.object.score;
   }
 
-  /** The mask in the image, kept. */
   pixels(): Uint8Array {
-    return this.drawn().pixels;
-  }
-
-  private drawn(): Mask {
-    const { width, height } = this.image;
-    this.mask ??= { width, height, pixels: this.object.pixels() };
-    return this.mask;
+    return this.object.pixels();
   }
 
   /** Object pixels in the view; when there are any, {@link counts} holds those of each patch. */
   count(cut: Cut, size: number, patch = this.patch): number {
     if (!boxesMeet(this.box, cut.box)) return 0; // most rejected crops end here
-    return countPatches(this.drawn(), cut, this.box, size, patch, countsOf((size / patch) ** 2));
+    this.runs ??= runsOfObject(this.object, this.image);
+    return countPatches(this.runs, cut, size, patch, countsOf((size / patch) ** 2));
   }
 
   /** Whether a crop's view has so many object pixels. */

@@ -18,6 +18,7 @@ import {
   FileProblem,
   makeFolder,
   readOwnText,
+  readRegularHere,
   readRegularSync,
   replaceText,
 } from "../../src/core/index.js";
@@ -132,6 +133,25 @@ describe("files that are none", () => {
       "has 11 bytes; at most 10 can be read in one piece",
     );
     expect(readRegularSync(at("large"), 11).toString()).toBe("12345678901");
+  });
+
+  it("the same for a thread that reads in memory of its own", async () => {
+    writeFileSync(at("large"), "12345678901");
+    mkdirSync(at("folder"), { recursive: true });
+    const memory = new Uint8Array(100);
+    const read = async (path: string, limit = 11) =>
+      (await readRegularHere(path, limit, (bytes) => memory.subarray(4, 4 + bytes))).toString();
+    expect(await read(at("large"))).toBe("12345678901");
+    expect(Buffer.from(memory.subarray(0, 17)).toString("latin1")).toBe(
+      "\0\0\0\x0012345678901\0\0",
+    );
+    for (const [path, text] of [
+      [at("large"), "has 11 bytes; at most 10 can be read in one piece"],
+      [at("folder"), "is a folder; wanted a regular file"],
+      [pipe(), "is a pipe; wanted a regular file"],
+      [at("none"), "does not exist"],
+    ] as const)
+      await expect(read(path, 10)).rejects.toEqual(expect.objectContaining({ message: text }));
   });
 });
 

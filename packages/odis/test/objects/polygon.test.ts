@@ -65,6 +65,22 @@ describe("polygons", () => {
     expect(rleArea(rle)).toBe(200);
   });
 
+  test("several parts are what any of them covers", () => {
+    const points = fc.array(fc.tuple(coordinate, coordinate), { minLength: 3, maxLength: 6 });
+    fc.assert(
+      fc.property(fc.array(points, { minLength: 2, maxLength: 4 }), (parts) => {
+        const outlines = parts.map((part) => part.flat());
+        const wanted = new Uint8Array(37 * 29);
+        for (const outline of outlines)
+          walked(outline, 37, 29).forEach((bit, at) => (wanted[at]! |= bit));
+        const rle = polygonRle(outlines, 37, 29);
+        expect(firstDifference(rleToMask(rle), wanted)).toBe(-1);
+        expect(rle.counts.subarray(1).includes(0)).toBe(false); // as pycocotools writes them: none is empty
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   test("parts are united, not toggled", () => {
     const square = [1, 1, 5, 1, 5, 5, 1, 5];
     expect(rleArea(polygonRle([square, square], 8, 8))).toBe(16);

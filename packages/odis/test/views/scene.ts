@@ -55,5 +55,5 @@ export function sceneOf([width, height, seed, kind]: Scene) {
   for (let y = within.y; y < within.y + within.height; y += 1)
     for (let x = within.x; x < within.x + within.width; x += 1) bits[y * width + x] = rng.int(0, 1);
   const picture = { width, height, rgb: paint(kind, 3 * width * height, rng) };
-  return { picture, mask: { width, height, pixels: bits }, cut, within, rng };
+  return { picture, mask: { width, height, pixels: bits }, cut, rng };
 }

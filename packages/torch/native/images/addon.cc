@@ -152,21 +152,21 @@ napi_value nearest(Call& call) {
   return give(call, resampleNearest(call.memory, mask, width, cut, size, out));
 }
 
-/// patches(mask, width, height, x, y, boxWidth, boxHeight, flip, left, top, right, bottom, size, patch, counts)
-///   -> pixels set. Nothing of the mask is set outside columns left..right-1 and rows top..bottom-1.
+/// patches(runs, width, height, x, y, boxWidth, boxHeight, flip, size, patch, counts) -> pixels set
 napi_value patches(Call& call) {
   const int width = whole(call, 1, "width", 1, kMostSide), height = whole(call, 2, "height", 1, kMostSide);
-  const auto* mask = arrayOf<uint8_t>(call, 0, "mask", napi_uint8_array, size_t(width) * height);
+  const auto [lengths, length] = array<uint32_t>(call, 0, "runs", napi_uint32_array);
+  uint64_t sum = 0;
+  for (size_t run = 0; run < length; run++) sum += lengths[run];
+  if (sum != uint64_t(width) * height)
+    refuse("runs: got " + std::to_string(sum) + " pixels in them, wanted " + std::to_string(uint64_t(width) * height));
   const Cut cut{box(call, 3, "box", width, height), flag(call, 7, "flip")};
-  const int left = whole(call, 8, "left", 0, width), top = whole(call, 9, "top", 0, height);
-  const int right = whole(call, 10, "right", left, width), bottom = whole(call, 11, "bottom", top, height);
-  const int size = viewSize(call, 12), patch = whole(call, 13, "patch", 1, size);
+  const int size = viewSize(call, 8), patch = whole(call, 9, "patch", 1, size);
   if (size % patch != 0)
     refuse("patch: got " + std::to_string(patch) + ", wanted a divisor of " + std::to_string(size));
   const int side = size / patch;
-  auto* counts = arrayOf<int32_t>(call, 14, "counts", napi_int32_array, size_t(side) * side);
-  const Box within{left, top, right - left, bottom - top};
-  return give(call, countPatches(call.memory, mask, width, cut, within, size, patch, counts));
+  auto* counts = arrayOf<int32_t>(call, 10, "counts", napi_int32_array, size_t(side) * side);
+  return give(call, countPatches(call.memory, {lengths, length}, height, cut, size, patch, counts));
 }
 
 /// reduce(rgb, width, height, columns, rows, out)

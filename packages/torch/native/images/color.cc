@@ -1,7 +1,7 @@
 // Photometric changes of a planar view, bit for bit what Pillow and torchvision give.
 //
-// Plain loops over planes, which the compiler turns into vectors. Divisions and roundings stand where
-// Pillow has them or where all 2^24 colours were tried (test/images.test.ts tries them).
+// Divisions and roundings stand where Pillow has them or where all 2^24 colours were tried (the tests of odis's
+// views try them).
 #include <algorithm>
 #include <cmath>
 
@@ -12,45 +12,97 @@ namespace odis::images {
 
 namespace {
 
-/// base + factor x (value - base), cut to 0..255; the fraction is dropped.
-inline uint8_t blend(float base, float factor, int value) {
-  const float blended = base + factor * (static_cast<float>(value) - base);
-  return static_cast<uint8_t>(static_cast<int>(std::min(std::max(blended, 0.0f), 255.0f)));
+/// What happens to some pixels of the three planes at once, 0..255 in each lane. What leaves that range is cut.
+template <class Change>
+inline void some(const uint8_t* const from[3], uint8_t* const to[3], const Change& change) {
+  Ints parts[3][kParts];
+  for (int part = 0; part < kParts; part++) {
+    Ints r = loadInts(from[0] + part * kLanes), g = loadInts(from[1] + part * kLanes),
+         b = loadInts(from[2] + part * kLanes);
+    change(r, g, b);
+    parts[0][part] = r, parts[1][part] = g, parts[2][part] = b;
+  }
+  for (int c = 0; c < 3; c++) store(to[c], narrow(parts[c]));
 }
 
-/// ITU-R 601 luma with 16 fractional bits.
-inline int lightness(int r, int g, int b) { return (19595 * r + 38470 * g + 7471 * b + 32768) >> 16; }
+/// The last pixels of planes, as many as `some` takes, the rest of them 0.
+struct Rest {
+  uint8_t bytes[3][16] = {};
+  uint8_t* const planes[3] = {bytes[0], bytes[1], bytes[2]};
 
-void towards(float base, uint8_t* __restrict pixels, size_t count, float factor) {
-  for (size_t i = 0; i < count; i++) pixels[i] = blend(base, factor, pixels[i]);
+  Rest(const uint8_t* r, const uint8_t* g, const uint8_t* b, size_t count) {
+    const uint8_t* const from[] = {r, g, b};
+    for (int c = 0; c < 3; c++) std::memcpy(bytes[c], from[c], count);
+  }
+};
+
+/// Every pixel by itself, in place.
+template <class Change>
+void each(uint8_t* r, uint8_t* g, uint8_t* b, size_t n, const Change& change) {
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    uint8_t* const at[] = {r + i, g + i, b + i};
+    some(at, at, change);
+  }
+  Rest rest(r + i, g + i, b + i, n - i);
+  some(rest.planes, rest.planes, change);
+  uint8_t* const to[] = {r + i, g + i, b + i};
+  for (int c = 0; c < 3; c++) std::memcpy(to[c], rest.bytes[c], n - i);
+}
+
+/// base + factor x (value - base); the fraction is dropped.
+inline Ints blend(Floats base, float factor, Ints value) { return toInts(base + factor * (toFloats(value) - base)); }
+
+/// Away from or towards one value.
+void towards(float base, uint8_t* r, uint8_t* g, uint8_t* b, size_t n, float factor) {
+  each(r, g, b, n, [base = Floats{} + base, factor](Ints& r, Ints& g, Ints& b) {
+    r = blend(base, factor, r);
+    g = blend(base, factor, g);
+    b = blend(base, factor, b);
+  });
+}
+
+/// ITU-R 601 luma with 16 fractional bits: 19595 r + 38470 g + 7471 b + 32768, cut. A weight has 15 bits at most
+/// beside its sign, so that green counts twice with half of its own.
+inline Ints lightness(Ints r, Ints g, Ints b) {
+  const Ints sum = multiplyAdd(Ints{} + 32768, (Shorts)(r | g << 17), 19595 | 19235 << 16);
+  return multiplyAdd(sum, (Shorts)b, 7471) >> 16;
 }
 
 /// The view's mean lightness, a whole number.
-int meanLightness(const uint8_t* __restrict r, const uint8_t* __restrict g, const uint8_t* __restrict b,
-                  size_t n) {
+int meanLightness(const uint8_t* r, const uint8_t* g, const uint8_t* b, size_t n) {
   constexpr size_t kBlock = 4096;  // whose sum fits an int
-  int64_t sum = 0;
-  for (size_t begin = 0; begin < n; begin += kBlock) {
-    const size_t end = std::min(n, begin + kBlock);
-    int part = 0;
-    for (size_t i = begin; i < end; i++) part += lightness(r[i], g[i], b[i]);
-    sum += part;
+  int64_t total = 0;
+  Ints sum = {};
+  const auto add = [&sum](const uint8_t* r, const uint8_t* g, const uint8_t* b) {
+    for (int at = 0; at < 16; at += kLanes) sum += lightness(loadInts(r + at), loadInts(g + at), loadInts(b + at));
+  };
+  const auto flush = [&] {
+    for (int lane = 0; lane < kLanes; lane++) total += sum[lane];
+    sum = Ints{};
+  };
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    add(r + i, g + i, b + i);
+    if (i % kBlock == 0) flush();
   }
-  return static_cast<int>(static_cast<double>(sum) / static_cast<double>(n) + 0.5);
+  const Rest rest(r + i, g + i, b + i, n - i);
+  add(rest.bytes[0], rest.bytes[1], rest.bytes[2]);  // black adds nothing
+  flush();
+  return static_cast<int>(static_cast<double>(total) / static_cast<double>(n) + 0.5);
 }
 
-void saturation(uint8_t* __restrict r, uint8_t* __restrict g, uint8_t* __restrict b, size_t n, float factor) {
-  for (size_t i = 0; i < n; i++) {
-    const float base = static_cast<float>(lightness(r[i], g[i], b[i]));
-    r[i] = blend(base, factor, r[i]);
-    g[i] = blend(base, factor, g[i]);
-    b[i] = blend(base, factor, b[i]);
-  }
+void saturation(uint8_t* r, uint8_t* g, uint8_t* b, size_t n, float factor) {
+  each(r, g, b, n, [factor](Ints& r, Ints& g, Ints& b) {
+    const Floats base = toFloats(lightness(r, g, b));
+    r = blend(base, factor, r);
+    g = blend(base, factor, g);
+    b = blend(base, factor, b);
+  });
 }
 
-void gray(uint8_t* __restrict r, uint8_t* __restrict g, uint8_t* __restrict b, size_t n) {
-  for (size_t i = 0; i < n; i++)
-    r[i] = g[i] = b[i] = static_cast<uint8_t>(lightness(r[i], g[i], b[i]));
+void gray(uint8_t* r, uint8_t* g, uint8_t* b, size_t n) {
+  each(r, g, b, n, [](Ints& r, Ints& g, Ints& b) { r = g = b = lightness(r, g, b); });
 }
 
 inline Ints larger(Ints a, Ints b) { return a > b ? a : b; }
@@ -62,16 +114,16 @@ inline void turnHue(Ints& red, Ints& green, Ints& blue, int turn) {
   const Ints most = larger(larger(r, g), b), least = smaller(smaller(r, g), b);
   const Ints middle = r + g + b - most - least, range = most - least;
   const Floats value = toFloats(most), width = toFloats(larger(range, Ints{} + 1));
-  const Ints s = toInts(toFloats(range) / toFloats(larger(most, Ints{} + 1)) * 255.0f);
+  const Ints s = toInts(divide(toFloats(range), toFloats(larger(most, Ints{} + 1))) * 255.0f);
 
   // The circle in sixths, the middle channel's way from one colour to the next. Towards 1, 3 and 5 it rises
   // with the middle channel, from there on it rises as the middle channel falls.
-  const Floats part = toFloats(most - middle) / width;
+  const Floats part = divide(toFloats(most - middle), width);
   const Ints peak = r == most ? Ints{} + 1 : g == most ? Ints{} + 3 : Ints{} + 5;
   const Ints before = r == most ? b : g == most ? r : g;  // the least channel where h is below the peak
   const Floats at = toFloats(peak);
   const Floats h = before == least ? at - part : (at - 2.0f) + part;
-  const Floats turns = h / 6.0f + (h < 0.0f ? Floats{} + 1.0f : Floats{});
+  const Floats turns = divide(h, Floats{} + 6.0f) + (h < 0.0f ? Floats{} + 1.0f : Floats{});
   const Ints moved = (toInts(turns * 255.0f) + turn) & 255;
 
   const Ints sixths = moved * 6, whole = (sixths * 257 + 257) >> 16;  // sixths / 255
@@ -87,21 +139,8 @@ inline void turnHue(Ints& red, Ints& green, Ints& blue, int turn) {
   blue = range == 0 ? b : select(3, 4, 2, 5);
 }
 
-void hue(uint8_t* red, uint8_t* green, uint8_t* blue, size_t n, int turn) {
-  const auto some = [turn](uint8_t* r, uint8_t* g, uint8_t* b) {
-    Ints x = loadInts(r), y = loadInts(g), z = loadInts(b);
-    turnHue(x, y, z, turn);
-    storeBytes(r, x);
-    storeBytes(g, y);
-    storeBytes(b, z);
-  };
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) some(red + i, green + i, blue + i);
-  uint8_t rest[3][kLanes] = {};
-  uint8_t* const planes[] = {red + i, green + i, blue + i};
-  for (int c = 0; c < 3; c++) std::memcpy(rest[c], planes[c], n - i);
-  some(rest[0], rest[1], rest[2]);
-  for (int c = 0; c < 3; c++) std::memcpy(planes[c], rest[c], n - i);
+void hue(uint8_t* r, uint8_t* g, uint8_t* b, size_t n, int turn) {
+  each(r, g, b, n, [turn](Ints& r, Ints& g, Ints& b) { turnHue(r, g, b, turn); });
 }
 
 /// Inverts what is at least as bright as the threshold.
@@ -118,9 +157,9 @@ void change(Memory& memory, uint8_t* pixels, int size, Change what, double amoun
   uint8_t *r = pixels, *g = pixels + n, *b = pixels + 2 * n;
   const auto factor = static_cast<float>(amount);
   switch (what) {
-    case Change::kBrightness: return towards(0, pixels, 3 * n, factor);
+    case Change::kBrightness: return towards(0, r, g, b, n, factor);
     case Change::kContrast:
-      return towards(static_cast<float>(meanLightness(r, g, b, n)), pixels, 3 * n, factor);
+      return towards(static_cast<float>(meanLightness(r, g, b, n)), r, g, b, n, factor);
     case Change::kSaturation: return saturation(r, g, b, n, factor);
     case Change::kHue: return hue(r, g, b, n, static_cast<int>(amount * 255) & 255);
     case Change::kGray: return gray(r, g, b, n);

@@ -26,7 +26,7 @@ int32_t two(int32_t low, int32_t high) {
 }
 
 /// Windows of +-2 output pixels (+-2 input pixels when enlarging).
-Filter make(int from, int to, bool even) {
+Filter make(int from, int to) {
   const double scale = static_cast<double>(from) / to;
   const double stretch = std::max(scale, 1.0), support = 2 * stretch;
   std::vector<int> starts(to), ends(to);
@@ -35,18 +35,17 @@ Filter make(int from, int to, bool even) {
     const double center = (i + 0.5) * scale;
     starts[i] = std::max(0, static_cast<int>(center - support + 0.5));
     ends[i] = std::min(from, static_cast<int>(center + support + 0.5));
-    const int begin = even ? starts[i] & ~1 : starts[i];
-    pairs = std::max(pairs, (ends[i] - begin + 1) / 2);
+    pairs = std::max(pairs, (ends[i] - (starts[i] & ~1) + 1) / 2);
   }
   Filter filter{pairs, std::vector<int32_t>(to), std::vector<Filter::Pair>(size_t(to) * pairs)};
   // A pair may reach one input beyond the last; its weight is 0.
-  const int last = even ? (from + 1) / 2 * 2 - 2 * pairs : from + 1 - 2 * pairs;
+  const int last = (from + 1) / 2 * 2 - 2 * pairs;
   std::vector<double> window;
   std::vector<int32_t> weights;
   for (int i = 0; i < to; i++) {
     const double center = (i + 0.5) * scale;
     const int length = ends[i] - starts[i];
-    const int first = std::min(even ? starts[i] & ~1 : starts[i], last);
+    const int first = std::min(starts[i] & ~1, last);
     window.assign(length, 0);
     double total = 0;
     for (int k = 0; k < length; k++) {
@@ -69,11 +68,11 @@ Filter make(int from, int to, bool even) {
 
 }  // namespace
 
-const Filter& Filters::get(int from, int to, bool even) {
-  const auto key = std::make_pair(uint64_t(from) << 32 | uint32_t(to), even);
+const Filter& Filters::get(int from, int to) {
+  const auto key = std::make_pair(from, to);
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
-  Filter made = make(from, to, even);
+  Filter made = make(from, to);
   const size_t bytes = made.weights.size() * sizeof(Filter::Pair);
   if (kept + bytes > kMostKept) {
     known.clear();

@@ -30,6 +30,12 @@ struct Cut {
   bool flip;
 };
 
+/// A mask as run lengths, column by column: outside, inside, outside, ... They sum to the picture's pixels.
+struct Runs {
+  const uint32_t* lengths;
+  size_t length;
+};
+
 /// Working memory that is kept between calls: fresh pages of this size would cost faults each time.
 /// Contents are left over from before.
 class Scratch {
@@ -48,7 +54,8 @@ class Scratch {
 
 /// Weights of one axis, with 22 fractional bits. Output i is the sum over k < 2 * pairs of input
 /// `first[i] + k`; weight k is 2^14 times the high part plus the low part. Parts of two neighbours lie
-/// in one number each, as the processor's 16-bit multiply-and-add wants them.
+/// in one number each, as the processor's 16-bit multiply-and-add wants them. Windows begin at even inputs, so that
+/// every input belongs to one pair only.
 struct Filter {
   struct Pair {
     int32_t high, low;
@@ -58,13 +65,13 @@ struct Filter {
   std::vector<Pair> weights;  // outputs x pairs
 };
 
-/// Filters that were made already. `even`: windows begin at even inputs only.
+/// Filters that were made already.
 class Filters {
  public:
-  const Filter& get(int from, int to, bool even);
+  const Filter& get(int from, int to);
 
  private:
-  std::map<std::pair<uint64_t, bool>, Filter> known;
+  std::map<std::pair<int, int>, Filter> known;
   size_t kept = 0;
 };
 
@@ -73,7 +80,7 @@ struct Memory {
   Filters filters;
   Scratch lines, pairs, rows, line;            // resampling
   Scratch plane, from, to;                     // blur
-  Scratch columns, heights;                    // masks
+  Scratch columns, heights, above;             // masks
   Scratch sums;                                // means
 };
 
@@ -85,10 +92,10 @@ void resampleBicubic(Memory& memory, const Picture& picture, const Cut& cut, int
 int64_t resampleNearest(Memory& memory, const uint8_t* mask, int stride, const Cut& cut, int size,
                         uint8_t* out);
 
-/// The mask's pixels in every patch of that view, without the view; `within` holds all of the mask.
-/// `counts` are (size / patch)^2 numbers. Returns their sum.
-int64_t countPatches(Memory& memory, const uint8_t* mask, int stride, const Cut& cut, const Box& within,
-                     int size, int patch, int32_t* counts);
+/// The mask's pixels in every patch of that view, without the view. `counts` are (size / patch)^2 numbers.
+/// Returns their sum.
+int64_t countPatches(Memory& memory, const Runs& runs, int height, const Cut& cut, int size, int patch,
+                     int32_t* counts);
 
 /// Each pixel becomes the mean of a block of so many columns and rows, or of what there is of it at the edges.
 void reduce(Memory& memory, const Picture& picture, int columns, int rows, uint8_t* out);

@@ -17,13 +17,6 @@ const int32_t* nearest(Scratch& scratch, int start, int from, int to) {
   return indices;
 }
 
-/// The outputs whose inputs lie in an interval; inputs never fall.
-std::pair<int, int> samplesIn(const int32_t* inputs, int size, int start, int length) {
-  const int32_t* first = std::lower_bound(inputs, inputs + size, start);
-  const int32_t* end = std::lower_bound(first, inputs + size, start + length);
-  return {static_cast<int>(first - inputs), static_cast<int>(end - inputs)};
-}
-
 }  // namespace
 
 int64_t resampleNearest(Memory& memory, const uint8_t* mask, int stride, const Cut& cut, int size,
@@ -42,24 +35,39 @@ int64_t resampleNearest(Memory& memory, const uint8_t* mask, int stride, const C
   return count;
 }
 
-int64_t countPatches(Memory& memory, const uint8_t* mask, int stride, const Cut& cut, const Box& within,
-                     int size, int patch, int32_t* counts) {
+int64_t countPatches(Memory& memory, const Runs& runs, int height, const Cut& cut, int size, int patch,
+                     int32_t* counts) {
   const int32_t* xs = nearest(memory.columns, cut.box.x, cut.box.width, size);
   const int32_t* ys = nearest(memory.heights, cut.box.y, cut.box.height, size);
-  const auto [left, right] = samplesIn(xs, size, within.x, within.width);
-  const auto [top, bottom] = samplesIn(ys, size, within.y, within.height);
+  // How many of the view's rows lie above each row of the box.
+  auto* above = memory.above.take<int32_t>(cut.box.height + 1);
+  for (int row = 0, y = 0; row <= cut.box.height; row++) {
+    while (y < size && ys[y] < cut.box.y + row) y++;
+    above[row] = y;
+  }
   const int columns = size / patch;
   std::fill(counts, counts + size_t(columns) * columns, 0);
-  int64_t count = 0;
-  for (int y = top; y < bottom; y++) {
-    const uint8_t* row = mask + size_t(ys[y]) * stride;
-    int32_t* line = counts + size_t(y / patch) * columns;
-    for (int x = left; x < right;) {
-      const int column = x / patch, end = std::min(right, (column + 1) * patch);
-      int sum = 0;
-      for (; x < end; x++) sum += row[xs[x]];
-      line[cut.flip ? columns - 1 - column : column] += sum;
-      count += sum;
+  int64_t count = 0, begin = 0;  // `begin`: where run `at` begins, column by column
+  size_t at = 0;
+  for (int x = 0; x < size;) {
+    const int64_t top = int64_t{xs[x]} * height + cut.box.y, bottom = top + cut.box.height;
+    const int first = x;
+    while (x < size && xs[x] == xs[first]) x++;  // the same column several times, where the view enlarges
+    while (at < runs.length && begin + runs.lengths[at] <= top) begin += runs.lengths[at++];
+    int64_t from = begin;
+    for (size_t run = at; run < runs.length && from < bottom; from += runs.lengths[run++]) {
+      if (run % 2 == 0) continue;  // outside of the mask
+      int y = above[std::max(from, top) - top];
+      const int end = above[std::min(from + runs.lengths[run], bottom) - top];
+      count += int64_t{end - y} * (x - first);
+      while (y < end) {
+        const int row = y / patch, next = std::min(end, (row + 1) * patch);
+        for (int sample = first; sample < x; sample++) {
+          const int column = sample / patch;
+          counts[row * columns + (cut.flip ? columns - 1 - column : column)] += next - y;
+        }
+        y = next;
+      }
     }
   }
   return count;

@@ -30,11 +30,16 @@ constexpr int kColumn = 16 * kRows;
 /// Bytes of one row of the box with what the last load reaches beyond it.
 size_t lineBytes(int width) { return 3 * size_t(width) + 16; }
 
-/// Lays `kRows` rows of the box out so that the pixels at x and x + 1 of a channel are neighbours:
-/// pairs[x][row] = r(x) r(x+1) g(x) g(x+1) b(x) b(x+1) 0 0 in 16 bits each.
+/// Columns of pairs of such a row, with those that the last load makes too many.
+size_t pairColumns(int width) { return (size_t(width) + 3) / 4 * 2; }
+
+/// Lays `kRows` rows of the box out so that the pixels at even x and x + 1 of a channel are neighbours:
+/// pairs[x / 2][row] = r(x) r(x+1) g(x) g(x+1) b(x) b(x+1) 0 0 in 16 bits each.
 void pairUp(const uint8_t* rows, size_t stride, int width, uint8_t* pairs) {
-  constexpr Bytes order = {0, o, 3, o, 1, o, 4, o, 2, o, 5, o, o, o, o, o};
-  for (int x = 0; x < width; x++) pickRows(rows + 3 * size_t(x), stride, order, pairs + size_t{kColumn} * x);
+  constexpr Bytes first = {0, o, 3, o, 1, o, 4, o, 2, o, 5, o, o, o, o, o};
+  constexpr Bytes second = {6, o, 9, o, 7, o, 10, o, 8, o, 11, o, o, o, o, o};
+  for (int x = 0; x < width; x += 4, rows += 12, pairs += 2 * kColumn)
+    pickRows(rows, stride, first, second, pairs);
 }
 
 /// The last rows of a box, as many as there are, in memory that may be read beyond them.
@@ -44,14 +49,21 @@ void copyRows(const uint8_t* from, size_t stride, int count, int width, uint8_t*
   for (int row = 0; row < count; row++) std::memcpy(to + row * length, from + row * stride, 3 * size_t(width));
 }
 
+/// Has the next rows of a box brought near while others are worked on: it is too narrow for the processor to foresee
+/// where it goes on.
+void fetch(const uint8_t* rows, size_t stride, int count, int width) {
+  for (int row = 0; row < count; row++)
+    for (size_t at = 0; at < 3 * size_t(width); at += 64) __builtin_prefetch(rows + row * stride + at);
+}
+
 /// The box's rows, shortened to `size` pixels and mirrored: rows [height / 2][size][3][2], two image rows
 /// side by side.
 void shorten(Memory& memory, const Picture& picture, const Cut& cut, int size, uint8_t* rows) {
   const Box& box = cut.box;
-  const Filter& filter = memory.filters.get(box.width, size, false);
+  const Filter& filter = memory.filters.get(box.width, size);
   const size_t stride = 3 * size_t(picture.width), length = rowBytes(size);
   auto* lines = memory.lines.take<uint8_t>(kRows * lineBytes(box.width));
-  auto* pairs = memory.pairs.take<uint8_t>(size_t{kColumn} * box.width);
+  auto* pairs = memory.pairs.take<uint8_t>(kColumn * pairColumns(box.width));
   const int steps = filter.pairs, first = cut.flip ? size - 1 : 0, turn = cut.flip ? -1 : 1;
   const int32_t* starts = filter.first.data();
   const Filter::Pair* weights = filter.weights.data();
@@ -65,14 +77,15 @@ void shorten(Memory& memory, const Picture& picture, const Cut& cut, int size, u
       copyRows(picture.rgb + begin, stride, count, box.width, lines);
       pairUp(lines, lineBytes(box.width), box.width, pairs);
     }
+    fetch(picture.rgb + begin + kRows * stride, stride, std::min(box.height - y - kRows, kRows), box.width);
     uint8_t* to = rows + y / 2 * length;
     for (int x = 0; x < size; x++, to += 6) {
       const int i = first + turn * x;
       const Filter::Pair* weight = weights + size_t(i) * steps;
-      const uint8_t* at = pairs + size_t{kColumn} * starts[i];
+      const uint8_t* at = pairs + size_t{kColumn} * (starts[i] / 2);
       Ints high[kParts] = {}, low[kParts];
       for (Ints& sum : low) sum = Ints{} + kHalf;
-      for (int k = 0; k < steps; k++, at += 2 * kColumn)
+      for (int k = 0; k < steps; k++, at += kColumn)
         for (int part = 0; part < kParts; part++) {
           const Shorts pixels = load<Shorts>(at + part * kVectorBytes);
           high[part] = multiplyAdd(high[part], pixels, weight[k].high);
@@ -126,7 +139,7 @@ void resampleBicubic(Memory& memory, const Picture& picture, const Cut& cut, int
   auto* rows = memory.rows.take<uint8_t>(height / 2 * length);
   shorten(memory, picture, cut, size, rows);
 
-  const Filter& filter = memory.filters.get(cut.box.height, size, true);
+  const Filter& filter = memory.filters.get(cut.box.height, size);
   auto* line = memory.line.take<uint8_t>(length / 2);
   for (int y = 0; y < size; y++) {
     const uint8_t* window = rows + filter.first[y] / 2 * length;

@@ -90,6 +90,19 @@ inline Floats toFloats(Ints v) { return __builtin_convertvector(v, Floats); }
 /// The fraction is dropped.
 inline Ints toInts(Floats v) { return __builtin_convertvector(v, Ints); }
 
+/// a / b for b of 1 to 255 and an a of which the quotient is 0 or no smaller than 2^-20, rounded as the processor's
+/// division rounds, which takes five times as long.
+inline Floats divide(Floats a, Floats b) {
+#if defined(__AVX512BW__)
+  const __m512 x = (__m512)a, y = (__m512)b, guess = _mm512_rcp14_ps(y);
+  const __m512 inverse = _mm512_fmadd_ps(guess, _mm512_fnmadd_ps(y, guess, _mm512_set1_ps(1)), guess);
+  const __m512 near = _mm512_mul_ps(x, inverse);
+  return (Floats)_mm512_fmadd_ps(_mm512_fnmadd_ps(y, near, x), inverse, near);
+#else
+  return a / b;
+#endif
+}
+
 /// Each lane cut to 0..255, as bytes in a row.
 inline void storeBytes(uint8_t* at, Ints v) {
 #if defined(__AVX512BW__)
@@ -129,16 +142,22 @@ inline Bytes narrow(const Ints* v) {
 
 /// Rows that are worked on together, 16 bytes of each side by side.
 constexpr int kRows = 4;
-/// Picks from 16 bytes of each of the rows in the same way.
-inline void pickRows(const uint8_t* at, size_t stride, Bytes from, uint8_t* to) {
+/// Picks from 16 bytes of each of the rows in the same way, and again in another.
+inline void pickRows(const uint8_t* at, size_t stride, Bytes first, Bytes second, uint8_t* to) {
+  constexpr int kPicked = 16 * kRows;
 #if defined(__AVX512BW__)
   __m512i rows = _mm512_castsi128_si512(load<__m128i>(at));
   rows = _mm512_inserti32x4(rows, load<__m128i>(at + stride), 1);
   rows = _mm512_inserti32x4(rows, load<__m128i>(at + 2 * stride), 2);
   rows = _mm512_inserti32x4(rows, load<__m128i>(at + 3 * stride), 3);
-  store(to, _mm512_shuffle_epi8(rows, _mm512_broadcast_i32x4((__m128i)from)));
+  store(to, _mm512_shuffle_epi8(rows, _mm512_broadcast_i32x4((__m128i)first)));
+  store(to + kPicked, _mm512_shuffle_epi8(rows, _mm512_broadcast_i32x4((__m128i)second)));
 #else
-  for (int row = 0; row < kRows; row++) store(to + 16 * row, pick(load<Bytes>(at + row * stride), from));
+  for (int row = 0; row < kRows; row++) {
+    const Bytes some = load<Bytes>(at + row * stride);
+    store(to + 16 * row, pick(some, first));
+    store(to + kPicked + 16 * row, pick(some, second));
+  }
 #endif
 }
 

@@ -122,9 +122,9 @@ async function openMix(
       const { part, image } = locate(index);
       return `${part + 1}/${sources[part]!.key(image)}`;
     },
-    async read(index, allocate) {
+    async read(index, memory) {
       const { part, image } = locate(index);
-      const sample = relabel(await sources[part]!.read(image, allocate), part);
+      const sample = relabel(await sources[part]!.read(image, memory), part);
       return { ...sample, key: `${part + 1}/${sample.key}` };
     },
     async picture(index) {
