@@ -129,8 +129,7 @@ export function relabelled(test: DataSource, classes: readonly string[]): Relabe
       label: labels[object.label] ?? -1,
       area: object.area,
       box: object.box,
-      ...(object.runs && { runs: object.runs }),
-      pixels: () => object.pixels(),
+      pixels: object.pixels.runs ? object.pixels : () => object.pixels(),
     })),
   });
   return {

@@ -85,11 +85,12 @@ function objectIn(
 export function wholeFrame(
   sample: Sample,
   frame: Frame,
-): Pick<SceneObject, "box" | "area" | "runs" | "pixels"> {
+): Pick<SceneObject, "box" | "area" | "pixels"> {
   const { width, height } = sample;
   const area = width * height;
   const runs = { width, height, counts: Uint32Array.of(0, area) };
-  return { box: frameBox(sample, frame), area, runs, pixels: () => rleToMask(runs) };
+  const pixels = Object.assign(() => rleToMask(runs), { runs });
+  return { box: frameBox(sample, frame), area, pixels };
 }
 
 /** How a network is asked for one object of an image (method: inference). */

@@ -22,16 +22,14 @@ export interface ObjectFacts {
 /** An object that keeps its runs and rasterises on demand: a data set's masks stay small. */
 export function objectFromRuns(rle: Rle, facts: ObjectFacts = {}): SceneObject {
   const { id = 0, label = -1, score } = facts;
-  const mask = { area: rleArea(rle), box: rleBox(rle), runs: rle, pixels: () => rleToMask(rle) };
+  const pixels = Object.assign(() => rleToMask(rle), { runs: rle });
+  const mask = { area: rleArea(rle), box: rleBox(rle), pixels };
   return { id, label, ...(score === undefined ? {} : { score }), ...mask };
 }
 
 /** An object's mask as runs, those that it keeps or else of its pixels. */
-export function runsOfObject(
-  object: Pick<SceneObject, "runs" | "pixels">,
-  { width, height }: Frame,
-): Rle {
-  return object.runs ?? rleFromMask(object.pixels(), width, height);
+export function runsOfObject(object: Pick<SceneObject, "pixels">, { width, height }: Frame): Rle {
+  return object.pixels.runs ?? rleFromMask(object.pixels(), width, height);
 }
 
 /**

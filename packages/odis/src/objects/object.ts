@@ -19,10 +19,17 @@ export interface SceneObject {
   readonly area: number;
   /** The smallest box round the mask; all zero for an empty mask. */
   readonly box: Box;
-  /** The mask's run lengths, where it is kept as such: its pixels need not be drawn to be counted. */
-  readonly runs?: Rle;
   /** The mask, row-major, height × width, 1 inside; a fresh array at each call. */
-  pixels(): Uint8Array;
+  readonly pixels: DrawMask;
+}
+
+/**
+ * Draws a mask, and has the run lengths that it draws from where it is kept as such: pixels need not be drawn to
+ * be counted. They belong to the function, so an object that gets other pixels never keeps old runs.
+ */
+export interface DrawMask {
+  (): Uint8Array;
+  readonly runs?: Rle;
 }
 
 /**

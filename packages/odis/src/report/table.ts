@@ -94,7 +94,8 @@ export function formatTable(evaluation: Evaluation, color?: boolean): string {
     return pad(number + interval, (value === best ? bold(number) : number) + dim(interval));
   };
   const tables = measuredTables(evaluation).map(({ title, figures }) => {
-    const width = Math.max(nameWidth, ...figures.map((figure) => figure.title.length + 1));
+    const names = figures.map((figure) => figure.title.length);
+    const width = Math.max(nameWidth, ...names.map((name) => (name > nameWidth ? name + 1 : name)));
     const lines = figures.map((figure) => {
       const cells = shown.map((by) => measurementOf(evaluation, by, figure.measure));
       const best = Math.max(...cells.map((found) => found?.value ?? 0));
@@ -102,8 +103,8 @@ export function formatTable(evaluation: Evaluation, color?: boolean): string {
         figure.title.padEnd(width) + cells.map((found) => cell(found, best)).join("")
       ).trimEnd();
     });
-    const names = shown.map((by) => pad(representationTitles[by])).join("");
-    const head = dim((" ".repeat(width) + names).trimEnd());
+    const titles = shown.map((by) => pad(representationTitles[by])).join("");
+    const head = dim((" ".repeat(width) + titles).trimEnd());
     return [bold(`${title} [95 % interval over images]`), head, ...lines].join("\n");
   });
   const use = mainDataUse(evaluation.settings);
