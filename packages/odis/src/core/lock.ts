@@ -177,7 +177,7 @@ function parseHolder(text: string): Holder | undefined {
 }
 
 function holder(pid: number): Holder {
-  return { pid, host: hostname(), began: beganAt(pid) };
+  return { pid, host: hostname(), began: statusOf(pid)?.began };
 }
 
 /** A process of another machine cannot be looked at: it counts as alive. */
@@ -189,15 +189,19 @@ function isAlive({ pid, host, began }: Holder): boolean {
     // EPERM: somebody else's process, but a process.
     if (!(error instanceof Error && "code" in error && error.code === "EPERM")) return false;
   }
-  return began === undefined || began === beganAt(pid);
+  const status = statusOf(pid);
+  // One that has ended has a number until its parent asks after it, which in containers nobody may ever do.
+  if (status && ["Z", "X"].includes(status.state)) return false;
+  return began === undefined || began === status?.began;
 }
 
-/** Start time of a process in clock ticks since boot (proc(5), field 22 of stat). */
-function beganAt(pid: number): string | undefined {
+/** Of a process (proc(5), fields 3 and 22 of stat): what it does, and its start in clock ticks since boot. */
+function statusOf(pid: number): { readonly state: string; readonly began: string } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The name in brackets may hold spaces; field 3 follows the last bracket.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return { state: fields[0]!, began: fields[19]! };
   } catch {
     return undefined;
   }

@@ -59,11 +59,11 @@ export async function runProcesses({
     return () => process.off(signal, listener);
   });
   let told = false;
-  const met = new Set<ChildProcess>();
+  let haveMet = false; // all of them have when one says so
   for (const [rank, child] of children.entries())
     child.on("message", (fact: ChildReport) => {
       told ||= fact.told === true;
-      if (fact.met) met.add(child);
+      haveMet ||= fact.met === true;
       if (rank === 0 && fact.finished !== undefined) tell({ finished: fact.finished });
     });
   try {
@@ -75,11 +75,7 @@ export async function runProcesses({
         const { code, signal } = how;
         if (code !== exitCodes.ok) {
           const wait =
-            signal === null && code! < 128
-              ? grace.failed
-              : children.every((other) => met.has(other) || !isLeft(other))
-                ? grace.killed
-                : grace.unmet;
+            signal === null && code! < 128 ? grace.failed : haveMet ? grace.killed : grace.unmet;
           setTimeout(() => signalAll(children, "SIGKILL"), wait).unref();
         }
         return how;

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { RunError } from "../../src/core/errors.js";
 import { describeDifferences, differences } from "../../src/run/folder.js";
@@ -171,6 +172,25 @@ describe("the lock", () => {
     openRunFolder(run(), config)[Symbol.dispose]();
     expect(existsSync(lockFolder())).toBe(false);
   });
+
+  it.skipIf(process.platform !== "linux")(
+    "is taken from a process that has ended, though nobody has asked after it",
+    async () => {
+      openRunFolder(run(), config)[Symbol.dispose]();
+      // The shell becomes a program that never waits for the child that it has started.
+      const line = "sleep 0 & echo $!; exec sleep 60";
+      const parent = spawn("sh", ["-c", line], { stdio: ["ignore", "pipe", "inherit"] });
+      try {
+        const pid = Number(String((await once(parent.stdout, "data"))[0]));
+        const state = (): string => readFileSync(`/proc/${pid}/stat`, "utf8").split(" ")[2]!;
+        while (state() !== "Z") await sleep(10);
+        leaveLock(JSON.stringify({ pid, host: hostname() }));
+        openRunFolder(run(), config)[Symbol.dispose]();
+      } finally {
+        parent.kill();
+      }
+    },
+  );
 
   it("lets exactly one of several processes take over a dead one's lock", async () => {
     openRunFolder(run(), config)[Symbol.dispose]();
