@@ -1,9 +1,7 @@
-import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { shellWord } from "../../packages/odis/dist/core/index.js";
+import { runStages, type Stage } from "./stages.js";
 
 const usage = `npm run masks:train -- [options]
 
@@ -41,12 +39,6 @@ const { values } = parseArgs({
 
 /** The same scenes as those that makers of masks were measured on, more of them. */
 const scenes = "--objects 2,4 --scale 0.35,0.55 --tint 0.15 --background 0.15".split(" ");
-
-interface Stage {
-  readonly title: string;
-  /** what stands behind `odis` */
-  readonly words: readonly string[];
-}
 
 /** @param inOut where a row's masks lie */
 const rowsIn = (inOut: (name: string) => string) => [
@@ -115,8 +107,6 @@ function stages(): readonly Stage[] {
   ];
 }
 
-const program = fileURLToPath(new URL("../../packages/odis/dist/cli/main.js", import.meta.url));
-
 function main(): number {
   if (values.help) {
     console.log(usage);
@@ -130,14 +120,7 @@ function main(): number {
     );
     return 2;
   }
-  for (const { title, words } of stages()) {
-    console.error(`\n${title}: ${["odis", ...words].map(shellWord).join(" ")}`);
-    const began = performance.now();
-    const { status } = spawnSync(process.execPath, [program, ...words], { stdio: "inherit" });
-    if (status !== 0) return status ?? 1;
-    console.error(`${title}: ${((performance.now() - began) / 1000).toFixed(0)} s`);
-  }
-  return 0;
+  return runStages(stages());
 }
 
 process.exitCode = main();

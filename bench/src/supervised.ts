@@ -1,7 +1,5 @@
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import {
   AdamW,
@@ -13,13 +11,19 @@ import {
   tidy,
   zeros,
 } from "../../packages/torch/dist/index.js";
-import { Order } from "../../packages/odis/dist/batches/index.js";
-import { Rng, shellWord } from "../../packages/odis/dist/core/index.js";
+import { checkBatch, Order } from "../../packages/odis/dist/batches/index.js";
+import {
+  ConfigError,
+  DataError,
+  OdisError,
+  Rng,
+  RunError,
+} from "../../packages/odis/dist/core/index.js";
 import { type DataSource, openSource, parseDataSpec } from "../../packages/odis/dist/data/index.js";
 import { writerOf } from "../../packages/odis/dist/formats/index.js";
 import { type Network, normalise } from "../../packages/odis/dist/model/index.js";
 import {
-  type ModelSize,
+  modelNames,
   type Recipe,
   recipeLayers,
   resolveRecipe,
@@ -27,12 +31,14 @@ import {
 } from "../../packages/odis/dist/recipe/index.js";
 import { buildNetwork } from "../../packages/odis/dist/train/index.js";
 import { type GlobalSlot, makeViews, newViewSlots } from "../../packages/odis/dist/views/index.js";
+import { runStages } from "./stages.js";
 
 const usage = `npm run supervised -- --train PLACE --test PLACE [options]
 
 The ceiling of a comparison: the network of odis, trained on the same global views for as many steps, but told
 the class of every object. [OBJ] of a view is classified by a linear layer; the rate rises and falls as in a
-run. What it has learned is then measured as a run's features are (odis evaluate).
+run. What it has learned is then measured as a run's features are (odis evaluate). Run again to measure once more;
+a training that was interrupted begins anew.
 
   --train PLACE   data with classes, as odis pretrain takes it
   --test PLACE    other data of the same classes
@@ -67,11 +73,13 @@ const { values } = parseArgs({
 /** As usual where labels teach (Touvron et al. 2021, DeiT). */
 const WEIGHT_DECAY = 0.05;
 
+/** Views of S × S pixels, in N patches. */
 interface Labelled {
-  /** [B, 3, S, S], bytes */
+  /** [B, 3, S, S], 0..255 */
   readonly pixels: Uint8Array;
-  /** [B, 1, N] */
+  /** [B, 1, N], 1 = the patch belongs to the object */
   readonly visible: Uint8Array;
+  /** [B] */
   readonly labels: readonly number[];
 }
 
@@ -102,7 +110,12 @@ async function labelledViews(
   };
 }
 
-/** Mean cross-entropy of the classes, and the share that is right. */
+/**
+ * Mean cross-entropy of the classes, and the share that is right: a number each.
+ *
+ * @param classifier [classes, D]
+ * @param size S
+ */
 function classify(
   network: Network,
   classifier: Tensor,
@@ -122,11 +135,13 @@ function classify(
   };
 }
 
-async function train(recipe: Recipe, data: string, out: string): Promise<void> {
+/** @throws DataError when there is nothing to learn from */
+async function train(recipe: Recipe, lr: number, data: string, out: string): Promise<void> {
   const { optim, views, seed } = recipe;
   const source = await openSource(parseDataSpec(data));
   if (source.classes.length === 0)
-    throw new Error(`--train: ${data} has no classes to learn from; wanted annotated objects`);
+    throw new DataError(`--train: ${data} has no classes; wanted objects of known classes.`);
+  checkBatch(optim.batch, source.size);
   const order = new Order(seed, source, optim.batch);
   const length = { stepsPerEpoch: order.stepsPerEpoch, totalSteps: optim.steps! };
   const network = buildNetwork(recipe, "teacher").init(new Generator(seed)).requiresGrad_(true);
@@ -142,10 +157,15 @@ async function train(recipe: Recipe, data: string, out: string): Promise<void> {
     { length: length.totalSteps },
     (_, step) => scheduleValuesAt(recipe, length, step).lr,
   );
-  const scale = Number(values.lr) / Math.max(...rates);
+  const scale = lr / Math.max(...rates);
   const began = performance.now();
   for (let step = 0; step < length.totalSteps; step += 1) {
     const batch = await labelledViews(source, recipe, order.step(step), seed);
+    if (batch.labels.length === 0)
+      throw new DataError(
+        `step ${step + 1}: none of ${optim.batch} images of ${data} shows an object of a known class; wanted data ` +
+          `with classes.`,
+      );
     const [loss, right] = tidy(() => {
       const measured = classify(network, classifier, batch, views.globals.size);
       measured.loss.backward();
@@ -164,27 +184,29 @@ async function train(recipe: Recipe, data: string, out: string): Promise<void> {
   await writerOf("odis")!.write(out, { ...exported, precision: "float32" });
 }
 
-const program = fileURLToPath(new URL("../../packages/odis/dist/cli/main.js", import.meta.url));
-
-/** @returns its exit status */
-function odis(...words: string[]): number {
-  console.error(`\n${["odis", ...words].map(shellWord).join(" ")}`);
-  return spawnSync(process.execPath, [program, ...words], { stdio: "inherit" }).status ?? 1;
+/** @throws ConfigError naming the option */
+function settings(): { readonly recipe: Recipe; readonly lr: number } {
+  const model = modelNames.find((name) => name === values.model);
+  if (!model)
+    throw new ConfigError(`--model: got ${values.model}; wanted one of ${modelNames.join(", ")}.`);
+  const [lr, steps, batch, seed] = [values.lr, values.steps, values.batch, values.seed].map(Number);
+  if (!(lr! > 0 && lr! < 1))
+    throw new ConfigError(`--lr: got ${values.lr}; wanted a number between 0 and 1.`);
+  const own = { seed, optim: { steps, batch }, views: { locals: { count: 0 } } };
+  const source = "npm run supervised";
+  return {
+    recipe: resolveRecipe([...recipeLayers("odis", model), { source, values: own }]),
+    lr: lr!,
+  };
 }
 
-function supervisedRecipe(): Recipe {
-  const layers = recipeLayers("odis", values.model as ModelSize);
-  return resolveRecipe([
-    ...layers,
-    {
-      source: "npm run supervised",
-      values: {
-        seed: Number(values.seed),
-        optim: { steps: Number(values.steps), batch: Number(values.batch) },
-        views: { locals: { count: 0 } },
-      },
-    },
-  ]);
+/** @throws RunError when weights are there that were trained in another way */
+function checkSame(file: string, text: string): void {
+  if (existsSync(file) && readFileSync(file, "utf8") !== text)
+    throw new RunError(
+      `${resolve(values.out)} was made with other options (${file}). Choose another --out, or remove it.`,
+    );
+  writeFileSync(file, text);
 }
 
 async function main(): Promise<number> {
@@ -193,25 +215,27 @@ async function main(): Promise<number> {
     console[help ? "log" : "error"](usage);
     return help ? 0 : 2;
   }
+  const { recipe, lr } = settings();
   if (threads) setThreads(Number(threads));
   const out = resolve(values.out);
   const [weights, run] = [join(out, "model.safetensors"), join(out, "run")];
   mkdirSync(out, { recursive: true });
-  if (!existsSync(weights)) await train(supervisedRecipe(), training, weights);
-  const measure = [
-    "evaluate",
-    run,
-    "--train",
-    training,
-    "--test",
-    test,
-    "--suite",
-    "knn,linear",
-  ].concat("--mode", "mask,none,crop,crop-mask");
-  return (
-    (existsSync(run) ? 0 : odis("import", weights, run)) ||
-    odis(...measure, "--size", size, "--limit", limit, ...(threads ? ["--threads", threads] : []))
-  );
+  checkSame(join(out, "trained.json"), JSON.stringify({ training, lr, recipe }));
+  if (!existsSync(weights)) await train(recipe, lr, training, weights);
+  const engine = threads ? ["--threads", threads] : [];
+  return runStages([
+    ...(existsSync(run) ? [] : [{ title: "a run of it", words: ["import", weights, run] }]),
+    {
+      title: "what it knows",
+      words: ["evaluate", run, "--train", training, "--test", test, "--suite", "knn,linear"]
+        .concat("--mode", "mask,none,crop,crop-mask", "--size", size, "--limit", limit)
+        .concat(engine),
+    },
+  ]);
 }
 
-process.exitCode = await main();
+process.exitCode = await main().catch((error: unknown) => {
+  if (!(error instanceof OdisError)) throw error;
+  console.error(`supervised: ${error.message}`);
+  return error.exitCode;
+});
