@@ -200,13 +200,12 @@ function settings(): { readonly recipe: Recipe; readonly lr: number } {
   };
 }
 
-/** @throws RunError when weights are there that were trained in another way */
+/** @throws RunError when the weights that are there were trained in another way */
 function checkSame(file: string, text: string): void {
-  if (existsSync(file) && readFileSync(file, "utf8") !== text)
-    throw new RunError(
-      `${resolve(values.out)} was made with other options (${file}). Choose another --out, or remove it.`,
-    );
-  writeFileSync(file, text);
+  if (existsSync(file) && readFileSync(file, "utf8") === text) return;
+  throw new RunError(
+    `${resolve(values.out)} was made with other options (${file}). Choose another --out, or remove it.`,
+  );
 }
 
 async function main(): Promise<number> {
@@ -220,8 +219,12 @@ async function main(): Promise<number> {
   const out = resolve(values.out);
   const [weights, run] = [join(out, "model.safetensors"), join(out, "run")];
   mkdirSync(out, { recursive: true });
-  checkSame(join(out, "trained.json"), JSON.stringify({ training, lr, recipe }));
-  if (!existsSync(weights)) await train(recipe, lr, training, weights);
+  const [record, how] = [join(out, "trained.json"), JSON.stringify({ training, lr, recipe })];
+  if (existsSync(weights)) checkSame(record, how);
+  else {
+    await train(recipe, lr, training, weights);
+    writeFileSync(record, how);
+  }
   const engine = threads ? ["--threads", threads] : [];
   return runStages([
     ...(existsSync(run) ? [] : [{ title: "a run of it", words: ["import", weights, run] }]),
