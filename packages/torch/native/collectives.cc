@@ -181,25 +181,15 @@ napi_value failedProcesses(Call& call) {
   return both;
 }
 
-/// `listenWhileWaiting(tell, catchesSignals)`: `tell(signal, sentence)`, see waiting.h.
+/// `listenWhileWaiting(tell, listens, catchesSignals)`: `tell(signal, sentence)`, see waiting.h; the first one stays.
 napi_value listenWhileWaiting(Call& call) {
-  const napi_env env = call.env;
-  napi_ref reference;
-  check(env, napi_create_reference(env, call.argv[0], 1, &reference));
-  const std::shared_ptr<napi_ref__> kept(reference, [env](napi_ref ref) { napi_delete_reference(env, ref); });
-  waitListener() = {[env, kept](int signal, const std::string& sentence) {
-                      napi_handle_scope scope;
-                      if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-                      napi_value tell, self, both[2], ignored;
-                      if (napi_get_reference_value(env, kept.get(), &tell) == napi_ok &&
-                          napi_get_undefined(env, &self) == napi_ok &&
-                          napi_create_int32(env, signal, &both[0]) == napi_ok &&
-                          napi_create_string_utf8(env, sentence.data(), sentence.size(), &both[1]) == napi_ok &&
-                          napi_call_function(env, self, tell, 2, both, &ignored) == napi_pending_exception)
-                        napi_get_and_clear_last_exception(env, &ignored);  // a wait cannot fail by it
-                      napi_close_handle_scope(env, scope);
-                    },
-                    call.flag(1, "catchesSignals")};
+  WaitListener& listener = waitListener();
+  if (!listener.function) {
+    check(call.env, napi_create_reference(call.env, call.argv[0], 1, &listener.function));
+    listener.env = call.env;
+  }
+  listener.listens = call.flag(1, "listens");
+  listener.catchesSignals = call.flag(2, "catchesSignals");
   return call.nothing();
 }
 

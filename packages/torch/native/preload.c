@@ -77,7 +77,7 @@ enum { kSettings = sizeof settings / sizeof *settings };
 
 static int holders = 0;  // threads of this process that load the engine just now
 
-/// `hold(turns, kernels)`: how often a thread of OpenMP looks for work before it goes to sleep, and how many
+/// `hold(turns, kept)`: how often a thread of OpenMP looks for work before it goes to sleep, and how many
 /// compiled kernels oneDNN keeps; `hold()` takes both back, so that child processes do not inherit them.
 /// Threads that load the engine at the same time hold them together: every `hold(...)` wants its `hold()`.
 /// What the user chose stays.

@@ -201,7 +201,7 @@ class Meeting {
       if (absent.empty()) return;
       const auto waited = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begun);
       if (waited >= self_.meeting) throw std::runtime_error("some did not come");
-      if (waited >= reminder && waitListener().tell) {
+      if (waited >= reminder && waitListener().listens) {
         waitListener().tell(0, who() + " waits for " + listed(absent) + "; " +
                                    seconds(self_.meeting - waited) + " left");
         reminder += kReminder;
@@ -268,7 +268,7 @@ class Running : public Transfer {
     if (!work_) return;
     const Work work = std::move(work_);
     try {
-      if (onHost_ && waitListener().tell) listenUntilDone(*work);
+      if (onHost_ && waitListener().listens) listenUntilDone(*work);
       work->wait();
     } catch (const std::exception& error) {
       throw Refusal(Fault::kEngine, meeting_->explain(what_, error));
@@ -287,7 +287,8 @@ class Running : public Transfer {
     } catch (const std::exception&) {  // an error of the message's own comes once more below
     }
     bool announced = false;
-    for (auto reminder = kReminder; !work.isCompleted(); std::this_thread::sleep_for(milliseconds(10))) {
+    for (auto reminder = kReminder; !work.isCompleted();
+         std::this_thread::sleep_for(milliseconds(announced ? 10 : 1))) {
       if (const int signal = signals.take()) waitListener().tell(signal, "");
       const auto waited = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begun);
       if (!announced && waited >= kLong) {

@@ -1,16 +1,24 @@
 #pragma once
 
+#define NAPI_VERSION 8
+#include <node_api.h>
+
 #include <csignal>
-#include <functional>
 #include <string>
 
 namespace odis {
 
-/// Told while this thread waits for other processes, since nothing else can run on it: a signal, or 0
-/// and a sentence that says who is waited for.
+/// Who is told while this thread waits for other processes, since nothing else can run on it. Plain data: the
+/// thread's environment may be gone before the thread is.
 struct WaitListener {
-  std::function<void(int signal, const std::string& sentence)> tell;
+  bool listens = false;
   bool catchesSignals = false;
+  napi_env env = nullptr;
+  /// a JavaScript function (signal, sentence), kept for as long as the environment
+  napi_ref function = nullptr;
+
+  /// @param signal that has come, or 0 and a sentence that says who is waited for
+  void tell(int signal, const std::string& sentence) const;
 };
 WaitListener& waitListener();
 

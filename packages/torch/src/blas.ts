@@ -35,8 +35,9 @@ export function blasToPreload(
   return ["libblis.so.4", "libblas.so.3"].map((name) => join(folder, name)).filter(existsSync);
 }
 
-/** Processors whose two halves of a 512-bit unit are all they have: BLIS knows them, and why. */
-const oneUnit = /(?:Bronze|Silver) [34][12]\d\d|Gold 5[12]\d\d|\bD-2\d\d\d/;
+/** Processors that have one 512-bit unit, made of the two for 256: left to BLIS. A name that says nothing is taken for two. */
+const oneUnit =
+  /(?:Bronze|Silver) [34][12]\d\d|Gold 5[12]\d\d|\bD-2\d\d\d|\bE-23\d\d|\bW-1[13]\d\d|Core\(TM\)/;
 
 const avx512 = ["avx512f", "avx512dq", "avx512cd", "avx512bw", "avx512vl"];
 

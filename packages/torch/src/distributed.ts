@@ -73,14 +73,14 @@ export function placeFromEnvironment(env: NodeJS.ProcessEnv = process.env): Plac
 
 /** Told while this thread waits for other processes: nothing else can run on it. */
 export interface WaitListener {
-  /** a signal that the process listens to; no other listener hears of it */
+  /** a signal that the process listens to by `process.on`, too, without which it would end; no other hears of it */
   readonly onSignal?: (signal: NodeJS.Signals) => void;
   /** who is waited for, every half minute; of several processes that wait one is told */
   readonly onLong?: (sentence: string) => void;
 }
 
 const waitListeners = new Set<WaitListener>();
-let isJoining = false;
+let mayWait = false;
 
 /** Listens until it is disposed of. Where a GPU's queue waits, and not the host, nobody is told. */
 export function listenWhileWaiting(listener: WaitListener): Disposable {
@@ -96,19 +96,19 @@ export function listenWhileWaiting(listener: WaitListener): Disposable {
 
 /** Only where processes meet: the bridge is not loaded for those who listen in vain. */
 function registerListeners(): void {
-  if (!isJoining) return;
-  const all = [...waitListeners];
-  native().listenWhileWaiting(
-    (number, sentence) => {
-      const signal = (["SIGINT", "SIGTERM", "SIGHUP"] as const).find(
-        (name) => constants.signals[name] === number,
-      );
-      for (const { onSignal, onLong } of all)
-        if (signal) onSignal?.(signal);
-        else onLong?.(sentence);
-    },
-    all.some(({ onSignal }) => onSignal !== undefined),
+  if (!mayWait) return;
+  const catches = [...waitListeners].some(({ onSignal }) => onSignal !== undefined);
+  native().listenWhileWaiting(tellListeners, waitListeners.size > 0, catches);
+}
+
+/** @param number of a signal, or 0 */
+function tellListeners(number: number, sentence: string): void {
+  const signal = (["SIGINT", "SIGTERM", "SIGHUP"] as const).find(
+    (name) => constants.signals[name] === number,
   );
+  for (const { onSignal, onLong } of [...waitListeners])
+    if (signal) onSignal?.(signal);
+    else onLong?.(sentence);
 }
 
 /** A message under way; its tensors must be left alone until `wait` has returned. */
@@ -157,7 +157,7 @@ export class ProcessGroup implements Disposable {
     const hasNccl = here !== "cpu" && collectiveBackends().includes("nccl");
     const chosen = checkBackend(backend ?? (hasNccl ? "nccl" : "gloo"));
     const [patience, meet] = [patienceSeconds, meetSeconds].map((one) => Math.round(one * 1000));
-    isJoining = true;
+    mayWait = true;
     registerListeners();
     native().joinProcesses(chosen, address, port, rank, size, patience!, here, meet!);
     return new ProcessGroup(rank, size, chosen);

@@ -147,6 +147,7 @@ export interface Native {
   barrier(): void;
   listenWhileWaiting(
     tell: (signal: number, sentence: string) => void,
+    listens: boolean,
     catchesSignals: boolean,
   ): void;
   giveUp(): void;
@@ -165,7 +166,7 @@ export interface Native {
 interface Preloader {
   open(library: string): string | undefined;
   kernels(library: string, name: string): void;
-  hold(turns?: string, kernels?: string): void;
+  hold(turns?: string, kept?: string): void;
 }
 
 /**

@@ -290,6 +290,9 @@ describe("the BLAS", () => {
     ["a name newer than BLIS", "Intel(R) Xeon(R) Gold 6430", wide, "skx"],
     ["half a unit", "Intel(R) Xeon(R) Silver 4114 CPU @ 2.20GHz", wide, undefined],
     ["half a unit, too", "Intel(R) Xeon(R) Gold 5218 CPU @ 2.30GHz", wide, undefined],
+    ["half a unit of a desktop's", "Intel(R) Xeon(R) E-2336 CPU @ 2.90GHz", wide, undefined],
+    ["half a unit of a laptop's", "Intel(R) Xeon(R) W-11955M CPU @ 2.60GHz", wide, undefined],
+    ["a desktop", "11th Gen Intel(R) Core(TM) i7-11700K @ 3.60GHz", wide, undefined],
     ["no AVX-512", "Intel(R) Xeon(R) CPU E5-2690 v4 @ 2.60GHz", "avx2", undefined],
     ["a part of AVX-512", "Intel(R) Xeon Phi(TM) CPU 7250", "avx2 avx512f avx512cd", undefined],
   ])("knows better than BLIS which kernels suit: %s", (_, model, flags, kernels) => {

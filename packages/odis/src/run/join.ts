@@ -1,7 +1,7 @@
 import { checkBackend, EngineError, ProcessGroup } from "@odis/torch";
 import { RunError, show } from "../core/index.js";
 import { World } from "../train/index.js";
-import { awaitFirst, haveMet } from "./meeting.js";
+import { awaitFirst, tellMet } from "./meeting.js";
 import { besidePort, type Membership } from "./place.js";
 import type { ProgressStream } from "./progress.js";
 
@@ -35,7 +35,7 @@ export async function joinWorld(
       patienceSeconds: patience,
       meetSeconds: left,
     });
-    haveMet();
+    tellMet();
     return new World(group, device, (sentence) => progress?.write(`${sentence}\n`));
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;

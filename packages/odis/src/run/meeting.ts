@@ -28,7 +28,7 @@ const [STAY, ASK] = [5000, 3000];
 let hasMet = false;
 
 /** Says that the others were met, so that nobody listens to a farewell any more. */
-export function haveMet(): void {
+export function tellMet(): void {
   hasMet = true;
   const report: ChildReport = { met: true };
   if (process.connected) process.send?.(report);

@@ -90,7 +90,7 @@ inline Floats toFloats(Ints v) { return __builtin_convertvector(v, Floats); }
 /// The fraction is dropped.
 inline Ints toInts(Floats v) { return __builtin_convertvector(v, Ints); }
 
-/// a / b for b of 1 to 255 and an a of which the quotient is 0 or no smaller than 2^-20, rounded as the processor's
+/// a / b for b of 1 to 255 and an a of which the quotient is 0 or of a size of at least 2^-20, rounded as the processor's
 /// division rounds, which takes five times as long.
 inline Floats divide(Floats a, Floats b) {
 #if defined(__AVX512BW__)
