@@ -1,6 +1,6 @@
 import { countPatches, drawMask, drawView, type Mask } from "@odis/torch/images";
 import type { Sample } from "../data/index.js";
-import { type Box, rleToMask, runsOfObject, type SceneObject } from "../objects/index.js";
+import { type Box, drawFrom, rleFromMask, type SceneObject } from "../objects/index.js";
 import { type Frame, frameBox, visiblePatches } from "../portable/index.js";
 
 /** How an image becomes network input; nothing is random. */
@@ -76,7 +76,13 @@ function objectIn(
   if (drawMask(mask, cut, size, inside) === 0) return undefined;
   const side = size / patch;
   const [counts, visible] = [new Int32Array(side * side), new Uint8Array(side * side)];
-  countPatches(runsOfObject(object, sample), cut, size, patch, counts);
+  countPatches(
+    object.pixels.runs ?? rleFromMask(mask.pixels, width, height),
+    cut,
+    size,
+    patch,
+    counts,
+  );
   visiblePatches(counts, side, side, patch, { rule: "any", coverage: 1, margin: 0 }, visible);
   return { inside, visible };
 }
@@ -89,8 +95,7 @@ export function wholeFrame(
   const { width, height } = sample;
   const area = width * height;
   const runs = { width, height, counts: Uint32Array.of(0, area) };
-  const pixels = Object.assign(() => rleToMask(runs), { runs });
-  return { box: frameBox(sample, frame), area, pixels };
+  return { box: frameBox(sample, frame), area, pixels: drawFrom(runs) };
 }
 
 /** How a network is asked for one object of an image (method: inference). */

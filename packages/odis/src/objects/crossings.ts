@@ -1,6 +1,6 @@
 import { DataError } from "../core/index.js";
 
-/** Crossings of one object; beyond this the outline is noise that covers a huge image. */
+/** Crossings of one part; beyond this the outline is noise that covers a huge image. */
 const MOST = 1 << 24;
 
 /** Crossings that room is kept for between objects. */

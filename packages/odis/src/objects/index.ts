@@ -7,12 +7,20 @@ export {
   objectFromPixels,
   objectFromPolygons,
   objectFromRle,
+  drawFrom,
   objectFromRuns,
   objectsFromLabelMap,
   runsOfObject,
   runsOfValues,
 } from "./mask.js";
-export { type Box, boxesMeet, boxIou, boxRle, type SceneObject } from "./object.js";
+export {
+  type Box,
+  boxesMeet,
+  boxIou,
+  boxRle,
+  type DrawMask,
+  type SceneObject,
+} from "./object.js";
 export { FARTHEST, parsePolygons, polygonRle } from "./polygon.js";
 export {
   checkedRle,

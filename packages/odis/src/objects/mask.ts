@@ -1,5 +1,5 @@
 import { DataError, show } from "../core/index.js";
-import { boxRle, type SceneObject } from "./object.js";
+import { boxRle, type DrawMask, type SceneObject } from "./object.js";
 import { parsePolygons, polygonRle } from "./polygon.js";
 import { parseRle, type Rle, rleArea, rleBox, rleFromMask, rleToMask } from "./rle.js";
 
@@ -22,9 +22,13 @@ export interface ObjectFacts {
 /** An object that keeps its runs and rasterises on demand: a data set's masks stay small. */
 export function objectFromRuns(rle: Rle, facts: ObjectFacts = {}): SceneObject {
   const { id = 0, label = -1, score } = facts;
-  const pixels = Object.assign(() => rleToMask(rle), { runs: rle });
-  const mask = { area: rleArea(rle), box: rleBox(rle), pixels };
+  const mask = { area: rleArea(rle), box: rleBox(rle), pixels: drawFrom(rle) };
   return { id, label, ...(score === undefined ? {} : { score }), ...mask };
+}
+
+/** What draws a mask that is kept as runs. */
+export function drawFrom(runs: Rle): DrawMask {
+  return Object.assign(() => rleToMask(runs), { runs });
 }
 
 /** An object's mask as runs, those that it keeps or else of its pixels. */

@@ -1,7 +1,7 @@
 import { DataError, show } from "../core/index.js";
 import type { Box } from "../portable/index.js";
 import { FARTHEST, polygonRle } from "./polygon.js";
-import type { Rle } from "./rle.js";
+import { type Rle, rleShared } from "./rle.js";
 
 export type { Box };
 
@@ -89,6 +89,8 @@ export function overlapAbove(
 ): boolean {
   const above = (shared: number) => shared > limit * (a.area + b.area - shared);
   if (!above(Math.min(boxIntersection(a.box, b.box), a.area, b.area))) return false;
+  const [runs, others] = [a.pixels.runs, b.pixels.runs];
+  if (runs && others) return above(rleShared(runs, others));
   const other = b.pixels();
   return above(a.pixels().reduce((sum, bit, at) => sum + (bit & other[at]!), 0));
 }

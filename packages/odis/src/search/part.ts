@@ -1,7 +1,7 @@
 import { BadImageError } from "../core/index.js";
 import { type DataSource, readAhead, type Sample } from "../data/index.js";
 import type { FeatureQuery, Teacher } from "../features/index.js";
-import { formatCounts, rleFromMask, type SceneObject } from "../objects/index.js";
+import { formatCounts, runsOfObject, type SceneObject } from "../objects/index.js";
 import { type ImageLine, joined, type ObjectLine, type Shard } from "./shard.js";
 
 /** What became of images. */
@@ -92,17 +92,13 @@ export async function makePart(
   return { ...shard.result(), isWhole: true };
 }
 
-function objectLine(
-  object: SceneObject,
-  { width, height }: Sample,
-  classes: readonly string[],
-): ObjectLine {
+function objectLine(object: SceneObject, frame: Sample, classes: readonly string[]): ObjectLine {
   const { id, box, label, score } = object;
   const name = classes[label];
   return {
     id,
     box: [box.x, box.y, box.width, box.height],
-    rle: formatCounts(rleFromMask(object.pixels(), width, height).counts),
+    rle: formatCounts(runsOfObject(object, frame).counts),
     ...(name === undefined ? {} : { class: name }),
     ...(score === undefined ? {} : { score }),
   };

@@ -7,6 +7,7 @@ import {
   type Rle,
   rleFromMask,
   rleIou,
+  runsOfObject,
 } from "../objects/index.js";
 import { BadImageError, DataError, plain } from "../core/index.js";
 
@@ -68,7 +69,7 @@ export async function evaluateMasks(
     const { width, height } = sample;
     const things = (objects: typeof sample.objects): Thing[] =>
       objects.map((object) => ({
-        mask: rleFromMask(object.pixels(), width, height),
+        mask: runsOfObject(object, sample),
         box: object.box,
       }));
     const known = { width: masks.index.widths[at]!, height: masks.index.heights[at]! };

@@ -17,6 +17,7 @@ import {
   formatCounts,
   objectFromRuns,
   rleFromMask,
+  runsOfObject,
   type SceneObject,
 } from "../objects/index.js";
 import { degradeObjects, type MaskConfig } from "../views/index.js";
@@ -222,8 +223,7 @@ function worsened(kept: readonly Candidate[], sample: Sample, degrade: MaskConfi
   );
   const seen = degradeObjects({ ...sample, objects }, degrade).objects;
   return seen.map((object) => {
-    const { width, height } = sample;
-    const runs = formatCounts(rleFromMask(object.pixels(), width, height).counts);
+    const runs = formatCounts(runsOfObject(object, sample).counts);
     return [rounded(object), object.label, runs] as const;
   });
 }

@@ -1,6 +1,6 @@
 import { ConfigError, plain } from "../core/index.js";
 import { type MaskSet, masksOf, openMasks } from "../data/index.js";
-import { formatCounts, rleFromMask } from "../objects/index.js";
+import { formatCounts, runsOfObject } from "../objects/index.js";
 import { type Candidate, cleaned, type CleanSettings } from "./clean.js";
 import type { Corners } from "./found.js";
 import type { Entry } from "./journal.js";
@@ -54,7 +54,7 @@ export async function mergeMasks({ files, out, clean }: MergeOptions): Promise<M
       return masksOf(set, at, frame).map((object) => ({
         score: object.score ?? 1,
         label: object.label < 0 ? -1 : names.get(set.index.classes[object.label]!)!,
-        mask: rleFromMask(object.pixels(), frame.width, frame.height),
+        mask: runsOfObject(object, frame),
       }));
     });
     const kept = cleaned(found, clean, frame);

@@ -2,6 +2,8 @@ import { countPatches, type Cut } from "@odis/torch/images";
 import {
   type Box,
   boxesMeet,
+  drawFrom,
+  type DrawMask,
   type Frame,
   type Rle,
   runsOfObject,
@@ -19,7 +21,7 @@ function countsOf(length: number): Int32Array {
 
 /** One object through the views' eyes. */
 export class ViewedObject {
-  private runs: Rle | undefined;
+  private kept: Rle | undefined;
 
   constructor(
     private readonly object: SceneObject,
@@ -40,14 +42,20 @@ export class ViewedObject {
     return this.object.score;
   }
 
-  pixels(): Uint8Array {
-    return this.object.pixels();
+  /** Has runs, whatever the object was made of. */
+  get pixels(): DrawMask {
+    return drawFrom(this.runs);
+  }
+
+  /** Made once: many crops and other objects are held against them. */
+  private get runs(): Rle {
+    this.kept ??= runsOfObject(this.object, this.image);
+    return this.kept;
   }
 
   /** Object pixels in the view; when there are any, {@link counts} holds those of each patch. */
   count(cut: Cut, size: number, patch = this.patch): number {
     if (!boxesMeet(this.box, cut.box)) return 0; // most rejected crops end here
-    this.runs ??= runsOfObject(this.object, this.image);
     return countPatches(this.runs, cut, size, patch, countsOf((size / patch) ** 2));
   }
 

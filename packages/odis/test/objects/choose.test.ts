@@ -116,6 +116,10 @@ describe("choosing several objects", () => {
     expect(overlapAbove(lower, upper, 0)).toBe(false);
     expect(overlapAbove(lower, wide, 190 / 210 - 0.001)).toBe(true);
     expect(overlapAbove(lower, wide, 190 / 210 + 0.001)).toBe(false);
+    // Objects without runs are held against each other pixel by pixel.
+    const plain = ({ pixels, ...rest }: typeof lower) => ({ ...rest, pixels: () => pixels() });
+    expect(overlapAbove(plain(lower), wide, 190 / 210 - 0.001)).toBe(true);
+    expect(overlapAbove(plain(lower), plain(wide), 190 / 210 + 0.001)).toBe(false);
   });
 });
 

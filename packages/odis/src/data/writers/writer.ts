@@ -2,8 +2,8 @@ import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { once } from "node:events";
-import type { Box, Frame, Rle, SceneObject } from "../../objects/index.js";
-import { formatCounts, rleFromMask } from "../../objects/index.js";
+import type { Box, Frame, SceneObject } from "../../objects/index.js";
+import { formatCounts, runsOfObject } from "../../objects/index.js";
 
 /** An image on its way into a file. */
 export interface WrittenImage extends Frame {
@@ -71,10 +71,6 @@ export const putPicture = (
   { name, file }: WrittenImage,
 ): Promise<void> => put(join(out, folder, name), file);
 
-export function rleOf(object: SceneObject, { width, height }: Frame): Rle {
-  return rleFromMask(object.pixels(), width, height);
-}
-
 export const cocoBox = ({ x, y, width, height }: Box): number[] => [x, y, width, height];
 
 /** An object's mask as COCO has it: its polygons where it was drawn with some, else run lengths. */
@@ -83,7 +79,10 @@ export function segmentation(object: SceneObject, frame: Frame): unknown {
 }
 
 export function runLengths(object: SceneObject, frame: Frame): unknown {
-  return { size: [frame.height, frame.width], counts: formatCounts(rleOf(object, frame).counts) };
+  return {
+    size: [frame.height, frame.width],
+    counts: formatCounts(runsOfObject(object, frame).counts),
+  };
 }
 
 /** What label maps could not say, since a pixel has one object. */

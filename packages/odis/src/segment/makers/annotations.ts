@@ -1,4 +1,4 @@
-import { rleFromMask } from "../../objects/index.js";
+import { runsOfObject } from "../../objects/index.js";
 import { type Maker, placeBehind } from "../maker.js";
 
 /** The data set's own objects: to make masks worse on purpose, or boxes of them. */
@@ -13,11 +13,11 @@ export const annotations: Maker = {
     return {
       finder: {
         classes: [],
-        find: async ({ width, height }, { annotated }) =>
+        find: async (picture, { annotated }) =>
           (annotated?.objects ?? []).map((object) => ({
             score: object.score ?? 1,
             label: object.label,
-            mask: rleFromMask(object.pixels(), width, height),
+            mask: runsOfObject(object, picture),
           })),
       },
       provenance: { maker: "annotations", files: [], settings: {} },
