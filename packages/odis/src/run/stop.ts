@@ -1,3 +1,4 @@
+import { setImmediate as later } from "node:timers";
 import { setImmediate } from "node:timers/promises";
 import { listenWhileWaiting } from "@odis/torch";
 import { exitCodes } from "../core/index.js";
@@ -61,7 +62,7 @@ export class Stop implements Disposable {
 
   /** While this is held, a signal is a wish. */
   hold(): Disposable {
-    if (this.holds === 0) this.listen("on");
+    this.listen("on");
     const waiting = listenWhileWaiting({
       onSignal: (signal) => this.receive(signal as StopSignal),
     });
@@ -70,7 +71,13 @@ export class Stop implements Disposable {
       [Symbol.dispose]: () => {
         waiting[Symbol.dispose]();
         this.holds -= 1;
-        if (this.holds === 0) this.listen("off");
+        // One that came while nothing else could run is heard when the system is next asked for news, which
+        // the first of two turns may be too early for.
+        later(() =>
+          later(() => {
+            if (this.holds === 0) this.listen("off");
+          }),
+        );
       },
     };
   }
@@ -101,12 +108,16 @@ export class Stop implements Disposable {
   };
 
   private listen(how: "on" | "off"): void {
-    for (const [signal, listener] of this.listeners) process[how](signal, listener);
+    for (const [signal, listener] of this.listeners) {
+      process.off(signal, listener);
+      if (how === "on") process.on(signal, listener);
+    }
   }
 
   private receive(signal: StopSignal): void {
     const now = performance.now();
-    if (this.received === undefined) {
+    if (this.holds === 0 && signal !== "SIGPIPE") endBy(signal);
+    else if (this.received === undefined) {
       this.received = signal;
       this.receivedAt = now;
       this.announce(signal);

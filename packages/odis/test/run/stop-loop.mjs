@@ -1,12 +1,18 @@
 // Waits as a training loop does until it is asked to stop; says so and ends with 0 a little later.
-// "idle": has nothing to lose. "talks": writes to stderr all the time.
+// "idle": has nothing to lose. "talks": writes to stderr all the time. "late": computes for so long at a stretch, and
+// holds nothing any more when it has.
 import { setTimeout } from "node:timers/promises";
 import { Stop } from "../../dist/run/stop.js";
 
 const [workMs, how] = process.argv.slice(2);
 const stop = new Stop((signal) => console.log(`asked by ${signal}`));
-if (how !== "idle") stop.hold();
+const hold = how === "idle" ? undefined : stop.hold();
 console.log("ready");
+if (how === "late") {
+  const end = performance.now() + Number(workMs);
+  while (performance.now() < end);
+  hold[Symbol.dispose]();
+}
 while (!(await stop.requested())) {
   if (how === "talks") process.stderr.write("step\n");
   await setTimeout(5);

@@ -46,6 +46,13 @@ describe("Stop", () => {
     },
   );
 
+  it("is ended by a signal that came while nothing else could run, though the hold is over by then", async () => {
+    const { child, output } = await start(500, "late");
+    child.kill("SIGTERM");
+    expect(await ended(child)).toBe("SIGTERM");
+    expect(output()).toBe("ready\n");
+  });
+
   it("takes a closed pipe for a wish", async () => {
     const { child, output } = await start(50, "talks");
     child.stderr.destroy();
