@@ -1,6 +1,12 @@
+interface Entry<Value> {
+  readonly value: Promise<Value>;
+  /** undefined while it is being made */
+  cost: number | undefined;
+}
+
 /** Keeps what was made lately, up to a sum of costs; what nobody asked for longest goes first. */
 export class Cache<Key, Value> {
-  private readonly kept = new Map<Key, { readonly value: Promise<Value>; cost: number }>();
+  private readonly kept = new Map<Key, Entry<Value>>();
   private sum = 0;
 
   /** @param cost of a value, for example its bytes */
@@ -17,21 +23,24 @@ export class Cache<Key, Value> {
       this.kept.set(key, known);
       return known.value;
     }
-    const entry = { value: make(), cost: 0 };
+    const entry: Entry<Value> = { value: make(), cost: undefined };
     this.kept.set(key, entry);
     entry.value.then(
       (value) => this.weigh(key, entry, this.cost(value)),
-      () => this.kept.delete(key),
+      () => {
+        if (this.kept.get(key) === entry) this.kept.delete(key);
+      },
     );
     return entry.value;
   }
 
-  private weigh(key: Key, entry: { cost: number }, cost: number): void {
+  private weigh(key: Key, entry: Entry<Value>, cost: number): void {
     if (this.kept.get(key) !== entry) return;
     entry.cost = cost;
     this.sum += cost;
     for (const [oldest, { cost: least }] of this.kept) {
-      if (this.sum <= this.most || oldest === key) return;
+      if (this.sum <= this.most) return;
+      if (least === undefined || oldest === key) continue;
       this.kept.delete(oldest);
       this.sum -= least;
     }

@@ -6,7 +6,6 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
-  readSync,
   rmdirSync,
   type Stats,
   statSync,
@@ -15,7 +14,7 @@ import {
 import { dirname, join, resolve } from "node:path";
 import { replaceFile } from "@odis/torch/files";
 import { RunError } from "./errors.js";
-import { FileProblem, kindOf, problemOf } from "./regular-file.js";
+import { FileProblem, kindOf, readRegularSync, sizeOfRegular } from "./regular-file.js";
 import { isSystemError, systemReason } from "./system.js";
 import { codeOf, reasonOf } from "./text.js";
 
@@ -119,32 +118,6 @@ export function causeOf(error: unknown): string {
 }
 
 /**
- * All bytes of a regular file.
- *
- * @param limit largest size that is read, bytes
- * @throws FileProblem
- */
-export function readRegularSync(path: string, limit: number): Buffer {
-  let descriptor: number | undefined;
-  try {
-    // Without O_NONBLOCK the opening of a pipe already waits.
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const size = sizeOfRegular(descriptor);
-    if (size > limit)
-      throw new FileProblem(`has ${size} bytes; at most ${limit} can be read in one piece`);
-    const bytes = Buffer.allocUnsafeSlow(size);
-    let done = 0;
-    for (let got = 1; got > 0 && done < size; done += got)
-      got = readSync(descriptor, bytes, done, size - done, done);
-    return bytes.subarray(0, done);
-  } catch (cause) {
-    throw cause instanceof FileProblem ? cause : problemOf(cause);
-  } finally {
-    if (descriptor !== undefined) closeSync(descriptor);
-  }
-}
-
-/**
  * A text that odis has written into a folder of its own, undefined where there is none.
  *
  * @throws RunError when it is no file, cannot be read, or is larger than any text can be
@@ -164,13 +137,6 @@ export function readOwnText(path: string): string | undefined {
 /** V8 has no longer strings. */
 const longestText = 2 ** 29 - 24;
 
-/** @throws FileProblem when it is something else than a regular file */
-function sizeOfRegular(descriptor: number): number {
-  const stat = fstatSync(descriptor);
-  if (!stat.isFile()) throw new FileProblem(`is ${kindOf(stat)}; wanted a regular file`);
-  return stat.size;
-}
-
 /**
  * Opens a file for adding to its end; it is made when it is missing.
  *
@@ -181,7 +147,7 @@ export function openToAppend(path: string): number {
   try {
     const { O_RDWR, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
     descriptor = openSync(path, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK);
-    sizeOfRegular(descriptor);
+    sizeOfRegular(fstatSync(descriptor));
     return descriptor;
   } catch (cause) {
     if (descriptor !== undefined) closeSync(descriptor);

@@ -18,7 +18,6 @@ export {
   makeFolder,
   openToAppend,
   readOwnText,
-  readRegularSync,
   replaceFile,
   replaceText,
   statOf,
@@ -46,6 +45,7 @@ export {
   readRange,
   readRegular,
   readRegularHere,
+  readRegularSync,
 } from "./regular-file.js";
 export { isSystemError, systemReason, systemSentence } from "./system.js";
 export {

@@ -1,7 +1,8 @@
 import { closeSync, ftruncateSync, writeFileSync } from "node:fs";
 import { RunError } from "./errors.js";
-import { openToAppend, readOwnText, readRegularSync, syncFile } from "./files.js";
-import { FileProblem } from "./regular-file.js";
+import { openToAppend, readOwnText, syncFile } from "./files.js";
+import { parsedJson } from "./json.js";
+import { FileProblem, readRegularSync } from "./regular-file.js";
 
 /** Bytes of the longest file that is opened again: Node reads no more at once. */
 const longest = 2 ** 31 - 1;
@@ -72,11 +73,8 @@ export function readJsonLines<Row>(
   parse: (value: unknown) => Row | undefined,
 ): Row[] {
   return (readOwnText(path) ?? "").split("\n").flatMap((line) => {
-    try {
-      return parse(JSON.parse(line)) ?? [];
-    } catch {
-      return [];
-    }
+    const value = parsedJson(line);
+    return value === undefined ? [] : (parse(value) ?? []);
   });
 }
 

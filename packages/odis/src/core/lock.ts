@@ -2,7 +2,8 @@ import { linkSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync }
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { RunError } from "./errors.js";
-import { causeOf, makeFolder, readRegularSync, statOf } from "./files.js";
+import { causeOf, makeFolder, statOf } from "./files.js";
+import { readRegularSync } from "./regular-file.js";
 import { codeOf } from "./text.js";
 
 /** Who holds a lock. A process id alone may belong to another process by now. */

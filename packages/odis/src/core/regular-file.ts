@@ -1,4 +1,11 @@
-import { closeSync, fstatSync, open as openDescriptor, readSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  open as openDescriptor,
+  openSync,
+  readSync,
+  type Stats,
+} from "node:fs";
 import { constants, type FileHandle, open } from "node:fs/promises";
 import { promisify } from "node:util";
 import { systemReason } from "./system.js";
@@ -23,6 +30,8 @@ export class FileProblem extends Error {
 /** Without O_NONBLOCK the opening of a pipe already waits. */
 const READ = constants.O_RDONLY | constants.O_NONBLOCK;
 
+const openLater = promisify(openDescriptor);
+
 /** Bytes of a file that are asked for at a time: between two pieces a signal is heard. */
 const PIECE = 1 << 24;
 
@@ -36,12 +45,10 @@ export async function openRegular(path: string): Promise<{ file: FileHandle; siz
   let file: FileHandle | undefined;
   try {
     file = await open(path, READ);
-    const stat = await file.stat();
-    if (stat.isFile()) return { file, size: stat.size };
-    throw new FileProblem(`is ${kindOf(stat)}; wanted a regular file`);
+    return { file, size: sizeOfRegular(await file.stat()) };
   } catch (cause) {
     await file?.close();
-    throw cause instanceof FileProblem ? cause : problemOf(cause);
+    return refused(cause);
   }
 }
 
@@ -57,7 +64,7 @@ export async function readRegular(path: string, limit: number): Promise<Buffer> 
     checkSize(size, limit);
     return await readRange(file, 0, size);
   } catch (cause) {
-    throw cause instanceof FileProblem ? cause : problemOf(cause);
+    return refused(cause);
   } finally {
     await file.close();
   }
@@ -76,25 +83,57 @@ export async function readRegularHere(
   limit: number,
   allocate: (bytes: number) => Uint8Array,
 ): Promise<Buffer> {
-  let descriptor: number | undefined;
+  return readOpened(await openLater(path, READ).catch(refused), limit, allocate);
+}
+
+/**
+ * All bytes of a regular file, at once.
+ *
+ * @param limit largest size that is read, bytes
+ * @throws FileProblem
+ */
+export function readRegularSync(path: string, limit: number): Buffer {
+  let descriptor: number;
   try {
-    descriptor = await promisify(openDescriptor)(path, READ);
-    const stat = fstatSync(descriptor);
-    if (!stat.isFile()) throw new FileProblem(`is ${kindOf(stat)}; wanted a regular file`);
-    checkSize(stat.size, limit);
-    const memory = allocate(stat.size);
-    const bytes = Buffer.from(memory.buffer, memory.byteOffset, stat.size);
-    for (let at = 0; at < bytes.length; ) {
-      const got = readSync(descriptor, bytes, at, bytes.length - at, at);
-      if (got === 0) throw new FileProblem(`ends after ${at} bytes; wanted ${bytes.length}`);
+    descriptor = openSync(path, READ);
+  } catch (cause) {
+    return refused(cause);
+  }
+  return readOpened(descriptor, limit, (bytes) => Buffer.allocUnsafeSlow(bytes));
+}
+
+/** Reads all of an open file, and closes it. */
+function readOpened(
+  descriptor: number,
+  limit: number,
+  allocate: (bytes: number) => Uint8Array,
+): Buffer {
+  try {
+    const size = sizeOfRegular(fstatSync(descriptor));
+    checkSize(size, limit);
+    const memory = allocate(size);
+    const bytes = Buffer.from(memory.buffer, memory.byteOffset, size);
+    for (let at = 0; at < size; ) {
+      const got = readSync(descriptor, bytes, at, size - at, at);
+      if (got === 0) throw new FileProblem(`ends after ${at} bytes; wanted ${size}`);
       at += got;
     }
     return bytes;
   } catch (cause) {
-    throw cause instanceof FileProblem ? cause : problemOf(cause);
+    return refused(cause);
   } finally {
-    if (descriptor !== undefined) closeSync(descriptor);
+    closeSync(descriptor);
   }
+}
+
+function refused(cause: unknown): never {
+  throw cause instanceof FileProblem ? cause : problemOf(cause);
+}
+
+/** @throws FileProblem when it is something else than a regular file */
+export function sizeOfRegular(stat: Stats): number {
+  if (stat.isFile()) return stat.size;
+  throw new FileProblem(`is ${kindOf(stat)}; wanted a regular file`);
 }
 
 function checkSize(size: number, limit: number): void {

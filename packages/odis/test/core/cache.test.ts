@@ -24,6 +24,20 @@ describe("a cache", () => {
     );
   });
 
+  it("keeps what is still being made, and what came after something that failed late", async () => {
+    const cache = new Cache<string, number>(10, (value) => value);
+    let fail = (_: Error): void => undefined;
+    const first = cache.get("slow", () => new Promise((_, reject) => (fail = reject)));
+    for (const key of ["a", "b", "c"]) await cache.get(key, async () => 8);
+    let again = 0;
+    const remade = async (): Promise<number> => (again += 1);
+    expect(cache.get("slow", remade)).toBe(first);
+    fail(new Error("no"));
+    await expect(first).rejects.toThrow("no");
+    expect(await cache.get("slow", remade)).toBe(1);
+    expect(await cache.get("slow", remade)).toBe(1);
+  });
+
   it("makes once what several ask for at a time, and anew what failed", async () => {
     const cache = new Cache<string, number>(10, () => 1);
     let made = 0;
