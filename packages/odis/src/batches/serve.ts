@@ -90,7 +90,7 @@ async function jobRunner<Settings>(
       at(job.indices[k]!);
       const first = await ahead;
       if (Atomics.load(start.closed, 0) !== 0) return undefined;
-      // The next picture is read from the disk while this one's views are made.
+      // The next file is opened while this one's views are made.
       if (k + 1 < job.indices.length) ahead = read(job.indices[k + 1]!, k + 1);
       at(job.indices[k]!);
       const position = job.position + k;

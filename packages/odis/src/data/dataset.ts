@@ -33,7 +33,10 @@ export interface Sample {
   readonly objects: readonly SceneObject[];
 }
 
-/** Memory to read a sample in: a caller who reads many need not have each in new memory. */
+/**
+ * Memory to read a sample in: a caller who reads many need not have each in new memory. For threads that do nothing
+ * else: the file is read on the calling thread, which waits for it.
+ */
 export interface ReadMemory {
   /** for the picture; the sample lies there */
   readonly picture: Allocate;
