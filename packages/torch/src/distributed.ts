@@ -106,7 +106,7 @@ function tellListeners(number: number, sentence: string): void {
   const signal = (["SIGINT", "SIGTERM", "SIGHUP"] as const).find(
     (name) => constants.signals[name] === number,
   );
-  for (const { onSignal, onLong } of [...waitListeners])
+  for (const { onSignal, onLong } of waitListeners)
     if (signal) onSignal?.(signal);
     else onLong?.(sentence);
 }

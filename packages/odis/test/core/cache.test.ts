@@ -26,7 +26,7 @@ describe("a cache", () => {
 
   it("keeps what is still being made, and what came after something that failed late", async () => {
     const cache = new Cache<string, number>(10, (value) => value);
-    let fail = (_: Error): void => undefined;
+    let fail: (reason: Error) => void = () => undefined;
     const first = cache.get("slow", () => new Promise((_, reject) => (fail = reject)));
     for (const key of ["a", "b", "c"]) await cache.get(key, async () => 8);
     let again = 0;
