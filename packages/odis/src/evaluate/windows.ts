@@ -1,4 +1,5 @@
 import { noGrad, type Tensor, tidy, zeros } from "@odis/torch";
+import { ConfigError } from "../core/index.js";
 import {
   boxPixels,
   type Consumer,
@@ -20,8 +21,17 @@ import { type Classify, iouOutcome, type PatchScores, scoresOfPatches } from "./
 export interface Sliding {
   /** side of a window, pixels of the network's input */
   readonly crop: number;
-  /** from one window to the next, of the same pixels */
+  /** from one window to the next, of the same pixels; at most the crop */
   readonly stride: number;
+}
+
+/** @throws ConfigError when windows leave gaps */
+export function checkSliding({ crop, stride }: Sliding): void {
+  if (stride <= crop) return;
+  throw new ConfigError(
+    `evaluation: stride ${stride} is more than the crop, ${crop}: pixels between windows would be seen by none. ` +
+      `Wanted at most ${crop}, or a larger --dense-crop.`,
+  );
 }
 
 /** A window's place along the picture's longer side. */

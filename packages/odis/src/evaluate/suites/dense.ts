@@ -26,7 +26,7 @@ import type { Representation } from "../representations.js";
 import { PatchSearch, Segmenter } from "../segmenter.js";
 import { joinedNumbers, shareOf } from "../shares.js";
 import { type Figure, type Finding, type Job, nameOf, type Split, suite } from "../suite.js";
-import { type Sliding, WindowPasses, WindowSegmenter } from "../windows.js";
+import { checkSliding, type Sliding, WindowPasses, WindowSegmenter } from "../windows.js";
 
 const size = z.int().min(1);
 const denseSettings = {
@@ -55,7 +55,7 @@ const denseSettings = {
        * input; published: 512
        */
       crop: size.optional(),
-      /** from one window to the next, pixels of the input; published: 341; default: two thirds of the crop */
+      /** from one window to the next, pixels of the input, at most the crop; published: 341; default: two thirds of it */
       stride: size.optional(),
     })
     .readonly()
@@ -95,7 +95,7 @@ const options: EvaluationOptions = {
     path: "dense.crop",
   },
   denseStride: {
-    help: "pixels from one window to the next, whose scores are averaged (published: 341; default: two thirds of the crop)",
+    help: "pixels from one window to the next, whose scores are averaged at most the crop (published: 341; default: two thirds of it)",
     type: { kind: "number", whole: true, min: 1 },
     path: "dense.stride",
   },
@@ -169,7 +169,10 @@ function slidingMeaning(sliding: Sliding | undefined): string {
 function segmentations({ representations, settings, classes, ...job }: Job<OwnSettings>) {
   const { patch, images, signal, world } = job;
   const sliding = slidingOf(settings);
-  if (sliding) checkSide("crop", sliding.crop, patch);
+  if (sliding) {
+    checkSide("crop", sliding.crop, patch);
+    checkSliding(sliding);
+  }
   const all = new Map(
     representations.flatMap(({ name, network }) =>
       network
