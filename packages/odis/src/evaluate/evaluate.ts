@@ -191,9 +191,7 @@ function checkSame(
     return names.digest("hex");
   };
   const mine = [JSON.stringify(settings), namesOf(sources.train), namesOf(sources.test)];
-  const [first, ...others] = world
-    .shareText(JSON.stringify(mine))
-    .map((text) => JSON.parse(text) as readonly string[]);
+  const [first, ...others] = world.shareValues(mine);
   for (const [at, other] of others.entries()) {
     const differs = ["settings", "train data", "test data"].filter(
       (_, i) => other[i] !== first![i],
