@@ -24,7 +24,7 @@ import {
 import type { ReadData } from "../reading.js";
 import type { Representation } from "../representations.js";
 import { PatchSearch, Segmenter } from "../segmenter.js";
-import { joinedNumbers, shareOf } from "../shares.js";
+import { joined, shareOf } from "../shares.js";
 import { type Figure, type Finding, type Job, nameOf, type Split, suite } from "../suite.js";
 import { checkSliding, type Sliding, WindowPasses, WindowSegmenter } from "../windows.js";
 
@@ -306,7 +306,7 @@ class Segmentation implements Disposable {
   ): Promise<Omit<ChosenProbe, "name">> {
     const { classes, dense: own, probe, seed, sliding, world } = this.options;
     const device = deviceOf(this.network);
-    const images = joinedNumbers(world, Int32Array.from(this.training.images));
+    const images = joined(world, Int32Array.from(this.training.images));
     const shown = [...new Set(Array.from(images, (image) => pictures.get(image)!))];
     const held = world.agree(() => heldOutPictures(shown, seed));
     this.nearest = banks(own).map(({ patches, name }) => {
@@ -362,7 +362,7 @@ class Segmentation implements Disposable {
 function samplesOfAll(world: World, { features, targets, ...rest }: Samples): Samples {
   return {
     ...rest,
-    features: joinedNumbers(world, features),
-    targets: joinedNumbers(world, targets),
+    features: joined(world, features),
+    targets: joined(world, targets),
   };
 }

@@ -195,8 +195,8 @@ async function* measure(
       const shares = new Map(knnShares(from!, of!, { ...job, k: [NEIGHBOURS] }));
       const outcomes = {
         knn: shares.get(`knn${NEIGHBOURS}/top1`) as ShareOutcome,
-        logistic: await byFirst([from!, of!], job, (known, asked) =>
-          logisticShare(known, asked, job),
+        logistic: byFirst([from!, of!], job, (known, asked, alive) =>
+          logisticShare(known, asked, { ...job, alive }),
         ),
         linear: new Map(linear.measured).get("linear/top1") as ShareOutcome,
       };
