@@ -192,6 +192,33 @@ describe("when something goes wrong in one process, all end and one says so", ()
     ]);
   });
 
+  it("they took different checkpoints of the run", async () => {
+    const port = await freePort();
+    const trainedOn = join(folder, "trained-on");
+    const more = tinyRun(join(folder, "tiny"), trainedOn, "--steps", "3");
+    expect(odis(more).code).toBe(0);
+    const ranks = [copy("before"), trainedOn].map((run, rank) =>
+      launch(line(run, "--suite", "knn"), variables(rank, 2, port)),
+    );
+    expect(await codesOf(ranks)).toEqual([4, 4]);
+    expect(complaints(ranks.map(({ said }) => said()).join(""))).toEqual([
+      "odis evaluate: rank 1 of 2 was started for another evaluation than rank 0: other network. " +
+        "Start all processes with the same line and data, while nobody trains the run.",
+    ]);
+  });
+
+  it("one alone was given settings that cannot be", async () => {
+    const port = await freePort();
+    const run = copy("alone");
+    const ranks = ["16", "15"].map((size, rank) =>
+      launch(line(run, "--size", size), variables(rank, 2, port)),
+    );
+    expect(await codesOf(ranks)).toEqual([2, 2]);
+    expect(complaints(ranks.map(({ said }) => said()).join(""))).toEqual([
+      "odis evaluate: rank 1 of 2: evaluation: size 15 is not a multiple of the network's patch, 8. Wanted for example 16.",
+    ]);
+  });
+
   it("Ctrl-C ends all at once: there is nothing to keep", async () => {
     const run = copy("stopped");
     const parent = launch(line(run, "--suite", "linear", "--epochs", "100000", "--processes", "2"));
