@@ -1,6 +1,6 @@
 import { basename, dirname } from "node:path";
 import { z } from "zod";
-import { ConfigError, plain, show } from "../../core/index.js";
+import { ConfigError, isRecord, plain, show } from "../../core/index.js";
 import { type DataSource, parseDataSpec } from "../../data/index.js";
 import { type FeatureSet, type InferenceMode, modeRules } from "../../features/index.js";
 import { logisticPlaces } from "../logistic.js";
@@ -15,18 +15,29 @@ import { type FigureTable, type Finding, type Job, nameOf, type ReadJob, suite }
 import { knnShares } from "../votes.js";
 import { linearShares } from "./linear.js";
 
-const settings = {
-  /** not strict: evaluations of earlier releases say `k`, too, which was never another one */
-  transfer: z
-    .object({
-      /** data sets, `[NAME=]TRAIN::TEST` each, or a place of which a fifth is held out */
-      sets: z.array(z.string().min(1)).default([]).readonly(),
-    })
-    .readonly()
-    .prefault({}),
-};
 /** Neighbours that vote. */
 const NEIGHBOURS = 20;
+
+const settings = {
+  transfer: z
+    .preprocess(
+      withoutNeighbours,
+      z
+        .strictObject({
+          /** data sets, `[NAME=]TRAIN::TEST` each, or a place of which a fifth is held out */
+          sets: z.array(z.string().min(1)).default([]).readonly(),
+        })
+        .readonly(),
+    )
+    .prefault({}),
+};
+
+/** Evaluations of earlier releases say `k`, too, and never another one. */
+function withoutNeighbours(given: unknown): unknown {
+  if (!isRecord(given) || given["k"] !== NEIGHBOURS) return given;
+  const { k: _k, ...rest } = given;
+  return rest;
+}
 
 interface OwnSettings {
   readonly transfer: z.output<typeof settings.transfer>;
