@@ -248,7 +248,7 @@ async function measureAll({
   };
   try {
     for (const { begin } of chosen) {
-      const one = await world.together(begin(job));
+      const one = await begin(job);
       begun.push(one);
       watches.push(one.watch);
     }

@@ -166,10 +166,24 @@ describe("when something goes wrong in one process, all end and one says so", ()
     expect(sentence).toMatch(
       new RegExp(
         `^odis evaluate: rank ${1 - lost} of 2 failed in all-\\w+ \\d+: rank ${lost} does not answer \\(.+\\)\\. ` +
-          "Nothing was saved yet\\. Run the same line again",
+          "Nothing was saved yet\\. Run the same line again; it starts anew\\.$",
       ),
     );
     expect(existsSync(join(run, "evaluation.json"))).toBe(false);
+  });
+
+  it("beside an earlier evaluation, also where nobody is left to say so", async () => {
+    const run = copy("stood");
+    writeFileSync(join(run, "evaluation.json"), "{}");
+    const words = line(run, "--suite", "linear", "--epochs", "100000", "--processes", "2");
+    const parent = launch(words);
+    await joinedAndBusy([parent]);
+    for (const child of childrenOf(parent.child.pid!)) process.kill(child, "SIGKILL");
+    expect((await parent.ended)[0]).toBe(4);
+    expect(complaints(parent.said()).map((one) => one.replace("rank 1", "rank 0"))).toEqual([
+      `odis evaluate: rank 0 of 2 was ended by SIGKILL (out of memory?); ${join(run, "evaluation.json")} of an earlier ` +
+        "evaluation stands. Run the same line again; it starts anew.",
+    ]);
   });
 
   it("all make the same mistake", async () => {
@@ -229,12 +243,16 @@ describe("when something goes wrong in one process, all end and one says so", ()
   });
 });
 
+function childrenOf(pid: number): readonly number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return text.split(" ").filter(Boolean).map(Number);
+}
+
 /** Until processes have used some seconds of processor time, which they do when they train probes. */
 async function joinedAndBusy(ranks: readonly Running[]): Promise<void> {
   const busy = (pid: number): number => {
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-    const kids = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
-    const theirs = kids.filter(Boolean).map((kid) => busy(Number(kid)));
+    const theirs = childrenOf(pid).map(busy);
     return Number(fields[11]) + Number(fields[12]) + theirs.reduce((sum, one) => sum + one, 0);
   };
   for (const { child } of ranks)

@@ -67,7 +67,7 @@ export const retrieval = suite({
   settings,
   options,
   needs: ({ modes }) => ({ modes }),
-  watch: openCollections,
+  watch: (job) => job.world.together(openCollections(job)),
   measure,
   describe: ({ settings: { modes, retrieval: own } }) => ({
     meaning:

@@ -10,7 +10,13 @@ import { probedModes, probeOptions, type ProbeSettings, probeSettings } from "..
 import { summaryOf } from "../reading.js";
 import { byFirst } from "../shares.js";
 import type { RepresentationName } from "../representations.js";
-import { byPixels, openSplits, relabelled } from "../splits.js";
+import {
+  byPixels,
+  type EvaluationData,
+  openSplitsTogether,
+  relabelled,
+  type Splits,
+} from "../splits.js";
 import { type FigureTable, type Finding, type Job, nameOf, type ReadJob, suite } from "../suite.js";
 import { knnShares } from "../votes.js";
 import { linearShares } from "./linear.js";
@@ -135,14 +141,32 @@ interface TransferSet {
 }
 
 /** Opened before anything is read: a wrong name must not cost an hour. */
-async function openSets({ settings: { transfer: own } }: Job<OwnSettings>) {
-  if (own.sets.length === 0)
+async function openSets({ settings: { transfer: own }, world }: Job<OwnSettings>) {
+  const sets: TransferSet[] = [];
+  for (const { name, text, data } of world.agree(() => namedSets(own.sets))) {
+    const splits = await openSplitsTogether(world, data);
+    const checked = async () => labelledSet(text, splits);
+    sets.push({ name, ...(await world.together(checked())) });
+  }
+  return { sets };
+}
+
+interface NamedSet {
+  readonly name: string;
+  /** as it was given */
+  readonly text: string;
+  readonly data: EvaluationData;
+}
+
+/** @throws ConfigError when there is none, one is no place, or two have one name */
+function namedSets(texts: readonly string[]): readonly NamedSet[] {
+  if (texts.length === 0)
     throw new ConfigError(
       "evaluation: suite transfer wants other data sets. Name some: --transfer [NAME=]TRAIN::TEST, or a place " +
         "alone, of which a fifth is held out",
     );
-  const sets: TransferSet[] = [];
-  for (const text of own.sets) {
+  const sets: NamedSet[] = [];
+  for (const text of texts) {
     const name = nameOfSet(text);
     const wrong = nameless.includes(name)
       ? "is none"
@@ -154,19 +178,24 @@ async function openSets({ settings: { transfer: own } }: Job<OwnSettings>) {
         `evaluation: transfer ${show(text)}: its name would be ${show(name)}, which ${wrong}; ` +
           `give it another: --transfer NAME=${plain(text.replace(named, ""))}`,
       );
-    sets.push({ name, ...(await openSet(text.replace(named, ""))) });
+    const place = text.replace(named, "");
+    sets.push({ name, text: place, data: dataOfSet(place) });
   }
-  return { sets };
+  return sets;
 }
 
-async function openSet(text: string): Promise<Omit<TransferSet, "name">> {
+function dataOfSet(text: string): EvaluationData {
   const places = text.split(SPLIT);
   if (places.length > 2 || places.includes(""))
     throw new ConfigError(
       `evaluation: transfer ${show(text)}: wanted TRAIN::TEST, or one place of which a fifth is held out`,
     );
   const [train, test] = places.map(parseDataSpec);
-  const splits = await openSplits({ train: train!, test });
+  return { train: train!, test };
+}
+
+/** @throws ConfigError when its classes are not named, DataError when its parts have none in common */
+function labelledSet(text: string, splits: Splits): Omit<TransferSet, "name"> {
   if (splits.train.classes.length === 0)
     throw new ConfigError(
       `evaluation: transfer ${show(text)}: names no classes; wanted labelled data`,
