@@ -75,6 +75,7 @@ export const embedCommand = command({
       if (isFirst)
         io.stderr.write(`\n${signal}: ends after what is being computed, and keeps it.\n`);
     });
+    const patience = runs.sharedPatience;
     const done = await runs.shareWork(
       { place, device, threads, stands, patience, progress: io.stderr },
       (world, own) => embedPlace({ run, data, out, ...values }, world, own, stop, io),
@@ -93,9 +94,6 @@ export const embedCommand = command({
     return code;
   },
 });
-
-/** What is computed at a time may take minutes, and a process that ended is missed at once. */
-const patience = 1800;
 
 interface Asked {
   readonly run: string;

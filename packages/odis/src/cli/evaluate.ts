@@ -86,19 +86,21 @@ export const evaluateCommand = command({
       "../evaluate/index.js"
     );
     const file = evaluationFile(run);
-    const stands = () => (existsSync(file) ? `${file} of an earlier evaluation stands` : undefined);
-    if (count > 1) return runs.runProcesses({ count, stands, tell: io.tell });
+    const stood = existsSync(file); // asked later, it might be this evaluation's own
+    const standing = {
+      stands: () => (stood ? `${file} of an earlier evaluation stands` : undefined),
+      advice: "Run the same line again; it starts anew.",
+    };
+    if (count > 1) return runs.runProcesses({ count, ...standing, tell: io.tell });
     const settings = optionSettings(evaluationOptions, options);
-    const sharing = { place, device, threads, stands, patience, progress: io.stderr };
+    const patience = runs.sharedPatience;
+    const sharing = { place, device, threads, ...standing, patience, progress: io.stderr };
     await evaluateAndReport(run, { ...settings, data }, io, (work) =>
       runs.shareWork(sharing, work),
     );
     return undefined;
   },
 });
-
-/** What one process computes for all may take minutes, and a process that ended is missed at once. */
-const patience = 1800;
 
 /** How a setting of an evaluation is given on the command line. */
 function settingOption(type: OptionType, help: string): CliOption<OptionValue | undefined> {

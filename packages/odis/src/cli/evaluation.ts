@@ -2,15 +2,15 @@ import type { EvaluateRunOptions } from "../evaluate/index.js";
 import type { World } from "../train/index.js";
 import type { Io } from "./command.js";
 
-/** Does work in this process alone, or as one of several. */
-export type Sharing = <T>(work: (world: World, device: string) => Promise<T>) => Promise<T>;
+/** Does this process's part of work that it may share with others. */
+export type WorkSharing = <T>(work: (world: World, device: string) => Promise<T>) => Promise<T>;
 
 /** Evaluates a run, writes its report, and says what came out; of several processes the first does. */
 export async function evaluateAndReport(
   run: string,
   options: EvaluateRunOptions,
   io: Io,
-  share?: Sharing,
+  share?: WorkSharing,
 ): Promise<void> {
   const [{ evaluateRun, evaluateRunTogether }, { formatTable, formatVerdict, makeReport }] =
     await Promise.all([import("../evaluate/index.js"), import("../report/index.js")]);

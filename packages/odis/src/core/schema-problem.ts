@@ -131,6 +131,8 @@ function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
     schema instanceof z.ZodReadonly ||
     schema instanceof z.ZodOptional ||
     schema instanceof z.ZodNullable;
+  // What is mended before it is looked at: the schema is what looks.
+  if (schema instanceof z.ZodPipe && schema.in instanceof z.ZodTransform) return unwrap(schema.out);
   return wraps ? unwrap(schema.unwrap()) : schema;
 }
 

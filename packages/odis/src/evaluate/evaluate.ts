@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import { Generator } from "@odis/torch";
 import type { DataSource } from "../data/index.js";
-import { ConfigError, DataError, RunError } from "../core/index.js";
+import { ConfigError, DataError } from "../core/index.js";
 import { deviceOf, type Gathered } from "../features/index.js";
 import type { Network } from "../model/index.js";
 import type { Recipe } from "../recipe/index.js";
@@ -32,6 +31,7 @@ import {
   settingsOf,
   suites,
 } from "./settings.js";
+import { checkSame } from "./same.js";
 import { byPixels, relabelled, subset } from "./splits.js";
 import { type Difference, estimate, type Estimate, pairedDifference } from "./statistics.js";
 import { type Finding, type Job, nameOf, type Split, type Watch } from "./suite.js";
@@ -115,8 +115,10 @@ export async function evaluateTogether(
 ): Promise<Evaluated | undefined> {
   const { classes } = bank;
   const isUnlabelled = classes.length === 0;
-  const settings = world.agree(() => checkedSettings(given, recipe, isUnlabelled, trained));
-  checkSame(world, { settings, train: bank, test: asked });
+  // Nobody knows yet whether all were started alike: an error may be one process's own.
+  const checked = async () => checkedSettings(given, recipe, isUnlabelled, trained);
+  const settings = await world.together(checked());
+  checkSame(world, { settings, recipe, trained, train: bank, test: asked });
   // Files are told apart by their bytes, other sources by their pixels: both by the same.
   const told = bank.picture && asked.picture;
   const [train, test] = told ? [bank, asked] : [byPixels(bank), byPixels(asked)];
@@ -174,38 +176,6 @@ function checkedSettings(
       `evaluation: neither baselines nor a trained network; wanted at least one of them.`,
     );
   return settings;
-}
-
-/** @throws RunError in all processes when they are about to evaluate different things */
-function checkSame(
-  world: World,
-  {
-    settings,
-    ...sources
-  }: Pick<EvaluateOptions, "train" | "test"> & { settings: EvaluationSettings },
-): void {
-  if (world.size === 1) return;
-  const namesOf = (source: DataSource): string => {
-    const names = createHash("sha256").update(JSON.stringify([source.size, source.classes]));
-    for (let index = 0; index < source.size; index += 1) names.update(`${source.key(index)}\n`);
-    return names.digest("hex");
-  };
-  const mine = [JSON.stringify(settings), namesOf(sources.train), namesOf(sources.test)];
-  const [first, ...others] = world
-    .shareText(JSON.stringify(mine))
-    .map((text) => JSON.parse(text) as readonly string[]);
-  for (const [at, other] of others.entries()) {
-    const differs = ["settings", "train data", "test data"].filter(
-      (_, i) => other[i] !== first![i],
-    );
-    if (differs.length > 0)
-      throw world.everywhere(
-        new RunError(
-          `rank ${at + 1} of ${world.size} was started for another evaluation than rank 0: other ` +
-            `${differs.join(", ")}. Start all processes with the same line and data.`,
-        ),
-      );
-  }
 }
 
 /** @throws ConfigError when a suite wants classes */
@@ -278,7 +248,7 @@ async function measureAll({
   };
   try {
     for (const { begin } of chosen) {
-      const one = await world.together(begin(job));
+      const one = await begin(job);
       begun.push(one);
       watches.push(one.watch);
     }

@@ -105,14 +105,21 @@ export function logisticPlaces(
     seed,
     device,
     signal,
+    alive,
   }: {
     readonly classes: number;
     readonly seed: number;
     readonly device: string;
     readonly signal?: AbortSignal | undefined;
+    /** is called before every step of every fit */
+    readonly alive?: (() => void) | undefined;
   },
 ): readonly number[] {
-  const options = { classes, device, stop: () => signal?.aborted === true };
+  const stop = (): boolean => {
+    alive?.();
+    return signal?.aborted === true;
+  };
+  const options = { classes, device, stop };
   const c = chosenPenalty(bank, seed, options);
   signal?.throwIfAborted();
   using fitted = LogisticRegression.fit(bank, { ...options, c });

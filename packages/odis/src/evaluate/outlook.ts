@@ -33,7 +33,8 @@ export interface Outlook {
 }
 
 const schema = z.strictObject({
-  outcomes: z.string(),
+  /** earlier releases did not say; then it counts as another evaluation's */
+  outcomes: z.string().optional(),
   network: z.string(),
   step: z.int().min(0),
   same: z.boolean(),
@@ -116,8 +117,10 @@ export function readOutlook(
   const text = readOwnText(file);
   if (text === undefined) return undefined;
   try {
-    const outlook = schema.parse(JSON.parse(text));
-    return outlook.outcomes === evaluation?.outcomes ? outlook : undefined;
+    const { outcomes, ...outlook } = schema.parse(JSON.parse(text));
+    return outcomes !== undefined && outcomes === evaluation?.outcomes
+      ? { outcomes, ...outlook }
+      : undefined;
   } catch (error) {
     throw new RunError(`${plain(file)}: damaged; delete it and write the report again.`, {
       cause: error,

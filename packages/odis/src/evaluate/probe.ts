@@ -5,7 +5,7 @@ import { DataError, Rng } from "../core/index.js";
 import type { FeatureKind, InferenceMode } from "../features/index.js";
 import { World } from "../train/index.js";
 import type { EvaluationOptions } from "./options.js";
-import { joinedNumbers, type Share } from "./shares.js";
+import { joined, type Share } from "./shares.js";
 
 /** Feature vectors with what they are. */
 export interface Samples {
@@ -327,7 +327,7 @@ export function chooseProbe(
       const targets = fromBuffer(validation.targets, [n, 1, probes.classes]).to({
         device: features.device,
       });
-      const truth = joinedNumbers(world, Int32Array.from(targets.argmax(-1).toNumbers()));
+      const truth = joined(world, Int32Array.from(targets.argmax(-1).toNumbers()));
       const total = truth.length;
       const rates = probes.learningRates.length;
       let best: (ProbeChoice & { readonly loss: number }) | undefined;
@@ -337,7 +337,7 @@ export function chooseProbe(
         world.sum([sums]);
         const losses = sums.div(-total).toFloat32();
         const own = Int32Array.from(logits.argmax(-1).toNumbers()); // [n, L]
-        const predicted = joinedNumbers(world, own);
+        const predicted = joined(world, own);
         for (const rate of probes.learningRates.keys()) {
           const answers = truth.map((_, row) => predicted[row * rates + rate]!);
           const found = { at, rate, score: score(answers, truth), loss: losses[rate]! };

@@ -2,11 +2,12 @@ import { checkDevice } from "@odis/torch";
 import { join } from "node:path";
 import { checkReplaceable, readOwnText, replaceText, RunError } from "../core/index.js";
 import { type EvaluateOptions, evaluateTogether } from "./evaluate.js";
-import { loadTeacher } from "../run/index.js";
+import { type LoadedNetwork, loadTeacher } from "../run/index.js";
 import { type RunEvaluation, savedEvaluation } from "./saved.js";
 import { type Outcomes, readOutcomes, writeOutcomes } from "./outcome.js";
 import { World } from "../train/index.js";
-import { type EvaluationData, openSplits, type Splits } from "./splits.js";
+import { mainDataUse, settingsOf } from "./settings.js";
+import { type EvaluationData, openSplitsTogether } from "./splits.js";
 
 export interface EvaluateRunOptions
   extends Omit<EvaluateOptions, "recipe" | "trained" | "train" | "test"> {
@@ -39,10 +40,15 @@ export async function evaluateRunTogether(
   folder: string,
   { data, device, ...options }: EvaluateRunOptions,
 ): Promise<RunEvaluation | undefined> {
-  const { train, test, moved } = await openTogether(world, folder, { data, device, ...options });
-  const teacher = await world.together(loaded(folder, device));
+  const teacher = await world.together(loaded(world, folder, device));
   try {
     const { network: trained, recipe, step } = teacher;
+    const settled = async () => settingsOf(options, recipe);
+    const { limit, suites } = await world.together(settled()); // an error may be one process's own
+    // Main data that nobody asks for is not looked through for pictures that are there twice.
+    const known = mainDataUse({ suites }) === "none" ? { moved: [] } : {};
+    const splits = await openSplitsTogether(world, data, { limit, ...known });
+    const { train, test, moved } = splits;
     const found = await evaluateTogether(world, { ...options, recipe, trained, train, test });
     if (!found) return undefined;
     const { evaluation, outcomes } = found;
@@ -55,23 +61,16 @@ export async function evaluateRunTogether(
   }
 }
 
-const loaded = async (folder: string, device: string | undefined) => loadTeacher(folder, device);
-
-/** Which pictures are on both sides one process finds out for all: it has to read every file. */
-async function openTogether(
-  world: World,
+/** The run's network, where the device is there and the first process can write what it finds. */
+async function loaded(
+  { rank }: World,
   folder: string,
-  { data, device, limit }: EvaluateRunOptions,
-): Promise<Splits> {
-  const first = async (): Promise<Splits | undefined> => {
-    checkDevice(device ?? "cpu");
-    if (world.rank > 0) return undefined;
+  device: string | undefined,
+): Promise<LoadedNetwork> {
+  checkDevice(device ?? "cpu");
+  if (rank === 0)
     for (const path of [evaluationFile(folder), outcomesFile(folder)]) checkReplaceable(path);
-    return openSplits(data, { limit });
-  };
-  const opened = await world.together(first());
-  const moved = world.fromFirst(opened?.moved ?? []);
-  return world.together(opened ? Promise.resolve(opened) : openSplits(data, { limit, moved }));
+  return loadTeacher(folder, device);
 }
 
 /**

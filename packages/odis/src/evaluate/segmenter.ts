@@ -5,7 +5,7 @@ import { blockElements, largest, unit } from "./neighbours.js";
 import type { Measured } from "./outcome.js";
 import { iouCounts, type IouCounts, labelMap } from "./patches.js";
 import type { Samples } from "./probe.js";
-import { joinedNumbers } from "./shares.js";
+import { joined } from "./shares.js";
 
 /** What a patch shows, by some way: [P, D] features -> [P, classes] scores. */
 export type Classify = (patches: Tensor) => Tensor;
@@ -82,11 +82,9 @@ export function iouOutcome(
   counts: readonly IouCounts[],
   world: World,
 ): Measured {
-  const images = world
-    .shareText(JSON.stringify(own))
-    .flatMap((text) => JSON.parse(text) as readonly string[]);
+  const images = world.shareValues(own).flat();
   const all = (of: (one: IouCounts) => Int32Array): Int32Array =>
-    joinedNumbers(world, Int32Array.from(counts.flatMap((one) => Array.from(of(one)))));
+    joined(world, Int32Array.from(counts.flatMap((one) => Array.from(of(one)))));
   const intersections = all((one) => one.intersections);
   const unions = all((one) => one.unions);
   return [`dense/${name}/miou`, { kind: "iou", images, classes, intersections, unions }];

@@ -137,34 +137,32 @@ function inFirst(set: SharedSet, { world, device }: Sharing): FeatureSet {
 /**
  * What only one process works out, from all rows, while the others wait.
  *
+ * @param work calls `alive` now and then, or the others take the first process for gone
  * @returns undefined in the others
  */
-export async function byFirst<T>(
+export function byFirst<T>(
   sets: readonly [SharedSet, SharedSet],
   sharing: Sharing,
-  work: (bank: FeatureSet, queries: FeatureSet) => T,
-): Promise<T | undefined> {
-  const { world } = sharing;
+  work: (bank: FeatureSet, queries: FeatureSet, alive: () => void) => T,
+): T | undefined {
   const [bank, queries] = sets.map((set) => inFirst(set, sharing));
-  return world.together(
-    world.rank === 0 ? new Promise<T>((resolve) => resolve(work(bank!, queries!))) : nothing,
-  );
-}
-const nothing: Promise<undefined> = Promise.resolve(undefined);
-
-/** Bytes of all processes, one after the other. */
-export function joined(world: World, mine: Uint8Array): Uint8Array {
-  return world.size === 1 ? mine : Buffer.concat(world.shareBytes(mine));
+  return sharing.world.first((alive) => work(bank!, queries!, alive));
 }
 
-/** The same for 32-bit numbers. */
-export function joinedNumbers<T extends Int32Array | Float32Array>(world: World, mine: T): T {
+/** Numbers of all processes, one after the other. */
+export function joined<T extends Uint8Array | Int32Array | Float32Array>(world: World, mine: T): T {
   if (world.size === 1) return mine;
-  const bytes = Uint8Array.from(
-    joined(world, new Uint8Array(mine.buffer, mine.byteOffset, mine.byteLength)),
-  );
-  const kind = mine.constructor as new (buffer: ArrayBuffer) => T;
-  return new kind(bytes.buffer);
+  const parts = world.shareBytes(new Uint8Array(mine.buffer, mine.byteOffset, mine.byteLength));
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const kind = mine.constructor as new (length: number) => T;
+  const all = new kind(length / mine.BYTES_PER_ELEMENT);
+  const bytes = new Uint8Array(all.buffer);
+  let to = 0;
+  for (const part of parts) {
+    bytes.set(part, to);
+    to += part.length;
+  }
+  return all;
 }
 
 /** Rows of a list that several processes have parts of. */

@@ -8,6 +8,7 @@ import {
   withWholes,
 } from "../data/index.js";
 import { pictureOf } from "../features/index.js";
+import type { World } from "../train/index.js";
 
 /** What an evaluation compares; JSON. Without test data a fifth of the images is held out. */
 export interface EvaluationData {
@@ -63,6 +64,23 @@ export async function openSplits(
     test: subset(source, [...held, ...moved]),
     moved,
   };
+}
+
+/**
+ * The same by several processes: which images show the same picture the first finds out for all, because
+ * it has to read every file.
+ */
+export async function openSplitsTogether(
+  world: World,
+  data: EvaluationData,
+  options: SplitOptions = {},
+): Promise<Splits> {
+  const isKnown = data.test !== undefined || options.moved !== undefined;
+  const own = async () => (isKnown || world.rank === 0 ? openSplits(data, options) : undefined);
+  const opened = await world.together(own());
+  const moved = world.fromFirst(opened?.moved ?? []);
+  const others = async () => opened ?? openSplits(data, { ...options, moved });
+  return world.together(others());
 }
 
 /** Kept images that show the picture of a held one, among those that will be read. */

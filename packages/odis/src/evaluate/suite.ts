@@ -139,7 +139,7 @@ export interface SuiteOf<Name extends string, S> {
    */
   readonly needs: (settings: CommonSettings & S) => Needs;
   /**
-   * Called before anything is read; exchanges nothing with other processes.
+   * Called by all processes before anything is read: it fails in all of them or in none.
    *
    * @throws DataError when something that it needs besides cannot be used
    */
@@ -166,6 +166,7 @@ export interface Suite<Name extends string, Shape extends z.ZodRawShape>
 /** A suite as it is written down: who looks on is handed to its `measure`. */
 interface SuiteEntry<Name extends string, Shape extends z.ZodRawShape, W extends object>
   extends Omit<Suite<Name, Shape>, "begin"> {
+  /** as `begin` */
   readonly watch?: (job: Job<Output<Shape>>) => W | Promise<W>;
   readonly measure: (job: ReadJob<Output<Shape>>, watch: W) => Findings;
 }

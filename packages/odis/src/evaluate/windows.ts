@@ -1,4 +1,5 @@
 import { noGrad, type Tensor, tidy, zeros } from "@odis/torch";
+import { ConfigError } from "../core/index.js";
 import {
   boxPixels,
   type Consumer,
@@ -13,15 +14,25 @@ import {
 import type { Network } from "../model/index.js";
 import { World } from "../train/index.js";
 import { type Measured } from "./outcome.js";
-import { iouCounts, type IouCounts, labelMap } from "./patches.js";
+import { checkSide, iouCounts, type IouCounts, labelMap } from "./patches.js";
 import { type Classify, iouOutcome, type PatchScores, scoresOfPatches } from "./segmenter.js";
 
 /** How windows slide over a picture of which the shorter side is as long as a window. */
 export interface Sliding {
   /** side of a window, pixels of the network's input */
   readonly crop: number;
-  /** from one window to the next, of the same pixels */
+  /** from one window to the next, of the same pixels; at most the crop */
   readonly stride: number;
+}
+
+/** @throws ConfigError when a window is no whole number of patches, or pixels are in none */
+export function checkSliding({ crop, stride }: Sliding, patch: number): void {
+  checkSide("crop", crop, patch);
+  if (stride <= crop) return;
+  throw new ConfigError(
+    `evaluation: stride ${stride} is more than the crop, ${crop}: pixels between windows would be seen by none. ` +
+      `Wanted at most ${crop}, or a larger --dense-crop.`,
+  );
 }
 
 /** A window's place along the picture's longer side. */
@@ -53,28 +64,36 @@ export function windowsOf(
   });
 }
 
-/** Shows readers every picture window by window, in order. */
+/** Who reads a network's passes. */
+export interface Reading {
+  readonly network: Network;
+  readonly readers: readonly PassReader[];
+}
+
+/** Shows readers every picture window by window, in order; each is drawn once for all networks. */
 export class WindowPasses implements Consumer {
-  private readonly passes: Passes;
+  private readonly passes: readonly Passes[];
 
   constructor(
-    network: Network,
     private readonly sliding: Sliding,
-    readers: readonly PassReader[],
+    readings: readonly Reading[],
   ) {
-    this.passes = new Passes(network, "none", "token", sliding.crop, readers);
+    this.passes = readings.map(
+      ({ network, readers }) => new Passes(network, "none", "token", sliding.crop, readers),
+    );
   }
 
   push(image: FramedImage): void {
     const { crop } = this.sliding;
     for (const window of windowsOf(image.sample, this.sliding)) {
       const pixels = boxPixels(image.sample, window.box, crop);
-      this.passes.push({ ...image, pixels, window });
+      const shown = { ...image, pixels, window };
+      for (const one of this.passes) one.push(shown);
     }
   }
 
   finish(): void {
-    this.passes.finish();
+    for (const one of this.passes) one.finish();
   }
 }
 

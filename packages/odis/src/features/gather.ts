@@ -177,10 +177,7 @@ async function readShare(
 
 /** What all processes have found, in the order of the images. */
 function gathered(world: World, mine: ReadShare): Gathered {
-  const all =
-    world.size === 1
-      ? [mine]
-      : world.shareText(JSON.stringify(mine)).map((text) => JSON.parse(text) as ReadShare);
+  const all = world.shareValues(mine);
   const pictures = new Map<string, { readonly index: number; readonly key: string }>();
   const firsts = new Map<number, number>(); // of images that show a picture once more
   const repeated: Repetition[] = [];

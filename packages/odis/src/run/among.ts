@@ -11,6 +11,8 @@ export interface Standing {
   readonly localRank: number;
   /** what was saved so far, a clause: "runs/a/checkpoints/step-00000040 stands"; undefined for nothing */
   readonly stands: () => string | undefined;
+  /** what to do after something that is no mistake of the run's, a sentence; default: to go on */
+  readonly advice?: string | undefined;
 }
 
 /**
@@ -31,7 +33,11 @@ export async function amongOthers<T>(
   }
 }
 
-function ending(world: World, { localRank, stands: saved }: Standing, error: unknown): unknown {
+function ending(
+  world: World,
+  { localRank, stands: saved, advice = goOn }: Standing,
+  error: unknown,
+): unknown {
   if (error instanceof ToldElsewhere) return error;
   const { failed, rank } = world;
   const clause = saved();
@@ -51,8 +57,8 @@ function ending(world: World, { localRank, stands: saved }: Standing, error: unk
   return withStands(error, `rank ${rank} of ${world.size}: `, stands);
 }
 
-/** After something that is no mistake of the run's. */
-export const advice =
+/** Where what was saved is gone on from. */
+export const goOn =
   "Run the same line again to go on, with as many processes or with another number of them.";
 
 /** What a run folder has saved: "runs/a/checkpoints/step-00000040 stands". */

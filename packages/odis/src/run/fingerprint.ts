@@ -55,9 +55,7 @@ export function checkData(file: string, source: OpenSource, accepted: boolean): 
 export function checkEquals(world: World, recipe: Recipe, source: OpenSource): void {
   if (world.size === 1) return;
   const mine = { recipe, data: fingerprintOf(source) };
-  const [first, ...others] = world
-    .shareText(JSON.stringify(mine))
-    .map((text) => JSON.parse(text) as typeof mine);
+  const [first, ...others] = world.shareValues(mine);
   for (const [at, other] of others.entries()) {
     const settings = describeDifferences(configDifferences(first!.recipe, other.recipe), 3, [
       "in rank 0",

@@ -16,7 +16,7 @@ export { companion, runProcesses } from "./processes.js";
 export { pretrain, type PretrainOptions, type PretrainResult } from "./pretrain.js";
 export { duration, type ProgressStream } from "./progress.js";
 export { importRun, type Inspection, inspectWeights } from "./start.js";
-export { shareWork } from "./share.js";
+export { sharedPatience, shareWork } from "./share.js";
 export { shippedCurve, shippedFile, shippedNames, type TrainingCurve } from "./shipped.js";
 export { Stop } from "./stop.js";
 export { trialSpeed } from "./trial.js";

@@ -2,20 +2,18 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { exitCodes, RunError } from "../core/index.js";
 import type { ChildReport } from "./child.js";
-import { advice } from "./among.js";
+import { goOn, type Standing } from "./among.js";
 import { exitCodeOf } from "./stop.js";
 
 /** Loaded into every process that odis starts of itself: `node --import`. */
 export const companion = new URL("./child.js", import.meta.url).href;
 
-export interface ProcessesOptions {
+export interface ProcessesOptions extends Pick<Standing, "stands" | "advice"> {
   readonly count: number;
   /** what they run, from the program's file on; default: this very command line */
   readonly words?: readonly string[];
   /** gets all that they print, which otherwise goes to this process's terminal */
   readonly hear?: (text: string) => void;
-  /** what was saved so far, a clause; undefined for nothing */
-  readonly stands: () => string | undefined;
   /** hears what the first process tells */
   readonly tell: (fact: object) => void;
 }
@@ -44,6 +42,7 @@ export async function runProcesses({
   words = process.argv.slice(1),
   hear,
   stands,
+  advice = goOn,
   tell,
 }: ProcessesOptions): Promise<number> {
   const port = await freePort();
@@ -81,7 +80,7 @@ export async function runProcesses({
         return how;
       }),
     );
-    return judge(ended, inTime, { told, stands });
+    return judge(ended, inTime, { told, stands, advice });
   } finally {
     signalAll(children, "SIGKILL"); // nobody is left but after a failure here
     for (const off of passOn) off();
@@ -129,7 +128,11 @@ function signalAll(children: readonly ChildProcess[], signal: NodeJS.Signals): v
 function judge(
   ended: readonly Ended[],
   inTime: readonly Ended[],
-  { told, stands }: { readonly told: boolean } & Pick<ProcessesOptions, "stands">,
+  {
+    told,
+    stands,
+    advice,
+  }: { readonly told: boolean; readonly advice: string } & Pick<Standing, "stands">,
 ): number {
   const failure = inTime.find(({ code }) => code !== null && code !== exitCodes.ok);
   const [stopped] = inTime.flatMap(({ signal }) => exitCodeOf(signal) ?? []);

@@ -279,8 +279,7 @@ async function makeShard(
 
 /** What all processes have made. */
 function gathered(world: World, mine: Made | undefined): readonly Made[] {
-  const texts = world.shareText(JSON.stringify(mine ?? null));
-  return texts.flatMap((text) => (JSON.parse(text) as Made | null) ?? []);
+  return world.shareValues(mine ?? null).flatMap((made) => made ?? []);
 }
 
 /** The store's list with what was made in a round. */

@@ -211,12 +211,7 @@ function statsOfAll(
   const total = (at: number): number => heard.reduce((sum, numbers) => sum + numbers[at]!, 0);
   const wanted = total(1);
   // Names are sent only when there are any.
-  const skipped =
-    total(0) > 0
-      ? world
-          .shareText(JSON.stringify(own.skipped))
-          .flatMap((text): Skipped => JSON.parse(text) as Skipped)
-      : [];
+  const skipped = total(0) > 0 ? world.shareValues(own.skipped).flat() : [];
   return {
     wanted,
     absent: total(2) / wanted,

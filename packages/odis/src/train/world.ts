@@ -114,6 +114,12 @@ export class World implements Disposable {
     return this.shareBytes(Buffer.from(mine)).map((bytes) => Buffer.from(bytes).toString());
   }
 
+  /** The same for plain JSON, which has no NaN. Alone, it is what was given itself. */
+  shareValues<T>(mine: T): readonly T[] {
+    if (!this.group) return [mine];
+    return this.shareText(JSON.stringify(mine)).map((text) => JSON.parse(text) as T);
+  }
+
   /** Replaces the tensors by their sums over all processes, in place. */
   sum(tensors: readonly Tensor[]): void {
     if (tensors.length > 0) this.group?.allReduce(tensors);
@@ -222,8 +228,7 @@ export class World implements Disposable {
   /** What the first process has, in all of them. */
   fromFirst<T>(value: T): T {
     if (!this.group) return value;
-    const [text] = this.shareText(this.rank === 0 ? JSON.stringify(value) : "");
-    return JSON.parse(text!) as T;
+    return this.shareValues(this.rank === 0 ? value : null)[0]!;
   }
 
   /** For an error that all processes find at once: the first one's is told. */

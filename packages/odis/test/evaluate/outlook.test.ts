@@ -73,6 +73,10 @@ describe("where longer training leads", () => {
     expect(readOutlook(folder, evaluation)).toMatchObject({ value: NaN, low: NaN, high: NaN });
     expect(readOutlook(folder, { outcomes: "cd" })).toBeUndefined();
     expect(readOutlook(folder, undefined)).toBeUndefined();
+    // As the first release with outlooks wrote it: of which evaluation it was, nobody knows.
+    const old = { network: shipped, step: 29_000, same: true, value: 0.5, low: 0.4, high: 0.6 };
+    writeFileSync(file, `${JSON.stringify(old, null, 1)}\n`);
+    for (const one of [evaluation, undefined]) expect(readOutlook(folder, one)).toBeUndefined();
     writeFileSync(file, '{ "network": 3 }');
     expect(() => readOutlook(folder, evaluation)).toThrow(
       /outlook\.json: damaged; delete it and write the report again\.$/,

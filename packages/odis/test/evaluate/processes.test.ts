@@ -166,10 +166,24 @@ describe("when something goes wrong in one process, all end and one says so", ()
     expect(sentence).toMatch(
       new RegExp(
         `^odis evaluate: rank ${1 - lost} of 2 failed in all-\\w+ \\d+: rank ${lost} does not answer \\(.+\\)\\. ` +
-          "Nothing was saved yet\\. Run the same line again",
+          "Nothing was saved yet\\. Run the same line again; it starts anew\\.$",
       ),
     );
     expect(existsSync(join(run, "evaluation.json"))).toBe(false);
+  });
+
+  it("beside an earlier evaluation, also where nobody is left to say so", async () => {
+    const run = copy("stood");
+    writeFileSync(join(run, "evaluation.json"), "{}");
+    const words = line(run, "--suite", "linear", "--epochs", "100000", "--processes", "2");
+    const parent = launch(words);
+    await joinedAndBusy([parent]);
+    for (const child of childrenOf(parent.child.pid!)) process.kill(child, "SIGKILL");
+    expect((await parent.ended)[0]).toBe(4);
+    expect(complaints(parent.said()).map((one) => one.replace("rank 1", "rank 0"))).toEqual([
+      `odis evaluate: rank 0 of 2 was ended by SIGKILL (out of memory?); ${join(run, "evaluation.json")} of an earlier ` +
+        "evaluation stands. Run the same line again; it starts anew.",
+    ]);
   });
 
   it("all make the same mistake", async () => {
@@ -192,6 +206,33 @@ describe("when something goes wrong in one process, all end and one says so", ()
     ]);
   });
 
+  it("they took different checkpoints of the run", async () => {
+    const port = await freePort();
+    const trainedOn = join(folder, "trained-on");
+    const more = tinyRun(join(folder, "tiny"), trainedOn, "--steps", "3");
+    expect(odis(more).code).toBe(0);
+    const ranks = [copy("before"), trainedOn].map((run, rank) =>
+      launch(line(run, "--suite", "knn"), variables(rank, 2, port)),
+    );
+    expect(await codesOf(ranks)).toEqual([4, 4]);
+    expect(complaints(ranks.map(({ said }) => said()).join(""))).toEqual([
+      "odis evaluate: rank 1 of 2 was started for another evaluation than rank 0: other network. " +
+        "Start all processes with the same line and data, while nobody trains the run.",
+    ]);
+  });
+
+  it("one alone was given settings that cannot be", async () => {
+    const port = await freePort();
+    const run = copy("alone");
+    const ranks = ["16", "15"].map((size, rank) =>
+      launch(line(run, "--size", size), variables(rank, 2, port)),
+    );
+    expect(await codesOf(ranks)).toEqual([2, 2]);
+    expect(complaints(ranks.map(({ said }) => said()).join(""))).toEqual([
+      "odis evaluate: rank 1 of 2: evaluation: size 15 is not a multiple of the network's patch, 8. Wanted for example 16.",
+    ]);
+  });
+
   it("Ctrl-C ends all at once: there is nothing to keep", async () => {
     const run = copy("stopped");
     const parent = launch(line(run, "--suite", "linear", "--epochs", "100000", "--processes", "2"));
@@ -202,12 +243,16 @@ describe("when something goes wrong in one process, all end and one says so", ()
   });
 });
 
+function childrenOf(pid: number): readonly number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return text.split(" ").filter(Boolean).map(Number);
+}
+
 /** Until processes have used some seconds of processor time, which they do when they train probes. */
 async function joinedAndBusy(ranks: readonly Running[]): Promise<void> {
   const busy = (pid: number): number => {
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-    const kids = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
-    const theirs = kids.filter(Boolean).map((kid) => busy(Number(kid)));
+    const theirs = childrenOf(pid).map(busy);
     return Number(fields[11]) + Number(fields[12]) + theirs.reduce((sum, one) => sum + one, 0);
   };
   for (const { child } of ranks)

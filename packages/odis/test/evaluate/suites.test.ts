@@ -150,6 +150,15 @@ describe("settings", () => {
     expect(() => settingsOf({ ks: [1] } as object, recipe)).toThrow(
       "evaluation: ks: unknown setting (got [1]). Did you mean k?",
     );
+    const transfer = (own: object) => settingsOf({ transfer: own } as object, recipe).transfer;
+    expect(() => transfer({ set: ["a::b"] })).toThrow(
+      'evaluation: transfer.set: unknown setting (got ["a::b"]). Did you mean transfer.sets?',
+    );
+    // What the first release with this suite wrote down is no setting of anybody's.
+    expect(transfer({ sets: ["a::b"], k: 20 })).toEqual({ sets: ["a::b"] });
+    expect(() => transfer({ sets: ["a::b"], k: 7 })).toThrow(
+      "evaluation: transfer.k: unknown setting (got 7). Did you mean dense.k or fewShot.k or k?",
+    );
   });
 
   it("of an earlier release have today's defaults where it knew none", () => {

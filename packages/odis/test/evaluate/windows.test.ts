@@ -175,7 +175,7 @@ describe("WindowSegmenter", () => {
       { frame: "whole", size: crop, patch: 8, classes },
       (patches) => patches.matmul(columns),
     );
-    const passes = new WindowPasses(network, { crop, stride }, [segmenter]);
+    const passes = new WindowPasses({ crop, stride }, [{ network, readers: [segmenter] }]);
     for (const image of images) passes.push(image);
     passes.finish();
     const [name, outcome] = segmenter.measured();
@@ -193,5 +193,45 @@ describe("WindowSegmenter", () => {
     columns.free();
     network.free();
     expect(liveTensors()).toBe(before);
+  });
+
+  it("draws windows and what they show once, however many networks look at them", () => {
+    const networks = [3, 4].map((seed) =>
+      buildNetwork(recipe, "teacher").init(new Generator(seed)).requiresGrad_(false),
+    );
+    const options = { frame: "whole", size: 32, patch: 8, classes } as const;
+    const columns = fromBuffer(weights, [dim, classes]);
+    const segmenters = networks.map(
+      (network) => new WindowSegmenter("w", network, options, (rows) => rows.matmul(columns)),
+    );
+    const sliding = { crop: 32, stride: 20 };
+    let drawn = 0;
+    const image = picture(91, 32, 1);
+    const objects = image.sample.objects.map((object) => ({
+      ...object,
+      pixels: () => {
+        drawn += 1;
+        return object.pixels();
+      },
+    }));
+    const counted = { ...image, sample: { ...image.sample, objects } };
+    const passes = new WindowPasses(
+      sliding,
+      networks.map((network, at) => ({ network, readers: [segmenters[at]!] })),
+    );
+    passes.push(counted);
+    passes.finish();
+    expect(drawn).toBe(objects.length * windowsOf(image.sample, sliding).length);
+    for (const [at, network] of networks.entries()) {
+      const alone = new WindowSegmenter("w", network, options, (rows) => rows.matmul(columns));
+      const pass = new WindowPasses(sliding, [{ network, readers: [alone] }]);
+      pass.push(image);
+      pass.finish();
+      expect(segmenters[at]!.measured()).toEqual(alone.measured());
+      alone[Symbol.dispose]();
+    }
+    for (const one of segmenters) one[Symbol.dispose]();
+    for (const network of networks) network.free();
+    columns.free();
   });
 });

@@ -65,20 +65,19 @@ export const attributes = suite({
   },
 });
 
-async function* measure(
+function* measure(
   job: ReadJob<object>,
   { notes }: { readonly notes: Readonly<Record<Split, AttributeNotes>> },
-): AsyncIterable<Finding> {
+): Iterable<Finding> {
   const { representations, bank, queries, world } = job;
   const { modes, seed } = job.settings;
-  const everywhere = (mine: readonly Note[]): readonly Note[] =>
-    world.shareText(JSON.stringify(mine)).flatMap((text) => JSON.parse(text) as readonly Note[]);
+  const everywhere = (mine: readonly Note[]): readonly Note[] => world.shareValues(mine).flat();
   const truth = { bank: everywhere(notes.train.notes), queries: everywhere(notes.test.notes) };
   for (const { name } of representations)
     for (const mode of modes) {
       const [from, of] = [bank, queries].map((data) => data.summaries(name, mode, "object"));
-      const found = await byFirst([from!, of!], job, (known, asked) => [
-        ...attributeFits(known, asked, truth, { seed, device: job.device }),
+      const found = byFirst([from!, of!], job, (known, asked, alive) => [
+        ...attributeFits(known, asked, truth, { seed, device: job.device, alive }),
       ]);
       for (const [measure, outcome] of found ?? [])
         yield { name: nameOf(name, `object/${mode}/${measure}`), outcome };
@@ -118,7 +117,11 @@ export function* attributeFits(
   bank: FeatureSet,
   queries: FeatureSet,
   notes: { readonly bank: readonly Note[]; readonly queries: readonly Note[] },
-  { seed, device }: { readonly seed: number; readonly device: string },
+  {
+    seed,
+    device,
+    alive,
+  }: { readonly seed: number; readonly device: string; readonly alive?: () => void },
 ): Iterable<Measured> {
   const held = heldOutPictures([...new Set(bank.items.map(({ picture }) => picture))], seed);
   const isHeld = Uint8Array.from(bank.items, ({ picture }) => Number(held.has(picture)));
@@ -144,6 +147,7 @@ export function* attributeFits(
       const trials = new Ridge(take(kept!, from), take(kept!, targets));
       const wanted = take(chosenOn!, targets);
       const errors = penalties.map((penalty) => {
+        alive?.();
         const guess = trials.solve(penalty)(take(chosenOn!, from));
         // Each number counts by how far it varies, or areas would drown light.
         return guess.sub(wanted).pow(2).mean([0]).div(trials.variance).sum().item();

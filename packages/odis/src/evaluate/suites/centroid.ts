@@ -45,8 +45,9 @@ function* measure(job: ReadJob<object>): Iterable<Finding> {
 }
 
 /**
- * Each process adds up its own rows, and answers its own queries. Classes by the nearest mean of unit features (SimpleShot's L2N without its centring, Wang et al.
- * 2019; the rule of scikit-learn's `NearestCentroid`).
+ * Classes by the nearest mean of unit features (SimpleShot's L2N without its centring, Wang et al.
+ * 2019; the rule of scikit-learn's `NearestCentroid`). Each process adds up its own rows, and answers
+ * its own queries.
  *
  * @returns `centroid/top1`, `centroid/top5`; a class that the bank does not have is never an answer
  */

@@ -10,7 +10,7 @@ import {
 } from "../../features/index.js";
 import type { EvaluationOptions } from "../options.js";
 import { type Measured, score } from "../outcome.js";
-import { checkSide, iouCounts, PatchSample } from "../patches.js";
+import { iouCounts, PatchSample } from "../patches.js";
 import {
   type ChosenProbe,
   chooseProbe,
@@ -24,9 +24,15 @@ import {
 import type { ReadData } from "../reading.js";
 import type { Representation } from "../representations.js";
 import { PatchSearch, Segmenter } from "../segmenter.js";
-import { joinedNumbers, shareOf } from "../shares.js";
+import { joined, shareOf } from "../shares.js";
 import { type Figure, type Finding, type Job, nameOf, type Split, suite } from "../suite.js";
-import { type Sliding, WindowPasses, WindowSegmenter } from "../windows.js";
+import {
+  checkSliding,
+  type Reading,
+  type Sliding,
+  WindowPasses,
+  WindowSegmenter,
+} from "../windows.js";
 
 const size = z.int().min(1);
 const denseSettings = {
@@ -55,7 +61,7 @@ const denseSettings = {
        * input; published: 512
        */
       crop: size.optional(),
-      /** from one window to the next, pixels of the input; published: 341; default: two thirds of the crop */
+      /** from one window to the next, pixels of the input, at most the crop; published: 341; default: two thirds of it */
       stride: size.optional(),
     })
     .readonly()
@@ -95,7 +101,7 @@ const options: EvaluationOptions = {
     path: "dense.crop",
   },
   denseStride: {
-    help: "pixels from one window to the next, whose scores are averaged (published: 341; default: two thirds of the crop)",
+    help: "pixels from one window to the next, whose scores are averaged at most the crop (published: 341; default: two thirds of it)",
     type: { kind: "number", whole: true, min: 1 },
     path: "dense.stride",
   },
@@ -109,7 +115,7 @@ export const dense = suite({
   settings: { ...denseSettings, ...probeSettings },
   options,
   needs: () => ({ modes: [] }),
-  watch: segmentations,
+  watch: (job) => job.world.agree(() => segmentations(job)),
   measure: (_, watch) => watch.findings(),
   describe: ({ settings }) => ({
     meaning: `Segmentation: each patch of a test image is told from patches of the bank, by the most similar ones or by a linear classifier, and the image is coloured in from its patches; mean over classes (background is one) of intersection over union. What is in front of something larger is what counts.${slidingMeaning(slidingOf(settings))}`,
@@ -169,7 +175,7 @@ function slidingMeaning(sliding: Sliding | undefined): string {
 function segmentations({ representations, settings, classes, ...job }: Job<OwnSettings>) {
   const { patch, images, signal, world } = job;
   const sliding = slidingOf(settings);
-  if (sliding) checkSide("crop", sliding.crop, patch);
+  if (sliding) checkSliding(sliding, patch);
   const all = new Map(
     representations.flatMap(({ name, network }) =>
       network
@@ -193,13 +199,13 @@ function segmentations({ representations, settings, classes, ...job }: Job<OwnSe
   return {
     readers: (split: Split, { name }: Representation): readonly PassReader[] =>
       all.get(name)?.readers(split) ?? [],
-    consumer: (split: Split): Consumer => {
-      const each = [...all.values()].flatMap((one) => one.windows(split) ?? []);
-      return {
-        push: (image) => each.forEach((one) => one.push(image)),
-        finish: () => each.forEach((one) => one.finish()),
-      };
-    },
+    ...(sliding && {
+      consumer: (split: Split): Consumer =>
+        new WindowPasses(
+          sliding,
+          [...all.values()].map((one) => one.windows(split)),
+        ),
+    }),
     async learn(bank: ReadData) {
       const pictures = new Map(bank.items.map(({ image, picture }) => [image, picture]));
       for (const [name, one] of all)
@@ -266,10 +272,9 @@ class Segmentation implements Disposable {
     return this.options.sliding ? nearest : [...nearest, ...linear];
   }
 
-  /** What shows the linear head its windows; undefined where it sees whole images. */
-  windows(split: Split): Consumer | undefined {
-    const { sliding } = this.options;
-    return sliding && new WindowPasses(this.network, sliding, this.all(split)[1]);
+  /** What reads the passes of windows, where the linear head sees some. */
+  windows(split: Split): Reading {
+    return { network: this.network, readers: this.all(split)[1] };
   }
 
   private all(
@@ -303,7 +308,7 @@ class Segmentation implements Disposable {
   ): Promise<Omit<ChosenProbe, "name">> {
     const { classes, dense: own, probe, seed, sliding, world } = this.options;
     const device = deviceOf(this.network);
-    const images = joinedNumbers(world, Int32Array.from(this.training.images));
+    const images = joined(world, Int32Array.from(this.training.images));
     const shown = [...new Set(Array.from(images, (image) => pictures.get(image)!))];
     const held = world.agree(() => heldOutPictures(shown, seed));
     this.nearest = banks(own).map(({ patches, name }) => {
@@ -359,7 +364,7 @@ class Segmentation implements Disposable {
 function samplesOfAll(world: World, { features, targets, ...rest }: Samples): Samples {
   return {
     ...rest,
-    features: joinedNumbers(world, features),
-    targets: joinedNumbers(world, targets),
+    features: joined(world, features),
+    targets: joined(world, targets),
   };
 }

@@ -70,15 +70,15 @@ function measureName(mode: InferenceMode, share: number, way: Way): string {
   return `object/${mode}/few-shot/${share}/${way}/top1`;
 }
 
-async function* measure(job: ReadJob<OwnSettings>): AsyncIterable<Finding> {
+function* measure(job: ReadJob<OwnSettings>): Iterable<Finding> {
   const { representations, bank, queries, settings: all } = job;
   for (const share of all.fewShot.shares)
     for (const { name } of representations)
       for (const mode of all.modes) {
         const [from, of] = [bank, queries].map((data) => data.summaries(name, mode, "object"));
         const images = imageNames(of!.items);
-        const found = await byFirst([from!, of!], job, (known, asked) =>
-          fewShotShares(known, asked, share, job),
+        const found = byFirst([from!, of!], job, (known, asked, alive) =>
+          fewShotShares(known, asked, share, { ...job, alive }),
         );
         for (const [way, values] of found ?? [])
           yield {
@@ -98,19 +98,23 @@ export function fewShotShares(
     classes: names,
     device,
     signal,
-  }: Pick<ReadJob<OwnSettings>, "settings" | "classes" | "device" | "signal">,
+    alive,
+  }: Pick<ReadJob<OwnSettings>, "settings" | "classes" | "device" | "signal"> & {
+    readonly alive?: () => void;
+  },
 ): ReadonlyMap<Way, Float64Array> {
   const classes = names.length;
   const n = queries.labels.length;
   const right = { knn: new Float64Array(n), logistic: new Float64Array(n) };
   for (let draw = 0; draw < own.draws; draw += 1) {
+    alive?.();
     const known = pick(
       bank,
       drawnShots(bank.labels, share, new Rng("few-shot", seed, share, draw)),
     );
     const found = nearestRows(known, queries, own.k, device);
     const { top1 } = classify(found, known.labels, queries.labels, classes, own.k);
-    const places = logisticPlaces(known, queries, { classes, seed, device, signal });
+    const places = logisticPlaces(known, queries, { classes, seed, device, signal, alive });
     for (let row = 0; row < n; row += 1) {
       right.knn[row]! += top1[row]! / own.draws;
       right.logistic[row]! += Number(places[row] === 0) / own.draws;

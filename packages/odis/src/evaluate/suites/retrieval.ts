@@ -67,7 +67,7 @@ export const retrieval = suite({
   settings,
   options,
   needs: ({ modes }) => ({ modes }),
-  watch: openCollections,
+  watch: (job) => job.world.together(openCollections(job)),
   measure,
   describe: ({ settings: { modes, retrieval: own } }) => ({
     meaning:
@@ -148,8 +148,8 @@ async function* measure(
   for (const { name } of representations)
     for (const mode of modes) {
       const [from, of] = [bank, queries].map((data) => data.summaries(name, mode, "object"));
-      const found = await byFirst([from!, of!], job, (known, asked) =>
-        objectRetrieval(known, asked, own.at, device),
+      const found = byFirst([from!, of!], job, (known, asked, alive) =>
+        objectRetrieval(known, asked, own.at, device, alive),
       );
       for (const [measure, outcome] of found ?? [])
         yield { name: nameOf(name, `object/${mode}/${measure}`), outcome };
@@ -161,6 +161,7 @@ async function* measure(
  * How well objects of the same class are found in a bank. Queries whose class the bank does not have
  * do not count.
  *
+ * @param alive is called for every query
  * @returns `retrieval/map`, `retrieval/recallK`
  */
 export function objectRetrieval(
@@ -168,6 +169,7 @@ export function objectRetrieval(
   queries: FeatureSet,
   at: readonly number[],
   device: string,
+  alive?: () => void,
 ): readonly Measured[] {
   const known = new Set(bank.labels);
   const counted = [...queries.labels.keys()].filter((row) => known.has(queries.labels[row]!));
@@ -185,6 +187,7 @@ export function objectRetrieval(
   let to = 0;
   for (const { begin, scores } of similarityBlocks(bank, queries, device))
     for (let row = 0; row * m < scores.length; row += 1) {
+      alive?.();
       const wanted = relevant.get(queries.labels[begin + row]!);
       if (!wanted) continue;
       const mine = scores.subarray(row * m, (row + 1) * m);
@@ -221,27 +224,31 @@ async function* landmarksOf(
     });
     seen.push({ gallery: pictures, queries: asked });
   }
-  for (const { name: by } of representations)
+  for (const { name: by } of representations) {
+    const bank = averaged(seen.map((one) => one.gallery.summaries(by, "none", "object")));
     for (const mode of modes) {
-      const bank = averaged(seen.map((one) => one.gallery.summaries(by, "none", "object")));
       const asked = averaged(seen.map((one) => one.queries.summaries(by, mode, "object")));
-      const orders = await byFirst([bank, asked], job, (all, some) => ordersOf(all, some, job));
+      const orders = byFirst([bank, asked], job, (all, some, alive) =>
+        ordersOf(all, some, { ...job, alive }),
+      );
       for (const [measure, outcome] of orders ? landmarkOutcomes(truth, orders, own.at) : [])
         yield { name: nameOf(by, `landmarks/${name}/${mode}/${measure}`), outcome };
     }
+  }
 }
 
 /** [queries][pictures] best first */
 function ordersOf(
   bank: FeatureSet,
   asked: FeatureSet,
-  { device }: Pick<ReadJob<OwnSettings>, "device">,
+  { device, alive }: Pick<ReadJob<OwnSettings>, "device"> & { readonly alive: () => void },
 ): readonly ArrayLike<number>[] {
   const m = bank.labels.length;
   return [...similarityBlocks(bank, asked, device)].flatMap(({ scores }) =>
-    Array.from({ length: scores.length / m }, (_, row) =>
-      descending(scores.subarray(row * m, (row + 1) * m)),
-    ),
+    Array.from({ length: scores.length / m }, (_, row) => {
+      alive();
+      return descending(scores.subarray(row * m, (row + 1) * m));
+    }),
   );
 }
 

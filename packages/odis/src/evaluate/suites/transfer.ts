@@ -1,6 +1,6 @@
 import { basename, dirname } from "node:path";
 import { z } from "zod";
-import { ConfigError, plain, show } from "../../core/index.js";
+import { ConfigError, isRecord, plain, show } from "../../core/index.js";
 import { type DataSource, parseDataSpec } from "../../data/index.js";
 import { type FeatureSet, type InferenceMode, modeRules } from "../../features/index.js";
 import { logisticPlaces } from "../logistic.js";
@@ -10,23 +10,40 @@ import { probedModes, probeOptions, type ProbeSettings, probeSettings } from "..
 import { summaryOf } from "../reading.js";
 import { byFirst } from "../shares.js";
 import type { RepresentationName } from "../representations.js";
-import { byPixels, openSplits, relabelled } from "../splits.js";
+import {
+  byPixels,
+  type EvaluationData,
+  openSplitsTogether,
+  relabelled,
+  type Splits,
+} from "../splits.js";
 import { type FigureTable, type Finding, type Job, nameOf, type ReadJob, suite } from "../suite.js";
 import { knnShares } from "../votes.js";
 import { linearShares } from "./linear.js";
 
-const settings = {
-  /** not strict: evaluations of earlier releases say `k`, too, which was never another one */
-  transfer: z
-    .object({
-      /** data sets, `[NAME=]TRAIN::TEST` each, or a place of which a fifth is held out */
-      sets: z.array(z.string().min(1)).default([]).readonly(),
-    })
-    .readonly()
-    .prefault({}),
-};
 /** Neighbours that vote. */
 const NEIGHBOURS = 20;
+
+const settings = {
+  transfer: z
+    .preprocess(
+      withoutNeighbours,
+      z
+        .strictObject({
+          /** data sets, `[NAME=]TRAIN::TEST` each, or a place of which a fifth is held out */
+          sets: z.array(z.string().min(1)).default([]).readonly(),
+        })
+        .readonly(),
+    )
+    .prefault({}),
+};
+
+/** Evaluations of earlier releases say `k`, too, and never another one. */
+function withoutNeighbours(given: unknown): unknown {
+  if (!isRecord(given) || given["k"] !== NEIGHBOURS) return given;
+  const { k: _k, ...rest } = given;
+  return rest;
+}
 
 interface OwnSettings {
   readonly transfer: z.output<typeof settings.transfer>;
@@ -124,14 +141,32 @@ interface TransferSet {
 }
 
 /** Opened before anything is read: a wrong name must not cost an hour. */
-async function openSets({ settings: { transfer: own } }: Job<OwnSettings>) {
-  if (own.sets.length === 0)
+async function openSets({ settings: { transfer: own }, world }: Job<OwnSettings>) {
+  const sets: TransferSet[] = [];
+  for (const { name, text, data } of world.agree(() => namedSets(own.sets))) {
+    const splits = await openSplitsTogether(world, data);
+    const checked = async () => labelledSet(text, splits);
+    sets.push({ name, ...(await world.together(checked())) });
+  }
+  return { sets };
+}
+
+interface NamedSet {
+  readonly name: string;
+  /** as it was given */
+  readonly text: string;
+  readonly data: EvaluationData;
+}
+
+/** @throws ConfigError when there is none, one is no place, or two have one name */
+function namedSets(texts: readonly string[]): readonly NamedSet[] {
+  if (texts.length === 0)
     throw new ConfigError(
       "evaluation: suite transfer wants other data sets. Name some: --transfer [NAME=]TRAIN::TEST, or a place " +
         "alone, of which a fifth is held out",
     );
-  const sets: TransferSet[] = [];
-  for (const text of own.sets) {
+  const sets: NamedSet[] = [];
+  for (const text of texts) {
     const name = nameOfSet(text);
     const wrong = nameless.includes(name)
       ? "is none"
@@ -143,19 +178,24 @@ async function openSets({ settings: { transfer: own } }: Job<OwnSettings>) {
         `evaluation: transfer ${show(text)}: its name would be ${show(name)}, which ${wrong}; ` +
           `give it another: --transfer NAME=${plain(text.replace(named, ""))}`,
       );
-    sets.push({ name, ...(await openSet(text.replace(named, ""))) });
+    const place = text.replace(named, "");
+    sets.push({ name, text: place, data: dataOfSet(place) });
   }
-  return { sets };
+  return sets;
 }
 
-async function openSet(text: string): Promise<Omit<TransferSet, "name">> {
+function dataOfSet(text: string): EvaluationData {
   const places = text.split(SPLIT);
   if (places.length > 2 || places.includes(""))
     throw new ConfigError(
       `evaluation: transfer ${show(text)}: wanted TRAIN::TEST, or one place of which a fifth is held out`,
     );
   const [train, test] = places.map(parseDataSpec);
-  const splits = await openSplits({ train: train!, test });
+  return { train: train!, test };
+}
+
+/** @throws ConfigError when its classes are not named, DataError when its parts have none in common */
+function labelledSet(text: string, splits: Splits): Omit<TransferSet, "name"> {
   if (splits.train.classes.length === 0)
     throw new ConfigError(
       `evaluation: transfer ${show(text)}: names no classes; wanted labelled data`,
@@ -195,8 +235,8 @@ async function* measure(
       const shares = new Map(knnShares(from!, of!, { ...job, k: [NEIGHBOURS] }));
       const outcomes = {
         knn: shares.get(`knn${NEIGHBOURS}/top1`) as ShareOutcome,
-        logistic: await byFirst([from!, of!], job, (known, asked) =>
-          logisticShare(known, asked, job),
+        logistic: byFirst([from!, of!], job, (known, asked, alive) =>
+          logisticShare(known, asked, { ...job, alive }),
         ),
         linear: new Map(linear.measured).get("linear/top1") as ShareOutcome,
       };

@@ -156,6 +156,18 @@ function byHand(
   }).flat();
 }
 
+/** Intersections and unions over all test images. */
+async function summed(
+  countsOf: (image: FramedImage) => ReturnType<typeof iouCounts>,
+): Promise<Float64Array> {
+  const sums = new Float64Array(2 * classes);
+  for (let i = 0; i < test.size; i += 1) {
+    const { intersections, unions } = countsOf(await framed(test, i));
+    for (const [c, n] of [...intersections, ...unions].entries()) sums[c]! += n;
+  }
+  return sums;
+}
+
 /** Scores [16, 3] of a grid 4 x 4 -> class of each of 32 x 32 pixels: bilinear, edges repeated. */
 function colouredIn(scores: readonly number[]): number[] {
   const at = (pixel: number): [low: number, high: number, share: number] => {
@@ -200,15 +212,12 @@ describe("the suite", () => {
     const { evaluation, outcomes } = await run();
     expect(liveTensors()).toBe(before);
     const bank = (await collected(16, "balanced")).samples();
-    const sums = new Float64Array(6);
-    for (let i = 0; i < test.size; i += 1) {
-      const image = await framed(test, i);
+    const sums = await summed((image) => {
       const queries = patchFeatures(image.sample).flatMap((patch) => [...patch]);
       const options = { k: 7, temperature: 0.02 };
       const scores = byHand(bank.features, queries, bank.targets, options, dim);
-      const counts = iouCounts(colouredIn(scores), labelMap(image, view), classes);
-      for (const [c, n] of [...counts.intersections, ...counts.unions].entries()) sums[c]! += n;
-    }
+      return iouCounts(colouredIn(scores), labelMap(image, view), classes);
+    });
     expect(value(evaluation, "trained/dense/knn/miou")).toBeCloseTo(score("iou", sums), 2);
     expect(evaluation.measurements.map(({ name, n }) => [name, n])).toEqual([
       ["trained/dense/knn/miou", 4],
@@ -221,12 +230,10 @@ describe("the suite", () => {
   it("beats calling everything background, and gives the same numbers again", async () => {
     const [one, two] = [await run(), await run()];
     expect(two).toEqual(one);
-    const sums = new Float64Array(6);
-    for (let i = 0; i < test.size; i += 1) {
-      const map = labelMap(await framed(test, i), view);
-      const counts = iouCounts(new Uint8Array(map.length), map, classes);
-      for (const [c, n] of [...counts.intersections, ...counts.unions].entries()) sums[c]! += n;
-    }
+    const sums = await summed((image) => {
+      const map = labelMap(image, view);
+      return iouCounts(new Uint8Array(map.length), map, classes);
+    });
     for (const name of ["knn", "linear"])
       expect(value(one.evaluation, `trained/dense/${name}/miou`)).toBeGreaterThan(
         score("iou", sums),
@@ -298,6 +305,14 @@ describe("the suite", () => {
     );
     await expect(windows({ crop: 50 })).rejects.toThrow(
       "evaluation: crop 50 is not a multiple of the network's patch, 8. Wanted for example 48.",
+    );
+    await expect(windows({ stride: 341 })).rejects.toThrow(
+      "evaluation: stride 341 is more than the crop, 32: pixels between windows would be seen by none. " +
+        "Wanted at most 32, or a larger --dense-crop.",
+    );
+    await expect(windows({ crop: 48, stride: 49 })).rejects.toThrow(
+      "evaluation: stride 49 is more than the crop, 48: pixels between windows would be seen by none. " +
+        "Wanted at most 48, or a larger --dense-crop.",
     );
   });
 

@@ -25,7 +25,7 @@ describe("few shots", () => {
     );
   });
 
-  const shares = (share: number, draws: number) =>
+  const shares = (share: number, draws: number, alive?: () => void) =>
     fewShotShares(witnessSet("bank"), witnessSet("queries"), share, {
       settings: {
         ...settingsOf({}, recipeSchema.parse({})),
@@ -34,6 +34,7 @@ describe("few shots", () => {
       classes: witness.queries.labels.map(String).slice(0, witness.classes),
       device: "cpu",
       signal: undefined,
+      ...(alive && { alive }),
     });
   const mean = (values: Float64Array): number =>
     values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -43,6 +44,18 @@ describe("few shots", () => {
     expect(new Set([...knn!, ...logistic!])).toEqual(new Set([0, 1]));
     const best = Math.max(...witness.logistic.map(({ top1 }) => top1));
     expect(mean(logistic!)).toBeGreaterThan(best - 0.1);
+  });
+
+  it("say that they are at work in every draw, and in each fit of it", () => {
+    let said = 0;
+    const count = (draws: number): number => {
+      said = 0;
+      shares(1, draws, () => (said += 1));
+      return said;
+    };
+    const [one, two] = [count(1), count(2)];
+    expect(one).toBeGreaterThan(1 + 7); // six penalties, and the one that was chosen
+    expect(two).toBeGreaterThan(1.5 * one);
   });
 
   it("are worth less than all, and more than chance", () => {

@@ -26,6 +26,13 @@ describe("retrieval of objects", () => {
     expect(liveTensors()).toBe(before);
   });
 
+  it("says that it is at work, query by query", () => {
+    let said = 0;
+    const queries = witnessSet("queries");
+    objectRetrieval(witnessSet("bank"), queries, [1], "cpu", () => (said += 1));
+    expect(said).toBe(queries.labels.length);
+  });
+
   it("does not count queries whose class nobody could find", () => {
     const bank = witnessSet("bank");
     const without = { ...bank, labels: bank.labels.map((label) => (label === 2 ? 1 : label)) };
