@@ -2,24 +2,27 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
 import { chromium, type Page } from "playwright-core";
 import sharp from "sharp";
 import { formatCounts } from "../../packages/odis/dist/objects/index.js";
-import { shardName, writeManifest, writeShard } from "../../packages/odis/dist/search/index.js";
+import { writeMadeStore } from "./made-store.js";
 import { computedSeconds, median, residentBytes } from "./measure.js";
+import { local, photographs } from "./places.js";
 import { duration, megabytes, printTable } from "./table.js";
 
 /** 100,000 objects: shards, images in each, objects in an image. */
 const [SHARDS, IMAGES, OBJECTS, WIDTH, CLASSES] = [160, 125, 5, 384, 40];
 /** Cut out of real photographs; every store's image shows one of them. */
 const [PICTURES, SIDE] = [300, 160] as const;
-const photos = resolve("packages/odis/test/fixtures/coco-6/images");
+const photos = join(photographs, "images");
 /** Frames of each kind of scrolling; clicks. */
 const [FRAMES, CLICKS] = [240, 7];
 const smooth = 1 / 30;
+/** Milliseconds after which nobody waits any more. */
+const PATIENCE = 300_000;
 /** Whether the cells in sight have their pictures. */
 const complete = `(() => {
   const all = [...document.querySelectorAll(".cell img")];
@@ -42,11 +45,16 @@ export async function benchExplore(): Promise<void> {
   try {
     await writeStore(folder);
     const began = performance.now();
-    const program = resolve("packages/odis/dist/cli/main.js");
+    const program = local("../../packages/odis/dist/cli/main.js");
     server = spawn(process.execPath, [program, "explore", join(folder, "store"), "--port", "0"], {
       stdio: ["ignore", "pipe", "inherit"],
     });
-    const [line] = (await once(createInterface(server.stdout!), "line")) as [string];
+    const ended = once(server, "exit").then(([code]) => {
+      throw new Error(`the server ended with ${code} before its address was printed`);
+    });
+    const [line] = (await Promise.race([once(createInterface(server.stdout!), "line"), ended])) as [
+      string,
+    ];
     const started = (performance.now() - began) / 1000;
     const page = await browser.newPage({ viewport: { width: 1600, height: 900 } });
     const computed = (): number =>
@@ -69,7 +77,7 @@ export async function benchExplore(): Promise<void> {
   } finally {
     await browser.close();
     await chrome.close();
-    if (server && server.exitCode === null) {
+    if (server && server.exitCode === null && server.signalCode === null) {
       server.kill();
       await once(server, "exit");
     }
@@ -85,7 +93,7 @@ interface Costs {
 
 async function measured(page: Page, url: string, costs: Costs): Promise<string[][]> {
   const { memory, computed } = costs;
-  const once = async (name: string, work: () => Promise<unknown>): Promise<string[]> => {
+  const timed = async (name: string, work: () => Promise<unknown>): Promise<string[]> => {
     const [began, before] = [performance.now(), computed()];
     await work();
     const taken = (performance.now() - began) / 1000;
@@ -107,10 +115,15 @@ async function measured(page: Page, url: string, costs: Costs): Promise<string[]
     ];
   };
   const rows = [
-    await once("page until its pictures are there", async () => {
+    await timed("page until its pictures are there", async () => {
       await page.goto(url);
       // The page's policy forbids to wait by a script's text.
-      while (!(await page.evaluate<boolean>(complete))) await setTimeout(10);
+      const latest = performance.now() + PATIENCE;
+      while (!(await page.evaluate<boolean>(complete))) {
+        if (performance.now() > latest)
+          throw new Error(`the page's pictures were not there after ${PATIENCE / 1000} seconds`);
+        await setTimeout(10);
+      }
     }),
     await frames("nothing done", ""),
     await frames("scrolling by 40 pixels a frame", "grid.scrollTop += 40"),
@@ -123,9 +136,9 @@ async function measured(page: Page, url: string, costs: Costs): Promise<string[]
   ];
   rows.push(await clicks(page, costs));
   rows.push(
-    await once("map, first time", async () => {
+    await timed("map, first time", async () => {
       await page.click("#map-button");
-      await page.waitForSelector("#map-classes li", { timeout: 300_000 });
+      await page.waitForSelector("#map-classes li", { timeout: PATIENCE });
     }),
     await frames(
       "enlarging the map",
@@ -143,7 +156,7 @@ async function clicks(page: Page, { memory, computed }: Costs): Promise<string[]
     const cell = page.locator(".cell[data-row]").nth(3 * click + 1);
     const began = performance.now();
     await cell.click();
-    await page.waitForSelector("#detail:not([aria-busy]) .near li", { timeout: 300_000 });
+    await page.waitForSelector("#detail:not([aria-busy]) .near li", { timeout: PATIENCE });
     taken.push((performance.now() - began) / 1000);
     await page.click("text=Close");
   }
@@ -176,45 +189,37 @@ async function framesOf(page: Page, what: string): Promise<number[]> {
   })`);
 }
 
-/** Pictures, and a store of them as `odis embed` writes it, of a network that there is not. */
+/** Pictures, and a store of them. */
 async function writeStore(folder: string): Promise<void> {
-  const [pictures, store] = [join(folder, "pictures"), join(folder, "store")];
+  const pictures = join(folder, "pictures");
   mkdirSync(pictures);
-  mkdirSync(join(store, "shards"), { recursive: true });
   const names = await writePictures(pictures);
   const rle = formatCounts([SIDE * 20, SIDE * 100, SIDE * (SIDE - 120)]);
   const centres = Array.from({ length: CLASSES * WIDTH }, (_, at) => Math.sin(1 + at ** 2));
-  const shards = Array.from({ length: SHARDS }, (_, shard) => {
-    const first = shard * IMAGES;
-    const lines = Array.from({ length: IMAGES }, (_unused, image) => ({
-      image: names[(first + image) % names.length]!,
+  writeMadeStore(join(folder, "store"), {
+    shards: SHARDS,
+    images: IMAGES,
+    objects: OBJECTS,
+    width: WIDTH,
+    place: `folder:${pictures}`,
+    image: (image) => ({
+      image: names[image % names.length]!,
       width: SIDE,
       height: SIDE,
-      objects: Array.from({ length: OBJECTS }, (_also, id) => ({
+      objects: Array.from({ length: OBJECTS }, (_, id) => ({
         id,
         box: [20 + 4 * id, 10 * id, 100, 90] as [number, number, number, number],
         rle,
-        class: `class ${((first + image) * OBJECTS + id) % CLASSES}`,
+        class: `class ${(image * OBJECTS + id) % CLASSES}`,
       })),
-    }));
-    const objects = Float32Array.from({ length: IMAGES * OBJECTS * WIDTH }, (_unused, at) => {
-      const row = first * OBJECTS + Math.floor(at / WIDTH);
-      return centres[(row % CLASSES) * WIDTH + (at % WIDTH)]! + Math.sin(7 * row + at * at);
-    });
-    const images = new Float32Array(IMAGES * WIDTH).fill(1);
-    return writeShard(
-      store,
-      { name: shardName(shard), place: 0, width: WIDTH },
-      { lines, images, objects },
-    );
-  });
-  const model = { from: "/nowhere", sha256: "0".repeat(64), recipe: "bench", size: 224 };
-  writeManifest(store, {
-    odis: "store",
-    version: 1,
-    model: { ...model, frame: "whole", width: WIDTH },
-    places: [`folder:${pictures}`],
-    shards,
+    }),
+    vector: (object) =>
+      Float32Array.from(
+        { length: WIDTH },
+        (_, at) =>
+          centres[(object % CLASSES) * WIDTH + at]! +
+          Math.sin(7 * object + (object * WIDTH + at) ** 2),
+      ),
   });
 }
 

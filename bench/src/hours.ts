@@ -6,6 +6,7 @@ import {
   resolveRecipe,
 } from "../../packages/odis/dist/recipe/index.js";
 import { stepCost } from "../../packages/odis/dist/train/index.js";
+import { imageNet } from "./places.js";
 import { printTable } from "./table.js";
 
 /** Measured on one H200 (docs/experiments/2026-11.md): matrix products of 8192³ in bfloat16, a second. */
@@ -29,11 +30,10 @@ interface LongRun {
   readonly images: number;
 }
 
-const IMAGENET = 1_281_167;
 const runs: readonly LongRun[] = [
-  { name: "ViT-S, 800 epochs", method: "odis", size: "vit-s", batch: 1024, images: 800 * IMAGENET },
-  { name: "ViT-B, 400 epochs", method: "odis", size: "vit-b", batch: 1024, images: 400 * IMAGENET },
-  { name: "ViT-L, 250 epochs", method: "odis", size: "vit-l", batch: 1024, images: 250 * IMAGENET },
+  { name: "ViT-S, 800 epochs", method: "odis", size: "vit-s", batch: 1024, images: 800 * imageNet },
+  { name: "ViT-B, 400 epochs", method: "odis", size: "vit-b", batch: 1024, images: 400 * imageNet },
+  { name: "ViT-L, 250 epochs", method: "odis", size: "vit-l", batch: 1024, images: 250 * imageNet },
   {
     name: "ViT-g/14, 625,000 steps",
     method: "odis-dinov2",
@@ -72,6 +72,7 @@ export function printHours(): void {
 function shareOf(run: LongRun, count: number): readonly string[] {
   const recipe = recipeOf(run);
   const { flops, parameters, memory } = stepCost(recipe, { device: "cuda", processes: count });
+  const whole = stepCost(recipe, { device: "cuda" }).memory;
   const compute = flops / count / (MATRIX_RATE * reached.assumed);
   const network = (2 * 4 * parameters * (1 - 1 / count)) / LINK; // a ring sends each gradient twice
   const step = Math.max(compute, network);
@@ -87,6 +88,6 @@ function shareOf(run: LongRun, count: number): readonly string[] {
     rounded(rate / perCore.workers),
     rounded(rate / perCore.device),
     rounded((rate * count * PHOTO) / 1e6),
-    `${rounded((16 * parameters) / DRIVE)} s`,
+    `${rounded((whole.weights + whole.moments) / DRIVE)} s`,
   ];
 }

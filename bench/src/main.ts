@@ -11,6 +11,7 @@ import { benchLoader } from "./loader.js";
 import { benchMemory } from "./memory.js";
 import { benchProcesses } from "./processes.js";
 import { benchNeighbours } from "./neighbours.js";
+import { imageNet } from "./places.js";
 import { benchRecipes } from "./recipes.js";
 import { benchSearch } from "./search.js";
 import { benchSgemm } from "./sgemm.js";
@@ -79,7 +80,7 @@ const benches = new Map<string, () => void | Promise<void>>([
     () =>
       benchNeighbours(threads, Number(values.rounds), {
         queries: 50_000,
-        bank: 1_281_167,
+        bank: imageNet,
         whole: values.whole,
       }),
   ],

@@ -7,6 +7,9 @@ export const local = (path: string): string => fileURLToPath(new URL(path, impor
 /** Six photographs of COCO: images/ and instances.json. */
 export const photographs = local("../../packages/odis/test/fixtures/coco-6");
 
+/** Photographs in ImageNet's training set. */
+export const imageNet = 1_281_167;
+
 /** The Python of peers that need more than Debian has: PYTHON, that of `npm run bench:venv`, or the system's. */
 export function peerPython(): string {
   const venv = local("../.venv/bin/python");

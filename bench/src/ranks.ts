@@ -8,13 +8,14 @@ import {
 } from "../../packages/odis/dist/recipe/index.js";
 import { buildNetwork, shares, stepCost } from "../../packages/odis/dist/train/index.js";
 import { printHours } from "./hours.js";
+import { imageNet } from "./places.js";
 import { megabytes, printTable } from "./table.js";
 
 /**
  * The bookkeeping of hundreds of ranks on this machine: the code of real runs for order, resume and
  * the optimiser's shares, without arithmetic and messages. `npm run simulate:ranks`; see docs/scale.md.
  */
-const [ranks, images, batch] = [512, 1_281_167, 1024];
+const [ranks, images, batch] = [512, imageNet, 1024];
 
 /** Every image of an epoch is one rank's, once; all ranks have as many. */
 function wholeEpoch(): void {

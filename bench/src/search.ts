@@ -1,16 +1,10 @@
-import { mkdirSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setThreads } from "@odis/torch";
-import {
-  makeIndex,
-  openStore,
-  shardName,
-  type Store,
-  writeManifest,
-  writeShard,
-} from "../../packages/odis/dist/search/index.js";
+import { makeIndex, openStore, type Store } from "../../packages/odis/dist/search/index.js";
+import { writeMadeStore } from "./made-store.js";
 import { median, repeat, residentBytes } from "./measure.js";
 import { duration, megabytes, percent, printTable } from "./table.js";
 
@@ -32,7 +26,15 @@ export async function benchSearch(threads: number, vectors: number): Promise<voi
   setThreads(threads);
   const folder = await mkdtemp(join(tmpdir(), "odis-bench-"));
   try {
-    const objects = writeStore(folder, vectors);
+    const objects = writeMadeStore(folder, {
+      shards: Math.ceil(vectors / (OBJECTS * IMAGES)),
+      images: IMAGES,
+      objects: OBJECTS,
+      width: WIDTH,
+      place: "folder:/nowhere",
+      image: (image) => ({ image: `${image}.jpg`, width: 64, height: 64, objects: things }),
+      vector: vectorOf,
+    });
     const began = performance.now();
     const index = indexed(folder, threads);
     const built = (performance.now() - began) / 1000;
@@ -83,39 +85,12 @@ function timed(store: Store, count: number, approximate: boolean): number[] {
   );
 }
 
-/** A store as `odis embed` writes it, of a network that there is not. @returns its objects */
-function writeStore(folder: string, vectors: number): number {
-  mkdirSync(join(folder, "shards"));
-  const perShard = OBJECTS * IMAGES;
-  const shards = Array.from({ length: Math.ceil(vectors / perShard) }, (_, shard) => {
-    const name = shardName(shard);
-    const lines = Array.from({ length: IMAGES }, (_unused, image) => {
-      const objects = Array.from({ length: OBJECTS }, (_also, id) => thing(id));
-      return { image: `${name}-${image}.jpg`, width: 64, height: 64, objects };
-    });
-    const objects = new Float32Array(perShard * WIDTH);
-    for (let row = 0; row < perShard; row += 1)
-      objects.set(vectorOf(shard * perShard + row), row * WIDTH);
-    const images = objects.slice(0, IMAGES * WIDTH);
-    return writeShard(folder, { name, place: 0, width: WIDTH }, { lines, images, objects });
-  });
-  const model = { from: "/nowhere", sha256: "0".repeat(64), recipe: "bench", size: 224 };
-  writeManifest(folder, {
-    odis: "store",
-    version: 1,
-    model: { ...model, frame: "whole", width: WIDTH },
-    places: ["folder:/nowhere"],
-    shards,
-  });
-  return shards.length * perShard;
-}
-
-const thing = (id: number) => ({
+const things = Array.from({ length: OBJECTS }, (_, id) => ({
   id,
   box: [8 * id, 8, 8, 8] as [number, number, number, number],
   rle: "0",
   class: "thing",
-});
+}));
 
 /** The vector of an object: a direction of its kind, and half as much of its own. */
 function vectorOf(row: number): Float32Array {

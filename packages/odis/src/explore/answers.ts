@@ -97,8 +97,8 @@ export function answers(
 
   const image = (question: Question): ImageFacts => {
     const found = store.image(whole(question, "row"));
-    const { row, key, place, width, height } = found;
-    return { row, key, place, width, height, objects: store.objectsIn(row).map(outlined) };
+    const { row, key, width, height } = found;
+    return { row, key, width, height, objects: store.objectsIn(row).map(outlined) };
   };
 
   const near = async (question: Question): Promise<NearList> => {

@@ -41,7 +41,11 @@ export class NewFolder implements Disposable {
     this.beside = join(dirname(resolve(path)), `.${basename(resolve(path))}.part`);
     makeFolder(this.beside);
     this.held = lock(join(this.beside, "lock"), `folder ${plain(path)}`);
-    if (readOwnText(join(this.beside, plan)) === what) return;
+    if (readOwnText(join(this.beside, plan)) === what) {
+      // Whatever goes wrong from here on is not the fault of what was kept.
+      this.isKept = true;
+      return;
+    }
     this.clear();
     replaceText(join(this.beside, plan), what);
   }
@@ -49,6 +53,11 @@ export class NewFolder implements Disposable {
   /** What is there stays if it is not finished now: the next one goes on with it. */
   keep(): void {
     this.isKept = true;
+  }
+
+  /** Whether what is there stays, whatever happens now. */
+  get keeps(): boolean {
+    return this.isKept;
   }
 
   /** A file that was written whole; undefined where there is none. */

@@ -1,4 +1,4 @@
-import { parsedJson } from "../core/index.js";
+import { OdisError, parsedJson, plain, RunError, systemSentence } from "../core/index.js";
 import {
   folderFiles,
   folderVersion,
@@ -60,16 +60,39 @@ export function checkLibrary({
 /**
  * Writes a store's page as files that any web server hosts, with everything that the page needs. In
  * memory are the last images (`PagePictures`), and what the store keeps of its vectors. If it was stopped or
- * killed, the images that were finished stay, and the same call goes on from there: to the same files.
+ * killed, or ended with an error, the images that were finished stay, and the same call goes on from there:
+ * to the same files.
  *
  * @throws ConfigError when something is at `out`, or the network cannot be written; DataError when the
- *   store's pictures are not there; RunError when its network is not
+ *   store's pictures are not there; RunError when its network is not. Once images are kept, OdisError with
+ *   the same exit code, which says where they are
  */
-export async function writeLibrary(
+export async function writeLibrary(store: Store, options: LibraryOptions): Promise<LibraryOutcome> {
+  using folder = new NewFolder(options.out, planOf(store, options.browseOnly === true));
+  try {
+    return await writeInto(folder, store, options);
+  } catch (error) {
+    throw folder.keeps ? withKept(error, folder.beside) : error;
+  }
+}
+
+/** An error that the user can mend, with how to go on after it; others as they are. */
+function withKept(error: unknown, kept: string): unknown {
+  const mine = error instanceof OdisError ? error : undefined;
+  const message = mine?.message ?? systemSentence(error);
+  if (message === undefined) return error;
+  const whole =
+    `${message.replace(/\.?$/, ".")} The images that were finished are kept in ${plain(kept)}: ` +
+    `the same command goes on from there`;
+  if (mine) return new OdisError(whole, mine.exitCode, { cause: error });
+  return new RunError(whole, { cause: error });
+}
+
+async function writeInto(
+  folder: NewFolder,
   store: Store,
-  { out, browseOnly = false, stop, onProgress }: LibraryOptions,
+  { browseOnly = false, stop, onProgress }: LibraryOptions,
 ): Promise<LibraryOutcome> {
-  using folder = new NewFolder(out, planOf(store, browseOnly));
   const pictures = new PagePictures(store);
   await pictures.check();
   const network = browseOnly ? null : await writeNetwork(store, folder);
@@ -106,8 +129,8 @@ export async function writeLibrary(
 }
 
 /** What decides every byte of the files: another store, or another kind of page, is begun anew. */
-function planOf({ fingerprint }: Store, browseOnly: boolean): string {
-  return JSON.stringify({ version: folderVersion, store: fingerprint, browseOnly });
+function planOf(store: Store, browseOnly: boolean): string {
+  return JSON.stringify({ version: folderVersion, store: store.fingerprint(), browseOnly });
 }
 
 /** What is told of an image; with the patches of its objects where a network is asked about them. */

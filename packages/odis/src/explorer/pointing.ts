@@ -14,6 +14,11 @@ export interface PointedAt {
 export function pointsAt(photo: Photo, done: PointedAt): void {
   const { element, marks } = photo;
   element.classList.add("draws");
+  // At the click alone, as objects judge it: whoever presses or lets go of a key meanwhile means one thing.
+  element.addEventListener("click", (event) => {
+    const isOnOther = event.target instanceof Element && event.target.closest(".other") !== null;
+    if (!isOnOther || meansPoint(event)) done.point(photo.at(event));
+  });
   element.addEventListener("pointerdown", (down) => {
     if (down.button !== 0 || !down.isPrimary) return;
     const start = photo.at(down);
@@ -38,14 +43,9 @@ export function pointsAt(photo: Photo, done: PointedAt): void {
       if (pointerId !== down.pointerId) return;
       ended.abort();
       drawn?.remove();
-      if (type === "pointerup") finish();
+      if (drawn && type === "pointerup") finish();
     };
     const finish = (): void => {
-      if (!drawn) {
-        const isOnOther = down.target instanceof Element && down.target.closest(".other") !== null;
-        if (!isOnOther || meansPoint(down)) done.point(start);
-        return;
-      }
       // The click that ends a drag is none on what lies below.
       const swallow = (event: Event): void => event.stopPropagation();
       addEventListener("click", swallow, { capture: true });

@@ -52,7 +52,6 @@ export interface OutlinedObject extends ObjectFacts {
 export interface ImageFacts {
   readonly row: number;
   readonly key: string;
-  readonly place: string;
   readonly width: number;
   readonly height: number;
   readonly objects: readonly OutlinedObject[];

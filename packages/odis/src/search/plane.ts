@@ -41,6 +41,7 @@ function components(store: Store, width: number, rows: number) {
   let sum: Tensor = fromBuffer(new Float32Array(width), [width]);
   let products: Tensor = fromBuffer(new Float32Array(width * width), [width, width]);
   for (const chunk of store.chunks("objects")) {
+    const before = [sum, products];
     [sum, products] = tidy(() => {
       const directions = unitRows(chunk, width);
       return [
@@ -48,6 +49,7 @@ function components(store: Store, width: number, rows: number) {
         products.add(directions.transpose(0, 1).matmul(directions)),
       ];
     });
+    for (const tensor of before) tensor.free(); // else there are as many squares as chunks
   }
   const mean = sum.div(rows);
   const covariance = products.div(rows).sub(mean.unsqueeze(1).matmul(mean.unsqueeze(0)));

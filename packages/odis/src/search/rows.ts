@@ -8,6 +8,7 @@ import {
   type ObjectLine,
   type PlacedLine,
   readPatches,
+  readTable,
   readVectors,
   ShardTable,
 } from "./shard.js";
@@ -70,12 +71,17 @@ export class StoreRows {
     return this.manifest.places;
   }
 
-  /** Hex; another one when images were added or dropped, or the store is another network's. */
-  get fingerprint(): string {
+  /**
+   * Hex, of the network and of everything that the tables say: images, objects, their masks and classes. Reads
+   * all tables. Pictures that others were put in place of, under the same names, stay unseen.
+   *
+   * @throws RunError when a table is gone
+   */
+  fingerprint(): string {
     const { model, places, shards } = this.manifest;
-    return createHash("sha256")
-      .update(JSON.stringify([model, places, shards]))
-      .digest("hex");
+    const hash = createHash("sha256").update(JSON.stringify([model, places, shards]));
+    for (const shard of shards) hash.update(readTable(this.path, shard).bytes);
+    return hash.digest("hex");
   }
 
   /** The approximate index, undefined where there is none, or it lacks some objects. */

@@ -175,10 +175,15 @@ function occurrences(text: string, key: string): number {
 }
 
 function readTexts(store: string, shard: ShardEntry) {
+  const { file, bytes } = readTable(store, shard);
+  return { file, lines: bytes.toString("utf8").split("\n").slice(0, -1) };
+}
+
+/** @throws RunError when the table is gone */
+export function readTable(store: string, shard: ShardEntry) {
   const file = `${shardPath(store, shard)}.jsonl`;
   try {
-    const text = readRegularSync(file, longestTable).toString("utf8");
-    return { file, lines: text.split("\n").slice(0, -1) };
+    return { file, bytes: readRegularSync(file, longestTable) };
   } catch (cause) {
     if (!(cause instanceof FileProblem)) throw cause;
     throw new RunError(`${plain(file)} ${cause.message}. ${damaged}`, { cause });

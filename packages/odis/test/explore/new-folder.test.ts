@@ -1,24 +1,14 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { beforeEach, expect, it } from "vitest";
 import { NewFolder } from "../../src/explore/new-folder.js";
+import { scratchFolder } from "../scratch.js";
 
-let folder: string;
+const scratch = scratchFolder();
 let [place, part] = ["", ""];
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "odis-test-"));
-  [place, part] = [join(folder, "page"), join(folder, ".page.part")];
+  [place, part] = [join(scratch(), "page"), join(scratch(), ".page.part")];
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 it("a folder is there when it is whole, with what was written and nothing else", () => {
   {
@@ -29,7 +19,7 @@ it("a folder is there when it is whole, with what was written and nothing else",
     made.finish();
     expect(made.bytes).toBe(4);
   }
-  expect(readdirSync(folder)).toEqual(["page"]);
+  expect(readdirSync(scratch())).toEqual(["page"]);
   expect(readdirSync(place)).toEqual(["a"]);
 });
 
@@ -55,7 +45,7 @@ it("nothing is left of one that was not finished, nor of what a crash left befor
       /page: holds something already \(theirs\); wanted a new or/,
     );
   }
-  expect(readdirSync(folder)).toEqual(["page"]);
+  expect(readdirSync(scratch())).toEqual(["page"]);
 });
 
 it("what was kept of one that was not finished is there for the same, and for nothing else", () => {
@@ -78,7 +68,14 @@ it("what was kept of one that was not finished is there for the same, and for no
     made.writeWhole("a", "1");
     made.keep();
   }
+  // Whoever goes on with it and comes to nothing leaves it as it was.
+  {
+    using made = new NewFolder(place, "page 1");
+    expect(made.keeps).toBe(true);
+  }
+  expect(readdirSync(part).toSorted()).toEqual(["a", "plan.json"]);
   using made = new NewFolder(place, "page 2");
+  expect(made.keeps).toBe(false);
   expect(made.read("a")).toBeUndefined();
   expect(readFileSync(join(part, "plan.json"), "utf8")).toBe("page 2");
 });

@@ -195,6 +195,43 @@ describe.each([
     },
   );
 
+  it.each([
+    ["pressed", "a thing at a point"],
+    ["let go", "the object"],
+  ] as const)(
+    "takes a click during which Shift is %s for %s, and for nothing else",
+    async (what, meant) => {
+      await page.locator(".cell").first().click();
+      await near(page);
+      const [other] = store.objectsIn(store.object(0).image.row).filter(({ row }) => row !== 0);
+      const { image, box } = other!;
+      const { x, y, width: w, height: h } = await photoBox(page);
+      const middle = [
+        (box.x + box.width / 2) / image.width,
+        (box.y + box.height / 2) / image.height,
+      ];
+      await page.mouse.move(x + middle[0]! * w, y + middle[1]! * h);
+      const asked: string[] = [];
+      page.on("request", (request) => {
+        if (request.url().includes("/api/near")) asked.push(request.url());
+      });
+      if (what === "let go") await page.keyboard.down("Shift");
+      await page.mouse.down();
+      await (what === "pressed" ? page.keyboard.down("Shift") : page.keyboard.up("Shift"));
+      const addresses = (): Promise<number> => page.evaluate("history.length");
+      const before = await addresses();
+      await page.mouse.up();
+      await page.keyboard.up("Shift");
+      await expect.poll(() => asked.length, patient).toBe(1);
+      await expect.poll(() => near(page), patient).toHaveLength(24);
+      expect([marked(page, "point") !== null, marked(page, "object") !== null]).toEqual([
+        meant === "a thing at a point",
+        meant === "the object",
+      ]);
+      expect([asked.length, (await addresses()) - before]).toEqual([1, 1]);
+    },
+  );
+
   it("takes a photograph of the visitor's own", async () => {
     const [, some] = readdirSync(join(photos, "images")).toSorted();
     const own = join(photos, "images", some!);

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { liveBytes, liveTensors } from "@odis/torch";
 import { planeOf } from "../../src/search/index.js";
 import { scratchFolder } from "../scratch.js";
 import { madeStore } from "./made-store.js";
@@ -50,4 +51,28 @@ it("says how much it keeps", () => {
     (object, at) => Number(object % 3 === at) * (object < 3 ? 1 : -1),
   );
   expect(planeOf(store).kept).toBeCloseTo(2 / 3, 5);
+});
+
+it("takes no more memory for more vectors", () => {
+  const width = 64;
+  using store = madeStore(
+    join(scratch(), "store"),
+    { shards: 5, images: 20, objects: 500, width },
+    (object, at) => Math.sin(object + at * at),
+  );
+  const inChunk: { tensors: number; bytes: number }[] = [];
+  const chunks = store.chunks.bind(store);
+  store.chunks = function* watched(kind) {
+    for (const chunk of chunks(kind)) {
+      inChunk.push({ tensors: liveTensors(), bytes: liveBytes() });
+      yield chunk;
+    }
+  };
+  const before = liveTensors();
+  planeOf(store);
+  expect(inChunk).toHaveLength(10); // two passes
+  const [first, ...others] = inChunk.slice(0, 5);
+  expect(first!.tensors).toBe(before + 2);
+  for (const one of others) expect(one).toEqual(first);
+  expect(liveTensors()).toBe(before);
 });
