@@ -150,7 +150,7 @@ describe("settings", () => {
     expect(() => settingsOf({ ks: [1] } as object, recipe)).toThrow(
       "evaluation: ks: unknown setting (got [1]). Did you mean k?",
     );
-    const transfer = (own: object) => settingsOf({ transfer: own } as object, recipe).transfer;
+    const transfer = (own: object) => settingsOf({ transfer: own }, recipe).transfer;
     expect(() => transfer({ set: ["a::b"] })).toThrow(
       'evaluation: transfer.set: unknown setting (got ["a::b"]). Did you mean transfer.sets?',
     );
