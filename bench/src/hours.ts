@@ -14,7 +14,7 @@ const MATRIX_RATE = 666e12;
 /** Share of it: what eager PyTorch's ViT-S reached there, and what is assumed of a step that keeps the card busy. */
 const reached = { eager: 0.089, assumed: 0.3 };
 /** Photographs a second of one core of an Intel Xeon, measured: drawn by workers, and by the device. */
-const perCore = { workers: 159, device: 233 };
+const perCore = { workers: 194, device: 264 };
 /** Bytes of a photograph: the mean of COCO-100. Taken for every data set. */
 const PHOTO = 175e3;
 /** Assumed: 400 Gbit/s for each GPU; a drive that writes 1 GB/s. */
