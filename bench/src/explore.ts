@@ -21,6 +21,8 @@ const photos = join(photographs, "images");
 /** Frames of each kind of scrolling; clicks. */
 const [FRAMES, CLICKS] = [240, 7];
 const smooth = 1 / 30;
+/** Milliseconds between clicks. */
+const RESTING = 500;
 /** Milliseconds after which nobody waits any more. */
 const PATIENCE = 300_000;
 /** Whether the cells in sight have their pictures. */
@@ -117,13 +119,7 @@ async function measured(page: Page, url: string, costs: Costs): Promise<string[]
   const rows = [
     await timed("page until its pictures are there", async () => {
       await page.goto(url);
-      // The page's policy forbids to wait by a script's text.
-      const latest = performance.now() + PATIENCE;
-      while (!(await page.evaluate<boolean>(complete))) {
-        if (performance.now() > latest)
-          throw new Error(`the page's pictures were not there after ${PATIENCE / 1000} seconds`);
-        await setTimeout(10);
-      }
+      await pictures(page);
     }),
     await frames("nothing done", ""),
     await frames("scrolling by 40 pixels a frame", "grid.scrollTop += 40"),
@@ -148,14 +144,34 @@ async function measured(page: Page, url: string, costs: Costs): Promise<string[]
   return rows;
 }
 
-/** From a click on an object until what is like it is listed; the first one reads all vectors. */
+/** The name of a cell in the middle of the grid. */
+async function inSight(page: Page, x: number): Promise<string> {
+  await pictures(page);
+  return page.evaluate<string>(
+    `document.elementFromPoint(${x}, innerHeight / 2).closest(".cell").id`,
+  );
+}
+
+/** Waits until the cells in sight have their pictures: the page's policy forbids to do it by a script's text. */
+async function pictures(page: Page): Promise<void> {
+  const latest = performance.now() + PATIENCE;
+  while (!(await page.evaluate<boolean>(complete))) {
+    if (performance.now() > latest)
+      throw new Error(`the page's pictures were not there after ${PATIENCE / 1000} seconds`);
+    await setTimeout(10);
+  }
+}
+
+/** From a press on an object in sight until what is like it is listed; the first one reads all vectors. */
 async function clicks(page: Page, { memory, computed }: Costs): Promise<string[]> {
   const taken: number[] = [];
   const before = computed();
   for (let click = 0; click < CLICKS; click += 1) {
-    const cell = page.locator(".cell[data-row]").nth(3 * click + 1);
+    await setTimeout(RESTING); // the grid is laid out anew once it has all the room again
+    const cell = page.locator(`#${await inSight(page, 160 + 200 * click)}[data-row]`);
+    await cell.click({ trial: true }); // only waits until it can be pressed
     const began = performance.now();
-    await cell.click();
+    await cell.click({ force: true });
     await page.waitForSelector("#detail:not([aria-busy]) .near li", { timeout: PATIENCE });
     taken.push((performance.now() - began) / 1000);
     await page.click("text=Close");

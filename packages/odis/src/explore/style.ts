@@ -23,13 +23,14 @@ main { flex: 1; min-height: 0; display: grid; grid-template-columns: minmax(0, 1
 main.split { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
 #library { min-height: 0; display: flex; flex-direction: column; } #room { flex: 1; min-height: 0; position: relative; }
 #map-part { margin: 0; padding: 8px 12px; border-bottom: 1px solid var(--line); }
-#grid { position: absolute; inset: 0; overflow-y: auto; overflow-x: hidden; }
+/* Opaque what scrolls: browsers then move what is drawn, and do not draw all of it for each frame. */
+#grid { position: absolute; inset: 0; overflow-y: auto; overflow-x: hidden; background: var(--paper); }
 #grid > div { position: relative; }
 .cell { position: absolute; contain: strict; margin: 0; padding: 4px; cursor: pointer; border-radius: 8px; overflow: hidden; }
 .cell img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px; background: var(--line); }
 .cell span { display: block; font-size: .78rem; line-height: 20px; height: 20px; color: var(--soft); text-align: center; }
 .cell.active { box-shadow: inset 0 0 0 2px var(--accent); } .cell[aria-selected=true] span { color: var(--ink); } .cell[aria-selected=true] { background: color-mix(in srgb, var(--accent) 24%, transparent); }
-#detail { min-height: 0; overflow-y: auto; border-left: 1px solid var(--line); padding: 12px 16px 30px; }
+#detail { min-height: 0; overflow-y: auto; background: var(--paper); border-left: 1px solid var(--line); padding: 12px 16px 30px; }
 .bar { display: flex; flex-wrap: wrap; align-items: center; gap: 8px; margin: 8px 0; } .title { display: flex; gap: 10px; align-items: start; justify-content: space-between; }
 .photo { position: relative; margin: 8px 0; touch-action: none; background: var(--line); border-radius: 6px; overflow: hidden; max-width: 760px; }
 .photo.draws { cursor: crosshair; }
