@@ -41,8 +41,6 @@ export interface StoredObject {
   mask(): SceneObject;
 }
 
-/** Bytes of vectors that are kept in memory, twice; beyond that every search reads them from the disk. */
-const KEPT = 2 ** 30;
 /** Rows that are compared at once. */
 const ROWS = 16_384;
 /** Letters of the shards' tables that are kept: hits lie anywhere, and reading takes as long as a search. */
@@ -54,7 +52,6 @@ export class StoreRows {
   private firsts: Readonly<Record<ItemKind, readonly number[]>>;
   private readonly tables = new Map<ShardEntry, ShardTable>();
   private kept = 0;
-  private readonly vectors = new Map<ItemKind, readonly Float32Array[]>();
 
   /** @throws RunError when there is no store, or it is damaged */
   constructor(readonly path: string) {
@@ -144,17 +141,8 @@ export class StoreRows {
   vector(kind: ItemKind, row: number): Float32Array {
     const { width } = this.model;
     const { shard, at } = this.find(kind, row);
-    const kept = this.vectors.get(kind);
-    if (!kept) {
-      const vectors = readVectors(this.path, this.manifest, shard)[kind];
-      return vectors.slice(at * width, (at + 1) * width);
-    }
-    let from = row * width;
-    for (const chunk of kept) {
-      if (from < chunk.length) return chunk.slice(from, from + width);
-      from -= chunk.length;
-    }
-    throw new Error(`internal: ${kind} ${row} has no vector`);
+    const vectors = readVectors(this.path, this.manifest, shard)[kind];
+    return vectors.slice(at * width, (at + 1) * width);
   }
 
   /** Reads the list anew: somebody has added or removed something. */
@@ -163,32 +151,12 @@ export class StoreRows {
     this.firsts = firstsOf(this.manifest.shards);
     this.tables.clear();
     this.kept = 0;
-    this.vectors.clear();
   }
 
-  /** All vectors of a kind, in chunks of rows [m, width], in order. */
+  /** All vectors of a kind, in chunks of rows [m, width], in order; read anew each time. */
   *chunks(kind: ItemKind): Generator<Float32Array> {
-    const kept = this.vectors.get(kind);
-    if (kept) {
-      yield* kept;
-      return;
-    }
-    const keeps = this.fits(kind);
-    const all: Float32Array[] = [];
-    for (const shards of groups(this.manifest.shards, kind)) {
-      const chunk = joined(
-        shards.map((shard) => readVectors(this.path, this.manifest, shard)[kind]),
-      );
-      if (keeps) all.push(chunk);
-      yield chunk;
-    }
-    // A reader that stopped half-way never comes here.
-    if (keeps) this.vectors.set(kind, all);
-  }
-
-  /** Whether all vectors of a kind are kept in memory once they are read. */
-  protected fits(kind: ItemKind): boolean {
-    return this.size(kind) * this.model.width * 4 <= KEPT;
+    for (const shards of groups(this.manifest.shards, kind))
+      yield joined(shards.map((shard) => readVectors(this.path, this.manifest, shard)[kind]));
   }
 
   private find(kind: ItemKind, row: number) {

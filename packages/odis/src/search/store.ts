@@ -15,6 +15,9 @@ import { beginStore, embed, type Embedded, type EmbedOptions } from "./embed.js"
 import { loadModel, loadStoreModel, type ModelOptions } from "./model.js";
 import { type ItemKind, type StoredImage, type StoredObject, StoreRows } from "./rows.js";
 
+/** Bytes of vectors that are kept on the engine; of more, every search reads all from the disk. */
+const KEPT = 2 ** 30;
+
 /** What a search found, best first. */
 export interface Hit {
   /** of the objects, or of the images */
@@ -180,7 +183,7 @@ export class Store extends StoreRows implements Disposable {
   /** The vectors at length 1 on the engine, where all of them are kept in memory. */
   private unitsOf(kind: ItemKind): readonly Tensor[] | undefined {
     const known = this.units.get(kind);
-    if (known || !this.fits(kind)) return known;
+    if (known || this.size(kind) * this.model.width * 4 > KEPT) return known;
     const units = Array.from(this.chunks(kind), (chunk) => unitRows(chunk, this.model.width));
     this.units.set(kind, units);
     return units;
