@@ -102,15 +102,6 @@ describe("PatchSample", () => {
     expect((await collected(5, "balanced")).samples()).toEqual(one);
     expect((await collected(5, "balanced", 1)).samples().features).not.toEqual(one.features);
   });
-
-  it("draws rare classes as often as the background when balanced", async () => {
-    const shareOfBackground = (targets: Float32Array): number =>
-      targets.reduce((sum, share, at) => sum + (at % classes === 0 ? share : 0), 0) /
-      (targets.length / classes);
-    const balanced = (await collected(6, "balanced")).samples().targets;
-    const uniform = (await collected(6, "uniform")).samples().targets;
-    expect(shareOfBackground(balanced)).toBeLessThan(shareOfBackground(uniform) - 0.1);
-  });
 });
 
 describe("PatchSearch", () => {
