@@ -3,7 +3,7 @@ import type { FramedImage, FrameOptions, Window } from "../features/index.js";
 import { frameBox } from "../portable/index.js";
 import { drawCropBox, drawEachJitter } from "../views/index.js";
 
-/** Half of the areas that are drawn fit into no picture: ten of them in a row, and its largest crop is taken. */
+/** Two thirds of the areas are more than the picture has; after ten sizes that do not fit its largest crop is taken. */
 const crops = { scale: [0.5, 2], aspect: [3 / 4, 4 / 3] } as const;
 
 /** Each change with this chance, on its own. */

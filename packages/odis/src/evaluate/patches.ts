@@ -109,17 +109,14 @@ export function drawPatches(
 ): number[] {
   const frequencies = new Float64Array(classes);
   for (const [at, share] of shares.entries()) if (share > 0) frequencies[at % classes]! += 1;
-  const patches = Array.from({ length: shares.length / classes }, (_, index) => {
-    const shown = [...shares.subarray(index * classes, (index + 1) * classes).entries()]
-      .filter(([, share]) => share > 0)
-      .map(([label]) => label);
-    const score =
-      rule === "uniform" ? 1 : shown.reduce((sum, label) => sum + frequencies[label]!, 0);
-    // Drawn for every patch: no draw depends on labels.
-    return { index, isKnown: shown.length > 0, product: score * rng.uniform() };
-  });
-  return patches
-    .filter(({ isKnown }) => isKnown)
+  const scores = new Float64Array(shares.length / classes);
+  for (const [at, share] of shares.entries()) {
+    const n = Math.floor(at / classes);
+    if (share > 0) scores[n] = rule === "uniform" ? 1 : scores[n]! + frequencies[at % classes]!;
+  }
+  // Drawn for every patch: no draw depends on labels.
+  return Array.from(scores, (score, index) => ({ index, score, product: score * rng.uniform() }))
+    .filter(({ score }) => score > 0)
     .toSorted((a, b) => a.product - b.product)
     .slice(0, count)
     .map(({ index }) => index);
