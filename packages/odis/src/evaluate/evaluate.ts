@@ -239,7 +239,7 @@ async function measureAll({
     const found = await read(split, sources[split], {
       elsewhere: other?.pictures,
       needs: chosen.map(({ needs }) => needs(settings)),
-      consumers: watches.flatMap(({ consumer }) => (consumer ? [consumer(split)] : [])),
+      consumers: watches.flatMap(({ consumers }) => consumers?.(split) ?? []),
       readers: (by: Representation) => watches.flatMap(({ readers }) => readers?.(split, by) ?? []),
     });
     if (found.items.length === 0 && mainDataUse(settings) !== "none")

@@ -10,16 +10,18 @@ import {
 } from "../features/index.js";
 import type { Samples } from "./probe.js";
 
+/**
+ * Which patches of an image are taken. `balanced`: rather those of classes that few of its patches show, and
+ * less often those of several classes (Hummingbird's memory); `uniform`: any.
+ */
+export type PatchRule = "balanced" | "uniform";
+
 export interface PatchSampleOptions extends FrameOptions {
   /** with the background */
   readonly classes: number;
   /** patches of an image at most; where it is seen in several windows, about as many of all together */
   readonly perImage: number;
-  /**
-   * `balanced`: each class of an image is as likely as another (Hummingbird's memory); `uniform`:
-   * each patch is
-   */
-  readonly rule: "balanced" | "uniform";
+  readonly rule: PatchRule;
   readonly seed: number;
 }
 
@@ -30,6 +32,7 @@ export class PatchSample implements PassReader {
   private readonly features: Float32Array[] = [];
   private readonly targets: Float32Array[] = [];
   private readonly origins: number[] = [];
+  /** how many patches of the image, of all its windows in turn, come before this one */
   private readonly ranks: number[] = [];
 
   /** @param width of a patch token */
@@ -47,12 +50,12 @@ export class PatchSample implements PassReader {
       const { index: which, of } = image.window ?? { index: 0, of: 1 };
       const rng = new Rng("patches", rule, seed, image.index, ...(which > 0 ? [which] : []));
       const count = Math.ceil(perImage / of);
-      for (const [rank, n] of drawn(weights(shares, classes, rule), count, rng).entries()) {
+      for (const [rank, n] of drawPatches(shares, classes, count, rule, rng).entries()) {
         const begin = (row * N + n) * this.width;
         this.features.push(patches.slice(begin, begin + this.width));
         this.targets.push(shares.slice(n * classes, (n + 1) * classes));
         this.origins.push(image.index);
-        this.ranks.push(rank);
+        this.ranks.push(rank * of);
       }
     }
   }
@@ -88,30 +91,33 @@ export class PatchSample implements PassReader {
   }
 }
 
-/** [N] chances to be drawn; 0 where nobody knows what a patch shows. */
-function weights(
+/**
+ * Some patches of an image, without replacement, as Hummingbird's published evaluation draws them: each one's
+ * score is multiplied by a uniform random number, and the least products are taken. Balanced, the score is
+ * the sum, over the classes that the patch shows at all, of how many patches of the image show them; else
+ * it is 1. Who wants fewer gets the first of them.
+ *
+ * @param shares [N, classes]; a patch of zeros, of which nobody knows what it shows, is never drawn
+ * @returns at most `count` indices, the least product first
+ */
+export function drawPatches(
   shares: Float32Array,
   classes: number,
-  rule: PatchSampleOptions["rule"],
-): Float64Array {
-  const totals = new Float64Array(classes);
-  for (const [at, share] of shares.entries()) totals[at % classes]! += share;
-  return Float64Array.from({ length: shares.length / classes }, (_, n) => {
-    const row = shares.subarray(n * classes, (n + 1) * classes);
-    if (rule === "uniform") return Math.sign(row.reduce((sum, share) => sum + share, 0));
-    return row.reduce((sum, share, c) => sum + (share > 0 ? share / totals[c]! : 0), 0);
-  });
-}
-
-/** Indices drawn without replacement in proportion to weights (Efraimidis and Spirakis 2006). */
-function drawn(weights: Float64Array, count: number, rng: Rng): number[] {
-  const keys = Array.from(weights, (weight, index) => {
-    const waits = -Math.log(1 - rng.uniform()); // drawn for every patch: no draw depends on labels
-    return { index, key: weight > 0 ? waits / weight : Infinity };
-  });
-  return keys
-    .filter(({ key }) => key < Infinity)
-    .toSorted((a, b) => a.key - b.key)
+  count: number,
+  rule: PatchRule,
+  rng: Pick<Rng, "uniform">,
+): number[] {
+  const frequencies = new Float64Array(classes);
+  for (const [at, share] of shares.entries()) if (share > 0) frequencies[at % classes]! += 1;
+  const scores = new Float64Array(shares.length / classes);
+  for (const [at, share] of shares.entries()) {
+    const n = Math.floor(at / classes);
+    if (share > 0) scores[n] = rule === "uniform" ? 1 : scores[n]! + frequencies[at % classes]!;
+  }
+  // Drawn for every patch: no draw depends on labels.
+  return Array.from(scores, (score, index) => ({ index, score, product: score * rng.uniform() }))
+    .filter(({ score }) => score > 0)
+    .toSorted((a, b) => a.product - b.product)
     .slice(0, count)
     .map(({ index }) => index);
 }

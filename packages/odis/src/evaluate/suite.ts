@@ -46,8 +46,8 @@ export interface ReadJob<S> extends Job<S> {
 
 /** What looks on while the data sets are read, in each process its share of them, for suites that need more than features of objects. */
 export interface Watch extends Partial<Disposable> {
-  /** is shown every image */
-  readonly consumer?: (split: Split) => Consumer;
+  /** are shown every image */
+  readonly consumers?: (split: Split) => readonly Consumer[];
   /** read the passes of whole images */
   readonly readers?: (split: Split, by: Representation) => readonly PassReader[];
   /** between the bank and the test images */

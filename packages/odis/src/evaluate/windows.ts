@@ -74,19 +74,20 @@ export interface Reading {
 export class WindowPasses implements Consumer {
   private readonly passes: readonly Passes[];
 
+  /** @param size side of the networks' input, pixels */
   constructor(
-    private readonly sliding: Sliding,
+    private readonly size: number,
+    private readonly windows: (image: FramedImage) => readonly Window[],
     readings: readonly Reading[],
   ) {
     this.passes = readings.map(
-      ({ network, readers }) => new Passes(network, "none", "token", sliding.crop, readers),
+      ({ network, readers }) => new Passes(network, "none", "token", size, readers),
     );
   }
 
   push(image: FramedImage): void {
-    const { crop } = this.sliding;
-    for (const window of windowsOf(image.sample, this.sliding)) {
-      const pixels = boxPixels(image.sample, window.box, crop);
+    for (const window of this.windows(image)) {
+      const pixels = boxPixels(image.sample, window.box, this.size, window.steps);
       const shown = { ...image, pixels, window };
       for (const one of this.passes) one.push(shown);
     }

@@ -1,4 +1,4 @@
-import { countPatches, drawMask, drawView, type Mask } from "@odis/torch/images";
+import { type ColorStep, countPatches, drawMask, drawView, type Mask } from "@odis/torch/images";
 import type { Sample } from "../data/index.js";
 import { type Box, drawFrom, rleFromMask, type SceneObject } from "../objects/index.js";
 import { type Frame, frameBox, visiblePatches } from "../portable/index.js";
@@ -27,6 +27,8 @@ export interface FramedImage {
 /** One of several parts of a picture that are looked at in turn. */
 export interface Window {
   readonly box: Box;
+  /** how its colours are changed; default: not at all */
+  readonly steps?: readonly ColorStep[] | undefined;
   readonly index: number;
   /** how many the picture has */
   readonly of: number;
@@ -199,9 +201,14 @@ function cropMaskInput(
   return { pixels: boxPixels(sample, seen.box, size), visible };
 }
 
-/** A part of an image as network input, [3, size, size]. */
-export function boxPixels(sample: Sample, box: Box, size: number): Uint8Array {
+/** A part of an image as network input, [3, size, size]; colours are changed last. */
+export function boxPixels(
+  sample: Sample,
+  box: Box,
+  size: number,
+  steps: readonly ColorStep[] = [],
+): Uint8Array {
   const out = new Uint8Array(3 * size * size);
-  drawView(sample, { box, flip: false }, size, out);
+  drawView(sample, { box, flip: false }, size, out, steps);
   return out;
 }

@@ -2,6 +2,9 @@ import type { ColorStep } from "@odis/torch/images";
 import type { Rng } from "../core/index.js";
 import type { ColorConfig } from "./config.js";
 
+/** The largest change of each kind: relative, of hue in turns of the colour circle. */
+type Strengths = Omit<ColorConfig["jitter"], "p">;
+
 /** Which of the method's three colour chains a view goes through. */
 export type ViewKind = "first" | "other" | "local";
 
@@ -20,11 +23,7 @@ export function drawColors(config: ColorConfig, kind: ViewKind, rng: Rng): Color
   if (rng.bool(config.jitter.p)) {
     for (const index of rng.permutation(jitterSteps.length)) {
       const change = jitterSteps[index]!;
-      const strength = config.jitter[change];
-      const neutral = change === "hue" ? 0 : 1;
-      if (strength > 0) {
-        steps.push({ change, amount: rng.uniform(neutral - strength, neutral + strength) });
-      }
+      if (config.jitter[change] > 0) steps.push(jitterStep(change, config.jitter, rng));
     }
   }
   if (rng.bool(config.gray)) steps.push({ change: "gray", amount: 0 });
@@ -37,4 +36,21 @@ export function drawColors(config: ColorConfig, kind: ViewKind, rng: Rng): Color
     steps.push({ change: "solarize", amount: SOLARIZE_FROM });
   }
   return steps;
+}
+
+/** Draws a colour jitter of which each step is applied, or not, on its own: brightness first, hue last. */
+export function drawEachJitter(
+  { p, ...strengths }: ColorConfig["jitter"],
+  rng: Rng,
+): readonly ColorStep[] {
+  return jitterSteps.flatMap((change) => (rng.bool(p) ? [jitterStep(change, strengths, rng)] : []));
+}
+
+function jitterStep(
+  change: (typeof jitterSteps)[number],
+  { [change]: strength }: Strengths,
+  rng: Rng,
+): ColorStep {
+  const neutral = change === "hue" ? 0 : 1;
+  return { change, amount: rng.uniform(neutral - strength, neutral + strength) };
 }

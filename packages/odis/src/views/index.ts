@@ -5,6 +5,8 @@ export {
   type ViewConfig,
   viewConfig,
 } from "./config.js";
+export { drawEachJitter } from "./color.js";
+export { drawCropBox } from "./crop-box.js";
 export { degradeObjects } from "./degrade.js";
 export {
   type GlobalSlot,

@@ -50,6 +50,8 @@ const everything = (): string[] => [
   [...suites, "transfer"].join(","),
   "--mode",
   "mask,none,crop",
+  "--dense-epochs",
+  "2",
   "--transfer",
   `scenes=${bank}::${test}`,
 ];

@@ -104,6 +104,7 @@ describe("settings", () => {
         dense: record(
           {
             bank: array(integer({ min: 1, max: 10_240_000 }), { minLength: 1, maxLength: 3 }),
+            epochs: integer({ min: 0, max: 9 }),
             k: integer({ min: 1, max: 99 }),
             temperature: constantFrom(0.02, 0.07),
             samples: integer({ min: 1, max: 99_999 }),

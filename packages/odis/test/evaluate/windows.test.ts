@@ -175,7 +175,8 @@ describe("WindowSegmenter", () => {
       { frame: "whole", size: crop, patch: 8, classes },
       (patches) => patches.matmul(columns),
     );
-    const passes = new WindowPasses({ crop, stride }, [{ network, readers: [segmenter] }]);
+    const windows = ({ sample }: FramedImage) => windowsOf(sample, { crop, stride });
+    const passes = new WindowPasses(crop, windows, [{ network, readers: [segmenter] }]);
     for (const image of images) passes.push(image);
     passes.finish();
     const [name, outcome] = segmenter.measured();
@@ -215,8 +216,10 @@ describe("WindowSegmenter", () => {
       },
     }));
     const counted = { ...image, sample: { ...image.sample, objects } };
+    const windows = ({ sample }: FramedImage) => windowsOf(sample, sliding);
     const passes = new WindowPasses(
-      sliding,
+      sliding.crop,
+      windows,
       networks.map((network, at) => ({ network, readers: [segmenters[at]!] })),
     );
     passes.push(counted);
@@ -224,7 +227,7 @@ describe("WindowSegmenter", () => {
     expect(drawn).toBe(objects.length * windowsOf(image.sample, sliding).length);
     for (const [at, network] of networks.entries()) {
       const alone = new WindowSegmenter("w", network, options, (rows) => rows.matmul(columns));
-      const pass = new WindowPasses(sliding, [{ network, readers: [alone] }]);
+      const pass = new WindowPasses(sliding.crop, windows, [{ network, readers: [alone] }]);
       pass.push(image);
       pass.finish();
       expect(segmenters[at]!.measured()).toEqual(alone.measured());

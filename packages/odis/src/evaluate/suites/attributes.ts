@@ -41,7 +41,7 @@ export const attributes = suite({
   needs: ({ modes }) => ({ modes }),
   watch() {
     const notes = { train: new AttributeNotes(), test: new AttributeNotes() };
-    return { notes, consumer: (split: Split) => notes[split] };
+    return { notes, consumers: (split: Split) => [notes[split]] };
   },
   measure,
   describe({ settings: { modes } }) {

@@ -1,38 +1,19 @@
 import { format } from "d3-format";
 import { z } from "zod";
-import type { Network } from "../../model/index.js";
-import { World } from "../../train/index.js";
 import {
   type Consumer,
-  deviceOf,
-  type FrameOptions,
+  type FramedImage,
   type PassReader,
+  type Window,
 } from "../../features/index.js";
+import { augmentedWindows } from "../augmented.js";
 import type { EvaluationOptions } from "../options.js";
-import { type Measured, score } from "../outcome.js";
-import { iouCounts, PatchSample } from "../patches.js";
-import {
-  type ChosenProbe,
-  chooseProbe,
-  heldOutPictures,
-  probeOptions,
-  type ProbeSettings,
-  probeSettings,
-  type Samples,
-  trainProbes,
-} from "../probe.js";
+import { type ChosenProbe, probeOptions, type ProbeSettings, probeSettings } from "../probe.js";
 import type { ReadData } from "../reading.js";
 import type { Representation } from "../representations.js";
-import { PatchSearch, Segmenter } from "../segmenter.js";
-import { joined, shareOf } from "../shares.js";
+import { Segmentation } from "../segmentation.js";
 import { type Figure, type Finding, type Job, nameOf, type Split, suite } from "../suite.js";
-import {
-  checkSliding,
-  type Reading,
-  type Sliding,
-  WindowPasses,
-  WindowSegmenter,
-} from "../windows.js";
+import { checkSliding, type Reading, type Sliding, WindowPasses, windowsOf } from "../windows.js";
 
 const size = z.int().min(1);
 const denseSettings = {
@@ -50,6 +31,11 @@ const denseSettings = {
         )
         .default([10_240])
         .readonly(),
+      /**
+       * how often each image fills the memory, cropped and coloured anew each time; 0: once, as test images
+       * are seen; published: 2
+       */
+      epochs: z.int().min(0).default(0),
       /** neighbours that each patch asks */
       k: size.default(30),
       /** of the softmax over their similarities */
@@ -76,9 +62,14 @@ interface OwnSettings {
 /** The published protocol's, other banks and other neighbours of it. */
 const options: EvaluationOptions = {
   denseBank: {
-    help: "patches in the memory of segmentation by nearest neighbours, drawn class by class; several sizes are figures of one table (published: 10240,102400,1024000,10240000)",
+    help: "patches in the memory of segmentation by nearest neighbours, rather those of an image's rare classes; several sizes are figures of one table (published: 10240,102400,1024000,10240000)",
     type: { kind: "number", whole: true, many: true, min: 1 },
     path: "dense.bank",
+  },
+  denseEpochs: {
+    help: "how often each image fills the memory, with other crops and colours each time (published: 2; 0: once, as it is)",
+    type: { kind: "number", whole: true, min: 0 },
+    path: "dense.epochs",
   },
   denseK: {
     help: "neighbours that each patch asks (published: 30)",
@@ -118,7 +109,7 @@ export const dense = suite({
   watch: (job) => job.world.agree(() => segmentations(job)),
   measure: (_, watch) => watch.findings(),
   describe: ({ settings }) => ({
-    meaning: `Segmentation: each patch of a test image is told from patches of the bank, by the most similar ones or by a linear classifier, and the image is coloured in from its patches; mean over classes (background is one) of intersection over union. What is in front of something larger is what counts.${slidingMeaning(slidingOf(settings))}`,
+    meaning: `Segmentation: each patch of a test image is told from patches of the bank, by the most similar ones or by a linear classifier, and the image is coloured in from its patches; mean over classes (background is one) of intersection over union. What is in front of something larger is what counts.${epochsMeaning(settings.dense)}${slidingMeaning(slidingOf(settings))}`,
     tables: [
       {
         title: "segmentation by patches, mIoU, per cent",
@@ -131,15 +122,23 @@ export const dense = suite({
 
 const count = format(",");
 
-/** One bank has the name that it had when there could be only one. */
-function banks({ bank }: Pick<DenseSettings, "bank">) {
+/** One bank has the name that it had when there could be only one, and all were of images as they are. */
+function banks({ bank, epochs }: Pick<DenseSettings, "bank" | "epochs">) {
   const several = new Set(bank).size > 1;
+  const way = epochs > 0 ? "knn-augmented" : "knn";
+  const times = epochs > 0 ? `, ${epochs} × augmented` : "";
   return [...new Set(bank)].map((patches) => {
-    const name = several ? `knn-${patches}` : "knn";
-    const title = several ? `k-NN of ${count(patches)}` : "k-NN";
+    const name = several ? `${way}-${patches}` : way;
+    const title = `${several ? `k-NN of ${count(patches)}` : "k-NN"}${times}`;
     const figure: Figure = { key: `dense-${name}`, title, measure: `dense/${name}/miou` };
     return { patches, name, figure };
   });
+}
+
+function epochsMeaning({ epochs }: Pick<DenseSettings, "epochs">): string {
+  if (epochs === 0) return "";
+  const times = epochs === 1 ? "once" : `${epochs} times`;
+  return ` The bank of nearest patches saw each of its images ${times}, each time another crop in somewhat other colours.`;
 }
 
 /** How the linear head sees images: undefined where it sees them whole. */
@@ -184,6 +183,8 @@ function segmentations({ representations, settings, classes, ...job }: Job<OwnSe
               name,
               new Segmentation(network, {
                 ...settings,
+                banks: banks(settings.dense),
+                linear: linearName(sliding),
                 patch,
                 images,
                 classes: classes.length + 1,
@@ -199,13 +200,34 @@ function segmentations({ representations, settings, classes, ...job }: Job<OwnSe
   return {
     readers: (split: Split, { name }: Representation): readonly PassReader[] =>
       all.get(name)?.readers(split) ?? [],
-    ...(sliding && {
-      consumer: (split: Split): Consumer =>
-        new WindowPasses(
-          sliding,
-          [...all.values()].map((one) => one.windows(split)),
-        ),
-    }),
+    consumers: (split: Split): readonly Consumer[] => {
+      const { dense: own, size: input } = settings;
+      const show = (
+        side: number,
+        windows: (image: FramedImage) => readonly Window[],
+        reading: (one: Segmentation) => Reading,
+      ) => new WindowPasses(side, windows, [...all.values()].map(reading));
+      return [
+        ...(split === "train" && own.epochs > 0
+          ? [
+              show(
+                input,
+                (image) => augmentedWindows(image, { ...settings, epochs: own.epochs }),
+                (one) => one.augmented(),
+              ),
+            ]
+          : []),
+        ...(sliding
+          ? [
+              show(
+                sliding.crop,
+                ({ sample }) => windowsOf(sample, sliding),
+                (one) => one.windows(split),
+              ),
+            ]
+          : []),
+      ];
+    },
     async learn(bank: ReadData) {
       const pictures = new Map(bank.items.map(({ image, picture }) => [image, picture]));
       for (const [name, one] of all)
@@ -223,148 +245,5 @@ function segmentations({ representations, settings, classes, ...job }: Job<OwnSe
     [Symbol.dispose]() {
       for (const one of all.values()) one[Symbol.dispose]();
     },
-  };
-}
-
-interface DenseOptions extends FrameOptions {
-  /** with the background */
-  readonly classes: number;
-  /** images of the bank at most */
-  readonly images: number;
-  readonly dense: DenseSettings;
-  readonly probe: ProbeSettings;
-  readonly seed: number;
-  readonly sliding: Sliding | undefined;
-  readonly world: World;
-}
-
-/**
- * Segmentation by frozen patch features of one network: by nearest neighbours (Hummingbird,
- * Balažević et al. 2023) and by a linear head. First show it the bank, then `learn`, then show it
- * the test images. Of several processes each collects and segments what it reads; the memory of the
- * nearest neighbours all of them have whole. Dispose of it.
- */
-class Segmentation implements Disposable {
-  private readonly memory: PatchSample;
-  private readonly training: PatchSample;
-  private readonly owned: Disposable[] = [];
-  private nearest: readonly Segmenter[] = [];
-  private linear: Segmenter | WindowSegmenter | undefined;
-
-  constructor(
-    private readonly network: Network,
-    private readonly options: DenseOptions,
-  ) {
-    const { dense: own } = options;
-    const { dim } = network.backbone.config;
-    const perImage = this.perImage(Math.max(...own.bank));
-    this.memory = new PatchSample(dim, { ...options, perImage, rule: "balanced" });
-    this.training = new PatchSample(dim, {
-      ...this.linearView,
-      perImage: this.perImage(own.samples),
-      rule: "uniform",
-    });
-  }
-
-  /** What reads the bank's passes, or the test images'. */
-  readers(split: Split): readonly PassReader[] {
-    const [nearest, linear] = this.all(split);
-    return this.options.sliding ? nearest : [...nearest, ...linear];
-  }
-
-  /** What reads the passes of windows, where the linear head sees some. */
-  windows(split: Split): Reading {
-    return { network: this.network, readers: this.all(split)[1] };
-  }
-
-  private all(
-    split: Split,
-  ): readonly [nearest: readonly PassReader[], linear: readonly PassReader[]] {
-    return split === "train"
-      ? [[this.memory], [this.training]]
-      : [this.nearest, this.linear ? [this.linear] : []];
-  }
-
-  private perImage(patches: number): number {
-    return Math.max(1, Math.ceil(patches / this.options.images));
-  }
-
-  /** How the linear head sees images. */
-  private get linearView(): DenseOptions {
-    const { options } = this;
-    return options.sliding ? { ...options, size: options.sliding.crop } : options;
-  }
-
-  /**
-   * Trains the linear head. Its targets are the shares of classes in each patch, not upsampled
-   * logits: that makes it a probe like any other.
-   *
-   * @param pictures of the bank's images
-   * @throws DataError when the bank has less than two images
-   */
-  async learn(
-    pictures: ReadonlyMap<number, number>,
-    signal?: AbortSignal,
-  ): Promise<Omit<ChosenProbe, "name">> {
-    const { classes, dense: own, probe, seed, sliding, world } = this.options;
-    const device = deviceOf(this.network);
-    const images = joined(world, Int32Array.from(this.training.images));
-    const shown = [...new Set(Array.from(images, (image) => pictures.get(image)!))];
-    const held = world.agree(() => heldOutPictures(shown, seed));
-    this.nearest = banks(own).map(({ patches, name }) => {
-      const some = samplesOfAll(world, this.memory.samples(undefined, this.perImage(patches)));
-      const search = new PatchSearch(some, own, device);
-      this.owned.push(search);
-      return new Segmenter(name, this.options, (rows) => search.classify(rows));
-    });
-    const part = (isHeld: boolean): Samples => {
-      const mine = this.training.samples((image) => held.has(pictures.get(image)!) === isHeld);
-      return { ...mine, share: shareOf(world, mine.targets.length / classes) };
-    };
-    const samples = part(false);
-    const columns = [{ from: 0, width: samples.width }];
-    const probes = await trainProbes(samples, columns, probe, { seed, device, signal, world });
-    this.owned.push(probes);
-    const rate = (predicted: Int32Array, truth: Int32Array): number => {
-      const { intersections, unions } = iouCounts(predicted, truth, classes);
-      return score("iou", Float64Array.of(...intersections, ...unions));
-    };
-    const choice = chooseProbe(probes, part(true), rate, world);
-    const { linearView, network } = this;
-    const name = linearName(sliding);
-    if (sliding) {
-      const by = new WindowSegmenter(name, network, linearView, (rows) =>
-        probes.logitsOf(choice, rows),
-      );
-      this.owned.push(by);
-      this.linear = by;
-    } else this.linear = new Segmenter(name, linearView, (rows) => probes.logitsOf(choice, rows));
-    return {
-      blocks: 1,
-      average: false,
-      learningRate: probe.learningRates[choice.rate]!,
-      validation: choice.score,
-    };
-  }
-
-  /** `dense/knn/miou`, `dense/linear/miou` of the test images shown */
-  measured(): Measured[] {
-    const { world } = this.options;
-    return [...this.nearest, ...(this.linear ? [this.linear] : [])].map((one) =>
-      one.measured(world),
-    );
-  }
-
-  [Symbol.dispose](): void {
-    for (const thing of this.owned) thing[Symbol.dispose]();
-  }
-}
-
-/** What all processes have collected. */
-function samplesOfAll(world: World, { features, targets, ...rest }: Samples): Samples {
-  return {
-    ...rest,
-    features: joined(world, features),
-    targets: joined(world, targets),
   };
 }

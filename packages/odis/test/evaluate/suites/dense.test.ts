@@ -1,17 +1,24 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fromBuffer, Generator, liveTensors, noGrad, tidy } from "@odis/torch";
+import { recolor } from "@odis/torch/images";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type DataSource, openSource, type Sample } from "../../../src/data/dataset.js";
+import { type DataSource, openSource } from "../../../src/data/dataset.js";
+import { augmentedWindows } from "../../../src/evaluate/augmented.js";
 import { evaluate, type Evaluation } from "../../../src/evaluate/evaluate.js";
 import { type FramedImage, frameObject, framePixels } from "../../../src/features/frame.js";
-import { iouCounts, labelMap, patchShares } from "../../../src/evaluate/patches.js";
+import { drawPatches, iouCounts, labelMap, patchShares } from "../../../src/evaluate/patches.js";
 import { score } from "../../../src/evaluate/outcome.js";
-import { describeEvaluation, type SuiteName } from "../../../src/evaluate/settings.js";
+import {
+  describeEvaluation,
+  type EvaluationSettings,
+  type SuiteName,
+} from "../../../src/evaluate/settings.js";
 import { readOutcomes, writeOutcomes } from "../../../src/evaluate/outcome.js";
 import { inputImages, Passes } from "../../../src/features/passes.js";
 import { PatchSample } from "../../../src/evaluate/patches.js";
 import { PatchSearch } from "../../../src/evaluate/segmenter.js";
+import { WindowPasses } from "../../../src/evaluate/windows.js";
 import type { Network } from "../../../src/model/network.js";
 import { Rng } from "../../../src/core/rng.js";
 import { recipeSchema } from "../../../src/recipe/schema.js";
@@ -54,11 +61,55 @@ async function framed(source: DataSource, index: number): Promise<FramedImage> {
   return { index, sample, pixels: framePixels(sample, view), objects };
 }
 
+/**
+ * Patches that a memory of so many of each image and epoch holds: the crop's pixels and its labels are cut out
+ * of the picture first, and only then resized.
+ */
+async function rememberedByHand(epochs: number, perEpoch: number) {
+  const memory: { feature: Float32Array; shares: Float32Array }[] = [];
+  for (let i = 0; i < train.size; i += 1) {
+    const { index, sample } = await framed(train, i);
+    for (const window of augmentedWindows({ index, sample }, { ...view, epochs, seed: 0 })) {
+      const { x: left, y: top, width, height } = window.box;
+      const at = (n: number) => (top + Math.floor(n / width)) * sample.width + left + (n % width);
+      const rgb = Uint8Array.from(
+        { length: 3 * width * height },
+        (_, byte) => sample.rgb[3 * at(Math.floor(byte / 3)) + (byte % 3)]!,
+      );
+      const pixels = framePixels({ ...sample, width, height, rgb, objects: [] }, view);
+      recolor(pixels, size, window.steps!);
+      const map = new Int16Array(size * size);
+      for (const object of sample.objects.toSorted((a, b) => b.area - a.area))
+        for (const n of map.keys()) {
+          const [y, x] = [Math.floor(n / size), n % size];
+          const row = Math.floor(((y + 0.5) * height) / size);
+          const column = Math.floor(((x + 0.5) * width) / size);
+          if (object.pixels()[at(row * width + column)]) map[n] = object.label + 1;
+        }
+      const shares = patchShares(map, size, 8, classes);
+      const rng = new Rng(
+        "patches",
+        "balanced",
+        0,
+        index,
+        ...(window.index > 0 ? [window.index] : []),
+      );
+      const features = patchFeatures(pixels);
+      for (const n of drawPatches(shares, classes, perEpoch, "balanced", rng))
+        memory.push({
+          feature: features[n]!,
+          shares: shares.slice(n * classes, (n + 1) * classes),
+        });
+    }
+  }
+  return memory;
+}
+
 /** [N][D] */
-function patchFeatures(sample: Sample): Float32Array[] {
+function patchFeatures(pixels: Uint8Array): Float32Array[] {
   const all = noGrad(() =>
     tidy(() => {
-      const tokens = network.forward(inputImages(network, size, [framePixels(sample, view)]));
+      const tokens = network.forward(inputImages(network, size, [pixels]));
       return network.backbone.layout.patchesOf(tokens).toFloat32();
     }),
   );
@@ -78,7 +129,7 @@ describe("PatchSample", () => {
     const all = (await collected(16, "uniform")).samples();
     expect([all.features.length / dim, all.targets.length / classes]).toEqual([160, 160]);
     const first = await framed(train, 0);
-    const wanted = patchFeatures(first.sample);
+    const wanted = patchFeatures(framePixels(first.sample, view));
     const shares = patchShares(labelMap(first, view), size, 8, classes);
     const some = (await collected(16, "uniform")).samples((image) => image === 0);
     // In the order drawn: each row is one of the image's patches with that patch's shares.
@@ -101,15 +152,6 @@ describe("PatchSample", () => {
     expect(one.features.length / dim).toBe(50);
     expect((await collected(5, "balanced")).samples()).toEqual(one);
     expect((await collected(5, "balanced", 1)).samples().features).not.toEqual(one.features);
-  });
-
-  it("draws rare classes as often as the background when balanced", async () => {
-    const shareOfBackground = (targets: Float32Array): number =>
-      targets.reduce((sum, share, at) => sum + (at % classes === 0 ? share : 0), 0) /
-      (targets.length / classes);
-    const balanced = (await collected(6, "balanced")).samples().targets;
-    const uniform = (await collected(6, "uniform")).samples().targets;
-    expect(shareOfBackground(balanced)).toBeLessThan(shareOfBackground(uniform) - 0.1);
   });
 });
 
@@ -213,7 +255,7 @@ describe("the suite", () => {
     expect(liveTensors()).toBe(before);
     const bank = (await collected(16, "balanced")).samples();
     const sums = await summed((image) => {
-      const queries = patchFeatures(image.sample).flatMap((patch) => [...patch]);
+      const queries = patchFeatures(framePixels(image.sample, view)).flatMap((patch) => [...patch]);
       const options = { k: 7, temperature: 0.02 };
       const scores = byHand(bank.features, queries, bank.targets, options, dim);
       return iouCounts(colouredIn(scores), labelMap(image, view), classes);
@@ -272,6 +314,87 @@ describe("the suite", () => {
     );
     // Larger banks know more: were they all the same, this test would show nothing.
     expect(new Set(names.map((name) => value(evaluation, name))).size).toBe(3);
+  });
+
+  /** The suite with a memory of augmented images. */
+  const augmented = (dense: Partial<EvaluationSettings["dense"]>) =>
+    evaluate({
+      recipe,
+      trained: network,
+      train,
+      test,
+      suites: ["dense"],
+      baselines: false,
+      dense: { bank: [160], k: 3, samples: 160, ...dense },
+      probe: { epochs: 1 },
+    });
+
+  it("fills the memory from augmented images as an independent computation does", async () => {
+    const before = liveTensors();
+    // All patches vote: with few of them classes can be as good as equal.
+    const vote = { k: 120, temperature: 0.1 };
+    const { evaluation } = await augmented({ epochs: 2, bank: [60, 120], ...vote });
+    expect(liveTensors()).toBe(before);
+    const names = evaluation.measurements.map(({ name }) => name);
+    expect(names).toEqual([
+      "trained/dense/knn-augmented-60/miou",
+      "trained/dense/knn-augmented-120/miou",
+      "trained/dense/linear/miou",
+    ]);
+    for (const [at, perEpoch] of [3, 6].entries()) {
+      const memory = await rememberedByHand(2, perEpoch);
+      const options = { ...view, classes, perImage: 12, rule: "balanced", seed: 0 } as const;
+      const sample = new PatchSample(dim, options);
+      const windows = (image: FramedImage) =>
+        augmentedWindows(image, { ...view, epochs: 2, seed: 0 });
+      const passes = new WindowPasses(size, windows, [{ network, readers: [sample] }]);
+      for (let i = 0; i < train.size; i += 1) passes.push(await framed(train, i));
+      passes.finish();
+      const { features, targets } = sample.samples(undefined, 2 * perEpoch);
+      expect([...targets]).toEqual(memory.flatMap(({ shares }) => [...shares]));
+      const off = memory
+        .flatMap(({ feature }) => [...feature])
+        .map((wanted, n) => Math.abs(wanted - features[n]!));
+      expect(Math.max(...off)).toBeLessThan(1e-4);
+      const sums = await summed((image) => {
+        const queries = patchFeatures(framePixels(image.sample, view)).flatMap((row) => [...row]);
+        const scores = byHand(
+          memory.flatMap(({ feature }) => [...feature]),
+          queries,
+          memory.flatMap(({ shares }) => [...shares]),
+          vote,
+          dim,
+        );
+        return iouCounts(colouredIn(scores), labelMap(image, view), classes);
+      });
+      expect(value(evaluation, names[at]!)).toBeCloseTo(score("iou", sums), 3);
+    }
+    const [described] = describeEvaluation(evaluation.settings);
+    expect(described!.tables[0]!.figures.map(({ title }) => title)).toEqual([
+      "k-NN of 60, 2 × augmented",
+      "k-NN of 120, 2 × augmented",
+      "linear",
+    ]);
+    expect(described!.meaning).toContain("saw each of its images 2 times, each time another crop");
+  });
+
+  it("measures several augmented banks in one go, and beside windows, as each alone", async () => {
+    const of = ({ evaluation }: Awaited<ReturnType<typeof augmented>>, name: string) =>
+      value(evaluation, `trained/dense/knn-augmented${name}/miou`);
+    const both = await augmented({ epochs: 2, bank: [40, 160] });
+    const windows = await augmented({ epochs: 2, bank: [40, 160], crop: 48 });
+    for (const bank of [40, 160]) {
+      const alone = of(await augmented({ epochs: 2, bank: [bank] }), "");
+      expect([of(both, `-${bank}`), of(windows, `-${bank}`)]).toEqual([alone, alone]);
+    }
+    expect(of(both, "-40")).not.toBe(of(both, "-160"));
+    // The linear head sees images as they are.
+    const plain = await augmented({ epochs: 0 });
+    const linear = "trained/dense/linear/miou";
+    expect(value(both.evaluation, linear)).toBe(value(plain.evaluation, linear));
+    expect(value(plain.evaluation, "trained/dense/knn/miou")).not.toBe(
+      of(await augmented({ epochs: 1 }), ""),
+    );
   });
 
   it("lets the linear head see windows", async () => {
