@@ -41,9 +41,17 @@ describe("a data set on the command line", () => {
     expect(parseDataSpec(dataText(spec))).toEqual(spec);
   });
 
+  test("a folder with a comma in its name is told by both parts", () => {
+    const spec = { kind: "coco", images: "a,b/images", annotations: "a,b/instances.json" };
+    expect(dataText(spec)).toBe("coco:a,b/images,a,b/instances.json");
+  });
+
   test.each([
     ["coco:a/b,c/d.json#masks=m.json,crowd", "coco:/w/a/b,/w/c/d.json#masks=/w/m.json,crowd"],
     ["coco:/a/b,/c/d.json", "coco:/a/b,/c/d.json"],
+    ["coco:photos", "coco:/w/photos"],
+    ["coco:images,instances.json", "coco:/w"],
+    ["coco:/a/images,/b/instances.json", "coco:/a/images,/b/instances.json"],
     ["voc:../VOC2012", "voc:/VOC2012"],
     ["module:mine.js", "module:/w/mine.js"],
     [
@@ -54,7 +62,7 @@ describe("a data set on the command line", () => {
     const here = process.cwd();
     const told = dataText(absoluteSpec(parseDataSpec(text)));
     const up = here.slice(0, here.lastIndexOf("/"));
-    expect(told).toBe(whole.replaceAll("/w/", `${here}/`).replace("voc:/V", `voc:${up}/V`));
+    expect(told).toBe(whole.replaceAll(/\/w\b/g, here).replace("voc:/V", `voc:${up}/V`));
   });
 
   test.each([

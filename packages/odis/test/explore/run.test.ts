@@ -62,7 +62,7 @@ describe("odis explore RUN", () => {
       networks: [{ name: "step-00000002", model: "odis vit-s, 16 pixels" }],
     });
     expect(first.stderr).toContain(
-      `run is a run: the first images of its data set coco:photos/images,photos/instances.json, 2 at most, are embedded once into ${store}, all of which is explored\n`,
+      `run is a run: the first images of its data set coco:photos, 2 at most, are embedded once into ${store}, all of which is explored\n`,
     );
     const shard = join(folder, store, "shards", "000000.safetensors");
     const [bytes, { mtimeMs }] = [readFileSync(shard), statSync(shard)];

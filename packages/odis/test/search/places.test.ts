@@ -15,8 +15,7 @@ import { odis } from "../cli/odis.js";
 import { randomRun } from "../formats/random-run.js";
 
 const views = { views: { globals: { size: 32 }, locals: { size: 16, count: 0 } } };
-const absolute = (folder: string): string =>
-  `coco:${folder}/photos/images,${folder}/photos/instances.json`;
+const absolute = (folder: string): string => `coco:${folder}/photos`;
 let folder: string;
 let run: string;
 let photo: string;
@@ -33,11 +32,11 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const sheet = (store: string, cwd: string) =>
   odis(["search", store, photo, "--top", "3", "--sheet", join(store, "found.png")], { cwd });
 
-/** As releases before wrote it: the place as it was typed. */
-function asTyped(store: string): void {
+/** As releases before wrote it: the place as it was typed, or both of its parts. */
+function asTyped(store: string, at = "photos"): void {
   const list = join(store, "store.json");
   const told = JSON.parse(readFileSync(list, "utf8"));
-  told.places = ["coco:photos/images,photos/instances.json"];
+  told.places = [`coco:${at}/images,${at}/instances.json`];
   writeFileSync(list, JSON.stringify(told));
 }
 
@@ -68,6 +67,17 @@ describe("a store names its data from anywhere", () => {
     using opened = openStore(store);
     expect(opened.places).toEqual([absolute(folder)]);
     expect(sheet(store, tmpdir()).code).toBe(0);
+  });
+
+  it("one whose place has both parts by name is told by its folder when it is added to", () => {
+    const store = join(folder, "parts");
+    const line = ["embed", run, "coco:photos", "--out", store];
+    expect(odis(line, { cwd: folder }).code).toBe(0);
+    asTyped(store, join(folder, "photos"));
+    expect(sheet(store, tmpdir()).code).toBe(0);
+    expect(odis(line, { cwd: folder }).stdout).toContain("0 images added");
+    using opened = openStore(store);
+    expect(opened.places).toEqual([absolute(folder)]);
   });
 
   it("does not mix up two places, one of which an earlier release has named", () => {

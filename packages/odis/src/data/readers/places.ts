@@ -1,5 +1,5 @@
 import { existsSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { ConfigError } from "../../core/index.js";
 import type { DataSpec } from "../dataset.js";
 import type { Reader } from "../registry.js";
@@ -29,7 +29,16 @@ export function twoPlaces(kind: string, images: string, annotations: string): Pl
   return {
     kind,
     parse: (place) => parse(place, kind, images, annotations),
-    place: (spec) => `${textOf(spec, "images")},${textOf(spec, "annotations")}`,
+    place: (spec) => {
+      const both = { images: textOf(spec, "images"), annotations: textOf(spec, "annotations") };
+      const folder = dirname(both.images);
+      // With a comma a folder's name could be taken for two places.
+      const isUsual =
+        !folder.includes(",") &&
+        both.images === join(folder, images) &&
+        both.annotations === join(folder, annotations);
+      return isUsual ? folder : `${both.images},${both.annotations}`;
+    },
     absolute: (spec) => ({
       ...spec,
       images: resolve(textOf(spec, "images")),
