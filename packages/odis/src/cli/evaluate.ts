@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { statOf } from "../core/index.js";
 import type { OptionType, OptionValue } from "../evaluate/index.js";
 import { command } from "./command.js";
 import {
@@ -86,9 +86,14 @@ export const evaluateCommand = command({
       "../evaluate/index.js"
     );
     const file = evaluationFile(run);
-    const stood = existsSync(file); // asked later, it might be this evaluation's own
+    const before = statOf(file)?.mtimeMs;
     const standing = {
-      stands: () => (stood ? `${file} of an earlier evaluation stands` : undefined),
+      stands: () => {
+        const now = statOf(file)?.mtimeMs;
+        if (now === undefined) return undefined;
+        if (now === before) return `${file} of an earlier evaluation stands`;
+        return `${file} was written, its report may not be`;
+      },
       advice: "Run the same line again; it starts anew.",
     };
     if (count > 1) return runs.runProcesses({ count, ...standing, tell: io.tell });

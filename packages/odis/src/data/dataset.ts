@@ -170,6 +170,18 @@ export function dataText(spec: DataSpec): string {
   return `${spec.kind}:${reader.place(spec, dataText)}${settingsText(spec)}`;
 }
 
+/**
+ * How a data set is named now that an earlier release has named in its way, as it is or changed; a text that
+ * says nothing any more stays as it is.
+ */
+export function toldNow(text: string, change = (spec: DataSpec): DataSpec => spec): string {
+  try {
+    return dataText(change(parseDataSpec(text)));
+  } catch {
+    return text;
+  }
+}
+
 /** The same data set, found from any working folder. */
 export function absoluteSpec(spec: DataSpec): DataSpec {
   const found = readerOf(spec).absolute(spec, absoluteSpec);

@@ -3,6 +3,7 @@ export {
   absoluteSpec,
   dataHelp,
   dataText,
+  toldNow,
   isBare,
   openSource,
   parseDataSpec,

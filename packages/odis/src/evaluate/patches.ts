@@ -21,6 +21,8 @@ export interface PatchSampleOptions extends FrameOptions {
   readonly classes: number;
   /** patches of an image at most; where it is seen in several windows, about as many of all together */
   readonly perImage: number;
+  /** whether patches of an image are wanted at all; default: of all images */
+  readonly wants?: (image: number) => boolean;
   readonly rule: PatchRule;
   readonly seed: number;
 }
@@ -42,10 +44,11 @@ export class PatchSample implements PassReader {
   ) {}
 
   read(tokens: PassTokens, rows: readonly PassRow[]): void {
-    const { size, patch, classes, perImage, rule, seed } = this.options;
+    const { size, patch, classes, perImage, rule, seed, wants = () => true } = this.options;
     const patches = tokens.patches[0]!.toFloat32();
     const N = (size / patch) ** 2;
     for (const [row, { image }] of rows.entries()) {
+      if (!wants(image.index)) continue;
       const shares = patchShares(labelMap(image, this.options), size, patch, classes);
       const { index: which, of } = image.window ?? { index: 0, of: 1 };
       const rng = new Rng("patches", rule, seed, image.index, ...(which > 0 ? [which] : []));

@@ -38,18 +38,19 @@ export async function evaluateRun(
 export async function evaluateRunTogether(
   world: World,
   folder: string,
-  { data, device, ...options }: EvaluateRunOptions,
+  { data, device, onProgress, signal, ...given }: EvaluateRunOptions,
 ): Promise<RunEvaluation | undefined> {
   const teacher = await world.together(loaded(world, folder, device));
   try {
     const { network: trained, recipe, step } = teacher;
-    const settled = async () => settingsOf(options, recipe);
+    const settled = async () => settingsOf(given, recipe);
     const { limit, suites } = await world.together(settled()); // an error may be one process's own
     // Main data that nobody asks for is not looked through for pictures that are there twice.
     const known = mainDataUse({ suites }) === "none" ? { moved: [] } : {};
     const splits = await openSplitsTogether(world, data, { limit, ...known });
     const { train, test, moved } = splits;
-    const found = await evaluateTogether(world, { ...options, recipe, trained, train, test });
+    const options = { ...given, recipe, trained, train, test, onProgress, signal };
+    const found = await evaluateTogether(world, options);
     if (!found) return undefined;
     const { evaluation, outcomes } = found;
     const written = writeOutcomes(outcomesFile(folder), outcomes);

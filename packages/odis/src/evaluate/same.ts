@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { tidy } from "@odis/torch";
-import { RunError } from "../core/index.js";
+import { plain, RunError } from "../core/index.js";
 import type { DataSource } from "../data/index.js";
 import type { Network } from "../model/index.js";
 import type { Recipe } from "../recipe/index.js";
@@ -19,22 +19,44 @@ interface Compared {
 /** @throws RunError in all processes when they are about to evaluate different things */
 export function checkSame(world: World, { settings, recipe, trained, ...sources }: Compared): void {
   if (world.size === 1) return;
-  const namesOf = (source: DataSource): string => {
-    const names = createHash("sha256").update(JSON.stringify([source.size, source.classes]));
-    for (let index = 0; index < source.size; index += 1) names.update(`${source.key(index)}\n`);
-    return names.digest("hex");
-  };
-  const mine = {
+  checkAlike(world, {
     settings: JSON.stringify(settings),
     // The newest checkpoint may be another one a moment later.
     network: [JSON.stringify(recipe), trained ? hashOf(trained) : "none"].join(),
     "train data": namesOf(sources.train),
     "test data": namesOf(sources.test),
-  };
+  });
+}
+
+/**
+ * @param parts by what they are called: "train data"
+ * @throws RunError in all processes when another data set, called so, is not the same in all of them
+ */
+export function checkSameSet(
+  world: World,
+  name: string,
+  parts: Readonly<Record<string, DataSource>>,
+): void {
+  if (world.size === 1) return;
+  const named = Object.entries(parts).map(([part, source]) => [
+    `${part} of ${plain(name)}`,
+    namesOf(source),
+  ]);
+  checkAlike(world, Object.fromEntries(named));
+}
+
+/** SHA-256 of the names of its images and classes, hex. */
+function namesOf(source: DataSource): string {
+  const names = createHash("sha256").update(JSON.stringify([source.size, source.classes]));
+  for (let index = 0; index < source.size; index += 1) names.update(`${source.key(index)}\n`);
+  return names.digest("hex");
+}
+
+/** @param mine what must be the same in all processes, by what it is called */
+function checkAlike(world: World, mine: Readonly<Record<string, string>>): void {
   const [first, ...others] = world.shareValues(mine);
   for (const [at, other] of others.entries()) {
-    const names = Object.keys(mine) as readonly (keyof typeof mine)[];
-    const differs = names.filter((name) => other[name] !== first![name]);
+    const differs = Object.keys(mine).filter((name) => other[name] !== first![name]);
     if (differs.length > 0)
       throw world.everywhere(
         new RunError(

@@ -1,3 +1,4 @@
+import { ConfigError, DataError, Rng } from "../core/index.js";
 import { deviceOf, type FrameOptions, type PassReader } from "../features/index.js";
 import type { Network } from "../model/index.js";
 import { World } from "../train/index.js";
@@ -51,6 +52,8 @@ export class Segmentation implements Disposable {
   private readonly owned: Disposable[] = [];
   private nearest: readonly Segmenter[] = [];
   private linear: Segmenter | WindowSegmenter | undefined;
+  /** [images] in the order in which a memory of fewer patches than images takes them */
+  private readonly places: Int32Array;
 
   constructor(
     private readonly network: Network,
@@ -58,9 +61,14 @@ export class Segmentation implements Disposable {
   ) {
     const { banks, dense: own } = options;
     const { dim } = network.backbone.config;
+    const most = Math.max(...banks.map(({ patches }) => patches));
+    const perImage = this.remembered(most);
+    checkMemory(most, Math.max(most, perImage) * dim, options.world);
+    this.places = new Rng("images of patches", options.seed).permutation(options.images);
     this.memory = new PatchSample(dim, {
       ...options,
-      perImage: this.remembered(Math.max(...banks.map(({ patches }) => patches))),
+      perImage,
+      wants: (image) => this.isRemembered(image, most),
       rule: "balanced",
     });
     this.training = new PatchSample(dim, {
@@ -103,6 +111,12 @@ export class Segmentation implements Disposable {
     return epochs * Math.max(1, Math.floor(patches / (images * epochs)));
   }
 
+  /** Whether an image is among those that a memory of so many patches is filled from. */
+  private isRemembered(image: number, patches: number): boolean {
+    const { dense: own } = this.options;
+    return this.places[image]! < Math.ceil(patches / Math.max(1, own.epochs));
+  }
+
   /** How the linear head sees images. */
   private get linearView(): SegmentationOptions {
     const { options } = this;
@@ -126,7 +140,12 @@ export class Segmentation implements Disposable {
     const shown = [...new Set(Array.from(images, (image) => pictures.get(image)!))];
     const held = world.agree(() => heldOutPictures(shown, seed));
     this.nearest = banks.map(({ patches, name: bank }) => {
-      const some = samplesOfAll(world, this.memory.samples(undefined, this.remembered(patches)));
+      const mine = this.memory.samples(
+        (image) => this.isRemembered(image, patches),
+        this.remembered(patches),
+      );
+      const some = samplesOfAll(world, mine);
+      if (some.features.length === 0) throw world.everywhere(nothingRemembered(patches));
       const search = new PatchSearch(some, own, device);
       this.owned.push(search);
       return new Segmenter(bank, this.options, (rows) => search.classify(rows));
@@ -181,3 +200,24 @@ function samplesOfAll(world: World, { features, targets, ...rest }: Samples): Sa
     targets: joined(world, targets),
   };
 }
+
+/** Numbers that an array can hold, and those that pass from one process to others at once. */
+const [LONGEST, SHARED] = [2 ** 32 - 1, 2 ** 30 - 1];
+
+/** @throws ConfigError in all processes when no process could hold a memory, before anything is read */
+function checkMemory(patches: number, numbers: number, { size }: World): void {
+  const most = size === 1 ? LONGEST : SHARED;
+  if (numbers <= most) return;
+  const fewer = Math.floor((patches * most) / numbers);
+  throw new ConfigError(
+    `evaluation: dense bank ${patches}: its patches are ${Math.ceil((4 * numbers) / 1e9)} GB of features; ` +
+      `${size === 1 ? "a memory" : "the memory of several processes"} has at most ${Math.floor((4 * most) / 1e9)}. ` +
+      `Ask for fewer: --dense-bank ${fewer}${size > 1 && numbers <= LONGEST ? ", or evaluate in one process" : ""}.`,
+  );
+}
+
+const nothingRemembered = (patches: number): DataError =>
+  new DataError(
+    `evaluation: dense bank ${patches}: the images that it would be filled from show nothing that is known. ` +
+      `Ask for more patches: --dense-bank`,
+  );

@@ -72,7 +72,8 @@ export async function writeLibrary(store: Store, options: LibraryOptions): Promi
   try {
     return await writeInto(folder, store, options);
   } catch (error) {
-    throw folder.keeps ? withKept(error, folder.beside) : error;
+    const isBegun = folder.keeps && folder.has(folderFiles.image(0));
+    throw isBegun ? withKept(error, folder.beside) : error;
   }
 }
 

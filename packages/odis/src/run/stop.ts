@@ -62,7 +62,8 @@ export class Stop implements Disposable {
 
   /** While this is held, a signal is a wish. */
   hold(): Disposable {
-    this.listen("on");
+    for (const [signal, listener] of this.listeners)
+      if (!process.listeners(signal).includes(listener)) process.on(signal, listener);
     const waiting = listenWhileWaiting({
       onSignal: (signal) => this.receive(signal as StopSignal),
     });
@@ -71,13 +72,7 @@ export class Stop implements Disposable {
       [Symbol.dispose]: () => {
         waiting[Symbol.dispose]();
         this.holds -= 1;
-        // One that came while nothing else could run is heard when the system is next asked for news, which
-        // the first of two turns may be too early for.
-        later(() =>
-          later(() => {
-            if (this.holds === 0) this.listen("off");
-          }),
-        );
+        this.listenNoMore();
       },
     };
   }
@@ -97,7 +92,7 @@ export class Stop implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.listen("off");
+    this.listenNoMore();
     for (const stream of [process.stdout, process.stderr]) stream.off("error", this.onClosed);
     if (this.isAbandoned && this.received) endBy(this.received);
   }
@@ -107,11 +102,18 @@ export class Stop implements Disposable {
     if (error.code === "EPIPE" || error.code === "EIO") this.receive("SIGPIPE");
   };
 
-  private listen(how: "on" | "off"): void {
-    for (const [signal, listener] of this.listeners) {
-      process.off(signal, listener);
-      if (how === "on") process.on(signal, listener);
-    }
+  /**
+   * Unless something is held. A signal that came while nothing else could run is heard when the system is next
+   * asked for news, which the first of two turns may be too early for; nobody hears it once the last listener
+   * has gone, whoever comes then.
+   */
+  private listenNoMore(): void {
+    later(() =>
+      later(() => {
+        if (this.holds > 0) return;
+        for (const [signal, listener] of this.listeners) process.off(signal, listener);
+      }),
+    );
   }
 
   private receive(signal: StopSignal): void {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { existsSync, readdirSync } from "node:fs";
 import { checkWritable, type Lock, lock, makeFolder, plain, RunError } from "../core/index.js";
-import { absoluteSpec, type DataSource, dataText, parseDataSpec } from "../data/index.js";
+import { absoluteSpec, type DataSource, dataText, parseDataSpec, toldNow } from "../data/index.js";
 import { bytesText, World } from "../train/index.js";
 import {
   type Manifest,
@@ -142,19 +142,10 @@ function listed(
 /** Stores of earlier releases name places as they were typed, seen from the folder where that was. */
 function withPlaces(known: readonly string[], more: readonly string[]): readonly string[] {
   const places = known.map((place) => {
-    const whole = absolutePlace(place);
+    const whole = toldNow(place, absoluteSpec);
     return more.includes(whole) && !known.includes(whole) ? whole : place;
   });
   return [...new Set([...places, ...more])];
-}
-
-/** A place whose kind is not known any more stays as it is. */
-function absolutePlace(place: string): string {
-  try {
-    return dataText(absoluteSpec(parseDataSpec(place)));
-  } catch {
-    return place;
-  }
 }
 
 /** @throws RunError when a folder that is no store holds something */

@@ -15,7 +15,7 @@ import { beginStore, embed, type Embedded, type EmbedOptions } from "./embed.js"
 import { loadModel, loadStoreModel, type ModelOptions } from "./model.js";
 import { type ItemKind, type StoredImage, type StoredObject, StoreRows } from "./rows.js";
 
-/** Bytes of vectors that are kept on the engine; of more, every search reads all from the disk. */
+/** Bytes of the vectors of a kind that are kept on the engine; more are read from the disk by each exact search. */
 const KEPT = 2 ** 30;
 
 /** What a search found, best first. */

@@ -44,15 +44,16 @@ export class Journal implements Disposable {
    * Begins a journal, or goes on with one; half a last line is cut off.
    *
    * @param job what decides the result
+   * @param asNow what a job that stands there means today
    * @throws ConfigError when the file belongs to another job, RunError when it is no journal
    */
-  static open(path: string, job: unknown): Journal {
+  static open(path: string, job: unknown, asNow = (begun: unknown): unknown => begun): Journal {
     const descriptor = openToAppend(path);
     try {
       const size = statOf(path)!.size;
       let [end, lines] = [0, 0];
       for (const { text, to } of linesOf(path)) {
-        if (lines === 0) checkJob(path, text, job);
+        if (lines === 0) checkJob(path, text, job, asNow);
         else if (imageOf(text) !== lines - 1) throw notOurs(path, lines + 1);
         [end, lines] = [to, lines + 1];
       }
@@ -136,7 +137,12 @@ function imageOf(text: string): number | undefined {
   }
 }
 
-function checkJob(path: string, text: string, job: unknown): void {
+function checkJob(
+  path: string,
+  text: string,
+  job: unknown,
+  asNow: (begun: unknown) => unknown,
+): void {
   let begun: unknown;
   try {
     begun = JSON.parse(text);
@@ -144,7 +150,7 @@ function checkJob(path: string, text: string, job: unknown): void {
     throw notOurs(path, 1);
   }
   // As JSON would give it back: what is undefined is not there.
-  if (isDeepStrictEqual(begun, JSON.parse(JSON.stringify(job)))) return;
+  if (isDeepStrictEqual(asNow(begun), JSON.parse(JSON.stringify(job)))) return;
   throw new ConfigError(
     `${plain(path)} holds the beginnings of other masks (another maker, data set or setting). Go on with ` +
       `those by their own command line, choose another --out, or delete that file`,

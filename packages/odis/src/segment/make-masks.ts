@@ -6,12 +6,13 @@ import {
   checkReplaceable,
   ConfigError,
   DataError,
+  isRecord,
   lock,
   makeFolder,
   plain,
   statOf,
 } from "../core/index.js";
-import type { DataSource, Sample } from "../data/index.js";
+import { type DataSource, type Sample, toldNow } from "../data/index.js";
 import {
   boxRle,
   formatCounts,
@@ -94,7 +95,7 @@ export async function makeMasks(options: MakeMasksOptions): Promise<MadeMasks> {
     const { provenance } = makers[0]!;
     const job = jobOf(options, provenance);
     if (isMade(out, job)) return { ...nothing, of: source.size, provenance };
-    using journal = Journal.open(`${out}.part`, job);
+    using journal = Journal.open(`${out}.part`, job, inTodaysWords);
     while (makers.length < Math.min(options.jobs, source.size - journal.images))
       makers.push(await openLooker(spec, patience));
     const tally = new Tally(journal, source.size, options);
@@ -127,10 +128,17 @@ function jobOf(
 
 const nothing = { done: 0, objects: 0, skipped: 0, finished: true, fresh: false, reasons: [] };
 
+/** A job that an earlier release has written down: it may have named its data in another way. */
+function inTodaysWords<T>(job: T): T {
+  return isRecord(job) && typeof job["data"] === "string"
+    ? { ...job, data: toldNow(job["data"]) }
+    : job;
+}
+
 /** @throws ConfigError when the file is there and is another one */
 function isMade(out: string, { maker, data, settings }: ReturnType<typeof jobOf>): boolean {
   if (statOf(out) === undefined || statOf(`${out}.part`) !== undefined) return false;
-  const made = readMaskInfo(out);
+  const made = inTodaysWords(readMaskInfo(out));
   const same = (a: unknown, b: unknown) => isDeepStrictEqual(a, JSON.parse(JSON.stringify(b)));
   if (
     made &&

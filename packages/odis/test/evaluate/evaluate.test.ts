@@ -260,7 +260,14 @@ describe("a run", () => {
 
   it("is evaluated into evaluation.json, on images held out when there is no test data", async () => {
     const run = savedRun("evaluated");
-    const written = await evaluateRun(run, { data: { train: trainSpec }, k: [3] });
+    const seen: string[] = [];
+    const written = await evaluateRun(run, {
+      data: { train: trainSpec },
+      k: [3],
+      signal: new AbortController().signal,
+      onProgress: (what) => seen.push(what),
+    });
+    expect(new Set(seen)).toEqual(new Set(["train", "test"]));
     expect(readEvaluation(run)).toEqual(JSON.parse(JSON.stringify(written)));
     expect([written.train.images, written.test.images, written.step]).toEqual([10, 2, 7]);
   });

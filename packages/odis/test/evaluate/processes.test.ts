@@ -1,4 +1,12 @@
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeScenes } from "odis";
@@ -204,6 +212,26 @@ describe("when something goes wrong in one process, all end and one says so", ()
     expect(await codesOf(ranks)).toEqual([4, 4]);
     expect(complaints(ranks.map(({ said }) => said()).join(""))).toEqual([
       "odis evaluate: rank 1 of 2 was started for another evaluation than rank 0: other train data. " +
+        "Start all processes with the same line and data.",
+    ]);
+  });
+
+  it("data sets that are only transferred to differ, though they are called alike", async () => {
+    const port = await freePort();
+    const run = copy("elsewhere");
+    const places = [bank, test].map((place, rank) => {
+      const own = join(folder, `place-${rank}`);
+      mkdirSync(own);
+      writeFileSync(join(own, "set.json"), JSON.stringify({ parts: [{ data: place }] }));
+      return own;
+    });
+    const words = ["--suite", "transfer", "--transfer", `things=mix:set.json::${test}`];
+    const ranks = places.map((place, rank) =>
+      launch(line(run, ...words), variables(rank, 2, port), ["env", "-C", place]),
+    );
+    expect(await codesOf(ranks)).toEqual([4, 4]);
+    expect(complaints(ranks.map(({ said }) => said()).join(""))).toEqual([
+      "odis evaluate: rank 1 of 2 was started for another evaluation than rank 0: other train data of things. " +
         "Start all processes with the same line and data.",
     ]);
   });

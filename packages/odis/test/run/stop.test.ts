@@ -46,11 +46,21 @@ describe("Stop", () => {
     },
   );
 
-  it("is ended by a signal that came while nothing else could run, though the hold is over by then", async () => {
-    const { child, output } = await start(500, "late");
+  it.each(["late", "ends"])(
+    "is ended by a signal that came while nothing else could run, though the hold is over by then (%s)",
+    async (how) => {
+      const { child, output } = await start(500, how);
+      child.kill("SIGTERM");
+      expect(await ended(child)).toBe("SIGTERM");
+      expect(output()).toBe("ready\n");
+    },
+  );
+
+  it("hears a signal that came while nothing else could run when it holds again by then", async () => {
+    const { child, output } = await start(500, "again");
     child.kill("SIGTERM");
-    expect(await ended(child)).toBe("SIGTERM");
-    expect(output()).toBe("ready\n");
+    expect(await ended(child)).toBe(0);
+    expect(output()).toBe("ready\nasked by SIGTERM\nstopped by SIGTERM\n");
   });
 
   it("takes a closed pipe for a wish", async () => {

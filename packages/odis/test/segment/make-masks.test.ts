@@ -105,6 +105,23 @@ describe("making masks", () => {
     expect(await makeMasks(await options({ spec: yolo, out }))).toMatchObject({ fresh: false });
   });
 
+  test("goes on with what an earlier release began, which named the data by both of its parts", async () => {
+    const out = join(scratch(), "masks.json");
+    const asNamedThen = (file: string): void => {
+      const text = readFileSync(file, "utf8");
+      expect(text).toContain('"coco:photos"');
+      writeFileSync(
+        file,
+        text.replace('"coco:photos"', '"coco:photos/images,photos/instances.json"'),
+      );
+    };
+    await makeMasks(await options({ spec: yolo, out, stop: after(2) }));
+    asNamedThen(`${out}.part`);
+    expect(await makeMasks(await options({ spec: yolo, out }))).toMatchObject({ done: 6 });
+    asNamedThen(out);
+    expect(await makeMasks(await options({ spec: yolo, out }))).toMatchObject({ fresh: false });
+  });
+
   test("refuses another job's beginnings, another job's file, and a foreign file", async () => {
     const out = join(scratch(), "masks.json");
     await makeMasks(await options({ spec: yolo, out, stop: after(1) }));

@@ -14,6 +14,7 @@ import type { EvaluationOptions } from "../options.js";
 import { imageNames, type Measured, type MeanOutcome } from "../outcome.js";
 import { averagePrecision, descending, landmarkScore, placeOfFirst } from "../ranking.js";
 import type { ReadData } from "../reading.js";
+import { checkSameSet } from "../same.js";
 import { byFirst, type SharedSet } from "../shares.js";
 import {
   type Figure,
@@ -67,7 +68,7 @@ export const retrieval = suite({
   settings,
   options,
   needs: ({ modes }) => ({ modes }),
-  watch: (job) => job.world.together(openCollections(job)),
+  watch: openCollections,
   measure,
   describe: ({ settings: { modes, retrieval: own } }) => ({
     meaning:
@@ -133,9 +134,13 @@ function landmarkTable(name: string, modes: readonly InferenceMode[]): FigureTab
 }
 
 /** Collections are opened before anything is read: a wrong name must not cost an hour. */
-async function openCollections({ settings: { retrieval: own } }: Job<OwnSettings>) {
+async function openCollections({ settings: { retrieval: own }, world }: Job<OwnSettings>) {
   const landmarks: Landmarks[] = [];
-  for (const text of own.landmarks) landmarks.push(await openLandmarks(text));
+  for (const text of own.landmarks) {
+    const one = await world.together(openLandmarks(text));
+    checkSameSet(world, one.name, { pictures: one.gallery, queries: one.queries });
+    landmarks.push(one);
+  }
   return { landmarks };
 }
 

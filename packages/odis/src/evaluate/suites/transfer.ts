@@ -8,6 +8,7 @@ import type { EvaluationOptions } from "../options.js";
 import { imageCounts, imageNames, type IouOutcome, type ShareOutcome } from "../outcome.js";
 import { probedModes, probeOptions, type ProbeSettings, probeSettings } from "../probe.js";
 import { summaryOf } from "../reading.js";
+import { checkSameSet } from "../same.js";
 import { byFirst } from "../shares.js";
 import type { RepresentationName } from "../representations.js";
 import {
@@ -145,6 +146,7 @@ async function openSets({ settings: { transfer: own }, world }: Job<OwnSettings>
   const sets: TransferSet[] = [];
   for (const { name, text, data } of world.agree(() => namedSets(own.sets))) {
     const splits = await openSplitsTogether(world, data);
+    checkSameSet(world, name, { "train data": splits.train, "test data": splits.test });
     const checked = async () => labelledSet(text, splits);
     sets.push({ name, ...(await world.together(checked())) });
   }

@@ -8,7 +8,7 @@ import { augmentedWindows } from "../../../src/evaluate/augmented.js";
 import { evaluate, type Evaluation } from "../../../src/evaluate/evaluate.js";
 import { type FramedImage, frameObject, framePixels } from "../../../src/features/frame.js";
 import { drawPatches, iouCounts, labelMap, patchShares } from "../../../src/evaluate/patches.js";
-import { score } from "../../../src/evaluate/outcome.js";
+import { type IouOutcome, score } from "../../../src/evaluate/outcome.js";
 import {
   describeEvaluation,
   type EvaluationSettings,
@@ -295,8 +295,9 @@ describe("the suite", () => {
         dense: { bank: sizes, k: 3, samples: 160 },
         probe: { epochs: 1 },
       });
-    const { evaluation } = await bank(20, 160, 60);
-    const names = ["knn-20", "knn-160", "knn-60"].map((name) => `trained/dense/${name}/miou`);
+    const sizes = [20, 160, 60, 4]; // four are fewer than there are images
+    const { evaluation } = await bank(...sizes);
+    const names = sizes.map((size) => `knn-${size}`).map((name) => `trained/dense/${name}/miou`);
     expect(evaluation.measurements.map(({ name }) => name)).toEqual([
       ...names,
       "trained/dense/linear/miou",
@@ -306,14 +307,55 @@ describe("the suite", () => {
       "k-NN of 20",
       "k-NN of 160",
       "k-NN of 60",
+      "k-NN of 4",
       "linear",
     ]);
-    const alone = await Promise.all([20, 160, 60].map((size) => bank(size)));
+    const alone = await Promise.all(sizes.map((size) => bank(size)));
     expect(names.map((name) => value(evaluation, name))).toEqual(
       alone.map((one) => value(one.evaluation, "trained/dense/knn/miou")),
     );
     // Larger banks know more: were they all the same, this test would show nothing.
-    expect(new Set(names.map((name) => value(evaluation, name))).size).toBe(3);
+    expect(new Set(names.map((name) => value(evaluation, name))).size).toBe(4);
+  });
+
+  it("takes a bank of fewer patches than images from so many images", async () => {
+    const { outcomes } = await evaluate({
+      recipe,
+      trained: network,
+      train,
+      test,
+      suites: ["dense"],
+      baselines: false,
+      dense: { bank: [1], k: 30, samples: 160 },
+      probe: { epochs: 1 },
+    });
+    // A memory of one patch calls all pixels what most of that patch is.
+    const { intersections } = outcomes.get("trained/dense/knn/miou") as IouOutcome;
+    const called = [...intersections.keys()].filter((at) => intersections[at]! > 0);
+    expect(new Set(called.map((at) => at % classes)).size).toBe(1);
+  });
+
+  it("refuses a memory that nothing could hold, before it reads anything", async () => {
+    const unread: DataSource = {
+      size: train.size,
+      classes: train.classes,
+      key: (index) => train.key(index),
+      read: () => Promise.reject(new Error("was read")),
+    };
+    await expect(
+      evaluate({
+        recipe,
+        trained: network,
+        train: unread,
+        test: unread,
+        suites: ["dense"],
+        baselines: false,
+        dense: { bank: [10 ** 9] },
+      }),
+    ).rejects.toThrow(
+      `evaluation: dense bank 1000000000: its patches are ${(4 * 1e9 * dim) / 1e9} GB of features; a memory has at most ` +
+        `17. Ask for fewer: --dense-bank ${Math.floor((2 ** 32 - 1) / dim)}.`,
+    );
   });
 
   /** The suite with a memory of augmented images. */
