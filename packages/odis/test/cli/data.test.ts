@@ -54,8 +54,8 @@ describe("odis data inspect", () => {
     expect([code, stderr]).toEqual([
       2,
       "odis data: data both ways: this could be read in 2 ways. Say which is meant:\n" +
-        "odis data:   --data 'coco:both ways'    instances.json beside images/\n" +
-        "odis data:   --data 'yolo:both ways'    images/ and labels/*.txt\n",
+        "odis data:   'coco:both ways'    instances.json beside images/\n" +
+        "odis data:   'yolo:both ways'    images/ and labels/*.txt\n",
     ]);
   });
 
@@ -65,7 +65,7 @@ describe("odis data inspect", () => {
     const { code, stderr } = odis(["data", "inspect", "notes"], { cwd: scratch() });
     expect(code).toBe(2);
     expect(stderr).toContain(
-      "data notes: nothing there is a data set that odis knows (a\\u001b[2J.txt). Say what it is: --data KIND:PLACE",
+      "data notes: nothing there is a data set that odis knows (a\\u001b[2J.txt). Say what it is: KIND:PLACE",
     );
   });
 });
