@@ -6,6 +6,7 @@ import {
   ConfigError,
   makeFolder,
   nearest,
+  plain,
 } from "../core/index.js";
 import {
   type ExportFormat,
@@ -75,7 +76,7 @@ function chosenWriter(out: string, format: ExportFormat | undefined): FormatWrit
   const names = writableFormats.map(({ name }) => name);
   const close = format === undefined ? undefined : nearest(format, names);
   throw new ConfigError(
-    `export: ${format === undefined ? `${out} does not tell the format` : `format: got ${format}`}; ` +
-      `wanted --format ${names.join(", ")}${close === undefined ? "" : `. Did you mean ${close}?`}`,
+    `${format === undefined ? `${plain(out)}: the name does not tell the format` : `format: got ${plain(format)}`}; ` +
+      `wanted --format with one of ${names.join(", ")}${close === undefined ? "" : `. Did you mean ${close}?`}`,
   );
 }
