@@ -56,6 +56,11 @@ const convertCommand = command({
     ],
     ["odis data convert coco:photos#take=0..0.8 train --to yolo", "a part of it"],
   ],
+  about: async () => {
+    const { writers } = await import("../data/index.js");
+    const lines = writers.map(({ kind, about }) => `  ${kind.padEnd(13)}${about}`);
+    return `Formats, --to NAME, and what each can say of an object:\n${lines.join("\n")}`;
+  },
   options: async () => {
     const { writers } = await import("../data/index.js");
     return {
@@ -122,7 +127,7 @@ async function write(
   io: Io,
   shardBytes?: number,
 ): Promise<undefined> {
-  const [{ convert }, { OdisError, exitCodes }] = await Promise.all([
+  const [{ convert, writers }, { OdisError, exitCodes, shellWord }] = await Promise.all([
     import("../data/index.js"),
     import("../core/index.js"),
   ]);
@@ -137,7 +142,8 @@ async function write(
   io.print(`${out}: ${count(images)} images, ${count(objects)} objects as ${to}`);
   for (const note of notes) io.print(`  ${note}`);
   for (const line of problemLines(skipped, "images could not be read")) io.print(line);
-  io.print(`read it with --data ${to}:${out}`);
+  const { readWith } = writers.find(({ kind }) => kind === to)!;
+  io.print(`read it with --data ${shellWord(`${to}:${out}${readWith ? `#${readWith}` : ''}`)}`);
   return undefined;
 }
 

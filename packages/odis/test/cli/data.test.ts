@@ -79,6 +79,14 @@ describe("odis data convert and shard", () => {
     ]);
     const read = odis(["data", "inspect", "yolo:yolo"], { cwd: scratch() });
     expect(read.stdout).toContain("yolo: 6 images, 29 objects, 69 classes\n");
+    // Label maps do not say themselves what their numbers are.
+    const maps = odis(["data", "convert", "yolo:yolo", "my maps", "--to", "maps"], {
+      cwd: scratch(),
+    });
+    const advised = /^read it with --data '(.*)'$/m.exec(maps.stdout)?.[1];
+    expect(advised).toBe("maps:my maps#values=objects");
+    const again = odis(["data", "inspect", advised!], { cwd: scratch() });
+    expect(again.stdout).toMatch(/^maps: 6 images, /m);
     const packed = odis(["data", "shard", "yolo:yolo", "packed", "--size", "1"], {
       cwd: scratch(),
     });
