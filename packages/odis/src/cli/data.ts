@@ -143,7 +143,7 @@ async function write(
   for (const note of notes) io.print(`  ${note}`);
   for (const line of problemLines(skipped, "images could not be read")) io.print(line);
   const { readWith } = writers.find(({ kind }) => kind === to)!;
-  io.print(`read it with --data ${shellWord(`${to}:${out}${readWith ? `#${readWith}` : ''}`)}`);
+  io.print(`read it with --data ${shellWord(`${to}:${out}${readWith ? `#${readWith}` : ""}`)}`);
   return undefined;
 }
 

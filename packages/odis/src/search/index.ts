@@ -12,6 +12,7 @@ export { loadModel, type ModelOptions, type StoreTeacher } from "./model.js";
 export {
   createStore,
   type Hit,
+  type ObjectHit,
   openStore,
   type OpenStoreOptions,
   type PictureQuery,

@@ -26,6 +26,11 @@ export interface Hit {
   readonly object: StoredObject | undefined;
 }
 
+/** What a search among objects found. */
+export interface ObjectHit extends Hit {
+  readonly object: StoredObject;
+}
+
 export interface SearchOptions {
   /** how many; default 20 */
   readonly top?: number | undefined;
@@ -95,6 +100,11 @@ export class Store extends StoreRows implements Disposable {
    * @throws ConfigError for a vector of another width, or without an index where one is asked for;
    *   RunError when the network that made the store is not there to look at a picture
    */
+  search(
+    query: Float32Array | PictureQuery,
+    options?: SearchOptions & { readonly kind?: "objects" | undefined },
+  ): ObjectHit[];
+  search(query: Float32Array | PictureQuery, options?: SearchOptions): Hit[];
   search(query: Float32Array | PictureQuery, options: SearchOptions = {}): Hit[] {
     const { top = 20, kind = "objects", approximate = false, without = [] } = options;
     const vector = query instanceof Float32Array ? query : this.look(query);
