@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { existsSync, readdirSync } from "node:fs";
 import { checkWritable, type Lock, lock, makeFolder, plain, RunError } from "../core/index.js";
-import { absoluteSpec, type DataSource, dataText, parseDataSpec } from "../data/index.js";
+import { absoluteSpec, type DataSource, dataText, parseDataSpec, unpicked } from "../data/index.js";
 import { bytesText, World } from "../train/index.js";
 import {
   type Manifest,
@@ -73,7 +73,7 @@ const SHOWN = 5;
  */
 export async function embed(options: EmbedOptions): Promise<Embedded> {
   const { out, source, world = World.alone } = options;
-  const place = dataText(absoluteSpec(parseDataSpec(options.place)));
+  const place = placeOf(options.place);
   using _lock = world.first(() => claim(out));
   const begun = world.first(() => begin(options, place));
   const dropped = world.fromFirst(begun?.dropped ?? 0);
@@ -148,10 +148,13 @@ function withPlaces(known: readonly string[], more: readonly string[]): readonly
   return [...new Set([...places, ...more])];
 }
 
+/** What a library is known by: with a larger part of it the same images stay the same. */
+const placeOf = (place: string): string => dataText(unpicked(absoluteSpec(parseDataSpec(place))));
+
 /** A place whose kind is not known any more stays as it is. */
 function absolutePlace(place: string): string {
   try {
-    return dataText(absoluteSpec(parseDataSpec(place)));
+    return placeOf(place);
   } catch {
     return place;
   }

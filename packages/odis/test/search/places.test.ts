@@ -53,6 +53,18 @@ describe("a store names its data from anywhere", () => {
     expect(again.stdout).toContain("0 images added");
   });
 
+  it("and not which part of it was embedded: more of it is added, what is there already is not", () => {
+    const store = join(folder, "parts");
+    const embed = (part: string, ...words: string[]) =>
+      odis(["embed", run, `coco:photos${part}`, "--out", store, ...words], { cwd: folder }).stdout;
+    expect(embed("#limit=2,crowd")).toContain("in 2 images, 2 images added");
+    expect(embed("#take=0..1,seed=3,crowd")).toContain("in 6 images, 4 images added");
+    expect(embed("#crowd")).toContain("in 6 images, 0 images added");
+    using opened = openStore(store);
+    expect(opened.places).toEqual([`${absolute(folder)}#crowd`]);
+    expect(embed("#limit=2,crowd", "--prune")).toContain("4 images dropped");
+  });
+
   it("one of an earlier release is found where it was made, and is told from everywhere when it is added to", () => {
     const store = join(folder, "old");
     expect(odis(["embed", run, "coco:photos", "--out", store], { cwd: folder }).code).toBe(0);
