@@ -94,6 +94,16 @@ export class StoreRows {
     return this.firsts[kind].at(-1)!;
   }
 
+  /** @throws RunError when there are none: nothing would be found, and nothing shown */
+  checkSome(kind: ItemKind): void {
+    if (this.size(kind) > 0) return;
+    throw new RunError(
+      `store ${plain(this.path)}: has ${this.size("images")} images and no ${kind}. ` +
+        `Add pictures${kind === "objects" ? " with objects" : ""}: odis embed RUN PLACE --out STORE` +
+        `${kind === "objects" ? "; or search whole images: --for images" : ""}`,
+    );
+  }
+
   /** @throws ConfigError when there is no such row */
   image(row: number): StoredImage {
     const { shard, at } = this.find("images", row);

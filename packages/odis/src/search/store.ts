@@ -6,6 +6,7 @@ import {
   openSource,
   parseDataSpec,
   type Sample,
+  withWholes,
 } from "../data/index.js";
 import { NeighbourSearch, unitRows } from "../evaluate/index.js";
 import type { Teacher } from "../features/index.js";
@@ -139,7 +140,8 @@ export class Store extends StoreRows implements Disposable {
   }
 
   /**
-   * Adds the images of a data set that are not in the store yet.
+   * Adds the images of a data set that are not in the store yet; of pictures alone each one is an
+   * object as a whole.
    *
    * @param place as the command line names it
    * @throws as `embed`
@@ -148,7 +150,7 @@ export class Store extends StoreRows implements Disposable {
     place: string,
     options: Pick<EmbedOptions, "prune" | "stop" | "onProgress"> = {},
   ): Promise<Embedded> {
-    const spec = parseDataSpec(place);
+    const spec = withWholes(parseDataSpec(place));
     const source: DataSource = await openSource(spec);
     const { model, path: out } = this;
     const teacher = this.network();

@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { openStore } from "odis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { odis } from "../cli/odis.js";
@@ -63,6 +63,30 @@ describe("a store names its data from anywhere", () => {
     using opened = openStore(store);
     expect(opened.places).toEqual([`${absolute(folder)}#crowd`]);
     expect(embed("#limit=2,crowd", "--prune")).toContain("4 images dropped");
+  });
+
+  it("pictures alone are objects as a whole; without any object nothing is searched or shown", () => {
+    const [store, none] = [join(folder, "wholes"), join(folder, "none")];
+    const embed = (place: string, out: string) =>
+      odis(["embed", run, place, "--out", out], { cwd: folder });
+    expect(embed("photos/images", store).stdout).toContain("6 objects in 6 images");
+    expect(sheet(store, folder).stdout).toMatch(/^1 +1\.000/m);
+
+    const bare = { images: [{ id: 1, width: 640, height: 428, file_name: basename(photo) }] };
+    const list = join(folder, "bare.json");
+    writeFileSync(list, JSON.stringify({ ...bare, annotations: [], categories: [] }));
+    expect(embed(`coco:photos/images,${list}`, none).stdout).toContain("0 objects in 1 images");
+    for (const words of [
+      ["search", none, photo],
+      ["explore", none, "--static", "page"],
+    ])
+      expect(odis(words, { cwd: folder })).toMatchObject({
+        code: 4,
+        stderr: expect.stringContaining(
+          `store ${none}: has 1 images and no objects. Add pictures with objects: odis embed RUN PLACE`,
+        ),
+      });
+    expect(odis(["search", none, photo, "--for", "images"]).code).toBe(0);
   });
 
   it("one of an earlier release is found where it was made, and is told from everywhere when it is added to", () => {
