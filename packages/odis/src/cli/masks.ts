@@ -46,7 +46,9 @@ const mergeCommand = command({
       import("../core/index.js"),
     ]);
     if (files.length < 2)
-      throw new ConfigError(`masks merge: got ${files.length} files; wanted two or more`);
+      throw new ConfigError(
+        `got ${files.length} ${files.length === 1 ? "file" : "files"} of masks; wanted two or more`,
+      );
     const { images, objects, before } = await mergeMasks({ files, out, clean });
     io.print(`${out}: ${objects} of ${before} objects in ${images} images`);
     return undefined;
@@ -144,9 +146,21 @@ export const masksCommand = command({
       min: 16,
       max: 8192,
     }),
-    points: integer({ help: "points on a side of Segment Anything's grid", min: 1, max: 128 }),
-    alike: number({ help: "cosine above which two patches are alike, for cuts", min: -1, max: 1 }),
-    stability: number({ help: "least stability of Segment Anything's masks", min: 0, max: 1 }),
+    points: integer({
+      help: "points on a side of Segment Anything's grid (default: the maker's)",
+      min: 1,
+      max: 128,
+    }),
+    alike: number({
+      help: "cosine above which two patches are alike, for cuts (default: the maker's)",
+      min: -1,
+      max: 1,
+    }),
+    stability: number({
+      help: "least stability of Segment Anything's masks (default: the maker's)",
+      min: 0,
+      max: 1,
+    }),
     adapter: text({
       help: "kind of the network, where its file does not tell",
       placeholder: "NAME",
@@ -173,7 +187,7 @@ export const masksCommand = command({
       max: 100,
     }),
     seed: integer({ help: "draws what --iou, --missing and --false do", default: 0, min: 0 }),
-    device: text({ help: "cpu, cuda … (default: cpu)" }),
+    device: text({ help: "cpu, cuda or cuda:1 (default: cpu)" }),
     threads: integer({ help: "threads of a network (default: all cores)", min: 1 }),
     jobs: integer({ help: "pictures that are looked at at a time", default: 1, min: 1, max: 256 }),
     patience: number({ help: "seconds that a picture may take", default: 600, min: 1 }),

@@ -53,9 +53,9 @@ describe("odis data inspect", () => {
     const { code, stderr } = odis(["data", "inspect", "both ways"], { cwd: scratch() });
     expect([code, stderr]).toEqual([
       2,
-      "odis data: data both ways: this could be read in 2 ways. Say which is meant:\n" +
-        "odis data:   'coco:both ways'    instances.json beside images/\n" +
-        "odis data:   'yolo:both ways'    images/ and labels/*.txt\n",
+      "odis data inspect: data both ways: this could be read in 2 ways. Say which is meant:\n" +
+        "odis data inspect:   'coco:both ways'    instances.json beside images/\n" +
+        "odis data inspect:   'yolo:both ways'    images/ and labels/*.txt\n",
     ]);
   });
 
@@ -103,7 +103,7 @@ describe("odis data convert and shard", () => {
     const held = odis(["data", "convert", photographs, ".", "--to", "coco"], { cwd: scratch() });
     expect([held.code, held.stderr]).toEqual([
       3,
-      `odis data: ${scratch()} is there already; wanted a new or an empty folder\n`,
+      `odis data convert: ${scratch()} is there already; wanted a new or an empty folder\n`,
     ]);
     const unknown = odis(["data", "convert", photographs, "x", "--to", "yola"], { cwd: scratch() });
     expect([unknown.code, unknown.stderr]).toEqual([
@@ -113,7 +113,7 @@ describe("odis data convert and shard", () => {
     expect(unknown.stderr).toContain("Did you mean yolo?");
     const missing = odis(["data", "convert", photographs, "x"], { cwd: scratch() });
     expect(missing.stderr).toMatch(
-      /^odis data: --to is missing; .*See odis data convert --help\.\n$/,
+      /^odis data convert: --to is missing; .*See odis data convert --help\.\n$/,
     );
     const alone = odis(["data"], { cwd: scratch() });
     expect([alone.code, alone.stderr]).toEqual([

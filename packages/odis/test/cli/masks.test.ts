@@ -160,7 +160,7 @@ describe("odis masks", () => {
 
   test("what is missing is named with the whole command", () => {
     expect(odis(["masks", "merge", "a.json", "b.json"]).stderr).toMatch(
-      /^odis masks: --out is missing; wanted --out .*See odis masks merge --help\.$/m,
+      /^odis masks merge: --out is missing; wanted --out .*See odis masks merge --help\.$/m,
     );
   });
 });

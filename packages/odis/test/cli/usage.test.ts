@@ -36,6 +36,15 @@ describe("help", () => {
     expect(odis(["help", name]).stdout).toBe(stdout);
   });
 
+  it("says of numbers between which bounds they lie, before the default", () => {
+    const words = (name: string) => odis([name, "--help"]).stdout.replaceAll(/\s+/g, " ");
+    expect(words("pretrain")).toContain("before the run ends, 0 to 1 (default: 0.05) ");
+    expect(words("compare")).toContain(
+      "--model <NAME> size of the network, in every run: vit-mini, vit-ti, vit-s, vit-b, vit-l, vit-g (default: the plan's) ",
+    );
+    expect(words("search")).toContain("--sheet <FILE.png> PNG");
+  });
+
   it("does not load the engine for help", () => {
     // A LibTorch that cannot be there would be complained about.
     expect(odis(["pretrain", "--help"], { env: { LIBTORCH: "/nowhere" } }).code).toBe(0);
