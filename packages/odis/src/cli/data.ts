@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import type { Inspection, OpenSource, Spread } from "../data/index.js";
 import { command, type CliCommand, group, type Io } from "./command.js";
+import { countProgress } from "./progress.js";
 import { choice, integer, number, path, positional, text } from "./options.js";
 
 const place = positional(
@@ -33,7 +34,7 @@ const inspectCommand = command({
   async run({ place: named, limit, sheet }, io) {
     const { dataText, inspect } = await import("../data/index.js");
     const { source, spec } = await opened(named, io);
-    const found = await inspect(source, { limit, onProgress: progress(io, "images") });
+    const found = await inspect(source, { limit, onProgress: countProgress(io, "images") });
     io.print(`${dataText(spec)}\n${source.summary}`);
     for (const line of [...source.notes.map((note) => `  ${note}`), ...describe(found)])
       io.print(line);
@@ -136,7 +137,7 @@ async function write(
   const halt = () => stop.abort(new OdisError("stopped; nothing was written", exitCodes.stopped));
   process.once("SIGINT", halt).once("SIGTERM", halt);
   const size = shardBytes === undefined ? {} : { shardBytes };
-  const progressed = progress(io, "images");
+  const progressed = countProgress(io, "images");
   const options = { to, out, signal: stop.signal, onProgress: progressed, ...size };
   const { images, objects, skipped, notes } = await convert(source, options);
   io.print(`${out}: ${count(images)} images, ${count(objects)} objects as ${to}`);
@@ -145,13 +146,6 @@ async function write(
   const { readWith } = writers.find(({ kind }) => kind === to)!;
   io.print(`read it with --data ${shellWord(`${to}:${out}${readWith ? `#${readWith}` : ""}`)}`);
   return undefined;
-}
-
-function progress({ stderr }: Io, what: string) {
-  return (done: number, of: number): void => {
-    if (stderr.isTTY && (done % 100 === 0 || done === of))
-      stderr.write(`\r${count(done)} of ${count(of)} ${what}${done === of ? "\n" : ""}`);
-  };
 }
 
 const count = (value: number): string => value.toLocaleString("en-US");

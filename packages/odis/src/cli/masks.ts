@@ -1,8 +1,7 @@
 import { exitCodes } from "../core/index.js";
 import { command } from "./command.js";
 import { choice, flag, integer, list, number, path, positional, text } from "./options.js";
-import type { Io } from "./command.js";
-import { imageProgress } from "./progress.js";
+import { countProgress, imageProgress } from "./progress.js";
 
 const shared = {
   duplicates: number({
@@ -71,7 +70,7 @@ const evaluateCommand = command({
         import("../report/index.js"),
       ]);
     const source = await openSource(parseDataSpec(data));
-    const quality = await evaluateMasks(masks, source, counter(io, "images compared"));
+    const quality = await evaluateMasks(masks, source, countProgress(io, "images compared"));
     const { images, annotated, found } = quality;
     io.print(
       `${found} masks beside ${annotated} annotated objects in ${images} images; per cent [95 %]`,
@@ -282,11 +281,4 @@ async function writeSheet(
   const png = await encodePng(rgb, width, height);
   replaceFile(out, (descriptor) => writeFileSync(descriptor, png));
   return `${out}: ${pictures} pictures with their masks`;
-}
-
-function counter(io: Io, what: string) {
-  return (done: number, of: number) => {
-    if (io.stderr.isTTY && (done % 20 === 0 || done === of))
-      io.stderr.write(`\r${done} of ${of} ${what}${done === of ? "\n" : ""}`);
-  };
 }
