@@ -42,7 +42,13 @@ export async function pickImages(source: OpenSource, spec: DataSpec): Promise<Pi
 }
 
 /** The data set of which a spec takes a part. */
-export function unpicked({ take, limit, balance, seed, ...whole }: DataSpec): DataSpec {
+export function unpicked({
+  take: _take,
+  limit: _limit,
+  balance: _balance,
+  seed: _seed,
+  ...whole
+}: DataSpec): DataSpec {
   return whole;
 }
 

@@ -99,8 +99,9 @@ export class StoreRows {
     if (this.size(kind) > 0) return;
     throw new RunError(
       `store ${plain(this.path)}: has ${this.size("images")} images and no ${kind}. ` +
-        `Add pictures${kind === "objects" ? " with objects" : ""}: odis embed RUN PLACE --out STORE` +
-        `${kind === "objects" ? "; or search whole images: --for images" : ""}`,
+        (kind === "objects"
+          ? "Add pictures with objects: odis embed RUN PLACE --out STORE; or search whole images: --for images"
+          : "Add some: odis embed RUN PLACE --out STORE"),
     );
   }
 
