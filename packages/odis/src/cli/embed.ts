@@ -122,6 +122,7 @@ async function embedPlace(
   const isFirst = world.rank === 0;
   const opened = async () => {
     const spec = withWholes(parseDataSpec(data));
+    search.checkOwn(out);
     const made = search.readManifest(out)?.model;
     const source = await openSource(spec);
     if (isFirst) io.stderr.write(`${source.summary}\n`);

@@ -47,7 +47,7 @@ export async function exportRun(
   { out, format, side = "teacher", half = false }: ExportOptions,
 ): Promise<Exported> {
   const writer = chosenWriter(out, format);
-  if (existsSync(out)) throw new ConfigError(`export: ${out} exists; wanted a new ${writer.makes}`);
+  if (existsSync(out)) throw new ConfigError(`${plain(out)} exists; wanted a new ${writer.makes}`);
   if (writer.makes === "folder") checkWritable(out, "folder", "Choose another one.");
   else checkReplaceable(out);
   const { network, recipe, step } = loadNetwork(run, side);

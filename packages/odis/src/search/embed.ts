@@ -1,6 +1,14 @@
 import { join } from "node:path";
 import { existsSync, readdirSync } from "node:fs";
-import { checkWritable, type Lock, lock, makeFolder, plain, RunError } from "../core/index.js";
+import {
+  checkWritable,
+  type Lock,
+  lock,
+  makeFolder,
+  plain,
+  RunError,
+  statOf,
+} from "../core/index.js";
 import { absoluteSpec, type DataSource, dataText, parseDataSpec, unpicked } from "../data/index.js";
 import { bytesText, World } from "../train/index.js";
 import {
@@ -98,6 +106,7 @@ export function beginStore(out: string, model: StoreModel): void {
 
 function claim(out: string): Lock {
   checkWritable(out, "store", "Make it writable, or embed into another folder.");
+  checkOwn(out);
   makeFolder(join(out, "shards"));
   return lock(join(out, "lock"), `store ${plain(out)}`);
 }
@@ -117,7 +126,6 @@ function listed(
   patches?: { readonly count: number | undefined },
 ): Manifest {
   const found = readManifest(out);
-  if (!found) checkEmpty(out);
   const before: Manifest = found ?? {
     odis: "store",
     version: 1,
@@ -160,8 +168,13 @@ function absolutePlace(place: string): string {
   }
 }
 
-/** @throws RunError when a folder that is no store holds something */
-function checkEmpty(out: string): void {
+/** @throws RunError when it is a file, or a folder that is no store and holds something */
+export function checkOwn(out: string): void {
+  const there = statOf(out);
+  if (there === undefined) return;
+  if (!there.isDirectory())
+    throw new RunError(`store ${plain(out)}: is a file; wanted a folder. Choose another --out.`);
+  if (readManifest(out)) return;
   const other = readdirSync(out).find(
     (name) => !["lock", "shards"].includes(name) && !name.startsWith(".store.json."),
   );

@@ -1,5 +1,5 @@
 export { makeIndex } from "./approximate.js";
-export { embed, type Embedded, type EmbedOptions, type EmbedProgress } from "./embed.js";
+export { checkOwn, embed, type Embedded, type EmbedOptions, type EmbedProgress } from "./embed.js";
 export {
   type IndexEntry,
   readManifest,

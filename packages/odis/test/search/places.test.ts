@@ -89,6 +89,24 @@ describe("a store names its data from anywhere", () => {
     expect(odis(["search", none, photo, "--for", "images"]).code).toBe(0);
   });
 
+  it("a folder of something else, or a file, is refused and left as it is", () => {
+    const photos = join(folder, "photos");
+    const before = readdirSync(photos);
+    const embed = (out: string) =>
+      odis(["embed", run, "coco:photos", "--out", out], { cwd: folder });
+    expect(embed("photos")).toMatchObject({
+      code: 4,
+      stderr:
+        "odis embed: store photos: the folder holds other things (README.md); wanted a new or empty folder, or a store.\n",
+    });
+    expect(readdirSync(photos)).toEqual(before);
+    expect(embed("photos/instances.json")).toMatchObject({
+      code: 4,
+      stderr:
+        "odis embed: store photos/instances.json: is a file; wanted a folder. Choose another --out.\n",
+    });
+  });
+
   it("one of an earlier release is found where it was made, and is told from everywhere when it is added to", () => {
     const store = join(folder, "old");
     expect(odis(["embed", run, "coco:photos", "--out", store], { cwd: folder }).code).toBe(0);
