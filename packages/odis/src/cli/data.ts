@@ -134,8 +134,11 @@ async function write(
   ]);
   const { source } = await opened(named, io);
   const stop = new AbortController();
-  const halt = () => stop.abort(new OdisError("stopped; nothing was written", exitCodes.stopped));
-  process.once("SIGINT", halt).once("SIGTERM", halt);
+  for (const [signal, code] of [
+    ["SIGINT", exitCodes.stopped],
+    ["SIGTERM", exitCodes.terminated],
+  ] as const)
+    process.once(signal, () => stop.abort(new OdisError("stopped; nothing was written", code)));
   const size = shardBytes === undefined ? {} : { shardBytes };
   const progressed = countProgress(io, "images");
   const options = { to, out, signal: stop.signal, onProgress: progressed, ...size };
