@@ -26,7 +26,8 @@ p { margin: 0 0 12px; max-width: 72ch; }
 @media (max-width: 860px) { .split { grid-template-columns: minmax(0, 1fr); } }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: 7px 10px; border-bottom: 1px solid var(--line); }
-th:first-child { text-align: left; min-width: 7rem; overflow-wrap: anywhere; } th { font-weight: 600; } thead th { color: var(--soft); font-size: .86rem; }
+@media (min-width: 861px) { th:first-child { min-width: 7rem; } }
+th:first-child { text-align: left; overflow-wrap: anywhere; } th { font-weight: 600; } thead th { color: var(--soft); font-size: .86rem; }
 td small { color: var(--soft); display: block; font-size: .8rem; white-space: nowrap; } tbody tr:last-child > * { border-bottom: 0; }
 .ours { background: color-mix(in srgb, var(--c0) 9%, transparent); }
 tr.soft > * { color: var(--soft); } td.differs { font-weight: 600; } th[colspan] { text-align: center; }
