@@ -67,6 +67,7 @@ export {
   type Embedded,
   type EmbedProgress,
   type Hit,
+  type ObjectHit,
   type ItemKind,
   openStore,
   type PictureQuery,

@@ -25,8 +25,8 @@ export const bootstrapCommand = command({
     warmup: integer({ help: "steps of the warm-up", default: 5000, min: 1 }),
     steps: integer({ help: "steps of each round's training", default: 5000, min: 1 }),
     rounds: integer({ help: "trainings on discovered objects", default: 1, min: 1, max: 20 }),
-    batch: integer({ help: "images in a step", min: 1 }),
-    seed: integer({ help: "decides weights, order and views", min: 0 }),
+    batch: integer({ help: "images in a step (default: the recipe's)", min: 1 }),
+    seed: integer({ help: "decides weights, order and views (default: 0)", min: 0 }),
     set: list({ help: "one setting in every training", placeholder: "PATH=VALUE" }),
     most: integer({ help: "most objects in a picture (default: the maker's)", min: 1, max: 100 }),
     alike: number({
@@ -38,7 +38,7 @@ export const bootstrapCommand = command({
       help: "side of the input for discovery, pixels (default: twice the views')",
       min: 16,
     }),
-    device: text({ help: "cpu, cuda or cuda:1", placeholder: "NAME" }),
+    device: text({ help: "cpu, cuda or cuda:1 (default: cpu)" }),
     threads: integer({ help: "threads of the engine (default: all cores)", min: 1 }),
   },
   async run(values, io) {

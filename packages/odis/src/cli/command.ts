@@ -46,6 +46,8 @@ export interface CommandSpec<O extends Options> {
 export interface CliCommand {
   readonly name: string;
   readonly isShared?: true | undefined;
+  /** names of its own commands */
+  readonly inner: readonly string[];
   /** Puts only its name and summary into the program, for the list of commands. */
   readonly mention: (program: Command) => void;
   /** @param done gets the exit code */
@@ -56,6 +58,7 @@ export function command<O extends Options>(spec: CommandSpec<O>): CliCommand {
   return {
     name: spec.name,
     isShared: spec.isShared,
+    inner: spec.inner?.map(({ name }) => name) ?? [],
     mention(program) {
       program.command(spec.name).summary(spec.summary);
     },
@@ -99,6 +102,7 @@ export function group({
 }): CliCommand {
   return {
     name,
+    inner: commands.map((inner) => inner.name),
     mention(program) {
       program.command(name).summary(summary);
     },
@@ -149,7 +153,9 @@ function commanderArgument(name: string, given: CliOption<unknown>): Argument {
   const several = given.repeats ? `${name}...` : name;
   const made = new Argument(given.required ? `<${several}>` : `[${several}]`, help(given));
   made.argParser(parser(name.toUpperCase(), given));
-  return given.fallback === undefined ? made : made.default(given.fallback, shownDefault(given));
+  return shownDefault(given) === undefined
+    ? made
+    : made.default(given.fallback, shownDefault(given));
 }
 
 /** Values of an option that repeats are collected; of another one the last counts. */
@@ -167,10 +173,13 @@ function parser(shown: string, given: CliOption<unknown>) {
   };
 }
 
-function help({ help: meaning, choices, required }: CliOption<unknown>): string {
+/** What there is to choose from stands before what the text itself says of the default. */
+function help({ help: meaning, choices, bounds, required }: CliOption<unknown>): string {
   const explained = choices.every((name) => meaning.includes(name));
   const named = choices.length > 1 && !explained ? `: ${choices.join(", ")}` : "";
-  return `${meaning}${named}${required ? " (required)" : ""}`;
+  const limits = bounds === undefined ? "" : `, ${bounds}`;
+  const said = meaning.replace(/(?= \(default: .*\)$|$)/, named + limits);
+  return `${said}${required ? " (required)" : ""}`;
 }
 
 /** Commander prints defaults as JSON; an empty list says nothing to a reader. */

@@ -39,19 +39,22 @@ export const compareCommand = command({
     }),
     rows: text({ help: "run only these rows of the plan", placeholder: "NAME,NAME" }),
     seeds: integer({ help: "seeds of every row: 0 to N-1 (default: the plan's)", min: 1 }),
-    steps: integer({ help: "length of every run in steps", min: 1 }),
-    batch: integer({ help: "images in a step, in every run", min: 1 }),
-    model: choice(modelNames, { help: "size of the network, in every run" }),
+    steps: integer({ help: "length of every run in steps (default: the plan's)", min: 1 }),
+    batch: integer({ help: "images in a step, in every run (default: the plan's)", min: 1 }),
+    model: choice(modelNames, { help: "size of the network, in every run (default: the plan's)" }),
     size: integer({
       help: "side of the network's input in evaluation, pixels (default: the plan's)",
       min: 1,
     }),
-    limit: integer({ help: "images read from each data set in evaluation", min: 1 }),
+    limit: integer({
+      help: "images read from each data set in evaluation (default: the plan's)",
+      min: 1,
+    }),
     set: list({
       help: "one setting in every run; what a row differs in stays",
       placeholder: "PATH=VALUE",
     }),
-    device: text({ help: "cpu, cuda or cuda:1", placeholder: "NAME" }),
+    device: text({ help: "cpu, cuda or cuda:1 (default: cpu)" }),
     threads: threadsOption(),
   },
   async run({ plan: name, rows, set, out, device, threads, ...changes }, io) {

@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import type { Inspection, OpenSource, Spread } from "../data/index.js";
 import { command, type CliCommand, group, type Io } from "./command.js";
+import { countProgress } from "./progress.js";
 import { choice, integer, number, path, positional, text } from "./options.js";
 
 const place = positional(
@@ -33,7 +34,7 @@ const inspectCommand = command({
   async run({ place: named, limit, sheet }, io) {
     const { dataText, inspect } = await import("../data/index.js");
     const { source, spec } = await opened(named, io);
-    const found = await inspect(source, { limit, onProgress: progress(io, "images") });
+    const found = await inspect(source, { limit, onProgress: countProgress(io, "images") });
     io.print(`${dataText(spec)}\n${source.summary}`);
     for (const line of [...source.notes.map((note) => `  ${note}`), ...describe(found)])
       io.print(line);
@@ -56,6 +57,11 @@ const convertCommand = command({
     ],
     ["odis data convert coco:photos#take=0..0.8 train --to yolo", "a part of it"],
   ],
+  about: async () => {
+    const { writers } = await import("../data/index.js");
+    const lines = writers.map(({ kind, about }) => `  ${kind.padEnd(13)}${about}`);
+    return `Formats, --to NAME, and what each can say of an object:\n${lines.join("\n")}`;
+  },
   options: async () => {
     const { writers } = await import("../data/index.js");
     return {
@@ -122,30 +128,27 @@ async function write(
   io: Io,
   shardBytes?: number,
 ): Promise<undefined> {
-  const [{ convert }, { OdisError, exitCodes }] = await Promise.all([
+  const [{ convert, writers }, { OdisError, exitCodes, shellWord }] = await Promise.all([
     import("../data/index.js"),
     import("../core/index.js"),
   ]);
   const { source } = await opened(named, io);
   const stop = new AbortController();
-  const halt = () => stop.abort(new OdisError("stopped; nothing was written", exitCodes.stopped));
-  process.once("SIGINT", halt).once("SIGTERM", halt);
+  for (const [signal, code] of [
+    ["SIGINT", exitCodes.stopped],
+    ["SIGTERM", exitCodes.terminated],
+  ] as const)
+    process.once(signal, () => stop.abort(new OdisError("stopped; nothing was written", code)));
   const size = shardBytes === undefined ? {} : { shardBytes };
-  const progressed = progress(io, "images");
+  const progressed = countProgress(io, "images");
   const options = { to, out, signal: stop.signal, onProgress: progressed, ...size };
   const { images, objects, skipped, notes } = await convert(source, options);
   io.print(`${out}: ${count(images)} images, ${count(objects)} objects as ${to}`);
   for (const note of notes) io.print(`  ${note}`);
   for (const line of problemLines(skipped, "images could not be read")) io.print(line);
-  io.print(`read it with --data ${to}:${out}`);
+  const { readWith } = writers.find(({ kind }) => kind === to)!;
+  io.print(`read it with --data ${shellWord(`${to}:${out}${readWith ? `#${readWith}` : ""}`)}`);
   return undefined;
-}
-
-function progress({ stderr }: Io, what: string) {
-  return (done: number, of: number): void => {
-    if (stderr.isTTY && (done % 100 === 0 || done === of))
-      stderr.write(`\r${count(done)} of ${count(of)} ${what}${done === of ? "\n" : ""}`);
-  };
 }
 
 const count = (value: number): string => value.toLocaleString("en-US");

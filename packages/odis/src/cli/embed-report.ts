@@ -16,7 +16,10 @@ export const embedReportCommand = command({
   ],
   options: {
     store: positional(path({ help: "made by odis embed", exists: "folder", required: true })),
-    out: path({ help: "the page, one HTML file (default: report.html in the store)" }),
+    out: path({
+      help: "the page, one HTML file (default: report.html in the store)",
+      placeholder: "FILE.html",
+    }),
     duplicates: number({
       help: "cosine from which on two images are nearly the same (default: twenty times nearer than images commonly are)",
       min: -1,

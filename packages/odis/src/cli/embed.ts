@@ -113,14 +113,16 @@ async function embedPlace(
   stop: Stop,
   io: Io,
 ): Promise<Embedded> {
-  const [{ dataText, openSource, parseDataSpec }, { duration }, search] = await Promise.all([
-    import("../data/index.js"),
-    import("../run/index.js"),
-    import("../search/index.js"),
-  ]);
+  const [{ dataText, openSource, parseDataSpec, withWholes }, { duration }, search] =
+    await Promise.all([
+      import("../data/index.js"),
+      import("../run/index.js"),
+      import("../search/index.js"),
+    ]);
   const isFirst = world.rank === 0;
   const opened = async () => {
-    const spec = parseDataSpec(data);
+    const spec = withWholes(parseDataSpec(data));
+    search.checkOwn(out);
     const made = search.readManifest(out)?.model;
     const source = await openSource(spec);
     if (isFirst) io.stderr.write(`${source.summary}\n`);

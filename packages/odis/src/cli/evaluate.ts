@@ -82,7 +82,7 @@ export const evaluateCommand = command({
       throw new ConfigError(`${run}: its config.json names no data. Give it with --train.`);
     const data = { train: bank, test: test === undefined ? undefined : parseDataSpec(test) };
 
-    const { evaluationFile, evaluationOptions, optionSettings } = await import(
+    const { evaluationFile, evaluationOptions, optionSettings, unreadOptions } = await import(
       "../evaluate/index.js"
     );
     const file = evaluationFile(run);
@@ -97,6 +97,8 @@ export const evaluateCommand = command({
       advice: "Run the same line again; it starts anew.",
     };
     if (count > 1) return runs.runProcesses({ count, ...standing, tell: io.tell });
+    if ((place?.rank ?? 0) === 0)
+      for (const unread of unreadOptions(options)) io.stderr.write(`${unread}\n`);
     const settings = optionSettings(evaluationOptions, options);
     const patience = runs.sharedPatience;
     const sharing = { place, device, threads, ...standing, patience, progress: io.stderr };

@@ -1,6 +1,7 @@
 import type { EvaluateRunOptions } from "../evaluate/index.js";
 import type { World } from "../train/index.js";
 import type { Io } from "./command.js";
+import { progressLine } from "./progress.js";
 
 /** Does this process's part of work that it may share with others. */
 export type WorkSharing = <T>(work: (world: World, device: string) => Promise<T>) => Promise<T>;
@@ -14,10 +15,10 @@ export async function evaluateAndReport(
 ): Promise<void> {
   const [{ evaluateRun, evaluateRunTogether }, { formatTable, formatVerdict, makeReport }] =
     await Promise.all([import("../evaluate/index.js"), import("../report/index.js")]);
+  const say = progressLine(io);
   const shown = (size: number) => (what: string, done: number, of: number) => {
     const whose = size > 1 ? `, rank 0's share of ${size}` : "";
-    if (io.stderr.isTTY && (done % 20 === 0 || done === of))
-      io.stderr.write(`\r${what}: ${done} of ${of} images${whose}${done === of ? "\n" : ""}`);
+    say(done === of, () => `${what}: ${done} of ${of} images${whose}`);
   };
   const evaluation = share
     ? await share((world, device) =>

@@ -29,7 +29,7 @@ export const exploreCommand = command({
         exists: "folder",
       }),
     ),
-    port: integer({ help: `where it is served (default ${PORT})`, min: 0, max: 65_535 }),
+    port: integer({ help: `where it is served (default: ${PORT})`, min: 0, max: 65_535 }),
     static: path({
       help: "write the page as files into a new folder, with the network and what runs it in browsers",
     }),
@@ -37,7 +37,7 @@ export const exploreCommand = command({
       help: "with --static: without the network; visitors look at what is there, and load less",
     }),
     limit: integer({
-      help: `of a run's images, how many are embedded (default ${LIMIT})`,
+      help: `of a run's images, how many are embedded (default: ${LIMIT})`,
       min: 1,
     }),
     run: text({ help: "the run that made STORE, if it has moved", placeholder: "FOLDER" }),
@@ -70,6 +70,7 @@ export const exploreCommand = command({
     const found = await storeOf(word, limit ?? LIMIT, device, io);
     if ("exitCode" in found) return found.exitCode;
     const store = openStore(found.store, { run: run ?? found.run, device });
+    store.checkSome("objects");
     if (out !== undefined) {
       using _store = store;
       return write(store, out, browseOnly, io);

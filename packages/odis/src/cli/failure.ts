@@ -11,7 +11,7 @@ export interface Failure {
  * What to tell the user about an error: a sentence for a mistake that the user can mend, a stack
  * for one of ours.
  *
- * @param command the command that ran, if its name was understood
+ * @param command the command that ran, `masks merge`, if its name was understood
  */
 export function describeFailure(error: unknown, command: string | undefined): Failure {
   const program = command === undefined ? "odis" : `odis ${command}`;

@@ -117,7 +117,8 @@ async function main(words: readonly string[]): Promise<number> {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok; // --help
     if (error instanceof ToldElsewhere) return error.exitCode;
     const command = commands.find(({ name }) => name === first);
-    const failure = describeFailure(error, command?.name);
+    const inner = command?.inner.filter((name) => name === words[1]) ?? [];
+    const failure = describeFailure(error, command && [command.name, ...inner].join(" "));
     const say = (): void => {
       console.error(printable(failure.text));
       io.tell({ told: true });

@@ -1,8 +1,7 @@
 import { exitCodes } from "../core/index.js";
 import { command } from "./command.js";
 import { choice, flag, integer, list, number, path, positional, text } from "./options.js";
-import type { Io } from "./command.js";
-import { imageProgress } from "./progress.js";
+import { countProgress, imageProgress } from "./progress.js";
 
 const shared = {
   duplicates: number({
@@ -46,7 +45,9 @@ const mergeCommand = command({
       import("../core/index.js"),
     ]);
     if (files.length < 2)
-      throw new ConfigError(`masks merge: got ${files.length} files; wanted two or more`);
+      throw new ConfigError(
+        `got ${files.length} ${files.length === 1 ? "file" : "files"} of masks; wanted two or more`,
+      );
     const { images, objects, before } = await mergeMasks({ files, out, clean });
     io.print(`${out}: ${objects} of ${before} objects in ${images} images`);
     return undefined;
@@ -69,7 +70,7 @@ const evaluateCommand = command({
         import("../report/index.js"),
       ]);
     const source = await openSource(parseDataSpec(data));
-    const quality = await evaluateMasks(masks, source, counter(io, "images compared"));
+    const quality = await evaluateMasks(masks, source, countProgress(io, "images compared"));
     const { images, annotated, found } = quality;
     io.print(
       `${found} masks beside ${annotated} annotated objects in ${images} images; per cent [95 %]`,
@@ -144,9 +145,21 @@ export const masksCommand = command({
       min: 16,
       max: 8192,
     }),
-    points: integer({ help: "points on a side of Segment Anything's grid", min: 1, max: 128 }),
-    alike: number({ help: "cosine above which two patches are alike, for cuts", min: -1, max: 1 }),
-    stability: number({ help: "least stability of Segment Anything's masks", min: 0, max: 1 }),
+    points: integer({
+      help: "points on a side of Segment Anything's grid (default: the maker's)",
+      min: 1,
+      max: 128,
+    }),
+    alike: number({
+      help: "cosine above which two patches are alike, for cuts (default: the maker's)",
+      min: -1,
+      max: 1,
+    }),
+    stability: number({
+      help: "least stability of Segment Anything's masks (default: the maker's)",
+      min: 0,
+      max: 1,
+    }),
     adapter: text({
       help: "kind of the network, where its file does not tell",
       placeholder: "NAME",
@@ -173,7 +186,7 @@ export const masksCommand = command({
       max: 100,
     }),
     seed: integer({ help: "draws what --iou, --missing and --false do", default: 0, min: 0 }),
-    device: text({ help: "cpu, cuda … (default: cpu)" }),
+    device: text({ help: "cpu, cuda or cuda:1 (default: cpu)" }),
     threads: integer({ help: "threads of a network (default: all cores)", min: 1 }),
     jobs: integer({ help: "pictures that are looked at at a time", default: 1, min: 1, max: 256 }),
     patience: number({ help: "seconds that a picture may take", default: 600, min: 1 }),
@@ -268,11 +281,4 @@ async function writeSheet(
   const png = await encodePng(rgb, width, height);
   replaceFile(out, (descriptor) => writeFileSync(descriptor, png));
   return `${out}: ${pictures} pictures with their masks`;
-}
-
-function counter(io: Io, what: string) {
-  return (done: number, of: number) => {
-    if (io.stderr.isTTY && (done % 20 === 0 || done === of))
-      io.stderr.write(`\r${done} of ${of} ${what}${done === of ? "\n" : ""}`);
-  };
 }

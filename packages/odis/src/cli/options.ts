@@ -13,6 +13,8 @@ export interface CliOption<T> {
   /** may be given several times */
   readonly repeats: boolean;
   readonly choices: readonly string[];
+  /** of a number, where it has two: `0 to 1` */
+  readonly bounds: string | undefined;
   /** @returns the value, or a {@link Wanted} that says what would have been one */
   readonly parse: (text: string) => unknown;
   /** for the compiler only */
@@ -40,7 +42,11 @@ function option<T, S extends Spec<T>>(
   spec: S,
   placeholder: string,
   parse: (text: string) => T | Wanted,
-  { repeats = false, choices = [] }: { repeats?: boolean; choices?: readonly string[] } = {},
+  {
+    repeats = false,
+    choices = [],
+    bounds,
+  }: { repeats?: boolean; choices?: readonly string[]; bounds?: string | undefined } = {},
 ): CliOption<Given<T, S>> {
   const { help, required = false, default: fallback } = spec;
   return {
@@ -49,6 +55,7 @@ function option<T, S extends Spec<T>>(
     fallback,
     repeats,
     choices,
+    bounds,
     parse,
     positional: false,
     placeholder: spec.placeholder ?? placeholder,
@@ -82,12 +89,17 @@ function numeric<S extends Spec<number> & { readonly min?: number; readonly max?
     ...(max === undefined ? [] : [`at most ${max}`]),
   ];
   const wanted = new Wanted(bounds.length === 0 ? kind : `${kind} of ${bounds.join(" and ")}`);
-  return option<number, S>(spec, "N", (text) => {
+  const both =
+    min === undefined || max === undefined
+      ? undefined
+      : `${min.toLocaleString("en-US")} to ${max.toLocaleString("en-US")}`;
+  const parse = (text: string): number | Wanted => {
     const value = read(text);
     const fits =
       Number.isFinite(value) && value >= (min ?? -Infinity) && value <= (max ?? Infinity);
     return fits ? value : wanted;
-  });
+  };
+  return option<number, S>(spec, "N", parse, { bounds: both });
 }
 
 /** Two numbers, the lower one first, or one for both, e.g. `--objects 2,5`. */

@@ -3,7 +3,8 @@ import type { Membership } from "../run/index.js";
 import { integer } from "./options.js";
 
 /** `--processes`, as every command has it whose work several can share. */
-export const processesOption = (help: string) => integer({ help, min: 1, max: 64 });
+export const processesOption = (help: string) =>
+  integer({ help: `${help} (default: 1)`, min: 1, max: 64 });
 
 /**
  * @param place which of several processes this is already

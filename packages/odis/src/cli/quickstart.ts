@@ -7,6 +7,7 @@ import type { DataSpec } from "../data/index.js";
 import { command, type Io } from "./command.js";
 import { integer, number, path } from "./options.js";
 import { threadsOption } from "./limits.js";
+import { progressLine } from "./progress.js";
 
 /** Share of the time that is kept for evaluating and the report. */
 const RESERVED = 0.35;
@@ -36,8 +37,9 @@ export const quickstartCommand = command({
     const cores = threads ?? availableParallelism();
     setThreads(cores);
     io.print(`1/4 scenes of product photographs in ${folder}`);
+    const say = progressLine(io);
     const scenes = await makeScenes(folder, quickScenes, (made, all) =>
-      count(io, "scene", made, all),
+      say(made === all, () => `    scene ${made} of ${all}`),
     );
     const data = { train: scenes.train, test: scenes.test };
 
@@ -63,7 +65,7 @@ export const quickstartCommand = command({
     io.print("3/4 evaluating: which product is it? weighted k-NN on one feature an object");
     const progress = (who: string) => ({
       onProgress: (part: string, done: number, of: number) =>
-        count(io, `${who}${part} image`, done, of),
+        say(done === of, () => `    ${who}${part} image ${done} of ${of}`),
     });
     const evaluation = await evaluateRun(out, { data, limit: 2000, size: SIDE, ...progress("") });
     await evaluateOutlook(out, LONGER, progress(`${LONGER}, `));
@@ -175,10 +177,4 @@ async function trainingWords({
   const steps = Math.max(20, Math.floor(perSecond * left));
   io.print(`    this machine does ${perSecond.toFixed(2)} steps a second`);
   return [...words(seed), "--out", out, "--steps", `${steps}`];
-}
-
-/** A count that is rewritten on a terminal and silent elsewhere. */
-function count(io: Io, what: string, done: number, of: number): void {
-  if (!io.stderr.isTTY || (done % 50 !== 0 && done !== of)) return;
-  io.stderr.write(`\r    ${what} ${done} of ${of}${done === of ? "\n" : ""}`);
 }

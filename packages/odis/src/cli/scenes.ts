@@ -1,3 +1,4 @@
+import { countProgress } from "./progress.js";
 import { command } from "./command.js";
 import { choice, integer, number, path, positional, range } from "./options.js";
 import { longestSide } from "./limits.js";
@@ -58,10 +59,7 @@ export const scenesCommand = command({
       ...(tint === undefined ? {} : { tint }),
       ...(background === undefined ? {} : { background }),
     };
-    const made = await makeScenes(folder, options, (count, all) => {
-      if (io.stderr.isTTY && (count % 100 === 0 || count === all))
-        io.stderr.write(`\r${count} of ${all} scenes${count === all ? "\n" : ""}`);
-    });
+    const made = await makeScenes(folder, options, countProgress(io, "scenes"));
     io.print(
       `${folder}: ${made.fresh ? "made" : "was made before with the same options:"} ` +
         `${train} training and ${test} test scenes`,

@@ -26,7 +26,10 @@ export const searchCommand = command({
       }),
       for: choice(itemKinds, { help: "what is searched", default: "objects" }),
       top: integer({ help: "how many", default: 20, min: 1, max: 10_000 }),
-      sheet: path({ help: "PNG: the photograph and what was found, marked" }),
+      sheet: path({
+        help: "PNG: the photograph and what was found, marked",
+        placeholder: "FILE.png",
+      }),
       approximate: flag({
         help: "ask the index: fast, and misses some (odis embed --index says how many)",
       }),
@@ -44,6 +47,7 @@ export const searchCommand = command({
     ]);
     if (values.threads !== undefined) setThreads(values.threads);
     using store = search.openStore(folder, { run: values.run, device: values.device });
+    store.checkSome(values.for);
     const query = await search.photoQuery(photo, { box, point, mask }, () => store.network());
     const hits = store.search(query, { top, kind: values.for, approximate });
     if (json) io.print(JSON.stringify(hits.map(plainHit), null, 1));

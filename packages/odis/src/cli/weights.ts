@@ -42,7 +42,7 @@ async function describe(
   weights: string,
   { network, shape, plain: leaves }: Inspection,
 ): Promise<readonly string[]> {
-  const { optionsFor, settingsFor, headSettings } = await import("../formats/index.js");
+  const { trainingOptions, headSettings } = await import("../formats/index.js");
   const { side, sides } = network;
   const { dim, depth, heads, mlpRatio, ffn, patch, grid, layerScale, cls, objects } = shape;
   const { rows, columns, from } = grid;
@@ -55,15 +55,7 @@ async function describe(
   }[heads?.from ?? "unknown"];
   const projection = headSettings(network.heads);
   const said = [...leaves].filter(([name]) => toldNames.has(name));
-  const local = patch * Math.round(96 / patch); // the recipes' 96 pixels, where the patch divides them
-  const options = optionsFor(
-    new Map([
-      ...settingsFor(shape),
-      ...(heads ? [] : ([["model.heads", "HEADS"]] as const)),
-      ["views.locals.size", local],
-      ...projection,
-    ]),
-  );
+  const options = trainingOptions(shape, projection);
   return [
     ["whose", [side ?? "the file does not say", ...others.map((each) => `it has a ${each}, too`)]],
     [

@@ -1,6 +1,15 @@
+import { readdirSync } from "node:fs";
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
-import { checkWritable, lock, makeFolder, replaceText } from "../core/index.js";
+import {
+  checkWritable,
+  lock,
+  makeFolder,
+  plain,
+  replaceText,
+  RunError,
+  statOf,
+} from "../core/index.js";
 import type { ProgressStream } from "../run/index.js";
 import { executeRuns } from "./execute.js";
 import { Overview } from "./overview.js";
@@ -40,6 +49,7 @@ export async function compareRecipes(options: CompareOptions): Promise<CompareRe
   const { plan, out, program, stop, progress, onChild = () => undefined } = options;
   const runs = planRuns(plan, out, options);
   checkWritable(out, "comparison", "Choose another --out.");
+  checkOwn(out);
   makeFolder(out);
   const held = lock(join(out, "lock"), `comparison ${out}`);
   try {
@@ -63,6 +73,17 @@ export async function compareRecipes(options: CompareOptions): Promise<CompareRe
   } finally {
     held[Symbol.dispose]();
   }
+}
+
+/** @throws RunError when the folder holds something and no comparison */
+function checkOwn(out: string): void {
+  const names = statOf(out)?.isDirectory() ? readdirSync(out) : [];
+  const other = names.find((name) => name !== "lock");
+  if (other === undefined || ["runs", "records"].some((own) => names.includes(own))) return;
+  throw new RunError(
+    `comparison ${plain(out)}: the folder holds other things (${plain(other)}); wanted a new or empty folder, ` +
+      `or that of a comparison. Choose another --out.`,
+  );
 }
 
 function resultFiles(out: string) {

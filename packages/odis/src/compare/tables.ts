@@ -1,4 +1,4 @@
-import { percent, signed, wrapped } from "../report/index.js";
+import { percent, signed, terminalWidth, wrapped } from "../report/index.js";
 import { type Column, type ColumnGroup, isShare } from "./measures.js";
 import type { Comparison, DifferenceResult, RowResult } from "./results.js";
 import type { SeedSummary } from "./statistics.js";
@@ -153,9 +153,7 @@ export function legend({ rows }: Comparison): string {
     : "One seed: [a, b] is the 95 % interval over test images; what other seeds would give is unknown. *: 0 is outside of it.";
 }
 
-const terminalWidth = 80;
-
-/** The comparison for a terminal of 80 columns. */
+/** The comparison for a terminal. */
 export function formatComparison(comparison: Comparison, color?: boolean): string {
   const { bold, dim } = createColors(color);
   const tables = textTables(comparison).map((table) =>
@@ -176,7 +174,7 @@ const widest = (texts: readonly string[]): number =>
 function chunks({ title, columns, lines }: TextTable): readonly TextTable[] {
   const name = widest(lines.map((line) => line.name)) + 2;
   const cell = widest([...columns, ...lines.flatMap(({ cells }) => cells)]) + 2;
-  const fit = Math.max(1, Math.floor((terminalWidth + 2 - name) / cell));
+  const fit = Math.max(1, Math.floor((terminalWidth() + 2 - name) / cell));
   return Array.from({ length: Math.ceil(columns.length / fit) }, (_, i) => {
     const part = <T>(all: readonly T[]): readonly T[] => all.slice(i * fit, (i + 1) * fit);
     return {

@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import { explainIssue } from "./schema-problem.js";
-import { ConfigError } from "./errors.js";
+import { ConfigError, DataError } from "./errors.js";
+import { parseJson } from "./json.js";
+import { plain, reasonOf } from "./text.js";
 
 /** A tree of settings as JSON has it. */
 export type Settings = Readonly<Record<string, unknown>>;
@@ -101,21 +103,22 @@ export function loadConfigFile(path: string): ConfigLayer {
       { cause: error },
     );
   }
-  let values: unknown;
-  try {
-    values = JSON.parse(text);
-  } catch (error) {
-    const reason = reasonOf(error);
-    throw new ConfigError(`config file ${path}: not JSON: ${placed(text, reason)}`, undefined, {
-      cause: error,
-    });
-  }
+  const values = configIn(text, path);
   if (!isSettings(values))
     throw new ConfigError(
       `config file ${path}: got ${Array.isArray(values) ? "a list" : JSON.stringify(values)}, ` +
         `wanted an object of settings, e.g. {"optim": {"lr": 0.001}}`,
     );
   return { source: path, values };
+}
+
+function configIn(text: string, path: string): unknown {
+  try {
+    return parseJson(Buffer.from(text), `config file ${plain(path)}`);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    throw new ConfigError(error.message, undefined, { cause: error });
+  }
 }
 
 function settingValue(text: string, path: string): unknown {
@@ -133,18 +136,6 @@ function settingValue(text: string, path: string): unknown {
     const number = Number(text);
     return text.trim() !== "" && /^[+.\d]/.test(text) && Number.isFinite(number) ? number : text;
   }
-}
-
-const reasonOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
-
-/** Node says "at position 12", and since 22 its line and column in words of its own; people count lines. */
-function placed(text: string, reason: string): string {
-  const [said, position] = / at position (\d+)/.exec(reason) ?? [];
-  if (said === undefined) return reason;
-  const before = text.slice(0, Number(position)).split("\n");
-  const place = `(line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1})`;
-  return `${reason.replace(/ \(line .*\)$/, "")} ${place}`;
 }
 
 function mergeSettings(below: Settings, above: Settings): Settings {

@@ -146,11 +146,11 @@ function detect(place: string, settings: string): { reader: Reader; place: strin
   if (candidates.length === 0)
     throw new ConfigError(
       `data ${plain(place)}: nothing there is a data set that odis knows (${seen(look)}). Say what it ` +
-        `is: --data KIND:PLACE with one of the kinds ${kinds().join(", ")}; odis data kinds tells of each`,
+        `is: KIND:PLACE with one of the kinds ${kinds().join(", ")}; odis data kinds tells of each`,
     );
   const choices = candidates.map(
     ({ reader, place: at, because }) =>
-      `\n  --data ${shellWord(`${reader.kind}:${at}${settings === "" ? "" : `#${settings}`}`)}    ${plain(because)}`,
+      `\n  ${shellWord(`${reader.kind}:${at}${settings === "" ? "" : `#${settings}`}`)}    ${plain(because)}`,
   );
   throw new ConfigError(
     `data ${plain(place)}: this could be read in ${candidates.length} ways. Say which is meant:${choices.join("")}`,

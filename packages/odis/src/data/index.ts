@@ -16,6 +16,7 @@ export { decodeCutOut, type Decoded, scaledTo } from "./decode.js";
 export { ContactSheet } from "./sheet.js";
 export { type MaskSet, masksOf, NAMELESS, openMasks } from "./overlay.js";
 export { decodePhoto, readMask, readPhoto } from "./photo.js";
+export { unpicked } from "./pick.js";
 export { pictureGroups } from "./picture.js";
 export { encodePng } from "./png.js";
 export type { CocoSpec } from "./readers/coco.js";

@@ -41,6 +41,17 @@ export async function pickImages(source: OpenSource, spec: DataSpec): Promise<Pi
   return shared;
 }
 
+/** The data set of which a spec takes a part. */
+export function unpicked({
+  take: _take,
+  limit: _limit,
+  balance: _balance,
+  seed: _seed,
+  ...whole
+}: DataSpec): DataSpec {
+  return whole;
+}
+
 const indices = (size: number) => Int32Array.from({ length: size }, (_, index) => index);
 
 /** Images between two shares of an order drawn by the seed, in the order of the data set. */

@@ -16,6 +16,12 @@ function flag(help: string): Setting {
   return { help, placeholder: "", parse: () => true, fits, wanted: "true or false" };
 }
 
+/** The text itself where it is no number, so that it is refused as it was given. */
+function numberOr(text: string): number | string {
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  return Number.isNaN(value) ? text : value;
+}
+
 function number(help: string, low: number, high: number, whole: boolean): Setting {
   const fits = (value: unknown) =>
     typeof value === "number" &&
@@ -27,7 +33,7 @@ function number(help: string, low: number, high: number, whole: boolean): Settin
   return {
     help,
     placeholder: "N",
-    parse: (text) => (text.trim() === "" ? Number.NaN : Number(text)),
+    parse: numberOr,
     fits,
     wanted,
   };
@@ -46,8 +52,10 @@ function word(help: string, words: readonly string[]): Setting {
 const shares: Setting = {
   help: "a part of the images, drawn by `seed`: `take=0..0.8` and `take=0.8..1` share nothing, and copies of a picture stay together",
   placeholder: "FROM..TO",
-  parse: (text) =>
-    text.split("..").map((share) => (share.trim() === "" ? Number.NaN : Number(share))),
+  parse: (text) => {
+    const values = text.split("..").map(numberOr);
+    return values.every((share) => typeof share === "number") ? values : text;
+  },
   fits: (value) =>
     Array.isArray(value) &&
     value.length === 2 &&

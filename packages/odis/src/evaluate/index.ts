@@ -26,6 +26,7 @@ export {
   mainDataUse,
   optionsFor,
   optionWords,
+  unreadOptions,
 } from "./settings.js";
 export { openSplits } from "./splits.js";
 export {

@@ -87,6 +87,22 @@ export function optionsFor(
   );
 }
 
+/** Options that somebody gave and no suite that is measured reads: a sentence for each. */
+export function unreadOptions(
+  values: Readonly<Record<string, OptionValue | undefined>>,
+): readonly string[] {
+  const measured = [values["suite"] ?? []].flat().map(String);
+  return Object.entries(values).flatMap(([name, value]) => {
+    const readers = suites.filter(({ options }) => name in options).map((suite) => suite.name);
+    const isGiven = value !== undefined && String(value) !== String(defaultValue(name) ?? "");
+    if (!isGiven || readers.length === 0 || readers.some((reader) => measured.includes(reader)))
+      return [];
+    return [
+      `${optionName(name)} has no effect: ${readers.join(", ")} would read it; wanted, for example, --suite ${[...measured, readers[0]].join(",")}`,
+    ];
+  });
+}
+
 /** Options as words of a command line. */
 export function optionWords(
   options: Readonly<Record<string, OptionValue | undefined>>,

@@ -38,6 +38,29 @@ function sizeOf(settings: ReadonlyMap<string, unknown>): ModelSize | undefined {
   });
 }
 
+/**
+ * The options that train on from such weights: the network, its heads, and views that its patches
+ * divide where the recipe's own are none.
+ */
+export function trainingOptions(
+  theirs: NetworkShape,
+  projection: ReadonlyMap<string, string | number>,
+): string {
+  const { heads, patch } = theirs;
+  const settings = new Map([
+    ...settingsFor(theirs),
+    ...(heads ? [] : ([["model.heads", "HEADS"]] as const)),
+    ...projection,
+  ]);
+  const { views } = resolveRecipe(recipeLayers("odis", sizeOf(settings)));
+  for (const kind of ["globals", "locals"] as const) {
+    const { size } = views[kind];
+    if (size % patch !== 0)
+      settings.set(`views.${kind}.size`, patch * Math.max(1, Math.round(size / patch)));
+  }
+  return optionsFor(settings);
+}
+
 /** The shortest options of the command line for these settings: `--model` where a size has them. */
 export function optionsFor(settings: ReadonlyMap<string, string | number>): string {
   const size = sizeOf(settings);

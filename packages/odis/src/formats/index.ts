@@ -6,7 +6,7 @@ export {
   type WeightsSpec,
 } from "./files/index.js";
 export { type FileNetwork, findNetwork } from "./find.js";
-export { checkFit, optionsFor, recipeFor, settingsFor } from "./fit.js";
+export { checkFit, recipeFor, trainingOptions } from "./fit.js";
 export type {
   FormatWriter,
   PlainValue,

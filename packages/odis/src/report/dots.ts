@@ -1,4 +1,11 @@
-import { symbol, symbolCircle, symbolDiamond, symbolSquare, symbolTriangle } from "d3-shape";
+import {
+  symbol,
+  symbolCircle,
+  symbolCross,
+  symbolDiamond,
+  symbolSquare,
+  symbolTriangle,
+} from "d3-shape";
 import { axis, drawable } from "./chart.js";
 import { type Html, html } from "./html.js";
 
@@ -22,7 +29,7 @@ export interface DotPlot {
   /** one clause on what the numbers are */
   readonly note: string;
   readonly rows: readonly DotRow[];
-  /** four at most; one alone needs no legend */
+  /** five at most; one alone needs no legend */
   readonly series: readonly string[];
   /** a share to compare with */
   readonly reference?: { readonly value: number; readonly name: string } | undefined;
@@ -43,6 +50,7 @@ const shapes = [
   symbol(symbolSquare, 46),
   symbol(symbolDiamond, 46),
   symbol(symbolTriangle, 42),
+  symbol(symbolCross, 46),
 ].map((shape) => shape.digits(1)() ?? "");
 
 /** Shares as dots with their intervals, one group of dots a row; the axis holds 0. */

@@ -8,4 +8,10 @@ export { medianRate, networkText, readRun, viewsText } from "./record.js";
 export { objectCrop, pngAddress, shrunk } from "./pictures.js";
 export { makeReport, writeReport } from "./run.js";
 export { intervalPlot } from "./scores.js";
-export { formatTable, formatVerdict, representationTitles, wrapped } from "./table.js";
+export {
+  formatTable,
+  formatVerdict,
+  representationTitles,
+  terminalWidth,
+  wrapped,
+} from "./table.js";

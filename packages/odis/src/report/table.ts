@@ -52,21 +52,23 @@ export function measuredTables(evaluation: Measured): readonly FigureTable[] {
     .filter(({ figures }) => figures.length > 0);
 }
 
-const terminalWidth = 80;
+/** Of lines for a terminal, letters: 80, or what a narrower one has. */
+export const terminalWidth = (): number => Math.min(80, process.stdout.columns || 80);
 
 /** Broken between words to fit a terminal; later lines are set in. */
 export function wrapped(text: string): string {
   const lines: string[] = [""];
+  const width = terminalWidth();
   for (const word of text.split(/\s+/)) {
     const line = lines.at(-1)!;
     const longer = line === "" ? word : `${line} ${word}`;
-    if (longer.length <= terminalWidth || line === "") lines[lines.length - 1] = longer;
+    if (longer.length <= width || line === "") lines[lines.length - 1] = longer;
     else lines.push(`  ${word}`);
   }
   return lines.join("\n");
 }
 
-/** What a run has come to, for a terminal of 80 columns; its ability stands out. */
+/** What a run has come to, for a terminal; its ability stands out. */
 export function formatVerdict(sentences: readonly string[], color?: boolean): string {
   const { bold } = createColors(color);
   return sentences

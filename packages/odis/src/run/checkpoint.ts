@@ -118,7 +118,14 @@ export function openCheckpointOf(path: string): Checkpoint {
         `folders in its checkpoints/.`,
     );
   const { config, checkpoints } = runLayout(path);
-  if (!statOf(config)) return loadCheckpoint(path); // which says what is wrong with it
+  if (!statOf(config)) {
+    const isOther = [stateName, tensorsName].every((name) => !statOf(join(path, name)));
+    if (!isOther) return loadCheckpoint(path); // which says what is wrong with it
+    throw new RunError(
+      `${path}: is no run folder (it has no config.json) and no checkpoint (it has no ${stateName}). ` +
+        `Give the folder that odis pretrain --out made.`,
+    );
+  }
   const latest = loadLatestCheckpoint(checkpoints, () => undefined);
   if (latest) return latest;
   throw new RunError(

@@ -6,6 +6,7 @@ import {
   ConfigError,
   makeFolder,
   nearest,
+  plain,
 } from "../core/index.js";
 import {
   type ExportFormat,
@@ -46,7 +47,7 @@ export async function exportRun(
   { out, format, side = "teacher", half = false }: ExportOptions,
 ): Promise<Exported> {
   const writer = chosenWriter(out, format);
-  if (existsSync(out)) throw new ConfigError(`export: ${out} exists; wanted a new ${writer.makes}`);
+  if (existsSync(out)) throw new ConfigError(`${plain(out)} exists; wanted a new ${writer.makes}`);
   if (writer.makes === "folder") checkWritable(out, "folder", "Choose another one.");
   else checkReplaceable(out);
   const { network, recipe, step } = loadNetwork(run, side);
@@ -75,7 +76,7 @@ function chosenWriter(out: string, format: ExportFormat | undefined): FormatWrit
   const names = writableFormats.map(({ name }) => name);
   const close = format === undefined ? undefined : nearest(format, names);
   throw new ConfigError(
-    `export: ${format === undefined ? `${out} does not tell the format` : `format: got ${format}`}; ` +
-      `wanted --format ${names.join(", ")}${close === undefined ? "" : `. Did you mean ${close}?`}`,
+    `${format === undefined ? `${plain(out)}: the name does not tell the format` : `format: got ${plain(format)}`}; ` +
+      `wanted --format with one of ${names.join(", ")}${close === undefined ? "" : `. Did you mean ${close}?`}`,
   );
 }

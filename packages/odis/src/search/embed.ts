@@ -1,7 +1,23 @@
 import { join } from "node:path";
 import { existsSync, readdirSync } from "node:fs";
-import { checkWritable, type Lock, lock, makeFolder, plain, RunError } from "../core/index.js";
-import { absoluteSpec, type DataSource, dataText, parseDataSpec, toldNow } from "../data/index.js";
+import {
+  checkWritable,
+  type Lock,
+  lock,
+  makeFolder,
+  plain,
+  RunError,
+  statOf,
+} from "../core/index.js";
+import {
+  absoluteSpec,
+  type DataSource,
+  type DataSpec,
+  dataText,
+  parseDataSpec,
+  toldNow,
+  unpicked,
+} from "../data/index.js";
 import { bytesText, World } from "../train/index.js";
 import {
   type Manifest,
@@ -73,7 +89,7 @@ const SHOWN = 5;
  */
 export async function embed(options: EmbedOptions): Promise<Embedded> {
   const { out, source, world = World.alone } = options;
-  const place = dataText(absoluteSpec(parseDataSpec(options.place)));
+  const place = dataText(libraryOf(parseDataSpec(options.place)));
   using _lock = world.first(() => claim(out));
   const begun = world.first(() => begin(options, place));
   const dropped = world.fromFirst(begun?.dropped ?? 0);
@@ -98,6 +114,7 @@ export function beginStore(out: string, model: StoreModel): void {
 
 function claim(out: string): Lock {
   checkWritable(out, "store", "Make it writable, or embed into another folder.");
+  checkOwn(out);
   makeFolder(join(out, "shards"));
   return lock(join(out, "lock"), `store ${plain(out)}`);
 }
@@ -117,7 +134,6 @@ function listed(
   patches?: { readonly count: number | undefined },
 ): Manifest {
   const found = readManifest(out);
-  if (!found) checkEmpty(out);
   const before: Manifest = found ?? {
     odis: "store",
     version: 1,
@@ -139,17 +155,25 @@ function listed(
   return manifest;
 }
 
+/** What a library is known by, from any working folder: with a larger part of it the same images stay the same. */
+const libraryOf = (spec: DataSpec): DataSpec => unpicked(absoluteSpec(spec));
+
 /** Stores of earlier releases name places as they were typed, seen from the folder where that was. */
 function withPlaces(known: readonly string[], more: readonly string[]): readonly string[] {
   const places = known.map((place) => {
-    const whole = toldNow(place, absoluteSpec);
+    const whole = toldNow(place, libraryOf);
     return more.includes(whole) && !known.includes(whole) ? whole : place;
   });
   return [...new Set([...places, ...more])];
 }
 
-/** @throws RunError when a folder that is no store holds something */
-function checkEmpty(out: string): void {
+/** @throws RunError when it is a file, or a folder that is no store and holds something */
+export function checkOwn(out: string): void {
+  const there = statOf(out);
+  if (there === undefined) return;
+  if (!there.isDirectory())
+    throw new RunError(`store ${plain(out)}: is a file; wanted a folder. Choose another --out.`);
+  if (readManifest(out)) return;
   const other = readdirSync(out).find(
     (name) => !["lock", "shards"].includes(name) && !name.startsWith(".store.json."),
   );

@@ -1,5 +1,5 @@
 export { makeIndex } from "./approximate.js";
-export { embed, type Embedded, type EmbedOptions, type EmbedProgress } from "./embed.js";
+export { checkOwn, embed, type Embedded, type EmbedOptions, type EmbedProgress } from "./embed.js";
 export {
   type IndexEntry,
   readManifest,
@@ -12,6 +12,7 @@ export { loadModel, type ModelOptions, type StoreTeacher } from "./model.js";
 export {
   createStore,
   type Hit,
+  type ObjectHit,
   openStore,
   type OpenStoreOptions,
   type PictureQuery,

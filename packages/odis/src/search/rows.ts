@@ -91,6 +91,17 @@ export class StoreRows {
     return this.firsts[kind].at(-1)!;
   }
 
+  /** @throws RunError when there are none: nothing would be found, and nothing shown */
+  checkSome(kind: ItemKind): void {
+    if (this.size(kind) > 0) return;
+    throw new RunError(
+      `store ${plain(this.path)}: has ${this.size("images")} images and no ${kind}. ` +
+        (kind === "objects"
+          ? "Add pictures with objects: odis embed RUN PLACE --out STORE; or search whole images: --for images"
+          : "Add some: odis embed RUN PLACE --out STORE"),
+    );
+  }
+
   /** @throws ConfigError when there is no such row */
   image(row: number): StoredImage {
     const { shard, at } = this.find("images", row);

@@ -6,6 +6,7 @@ import {
   openSource,
   parseDataSpec,
   type Sample,
+  withWholes,
 } from "../data/index.js";
 import { NeighbourSearch, unitRows } from "../evaluate/index.js";
 import type { Teacher } from "../features/index.js";
@@ -27,6 +28,11 @@ export interface Hit {
   readonly image: StoredImage;
   /** undefined where images were searched */
   readonly object: StoredObject | undefined;
+}
+
+/** What a search among objects found. */
+export interface ObjectHit extends Hit {
+  readonly object: StoredObject;
 }
 
 export interface SearchOptions {
@@ -98,6 +104,11 @@ export class Store extends StoreRows implements Disposable {
    * @throws ConfigError for a vector of another width, or without an index where one is asked for;
    *   RunError when the network that made the store is not there to look at a picture
    */
+  search(
+    query: Float32Array | PictureQuery,
+    options?: SearchOptions & { readonly kind?: "objects" | undefined },
+  ): ObjectHit[];
+  search(query: Float32Array | PictureQuery, options?: SearchOptions): Hit[];
   search(query: Float32Array | PictureQuery, options: SearchOptions = {}): Hit[] {
     const { top = 20, kind = "objects", approximate = false, without = [] } = options;
     const vector = query instanceof Float32Array ? query : this.look(query);
@@ -132,7 +143,8 @@ export class Store extends StoreRows implements Disposable {
   }
 
   /**
-   * Adds the images of a data set that are not in the store yet.
+   * Adds the images of a data set that are not in the store yet; of pictures alone each one is an
+   * object as a whole.
    *
    * @param place as the command line names it
    * @throws as `embed`
@@ -141,7 +153,7 @@ export class Store extends StoreRows implements Disposable {
     place: string,
     options: Pick<EmbedOptions, "prune" | "stop" | "onProgress"> = {},
   ): Promise<Embedded> {
-    const spec = parseDataSpec(place);
+    const spec = withWholes(parseDataSpec(place));
     const source: DataSource = await openSource(spec);
     const { model, path: out } = this;
     const teacher = this.network();

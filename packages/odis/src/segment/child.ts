@@ -51,6 +51,10 @@ async function serve(): Promise<void> {
       .then((response) => process.send?.(response));
   });
   process.on("disconnect", () => process.exit());
+  // Ctrl-C, `timeout` and schedulers tell the whole group. The process that asks lets this picture
+  // come to its end, and ends this one itself.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => undefined);
 }
 
 function problemOf(error: unknown): Problem {

@@ -53,9 +53,9 @@ describe("odis data inspect", () => {
     const { code, stderr } = odis(["data", "inspect", "both ways"], { cwd: scratch() });
     expect([code, stderr]).toEqual([
       2,
-      "odis data: data both ways: this could be read in 2 ways. Say which is meant:\n" +
-        "odis data:   --data 'coco:both ways'    instances.json beside images/\n" +
-        "odis data:   --data 'yolo:both ways'    images/ and labels/*.txt\n",
+      "odis data inspect: data both ways: this could be read in 2 ways. Say which is meant:\n" +
+        "odis data inspect:   'coco:both ways'    instances.json beside images/\n" +
+        "odis data inspect:   'yolo:both ways'    images/ and labels/*.txt\n",
     ]);
   });
 
@@ -65,7 +65,7 @@ describe("odis data inspect", () => {
     const { code, stderr } = odis(["data", "inspect", "notes"], { cwd: scratch() });
     expect(code).toBe(2);
     expect(stderr).toContain(
-      "data notes: nothing there is a data set that odis knows (a\\u001b[2J.txt). Say what it is: --data KIND:PLACE",
+      "data notes: nothing there is a data set that odis knows (a\\u001b[2J.txt). Say what it is: KIND:PLACE",
     );
   });
 });
@@ -79,6 +79,14 @@ describe("odis data convert and shard", () => {
     ]);
     const read = odis(["data", "inspect", "yolo:yolo"], { cwd: scratch() });
     expect(read.stdout).toContain("yolo: 6 images, 29 objects, 69 classes\n");
+    // Label maps do not say themselves what their numbers are.
+    const maps = odis(["data", "convert", "yolo:yolo", "my maps", "--to", "maps"], {
+      cwd: scratch(),
+    });
+    const advised = /^read it with --data '(.*)'$/m.exec(maps.stdout)?.[1];
+    expect(advised).toBe("maps:my maps#values=objects");
+    const again = odis(["data", "inspect", advised!], { cwd: scratch() });
+    expect(again.stdout).toMatch(/^maps: 6 images, /m);
     const packed = odis(["data", "shard", "yolo:yolo", "packed", "--size", "1"], {
       cwd: scratch(),
     });
@@ -95,7 +103,7 @@ describe("odis data convert and shard", () => {
     const held = odis(["data", "convert", photographs, ".", "--to", "coco"], { cwd: scratch() });
     expect([held.code, held.stderr]).toEqual([
       3,
-      `odis data: ${scratch()} is there already; wanted a new or an empty folder\n`,
+      `odis data convert: ${scratch()} is there already; wanted a new or an empty folder\n`,
     ]);
     const unknown = odis(["data", "convert", photographs, "x", "--to", "yola"], { cwd: scratch() });
     expect([unknown.code, unknown.stderr]).toEqual([
@@ -105,7 +113,7 @@ describe("odis data convert and shard", () => {
     expect(unknown.stderr).toContain("Did you mean yolo?");
     const missing = odis(["data", "convert", photographs, "x"], { cwd: scratch() });
     expect(missing.stderr).toMatch(
-      /^odis data: --to is missing; .*See odis data convert --help\.\n$/,
+      /^odis data convert: --to is missing; .*See odis data convert --help\.\n$/,
     );
     const alone = odis(["data"], { cwd: scratch() });
     expect([alone.code, alone.stderr]).toEqual([

@@ -18,13 +18,14 @@ describe("odis masks", () => {
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ] as const)(
-    "%s: what was found is kept, and gone on with to the same file",
+    "%s to the whole group: what was found is kept, and gone on with to the same file",
     async (signal, code) => {
       const words = (name: string) =>
         ["masks", `coco:${photos}`, "--with", "regions"].concat("--out", name);
       const child = spawn(process.execPath, [odisProgram, ...words("stopped.json")], {
         cwd: scratch(),
         env: { ...process.env, NO_COLOR: "1" },
+        detached: true, // a group of its own, as a shell makes one
       });
       let [stdout, stderr] = ["", ""];
       child.stdout.on("data", (text: Buffer) => (stdout += text.toString()));
@@ -33,7 +34,7 @@ describe("odis masks", () => {
       const journal = join(scratch(), "stopped.json.part");
       const begun = () => readFileSync(journal, "utf8").split("\n").length > 2;
       await vi.waitFor(() => expect(begun()).toBe(true), { timeout: 60_000, interval: 5 });
-      child.kill(signal);
+      process.kill(-child.pid!, signal); // a terminal tells the finder's process, too
       const [ended] = (await once(child, "close")) as [number | null];
       expect({ ended, stderr }).toMatchObject({ ended: code });
       expect(stderr).toContain(`${signal}: ends after this picture; what was found is kept.`);
@@ -159,7 +160,7 @@ describe("odis masks", () => {
 
   test("what is missing is named with the whole command", () => {
     expect(odis(["masks", "merge", "a.json", "b.json"]).stderr).toMatch(
-      /^odis masks: --out is missing; wanted --out .*See odis masks merge --help\.$/m,
+      /^odis masks merge: --out is missing; wanted --out .*See odis masks merge --help\.$/m,
     );
   });
 });

@@ -36,6 +36,15 @@ describe("help", () => {
     expect(odis(["help", name]).stdout).toBe(stdout);
   });
 
+  it("says of numbers between which bounds they lie, before the default", () => {
+    const words = (name: string) => odis([name, "--help"]).stdout.replaceAll(/\s+/g, " ");
+    expect(words("pretrain")).toContain("before the run ends, 0 to 1 (default: 0.05) ");
+    expect(words("compare")).toContain(
+      "--model <NAME> size of the network, in every run: vit-mini, vit-ti, vit-s, vit-b, vit-l, vit-g (default: the plan's) ",
+    );
+    expect(words("search")).toContain("--sheet <FILE.png> PNG");
+  });
+
   it("does not load the engine for help", () => {
     // A LibTorch that cannot be there would be complained about.
     expect(odis(["pretrain", "--help"], { env: { LIBTORCH: "/nowhere" } }).code).toBe(0);
@@ -171,9 +180,11 @@ describe("settings that cannot be", () => {
     expect(pretrain("--config", "mine.json").stderr).toBe(
       "odis pretrain: mine.json: optim.batch: got 0, wanted the images of a step, a whole number from 1 to 1000000000\n",
     );
-    writeFileSync(join(scratch(), "mine.json"), '{"optim": ');
+    writeFileSync(join(scratch(), "mine.json"), "lr = 1\n");
     const broken = pretrain("--config", "mine.json");
-    expect(broken.stderr).toMatch(/^odis pretrain: config file mine\.json: not JSON: /);
+    expect(broken.stderr).toBe(
+      'odis pretrain: config file mine.json is not JSON: unexpected "l" at line 1, column 1\n',
+    );
     expect(broken.code).toBe(2);
   });
 });

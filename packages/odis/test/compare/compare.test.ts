@@ -1,6 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -170,6 +178,19 @@ describe("odis compare", () => {
       readFileSync(join(newest!.path, "state.json"), "utf8"),
     );
     expect(`${step} ${tensors.sha256}`).toBe(fingerprint("whole", "odis-s0"));
+  });
+
+  it("refuses a folder of something else, and leaves it as it is", () => {
+    const photos = join(folder, "photos");
+    mkdirSync(photos);
+    writeFileSync(join(photos, "1.jpg"), "");
+    expect(compare("photos")).toMatchObject({
+      code: 4,
+      stderr:
+        "odis compare: comparison photos: the folder holds other things (1.jpg); wanted a new or empty folder, " +
+        "or that of a comparison. Choose another --out.\n",
+    });
+    expect(readdirSync(photos)).toEqual(["1.jpg"]);
   });
 
   it("does nothing again that is finished", () => {

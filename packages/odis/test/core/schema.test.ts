@@ -186,7 +186,7 @@ describe("loadConfigFile", () => {
       /none\.json: cannot be read \(ENOENT.*\)\. Give --config a JSON file/,
     );
     expect(() => loadConfigFile(file('{\n  "optim": {,}\n}'))).toThrow(
-      /my\.json: not JSON: .*\(line 2, column 13\)/,
+      /^config file \S+my\.json is not JSON: unexpected "," at line 2, column 13$/,
     );
     expect(() => loadConfigFile(file("[1]"))).toThrow(/got a list, wanted an object of settings/);
     expect(() => loadConfigFile(file("3"))).toThrow(/got 3, wanted an object of settings/);

@@ -32,7 +32,7 @@ describe("a place without a kind before it", () => {
             .map(([kind, file, split]) => {
               const images = join(scratch(), split!);
               const annotations = join(scratch(), `annotations/${file}_${split}.json`);
-              return `\n  --data '${kind}:${images},${annotations}#limit=3'    a file of this kind, pictures in ${images}`;
+              return `\n  '${kind}:${images},${annotations}#limit=3'    a file of this kind, pictures in ${images}`;
             })
             .join(""),
       ),
@@ -46,8 +46,8 @@ describe("a place without a kind before it", () => {
     put("voc", "VOCdevkit/VOC2007");
     expect(() => parseDataSpec(devkit)).toThrow(
       `data ${devkit}: this could be read in 2 ways. Say which is meant:\n` +
-        `  --data voc:${devkit}/VOC2007    VOC2007/Annotations\n` +
-        `  --data voc:${devkit}/VOC2012    VOC2012/Annotations`,
+        `  voc:${devkit}/VOC2007    VOC2007/Annotations\n` +
+        `  voc:${devkit}/VOC2012    VOC2012/Annotations`,
     );
   });
 
@@ -69,7 +69,7 @@ describe("a place without a kind before it", () => {
   test("nothing, and an empty folder", () => {
     mkdirSync(join(scratch(), "empty"));
     expect(() => parseDataSpec(join(scratch(), "empty"))).toThrow(
-      /nothing there is a data set that odis knows \(the folder is empty\)\. Say what it is: --data KIND:PLACE/,
+      /nothing there is a data set that odis knows \(the folder is empty\)\. Say what it is: KIND:PLACE/,
     );
     writeFileSync(join(scratch(), "a.bin"), "\u0000\u0001");
     expect(() => parseDataSpec(join(scratch(), "a.bin"))).toThrow(

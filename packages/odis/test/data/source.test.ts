@@ -91,7 +91,12 @@ describe("a data set on the command line", () => {
 
   test.each([
     ["coco:a#limit=0", "data setting limit: got 0; wanted a whole number, 1 or more"],
-    ["coco:a#limit=", "data setting limit: got NaN; wanted a whole number, 1 or more"],
+    ["coco:a#limit=", 'data setting limit: got ""; wanted a whole number, 1 or more'],
+    ["coco:a#limit=ten", 'data setting limit: got "ten"; wanted a whole number, 1 or more'],
+    [
+      "coco:a#take=..0.8",
+      'data setting take: got "..0.8"; wanted FROM..TO, two shares from 0 to 1, the lower one first',
+    ],
     ["coco:a#crowd=no", 'data setting crowd: got "no"; wanted true or false'],
     [
       "coco:a#take=0.8..0.2",

@@ -310,7 +310,9 @@ describe("a run", () => {
     expect(() => loadTeacher(join(folder, "nowhere"))).toThrow(
       "does not exist; wanted a run folder",
     );
-    expect(() => loadTeacher(join(folder, "train"))).toThrow("not a checkpoint");
+    expect(() => loadTeacher(join(folder, "train"))).toThrow(
+      "train: is no run folder (it has no config.json) and no checkpoint (it has no state.json). Give",
+    );
   });
 });
 

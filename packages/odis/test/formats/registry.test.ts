@@ -24,7 +24,7 @@ describe("the registry of weight formats", () => {
     const offered = writableFormats.map(({ name }) => name).join(", ");
     expect(odis(["export", "/", "net.bin"])).toMatchObject({
       code: 2,
-      stderr: `odis export: export: net.bin does not tell the format; wanted --format ${offered}\n`,
+      stderr: `odis export: net.bin: the name does not tell the format; wanted --format with one of ${offered}\n`,
     });
     expect(odis(["export", "/", "net.bin", "--format", "tim"])).toMatchObject({
       code: 2,

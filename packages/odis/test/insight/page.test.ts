@@ -89,7 +89,7 @@ describe("odis embed report", () => {
     const { code, stderr } = odis(["embed", "report", images]);
     expect(code).toBe(4);
     expect(stderr).toContain(
-      `odis embed: store ${images}: holds no store.json. Make one: odis embed RUN PLACE --out`,
+      `odis embed report: store ${images}: holds no store.json. Make one: odis embed RUN PLACE --out`,
     );
   });
 });

@@ -5,6 +5,8 @@ import { count, percent, signed, valueText } from "../../src/report/numbers.js";
 import { Html, html } from "../../src/report/html.js";
 import { lineChart } from "../../src/report/chart.js";
 import { dotPlot } from "../../src/report/dots.js";
+import { style } from "../../src/report/style.js";
+import { modes } from "../../src/features/index.js";
 import { outline } from "../../src/portable/index.js";
 import { cells } from "../../src/report/pictures.js";
 
@@ -132,6 +134,18 @@ describe("dotPlot", () => {
     expect(start).toBeGreaterThanOrEqual(122); // right of the names
     expect(markup).toContain('<g class="reference"><line x1="346"');
     expect(markup).toContain("<title>r: −40.0 [−60.0, −20.0]</title>");
+  });
+
+  it("has a shape and a colour of its own for every way to ask a network", () => {
+    const rows = [{ name: "r", cells: modes.map(() => ({ value: 0.5, low: 0.4, high: 0.6 })) }];
+    const { markup } = dotPlot({ title: "T", note: "n", rows, series: modes, text: percent });
+    const [, legend = ""] = markup.split('<ul class="legend">');
+    expect(new Set(legend.match(/ d="[^"]+"/g)).size).toBe(modes.length);
+    const colours = modes.map((_, at) => style.match(new RegExp(`--c${at}: (#\\w+);`, "g")));
+    for (const [at, both] of colours.entries()) {
+      expect(both).toHaveLength(2); // in the light and in the dark
+      expect(style).toContain(`.c${at} { --c: var(--c${at}); }`);
+    }
   });
 
   it("draws a dot without an interval, and nothing for what is no number", () => {

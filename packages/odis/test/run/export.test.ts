@@ -220,7 +220,7 @@ describe("what others find", () => {
       );
     mkdirSync(out); // nothing was made
     await expect(exportRun(runOf("odis").path, { out, format: "hf" })).rejects.toThrow(
-      `export: ${out} exists; wanted a new folder`,
+      `${out} exists; wanted a new folder`,
     );
   });
 });

@@ -82,6 +82,12 @@ train on  odis pretrain --init ${file} --set model.dim=8 model.depth=2 model.pat
     });
   });
 
+  it("advise no views where the size's own are divided by its patches", () => {
+    expect(run("import", "vit-mini-scenes").stdout).toMatch(
+      /^train on {2}odis pretrain --init vit-mini-scenes --model vit-mini --data KIND:PLACE --out FOLDER$/m,
+    );
+  });
+
   it("lead from PyTorch's file to a run and on to Hugging Face's", () => {
     const made = run("import", fixture("ibot.pth"), "run", "--heads", "2");
     expect(made).toMatchObject({ code: 0, stderr: "" });

@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { openStore } from "odis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { odis } from "../cli/odis.js";
@@ -50,6 +50,60 @@ describe("a store names its data from anywhere", () => {
     expect(existsSync(join(store, "found.png"))).toBe(true);
     const again = odis(["embed", run, `coco:${folder}/photos`, "--out", store], { cwd: tmpdir() });
     expect(again.stdout).toContain("0 images added");
+  });
+
+  it("and not which part of it was embedded: more of it is added, what is there already is not", () => {
+    const store = join(folder, "parts");
+    const embed = (part: string, ...words: string[]) =>
+      odis(["embed", run, `coco:photos${part}`, "--out", store, ...words], { cwd: folder }).stdout;
+    expect(embed("#limit=2,crowd")).toContain("in 2 images, 2 images added");
+    expect(embed("#take=0..1,seed=3,crowd")).toContain("in 6 images, 4 images added");
+    expect(embed("#crowd")).toContain("in 6 images, 0 images added");
+    using opened = openStore(store);
+    expect(opened.places).toEqual([`${absolute(folder)}#crowd`]);
+    expect(embed("#limit=2,crowd", "--prune")).toContain("4 images dropped");
+  });
+
+  it("pictures alone are objects as a whole; without any object nothing is searched or shown", () => {
+    const [store, none] = [join(folder, "wholes"), join(folder, "none")];
+    const embed = (place: string, out: string) =>
+      odis(["embed", run, place, "--out", out], { cwd: folder });
+    expect(embed("photos/images", store).stdout).toContain("6 objects in 6 images");
+    expect(sheet(store, folder).stdout).toMatch(/^1 +1\.000/m);
+
+    const bare = { images: [{ id: 1, width: 640, height: 428, file_name: basename(photo) }] };
+    const list = join(folder, "bare.json");
+    writeFileSync(list, JSON.stringify({ ...bare, annotations: [], categories: [] }));
+    expect(embed(`coco:photos/images,${list}`, none).stdout).toContain("0 objects in 1 images");
+    for (const words of [
+      ["search", none, photo],
+      ["explore", none, "--static", "page"],
+    ])
+      expect(odis(words, { cwd: folder })).toMatchObject({
+        code: 4,
+        stderr: expect.stringContaining(
+          `store ${none}: has 1 images and no objects. Add pictures with objects: odis embed RUN PLACE`,
+        ),
+      });
+    expect(odis(["search", none, photo, "--for", "images"]).code).toBe(0);
+  });
+
+  it("a folder of something else, or a file, is refused and left as it is", () => {
+    const photos = join(folder, "photos");
+    const before = readdirSync(photos);
+    const embed = (out: string) =>
+      odis(["embed", run, "coco:photos", "--out", out], { cwd: folder });
+    expect(embed("photos")).toMatchObject({
+      code: 4,
+      stderr:
+        "odis embed: store photos: the folder holds other things (README.md); wanted a new or empty folder, or a store.\n",
+    });
+    expect(readdirSync(photos)).toEqual(before);
+    expect(embed("photos/instances.json")).toMatchObject({
+      code: 4,
+      stderr:
+        "odis embed: store photos/instances.json: is a file; wanted a folder. Choose another --out.\n",
+    });
   });
 
   it("one of an earlier release is found where it was made, and is told from everywhere when it is added to", () => {

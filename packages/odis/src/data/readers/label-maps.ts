@@ -32,7 +32,7 @@ async function openMaps(spec: DataSpec): Promise<PackedIndex> {
   const text = `${textOf(spec, "images")},${textOf(spec, "annotations")}`;
   if (values === undefined) {
     const commands = ["objects", "classes"].map(
-      (choice) => `\n  --data ${shellWord(`maps:${text}#values=${choice}`)}`,
+      (choice) => `\n  ${shellWord(`maps:${text}#values=${choice}`)}`,
     );
     throw new ConfigError(
       `data maps:${plain(text)}: say what the numbers in the label maps are, objects of their picture or classes:${commands.join("")}`,

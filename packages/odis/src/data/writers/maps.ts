@@ -20,7 +20,8 @@ export function greyPng({ width, height }: WrittenImage, data: Uint8Array | Uint
 /** Label maps of objects, 16 bits. */
 export const maps: Writer = {
   kind: "maps",
-  about: "masks that do not overlap, without classes (read it with #values=objects)",
+  about: "masks that do not overlap, without classes",
+  readWith: "values=objects",
   async begin(out) {
     const covered = new Covered();
     return {

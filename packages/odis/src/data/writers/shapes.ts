@@ -1,13 +1,14 @@
 import { join } from "node:path";
 import type { SceneObject } from "../../objects/index.js";
 import { greyPng } from "./maps.js";
+import { tracedOutline } from "./trace.js";
 import { put, putJson, putPicture, type Writer, type WrittenImage, ClassList } from "./writer.js";
 import { escaped } from "./voc.js";
 
 /** YOLO: a line has one outline, or a box. */
 export const yolo: Writer = {
   kind: "yolo",
-  about: "outlines of one part, boxes for other masks",
+  about: "masks of one part without holes, boxes of others",
   async begin(out, classes) {
     const list = new ClassList(classes);
     let boxed = 0;
@@ -15,11 +16,10 @@ export const yolo: Writer = {
       async add(image) {
         const { width, height, objects, stem } = image;
         const lines = objects.map((object) => {
-          const [outline, ...more] = object.outline ?? [];
-          const isLine = outline !== undefined && more.length === 0;
-          if (!isLine) boxed += Number(!isFilled(object));
+          const outline = outlineOf(object, image);
+          boxed += Number(outline === undefined && !isFilled(object));
           const { x, y, width: w, height: h } = object.box;
-          const numbers = isLine ? outline : [x + w / 2, y + h / 2, w, h];
+          const numbers = outline ?? [x + w / 2, y + h / 2, w, h];
           const shares = numbers.map((value, at) => value / (at % 2 === 0 ? width : height));
           return [
             list.of(object),
@@ -35,11 +35,23 @@ export const yolo: Writer = {
           .map((name, label) => `  ${label}: ${JSON.stringify(name)}\n`)
           .join("");
         await put(join(out, "data.yaml"), `path: .\ntrain: images\nval: images\nnames:\n${listed}`);
-        return boxed > 0 ? [`${boxed} masks are no single outline: their boxes were written`] : [];
+        return boxed > 0
+          ? [`${boxed} masks have several parts or holes: their boxes were written`]
+          : [];
       },
     };
   },
 };
+
+/** As it was drawn, or along its pixels; undefined where that is no single line, or a box. */
+function outlineOf(object: SceneObject, image: WrittenImage): readonly number[] | undefined {
+  const { outline, box } = object;
+  if (outline) return outline.length === 1 ? outline[0] : undefined;
+  if (isFilled(object)) return undefined;
+  return tracedOutline(patchOf(object, image))?.map(
+    (value, at) => value + (at % 2 === 0 ? box.x : box.y),
+  );
+}
 
 const isFilled = ({ area, box }: SceneObject): boolean => area === box.width * box.height;
 

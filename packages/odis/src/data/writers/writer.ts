@@ -25,6 +25,8 @@ export interface Writer {
   readonly kind: string;
   /** what it can say of an object, for help */
   readonly about: string;
+  /** what has to follow the place for the reader, without `#` */
+  readonly readWith?: string;
   begin(out: string, classes: readonly string[], options: WriteOptions): Promise<Writing>;
 }
 

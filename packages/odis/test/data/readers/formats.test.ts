@@ -154,7 +154,7 @@ describe("label maps", () => {
           ["objects", "classes"]
             .map(
               (values) =>
-                `  --data 'maps:${place("object-maps/images")},${place("object-maps/masks")}#values=${values}'`,
+                `  'maps:${place("object-maps/images")},${place("object-maps/masks")}#values=${values}'`,
             )
             .join("\n"),
       ),

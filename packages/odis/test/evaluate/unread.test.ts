@@ -1,0 +1,18 @@
+import { expect, it } from "vitest";
+import { defaultValue, evaluationOptions, unreadOptions } from "../../src/evaluate/settings.js";
+
+it("an option that no measured suite reads is named, with what would read it", () => {
+  expect(unreadOptions({ suite: ["knn"], transfer: ["a::b"], k: 5, limit: 10 })).toEqual([
+    "--transfer has no effect: transfer would read it; wanted, for example, --suite knn,transfer",
+  ]);
+  expect(unreadOptions({ suite: ["knn"], epochs: 5 })).toEqual([
+    expect.stringMatching(/^--epochs has no effect: .*linear.* would read it; /),
+  ]);
+  expect(unreadOptions({ suite: ["transfer"], epochs: 5, transfer: ["a::b"] })).toEqual([]);
+});
+
+it("options that nobody gave are not", () => {
+  const names = Object.keys(evaluationOptions);
+  const values = Object.fromEntries(names.map((name) => [name, defaultValue(name)]));
+  expect(unreadOptions({ ...values, transfer: [], landmarks: [] })).toEqual([]);
+});
