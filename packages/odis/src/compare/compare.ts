@@ -1,4 +1,3 @@
-import { readdirSync } from "node:fs";
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import {
@@ -8,7 +7,7 @@ import {
   plain,
   replaceText,
   RunError,
-  statOf,
+  namesIn,
 } from "../core/index.js";
 import type { ProgressStream } from "../run/index.js";
 import { executeRuns } from "./execute.js";
@@ -77,7 +76,7 @@ export async function compareRecipes(options: CompareOptions): Promise<CompareRe
 
 /** @throws RunError when the folder holds something and no comparison */
 function checkOwn(out: string): void {
-  const names = statOf(out)?.isDirectory() ? readdirSync(out) : [];
+  const names = namesIn(out);
   const other = names.find((name) => name !== "lock");
   if (other === undefined || ["runs", "records"].some((own) => names.includes(own))) return;
   throw new RunError(

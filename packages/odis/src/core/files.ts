@@ -84,7 +84,16 @@ export function checkWritable(path: string, what: string, advice: string): void 
  */
 function removeTrials(place: string): void {
   for (const name of quietly(() => readdirSync(place)) ?? [])
-    if (/^\.odis-[A-Za-z0-9]{6}$/.test(name)) quietly(() => rmdirSync(join(place, name)));
+    if (trialName.test(name)) quietly(() => rmdirSync(join(place, name)));
+}
+
+const trialName = /^\.odis-[A-Za-z0-9]{6}$/;
+
+/** What a folder holds, but for such trials; nothing where there is no folder. */
+export function namesIn(path: string): readonly string[] {
+  return statOf(path)?.isDirectory()
+    ? readdirSync(path).filter((name) => !trialName.test(name))
+    : [];
 }
 
 function quietly<T>(work: () => T): T | undefined {

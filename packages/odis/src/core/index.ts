@@ -16,6 +16,7 @@ export {
   checkReplaceable,
   checkWritable,
   makeFolder,
+  namesIn,
   openToAppend,
   readOwnText,
   replaceFile,

@@ -1,10 +1,11 @@
 import { join } from "node:path";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import {
   checkWritable,
   type Lock,
   lock,
   makeFolder,
+  namesIn,
   plain,
   RunError,
   statOf,
@@ -174,7 +175,7 @@ export function checkOwn(out: string): void {
   if (!there.isDirectory())
     throw new RunError(`store ${plain(out)}: is a file; wanted a folder. Choose another --out.`);
   if (readManifest(out)) return;
-  const other = readdirSync(out).find(
+  const other = namesIn(out).find(
     (name) => !["lock", "shards"].includes(name) && !name.startsWith(".store.json."),
   );
   if (other === undefined) return;

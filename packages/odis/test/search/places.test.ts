@@ -1,6 +1,7 @@
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -99,6 +100,10 @@ describe("a store names its data from anywhere", () => {
         "odis embed: store photos: the folder holds other things (README.md); wanted a new or empty folder, or a store.\n",
     });
     expect(readdirSync(photos)).toEqual(before);
+    const tried = join(folder, "tried"); // what a process that was killed while it tried the folder leaves
+    mkdirSync(join(tried, ".odis-a1B2c3"), { recursive: true });
+    expect(embed("tried").code).toBe(0);
+    expect(readdirSync(tried)).not.toContain(".odis-a1B2c3");
     expect(embed("photos/instances.json")).toMatchObject({
       code: 4,
       stderr:
@@ -124,11 +129,11 @@ describe("a store names its data from anywhere", () => {
   });
 
   it("one whose place has both parts by name is told by its folder when it is added to", () => {
-    const store = join(folder, "parts");
+    const store = join(folder, "both-parts");
     const line = ["embed", run, "coco:photos", "--out", store];
     expect(odis(line, { cwd: folder }).code).toBe(0);
     asTyped(store, join(folder, "photos"));
-    expect(sheet(store, tmpdir()).code).toBe(0);
+    expect(sheet(store, tmpdir())).toMatchObject({ code: 0, stderr: "" });
     expect(odis(line, { cwd: folder }).stdout).toContain("0 images added");
     using opened = openStore(store);
     expect(opened.places).toEqual([absolute(folder)]);
