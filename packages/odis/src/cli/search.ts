@@ -47,7 +47,7 @@ export const searchCommand = command({
     ]);
     if (values.threads !== undefined) setThreads(values.threads);
     using store = search.openStore(folder, { run: values.run, device: values.device });
-    store.checkSome(values.for);
+    store.checkSome(values.for, "; or search whole images: --for images");
     const query = await search.photoQuery(photo, { box, point, mask }, () => store.network());
     const hits = store.search(query, { top, kind: values.for, approximate });
     if (json) io.print(JSON.stringify(hits.map(plainHit), null, 1));

@@ -74,11 +74,14 @@ export async function compareRecipes(options: CompareOptions): Promise<CompareRe
   }
 }
 
+/** What a comparison's folder holds; what else lies there is somebody's, who put it beside a comparison or not. */
+const own = ["lock", "runs", "records", "compare.json", "table.md", "report.html"];
+
 /** @throws RunError when the folder holds something and no comparison */
 function checkOwn(out: string): void {
   const names = namesIn(out);
-  const other = names.find((name) => name !== "lock");
-  if (other === undefined || ["runs", "records"].some((own) => names.includes(own))) return;
+  const other = names.find((name) => !own.includes(name));
+  if (other === undefined || ["records", "compare.json"].some((one) => names.includes(one))) return;
   throw new RunError(
     `comparison ${plain(out)}: the folder holds other things (${plain(other)}); wanted a new or empty folder, ` +
       `or that of a comparison. Choose another --out.`,

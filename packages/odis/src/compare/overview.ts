@@ -41,9 +41,9 @@ export class Overview {
       this.open = true;
       return;
     }
-    // What is said once is passed on; only what is said of step after step is thinned.
+    // What is said once is passed on; only what is said of step after step, or image after image, is thinned.
     const now = performance.now() / 1000;
-    if (/^step \d/.test(text)) {
+    if (/^step \d|: \d+ of \d+ images/.test(text)) {
       if (now - this.lastLine < everySeconds) return;
       this.lastLine = now;
     }

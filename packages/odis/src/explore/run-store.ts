@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import { DataError, plain, shellWord } from "../core/index.js";
-import { type DataSource, dataText, openSource } from "../data/index.js";
+import { type DataSource, dataText, openSource, withWholes } from "../data/index.js";
 import { dataOf, readRunConfig, weightsOf } from "../run/index.js";
 import { embed, type Embedded, type EmbedOptions, loadModel } from "../search/index.js";
 
@@ -29,7 +29,8 @@ export async function runStore(
   run: string,
   { limit, device, onBegin, ...rest }: RunStoreOptions,
 ): Promise<RunStore> {
-  const data = dataOf(readRunConfig(run));
+  const told = dataOf(readRunConfig(run));
+  const data = told && withWholes(told);
   if (!data)
     throw new DataError(
       `${plain(run)}: does not say which data set it was trained on. Embed a library: odis embed ${shellWord(run)} PLACE --out STORE`,

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { existsSync } from "node:fs";
 import {
   checkWritable,
+  ConfigError,
   type Lock,
   lock,
   makeFolder,
@@ -15,6 +16,7 @@ import {
   type DataSource,
   type DataSpec,
   dataText,
+  isBare,
   parseDataSpec,
   toldNow,
   unpicked,
@@ -90,7 +92,12 @@ const SHOWN = 5;
  */
 export async function embed(options: EmbedOptions): Promise<Embedded> {
   const { out, source, world = World.alone } = options;
-  const place = dataText(libraryOf(parseDataSpec(options.place)));
+  const spec = parseDataSpec(options.place);
+  const place = dataText(libraryOf(spec));
+  if (options.prune && place !== dataText(absoluteSpec(spec)))
+    throw new ConfigError(
+      `${plain(dataText(spec))} is a part of a library: to prune by it would drop all other parts. Name the whole of it.`,
+    );
   using _lock = world.first(() => claim(out));
   const begun = world.first(() => begin(options, place));
   const dropped = world.fromFirst(begun?.dropped ?? 0);
@@ -149,7 +156,7 @@ function listed(
       `store ${plain(out)}: was begun ${before.patches === undefined ? "without" : "with"} patches; got the ` +
         `contrary. Go on as it was begun, or embed into another folder.`,
     );
-  const places = withPlaces(before.places, more);
+  const places = withPlaces(out, before.places, more);
   const manifest = { ...before, places };
   if (!found || places.join("\n") !== before.places.join("\n")) writeManifest(out, manifest);
   removeLeftovers(out, manifest);
@@ -159,13 +166,29 @@ function listed(
 /** What a library is known by, from any working folder: with a larger part of it the same images stay the same. */
 const libraryOf = (spec: DataSpec): DataSpec => unpicked(absoluteSpec(spec));
 
-/** Stores of earlier releases name places as they were typed, seen from the folder where that was. */
-function withPlaces(known: readonly string[], more: readonly string[]): readonly string[] {
-  const places = known.map((place) => {
-    const whole = toldNow(place, libraryOf);
-    return more.includes(whole) && !known.includes(whole) ? whole : place;
-  });
-  return [...new Set([...places, ...more])];
+/**
+ * Stores of earlier releases name places as they were typed, seen from the folder where that was, and parts of a
+ * library as libraries: one is called anew. Shards know places by their number, so none is left out.
+ *
+ * @throws RunError when pictures alone are in it without objects
+ */
+function withPlaces(
+  out: string,
+  known: readonly string[],
+  more: readonly string[],
+): readonly string[] {
+  const places = [...known];
+  for (const place of more.filter((one) => !known.includes(one))) {
+    const now = places.map((old) => toldNow(old, libraryOf));
+    const { whole, ...bare } = parseDataSpec(place);
+    if (whole === true && isBare(bare) && now.includes(dataText(bare)))
+      throw new RunError(
+        `store ${plain(out)}: was made by an earlier release, to which pictures alone had no objects. Delete it, or embed into another folder.`,
+      );
+    const same = now.indexOf(place);
+    places[same < 0 ? places.length : same] = place;
+  }
+  return places;
 }
 
 /** @throws RunError when it is a file, or a folder that is no store and holds something */

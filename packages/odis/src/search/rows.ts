@@ -91,13 +91,16 @@ export class StoreRows {
     return this.firsts[kind].at(-1)!;
   }
 
-  /** @throws RunError when there are none: nothing would be found, and nothing shown */
-  checkSome(kind: ItemKind): void {
+  /**
+   * @param instead what else could be done, a clause
+   * @throws RunError when there are none: nothing would be found, and nothing shown
+   */
+  checkSome(kind: ItemKind, instead = ""): void {
     if (this.size(kind) > 0) return;
     throw new RunError(
       `store ${plain(this.path)}: has ${this.size("images")} images and no ${kind}. ` +
         (kind === "objects"
-          ? "Add pictures with objects: odis embed RUN PLACE --out STORE; or search whole images: --for images"
+          ? `Add pictures with objects: odis embed RUN PLACE --out STORE${instead}`
           : "Add some: odis embed RUN PLACE --out STORE"),
     );
   }

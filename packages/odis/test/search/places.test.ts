@@ -62,7 +62,15 @@ describe("a store names its data from anywhere", () => {
     expect(embed("#crowd")).toContain("in 6 images, 0 images added");
     using opened = openStore(store);
     expect(opened.places).toEqual([`${absolute(folder)}#crowd`]);
-    expect(embed("#limit=2,crowd", "--prune")).toContain("4 images dropped");
+    const part = odis(["embed", run, "coco:photos#limit=2,crowd", "--out", store, "--prune"], {
+      cwd: folder,
+    });
+    expect(part).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(
+        "coco:photos#limit=2,crowd is a part of a library: to prune by it would drop all other parts. Name the whole of it.",
+      ),
+    });
   });
 
   it("pictures alone are objects as a whole; without any object nothing is searched or shown", () => {
@@ -87,6 +95,39 @@ describe("a store names its data from anywhere", () => {
         ),
       });
     expect(odis(["search", none, photo, "--for", "images"]).code).toBe(0);
+  });
+
+  it("of two parts that an earlier release took for libraries one becomes the whole, and others stay what they are", () => {
+    const store = join(folder, "two-parts");
+    cpSync(join(folder, "photos"), join(folder, "others"), { recursive: true });
+    const embed = (place: string) =>
+      odis(["embed", run, `coco:${folder}/${place}`, "--out", store], { cwd: tmpdir() });
+    for (const place of ["photos", "others"]) expect(embed(place).code).toBe(0);
+    const list = join(store, "store.json");
+    const told = JSON.parse(readFileSync(list, "utf8"));
+    const [photos, others] = ["photos", "others"].map((name) => `coco:${folder}/${name}`);
+    told.places = [`${photos}#take=0..0.5`, `${photos}#take=0.5..1`, others];
+    for (const shard of told.shards) shard.place *= 2;
+    writeFileSync(list, JSON.stringify(told));
+    expect(embed("photos").stdout).toContain("0 images added");
+    using opened = openStore(store);
+    expect(opened.places).toEqual([photos, `${photos}#take=0.5..1`, others]);
+    expect(opened.image(6).place).toBe(others);
+    expect(sheet(store, tmpdir())).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  it("pictures that an earlier release has put in without objects are not put in once more", () => {
+    const store = join(folder, "objectless");
+    const line = ["embed", run, "photos/images", "--out", store];
+    expect(odis(line, { cwd: folder }).code).toBe(0);
+    const list = join(store, "store.json");
+    writeFileSync(list, readFileSync(list, "utf8").replace("#whole", ""));
+    expect(odis(line, { cwd: folder })).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining(
+        `store ${store}: was made by an earlier release, to which pictures alone had no objects. Delete it, or embed into another folder.`,
+      ),
+    });
   });
 
   it("a folder of something else, or a file, is refused and left as it is", () => {

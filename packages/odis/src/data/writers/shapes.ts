@@ -46,7 +46,7 @@ export const yolo: Writer = {
 /** As it was drawn, or along its pixels; undefined where that is no single line, or a box. */
 function outlineOf(object: SceneObject, image: WrittenImage): readonly number[] | undefined {
   const { outline, box } = object;
-  if (outline) return outline.length === 1 ? outline[0] : undefined;
+  if (outline?.length === 1) return outline[0];
   if (isFilled(object)) return undefined;
   return tracedOutline(patchOf(object, image))?.map(
     (value, at) => value + (at % 2 === 0 ? box.x : box.y),
