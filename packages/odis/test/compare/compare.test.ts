@@ -182,7 +182,7 @@ describe("odis compare", () => {
 
   it("refuses a folder of something else, and leaves it as it is", () => {
     const photos = join(folder, "photos");
-    mkdirSync(photos);
+    mkdirSync(join(photos, "runs"), { recursive: true }); // a working folder has some, too
     writeFileSync(join(photos, "1.jpg"), "");
     expect(compare("photos")).toMatchObject({
       code: 4,
@@ -190,7 +190,7 @@ describe("odis compare", () => {
         "odis compare: comparison photos: the folder holds other things (1.jpg); wanted a new or empty folder, " +
         "or that of a comparison. Choose another --out.\n",
     });
-    expect(readdirSync(photos)).toEqual(["1.jpg"]);
+    expect(readdirSync(photos)).toEqual(["1.jpg", "runs"]);
   });
 
   it("does nothing again that is finished", () => {
