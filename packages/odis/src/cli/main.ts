@@ -76,7 +76,7 @@ Examples:
   odis pretrain --help                              every option of one command
 
 Exit codes: 0 done, 1 a mistake of odis, 2 wrong usage or setting, 3 unusable data,
-4 unusable run or checkpoint, 5 unusable engine. Unfinished, but saved: 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by a
+4 unusable run or checkpoint, or a place to write to that is taken, 5 unusable engine. Unfinished, but saved: 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by a
 closed terminal, 141 because nobody reads its output.
 `,
   );

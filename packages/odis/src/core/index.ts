@@ -13,6 +13,7 @@ export {
 export {
   appendText,
   causeOf,
+  checkNewFolder,
   checkReplaceable,
   checkWritable,
   makeFolder,

@@ -4,12 +4,12 @@ import { isDeepStrictEqual } from "node:util";
 import {
   BadImageError,
   checkReplaceable,
-  ConfigError,
   DataError,
   isRecord,
   lock,
   makeFolder,
   plain,
+  RunError,
   statOf,
 } from "../core/index.js";
 import { type DataSource, type Sample, toldNow } from "../data/index.js";
@@ -135,7 +135,7 @@ function inTodaysWords<T>(job: T): T {
     : job;
 }
 
-/** @throws ConfigError when the file is there and is another one */
+/** @throws RunError when the file is there and is another one */
 function isMade(out: string, { maker, data, settings }: ReturnType<typeof jobOf>): boolean {
   if (statOf(out) === undefined || statOf(`${out}.part`) !== undefined) return false;
   const made = inTodaysWords(readMaskInfo(out));
@@ -145,7 +145,7 @@ function isMade(out: string, { maker, data, settings }: ReturnType<typeof jobOf>
     same({ ...made, skipped: 0 }, { version: 1, makers: [maker], data, settings, skipped: 0 })
   )
     return true;
-  throw new ConfigError(
+  throw new RunError(
     `--out ${plain(out)}: the file is there already, with other masks. Choose another name, or delete it`,
   );
 }

@@ -102,8 +102,8 @@ describe("odis data convert and shard", () => {
     writeFileSync(join(scratch(), "mine.txt"), "mine");
     const held = odis(["data", "convert", photographs, ".", "--to", "coco"], { cwd: scratch() });
     expect([held.code, held.stderr]).toEqual([
-      3,
-      `odis data convert: ${scratch()} is there already; wanted a new or an empty folder\n`,
+      4,
+      `odis data convert: ${scratch()}: holds something already (mine.txt); wanted a new or an empty folder\n`,
     ]);
     const unknown = odis(["data", "convert", photographs, "x", "--to", "yola"], { cwd: scratch() });
     expect([unknown.code, unknown.stderr]).toEqual([
