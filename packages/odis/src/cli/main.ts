@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { exitCodes, printable, shellWord, ToldElsewhere } from "../core/index.js";
-import type { CliCommand, Io } from "./command.js";
+import { checkOrder, type CliCommand, type Io } from "./command.js";
 import { bootstrapCommand } from "./bootstrap.js";
 import { compareCommand } from "./compare.js";
 import { dataCommand } from "./data.js";
@@ -58,6 +58,8 @@ async function makeProgram(
     .helpCommand("help [command]", "print a command's help")
     // Else an option that a command and one of its own commands have is taken by the outer one.
     .enablePositionalOptions()
+    // What was meant by too many arguments the commands themselves say.
+    .allowExcessArguments()
     .configureHelp({ sortOptions: false, showGlobalOptions: false })
     .exitOverride()
     // Said in one sentence by `failure.ts` instead.
@@ -112,6 +114,7 @@ async function main(words: readonly string[]): Promise<number> {
     return exitCodes.usage;
   }
   try {
+    checkOrder(words, program, commands);
     await program.parseAsync(words, { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok; // --help

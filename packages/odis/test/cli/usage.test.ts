@@ -104,7 +104,27 @@ describe("a command line that cannot be understood", () => {
     [["pretrain", ...data, "--out", ""], "odis pretrain: --out : got nothing, wanted a path"],
     [
       ["pretrain", ...data, "more"],
-      "odis pretrain: too many arguments for 'pretrain'. Expected 0 arguments but got 1. See odis pretrain --help.",
+      "odis pretrain: more: is one argument too many; wanted none. See odis pretrain --help.",
+    ],
+    [
+      ["pretrain", "my photos", "--out", "y"],
+      "odis pretrain: my photos: stands behind no option; did you mean --data 'my photos'? See odis pretrain --help.",
+    ],
+    [
+      ["data", "convert", "a", "b", "c", "--to", "coco"],
+      "odis data convert: c: is one argument too many; wanted PLACE OUT. See odis data convert --help.",
+    ],
+    [
+      ["data", "convrt", "a"],
+      "odis data: got convrt, wanted one of inspect, convert, shard, kinds. Did you mean convert? See odis data --help.",
+    ],
+    [
+      ["--sheet", "a.png", "data", "inspect", "x"],
+      "odis: --sheet: options stand behind the command: odis data inspect --sheet a.png x. See odis data inspect --help.",
+    ],
+    [
+      ["--data", "my photos", "pretrain", "--steps", "3"],
+      "odis: --data: options stand behind the command: odis pretrain --data 'my photos' --steps 3. See odis pretrain --help.",
     ],
     [["scenes"], "odis scenes: missing required argument 'folder'. See odis scenes --help."],
     [
