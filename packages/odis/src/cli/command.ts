@@ -219,7 +219,7 @@ function parser(shown: string, given: CliOption<unknown>) {
     const value = given.parse(text);
     if (value instanceof Wanted)
       throw new UsageError(
-        `${shown} ${text}: got ${text === "" ? "nothing" : text}, wanted ${value.text}`,
+        `${shown}${text === "" ? ": got nothing," : ` ${plain(text)}:`} wanted ${value.text}`,
       );
     if (!given.repeats) return value;
     collected = [...collected, ...(Array.isArray(value) ? value : [value])];
