@@ -1,9 +1,14 @@
+import { join } from "node:path";
 import {
   checkNewFolder,
+  isRecord,
   OdisError,
   parsedJson,
   plain,
+  readOwnText,
   RunError,
+  shellWord,
+  statOf,
   systemSentence,
 } from "../core/index.js";
 import {
@@ -60,8 +65,21 @@ export function checkLibrary({
   out,
   browseOnly,
 }: Pick<LibraryOptions, "out" | "browseOnly">): void {
+  if (isWritten(out))
+    throw new RunError(
+      `${plain(out)}: a page of odis explore is there already, and whole; to write it anew, delete the folder first ` +
+        `(rm -r ${shellWord(out)}) or choose another one`,
+    );
   checkNewFolder(out);
   if (browseOnly !== true) runtimeFolder();
+}
+
+/** Whether a page that was written whole lies there. */
+function isWritten(out: string): boolean {
+  const path = join(out, folderFiles.library);
+  if (statOf(path)?.isFile() !== true) return false;
+  const library = parsedJson(readOwnText(path) ?? "");
+  return isRecord(library) && library["odis"] === "explorer";
 }
 
 /**

@@ -315,7 +315,7 @@ describe("odis explore --static", () => {
     const again = odis(["explore", store, "--static", out]);
     expect(again).toMatchObject({ code: 4, stdout: "" });
     expect(again.stderr).toContain(
-      `${out}: holds something already (crops); wanted a new or an empty folder`,
+      `${out}: a page of odis explore is there already, and whole; to write it anew, delete the folder first (rm -r ${out}) or choose another one`,
     );
   });
 
