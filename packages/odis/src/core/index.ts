@@ -51,6 +51,7 @@ export {
 export { isSystemError, systemReason, systemSentence } from "./system.js";
 export {
   codeOf,
+  counted,
   isRecord,
   nearest,
   optionName,

@@ -1,7 +1,14 @@
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, extname, resolve } from "node:path";
-import { BadImageError, checkNewFolder, ConfigError, DataError, plain } from "../core/index.js";
+import {
+  counted,
+  BadImageError,
+  checkNewFolder,
+  ConfigError,
+  DataError,
+  plain,
+} from "../core/index.js";
 import type { OpenSource, Sample } from "./dataset.js";
 import { isOrdinary } from "./decode.js";
 import { isPicture } from "./place.js";
@@ -68,7 +75,9 @@ export async function convert(source: OpenSource, options: ConvertOptions): Prom
       options.onProgress?.(index + 1, source.size);
     }
     if (counts.images === 0)
-      throw new DataError(`none of ${source.size} images can be read: ${skipped[0]?.reason ?? ""}`);
+      throw new DataError(
+        `none of ${counted(source.size, "image")} can be read: ${skipped[0]?.reason ?? ""}`,
+      );
     const notes = await writing.finish();
     if (existsSync(out)) await rmdir(out); // empty, as was checked
     await rename(partial, out);

@@ -2,6 +2,7 @@ import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import {
+  counted,
   BadImageError,
   checkReplaceable,
   DataError,
@@ -292,7 +293,7 @@ class Tally {
     const all = skipped === done && done >= Math.min(ALL_FAIL, size);
     if (!tooMany && !all) return;
     throw new DataError(
-      `${skipped} of ${done} images could not be used (at most ${Math.floor(this.options.maxBad * size)} of ` +
+      `${skipped} of ${counted(done, "image")} could not be used (at most ${Math.floor(this.options.maxBad * size)} of ` +
         `${size} may; --max-bad). The first: ${this.first.join("; ")}`,
     );
   }

@@ -41,9 +41,7 @@ describe("odis data inspect", () => {
     writeFileSync(join(scratch(), "photos/torn.jpg"), "torn");
     const torn = odis(["data", "inspect", "photos"], { cwd: scratch() });
     expect(torn.stdout).toContain("folder: 7 images, no objects\n");
-    expect(torn.stdout).toMatch(
-      / {2}1 images cannot be used:\n {4}torn\.jpg: cannot be decoded \(/,
-    );
+    expect(torn.stdout).toMatch(/ {2}1 image cannot be used:\n {4}torn\.jpg: cannot be decoded \(/);
   });
 
   test("a place that can be read in two ways is a question with the commands that answer it", async () => {

@@ -104,7 +104,7 @@ describe("names from outside that would steer a terminal", () => {
     const words = tinyRun(folder, run, "--steps", "3", "--max-bad", "0.5");
     const training = odis(words);
     expect(training.code, training.stderr).toBe(0);
-    expect(training.stdout).toContain("1 images could not be used");
+    expect(training.stdout).toContain("1 image could not be used; named in ");
     const evaluation = odis([
       "evaluate",
       run,
