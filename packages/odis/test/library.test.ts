@@ -47,7 +47,7 @@ describe("library use", () => {
     const run = (maxBad: number) =>
       pretrain({ recipe, data, out: join(scratch(), `bad-${maxBad}`), maxBad });
     await expect(run(0)).rejects.toThrow(
-      /1 images cannot be used; at most 0 may be skipped\. The first of them:/,
+      /1 image cannot be used; at most 0 may be skipped\. The first of them:/,
     );
     const { finished, skipped } = await run(0.5);
     expect({ finished, skipped: skipped.size }).toEqual({ finished: true, skipped: 1 });

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { DataError, plain, RunError } from "../core/index.js";
+import { counted, DataError, plain, RunError } from "../core/index.js";
 import {
   type Batch,
   batchOver,
@@ -64,7 +64,7 @@ export function checkBad(bad: ReadonlyMap<string, string>, limit: number): void 
   if (bad.size <= limit) return;
   const some = [...bad].slice(0, 3).map(([key, reason]) => `\n  ${key}: ${reason}`);
   throw new DataError(
-    `${bad.size} images cannot be used; at most ${limit} may be skipped. ` +
+    `${counted(bad.size, "image")} cannot be used; at most ${limit} may be skipped. ` +
       `The first of them:${some.join("")}`,
   );
 }

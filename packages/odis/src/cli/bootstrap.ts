@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { exitCodes, OdisError, shellWord } from "../core/index.js";
+import { counted, exitCodes, OdisError, shellWord } from "../core/index.js";
 import { modelNames } from "../recipe/index.js";
 import { command, type Io } from "./command.js";
 import { choice, integer, list, number, path, text } from "./options.js";
@@ -113,7 +113,7 @@ async function judge(data: string, masks: string, io: Io): Promise<void> {
   const { figures, found, images } = await evaluateMasks(masks, source);
   const figure = (name: "overlap" | "recall" | "corLoc") => percent(figures[name].value);
   io.print(
-    `    ${found} objects in ${images} annotated images: best overlap ${figure("overlap")} %, ` +
+    `    ${counted(found, "object")} in ${counted(images, "annotated image")}: best overlap ${figure("overlap")} %, ` +
       `recall ${figure("recall")} %, CorLoc ${figure("corLoc")} %`,
   );
 }

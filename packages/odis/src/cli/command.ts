@@ -1,6 +1,6 @@
 import { Argument, Command, Option } from "commander";
 import type { ProgressStream } from "../run/index.js";
-import { exitCodes, OdisError, optionName } from "../core/index.js";
+import { exitCodes, nearest, OdisError, optionName, plain, shellWord } from "../core/index.js";
 import { type CliOption, Wanted } from "./options.js";
 
 /** A command line that cannot be understood. */
@@ -77,6 +77,7 @@ export function command<O extends Options>(spec: CommandSpec<O>): CliCommand {
       made.addHelpText("after", about + examplesText(spec.examples));
       made.action(async () => {
         const { processedArgs } = made;
+        checkArguments(made, options);
         for (const [index, name] of named.entries())
           made.setOptionValue(name, processedArgs[index]);
         for (const [name, { fallback, required, ...given }] of Object.entries(options)) {
@@ -112,8 +113,12 @@ export function group({
       for (const inner of commands) await inner.attach(made, io, done);
       for (const inner of made.commands) inner.copyInheritedSettings(made);
       made.action(() => {
+        const names = commands.map((inner) => inner.name);
+        const [word] = made.args;
+        const close = word === undefined ? undefined : nearest(word, names);
         throw new UsageError(
-          `wanted one of ${commands.map((inner) => inner.name).join(", ")}. See odis ${name} --help.`,
+          `${word === undefined ? "" : `got ${plain(word)}, `}wanted one of ${names.join(", ")}.` +
+            `${close === undefined ? "" : ` Did you mean ${close}?`} See odis ${name} --help.`,
         );
       });
     },
@@ -124,6 +129,55 @@ export function group({
 function nameOf(made: Command): string {
   const { parent } = made;
   return parent?.parent ? `${nameOf(parent)} ${made.name()}` : made.name();
+}
+
+/** @throws UsageError for words too many, with the option that the first of them was meant for */
+function checkArguments(made: Command, options: Options): void {
+  const wanted = made.registeredArguments;
+  const word = made.args[wanted.length];
+  if (word === undefined || wanted.at(-1)?.variadic) return;
+  const shown = plain(word);
+  const command = `odis ${nameOf(made)}`;
+  const missed = Object.entries(options).find(
+    ([name, { required, positional }]) =>
+      required && !positional && made.getOptionValue(name) === undefined,
+  );
+  if (missed) {
+    const meant = `${optionName(missed[0])} ${shellWord(shown)}`;
+    throw new UsageError(
+      `${shown}: stands behind no option; did you mean ${meant}? See ${command} --help.`,
+    );
+  }
+  const names = wanted.map((argument) => argument.name().toUpperCase()).join(" ");
+  throw new UsageError(
+    `${shown}: is one argument too many; wanted ${names || "none"}. See ${command} --help.`,
+  );
+}
+
+/**
+ * Finds options before the command.
+ *
+ * @param words the command line
+ * @param program what stands there may be an option of its own
+ * @throws UsageError with the words in their order
+ */
+export function checkOrder(
+  words: readonly string[],
+  program: Command,
+  commands: readonly Pick<CliCommand, "name" | "inner">[],
+): void {
+  const [first = ""] = words;
+  const own = program.options.flatMap(({ short, long }) => [short, long]);
+  if (!first.startsWith("-") || ["-h", "--help", ...own].includes(first)) return;
+  const at = words.findIndex((word) => commands.some(({ name }) => name === word));
+  const inner = commands.find(({ name }) => name === words[at])?.inner;
+  if (!inner) return;
+  const rest = [...words];
+  const command = rest.splice(at, inner.includes(words[at + 1]!) ? 2 : 1).join(" ");
+  throw new UsageError(
+    `${plain(first)}: options stand behind the command: ` +
+      `${plain(`odis ${[command, ...rest.map(shellWord)].join(" ")}`)}. See odis ${command} --help.`,
+  );
 }
 
 /** Checked here, after Commander found no unknown option: a slip is named, not what it led to. */
@@ -165,7 +219,7 @@ function parser(shown: string, given: CliOption<unknown>) {
     const value = given.parse(text);
     if (value instanceof Wanted)
       throw new UsageError(
-        `${shown} ${text}: got ${text === "" ? "nothing" : text}, wanted ${value.text}`,
+        `${shown}${text === "" ? ": got nothing," : ` ${plain(text)}:`} wanted ${value.text}`,
       );
     if (!given.repeats) return value;
     collected = [...collected, ...(Array.isArray(value) ? value : [value])];

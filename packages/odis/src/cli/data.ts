@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { counted } from "../core/index.js";
 import type { Inspection, OpenSource, Spread } from "../data/index.js";
 import { command, type CliCommand, group, type Io } from "./command.js";
 import { countProgress } from "./progress.js";
@@ -143,9 +144,9 @@ async function write(
   const progressed = countProgress(io, "images");
   const options = { to, out, signal: stop.signal, onProgress: progressed, ...size };
   const { images, objects, skipped, notes } = await convert(source, options);
-  io.print(`${out}: ${count(images)} images, ${count(objects)} objects as ${to}`);
+  io.print(`${out}: ${counted(images, "image")}, ${counted(objects, "object")} as ${to}`);
   for (const note of notes) io.print(`  ${note}`);
-  for (const line of problemLines(skipped, "images could not be read")) io.print(line);
+  for (const line of problemLines(skipped, "could not be read")) io.print(line);
   const { readWith } = writers.find(({ kind }) => kind === to)!;
   io.print(`read it with --data ${shellWord(`${to}:${out}${readWith ? `#${readWith}` : ""}`)}`);
   return undefined;
@@ -164,11 +165,11 @@ function problemLines(
   if (problems.length === 0) return [];
   const some = problems.slice(0, NAMED).map(({ key, reason }) => `    ${key}: ${reason}`);
   const more = problems.length > NAMED ? [`    … and ${problems.length - NAMED} more`] : [];
-  return [`  ${count(problems.length)} ${what}:`, ...some, ...more];
+  return [`  ${counted(problems.length, "image")} ${what}:`, ...some, ...more];
 }
 
 function describe(found: Inspection): string[] {
-  const lines = [`read ${count(found.read)} of ${count(found.images)} images:`];
+  const lines = [`read ${count(found.read)} of ${counted(found.images, "image")}:`];
   const add = (name: string, values: Spread | undefined, text: (value: number) => string) => {
     if (values) lines.push(`  ${name.padEnd(18)} ${values.map(text).join("  ")}`);
   };
@@ -181,10 +182,10 @@ function describe(found: Inspection): string[] {
     lines.push("  views.object.minArea would leave out");
     for (const { share, objects, images } of found.below)
       lines.push(
-        `    at ${share}: ${count(objects)} of ${count(found.objects)} objects; ${count(images)} images have none left`,
+        `    at ${share}: ${count(objects)} of ${counted(found.objects, "object")}; ${counted(images, "image has", "images have")} none left`,
       );
   }
-  if (found.bare > 0) lines.push(`  ${count(found.bare)} images without an object`);
+  if (found.bare > 0) lines.push(`  ${counted(found.bare, "image")} without an object`);
   if (found.classes.length > 0) {
     const shown = found.classes
       .slice(0, 20)
@@ -192,7 +193,8 @@ function describe(found: Inspection): string[] {
     const more = found.classes.length > 20 ? `, and ${found.classes.length - 20} more classes` : "";
     lines.push(`  classes: ${shown.join(", ")}${more}`);
   }
-  if (found.turned > 0) lines.push(`  ${count(found.turned)} photographs are turned by EXIF`);
+  if (found.turned > 0)
+    lines.push(`  ${counted(found.turned, "photograph is", "photographs are")} turned by EXIF`);
   if (found.copies.length > 0) {
     const some = found.copies.slice(0, NAMED).map(
       (names) =>
@@ -201,9 +203,12 @@ function describe(found: Inspection): string[] {
           .map((name) => basename(name))
           .join(" = ")}`,
     );
-    lines.push(`  ${count(found.copies.length)} pictures are there more than once:`, ...some);
+    lines.push(
+      `  ${counted(found.copies.length, "picture is", "pictures are")} there more than once:`,
+      ...some,
+    );
     if (found.copies.length > NAMED) lines.push(`    … and ${found.copies.length - NAMED} more`);
   }
-  lines.push(...problemLines(found.problems, "images cannot be used"));
+  lines.push(...problemLines(found.problems, "cannot be used"));
   return lines;
 }

@@ -1,4 +1,4 @@
-import { exitCodes, plain, shellWord } from "../core/index.js";
+import { counted, exitCodes, plain, shellWord } from "../core/index.js";
 import type { Frame } from "../portable/index.js";
 import type { Stop } from "../run/index.js";
 import type { Embedded } from "../search/index.js";
@@ -86,7 +86,7 @@ export const embedCommand = command({
     for (const reason of done.reasons) io.stderr.write(`${plain(reason)}\n`);
     if (!done.finished) {
       io.print(
-        `stopped after ${done.done} of ${done.of} images, which are kept; go on with: ${io.commandLine}`,
+        `stopped after ${done.done} of ${counted(done.of, "image")}, which are kept; go on with: ${io.commandLine}`,
       );
       return code;
     }
@@ -159,13 +159,15 @@ async function conclude(
   const search = await import("../search/index.js");
   using store = search.openStore(out);
   const rest = [
-    ...(done.dropped > 0 ? [`${done.dropped} images dropped`] : []),
-    ...(done.skipped > 0 ? [`${done.skipped} images could not be used`] : []),
-    ...(done.unseen > 0 ? [`${done.unseen} objects are too small to be seen`] : []),
+    ...(done.dropped > 0 ? [`${counted(done.dropped, "image")} dropped`] : []),
+    ...(done.skipped > 0 ? [`${counted(done.skipped, "image")} could not be used`] : []),
+    ...(done.unseen > 0
+      ? [`${counted(done.unseen, "object is", "objects are")} too small to be seen`]
+      : []),
   ];
   io.print(
-    `${out}: ${store.size("objects")} objects in ${store.size("images")} images, ` +
-      `${done.done - done.skipped} images added${rest.map((part) => `, ${part}`).join("")}`,
+    `${out}: ${counted(store.size("objects"), "object")} in ${counted(store.size("images"), "image")}, ` +
+      `${counted(done.done - done.skipped, "image")} added${rest.map((part) => `, ${part}`).join("")}`,
   );
   if (index) {
     const entry = search.makeIndex(store, { threads });

@@ -1,4 +1,4 @@
-import { plain, RunError, shellWord, statOf } from "../core/index.js";
+import { counted, plain, RunError, shellWord, statOf } from "../core/index.js";
 import { command, type Io, UsageError } from "./command.js";
 import { flag, integer, path, positional, text } from "./options.js";
 import { threadsOption } from "./limits.js";
@@ -116,7 +116,7 @@ async function storeOf(
   });
   if (embedded.finished) return { store: path, run: checkpoint };
   io.print(
-    `stopped after ${embedded.done} of ${embedded.of} images; go on with: ${io.commandLine}`,
+    `stopped after ${embedded.done} of ${counted(embedded.of, "image")}; go on with: ${io.commandLine}`,
   );
   return { exitCode: stop.exitCode };
 }
@@ -151,7 +151,7 @@ async function write(
   const written = await writeLibrary(store, { out, browseOnly, stop, onProgress });
   if ("stopped" in written) {
     io.print(
-      `stopped after ${written.stopped} of ${written.of} images, which are kept in ${plain(written.kept)}; ` +
+      `stopped after ${written.stopped} of ${counted(written.of, "image")}, which are kept in ${plain(written.kept)}; ` +
         `go on with: ${io.commandLine}`,
     );
     return stop.exitCode;
@@ -161,7 +161,7 @@ async function write(
     ? "without the network"
     : `${megabytes(written.network)} of it the network and what runs it, loaded when a visitor searches`;
   io.print(
-    `${out}: ${store.size("objects")} objects in ${store.size("images")} images, ` +
+    `${out}: ${counted(store.size("objects"), "object")} in ${counted(store.size("images"), "image")}, ` +
       `${megabytes(written.bytes)} (${network})`,
   );
   io.print(

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { exitCodes, printable, shellWord, ToldElsewhere } from "../core/index.js";
-import type { CliCommand, Io } from "./command.js";
+import { checkOrder, type CliCommand, type Io } from "./command.js";
 import { bootstrapCommand } from "./bootstrap.js";
 import { compareCommand } from "./compare.js";
 import { dataCommand } from "./data.js";
@@ -58,6 +58,8 @@ async function makeProgram(
     .helpCommand("help [command]", "print a command's help")
     // Else an option that a command and one of its own commands have is taken by the outer one.
     .enablePositionalOptions()
+    // What was meant by too many arguments the commands themselves say.
+    .allowExcessArguments()
     .configureHelp({ sortOptions: false, showGlobalOptions: false })
     .exitOverride()
     // Said in one sentence by `failure.ts` instead.
@@ -76,7 +78,7 @@ Examples:
   odis pretrain --help                              every option of one command
 
 Exit codes: 0 done, 1 a mistake of odis, 2 wrong usage or setting, 3 unusable data,
-4 unusable run or checkpoint, 5 unusable engine. Unfinished, but saved: 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by a
+4 unusable run or checkpoint, or a place to write to that is taken, 5 unusable engine. Unfinished, but saved: 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by a
 closed terminal, 141 because nobody reads its output.
 `,
   );
@@ -112,6 +114,7 @@ async function main(words: readonly string[]): Promise<number> {
     return exitCodes.usage;
   }
   try {
+    checkOrder(words, program, commands);
     await program.parseAsync(words, { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok; // --help

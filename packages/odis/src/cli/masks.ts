@@ -1,4 +1,4 @@
-import { exitCodes } from "../core/index.js";
+import { counted, exitCodes } from "../core/index.js";
 import { command } from "./command.js";
 import { choice, flag, integer, list, number, path, positional, text } from "./options.js";
 import { countProgress, imageProgress } from "./progress.js";
@@ -45,11 +45,9 @@ const mergeCommand = command({
       import("../core/index.js"),
     ]);
     if (files.length < 2)
-      throw new ConfigError(
-        `got ${files.length} ${files.length === 1 ? "file" : "files"} of masks; wanted two or more`,
-      );
+      throw new ConfigError(`got ${counted(files.length, "file")} of masks; wanted two or more`);
     const { images, objects, before } = await mergeMasks({ files, out, clean });
-    io.print(`${out}: ${objects} of ${before} objects in ${images} images`);
+    io.print(`${out}: ${objects} of ${counted(before, "object")} in ${counted(images, "image")}`);
     return undefined;
   },
 });
@@ -73,7 +71,7 @@ const evaluateCommand = command({
     const quality = await evaluateMasks(masks, source, countProgress(io, "images compared"));
     const { images, annotated, found } = quality;
     io.print(
-      `${found} masks beside ${annotated} annotated objects in ${images} images; per cent [95 %]`,
+      `${counted(found, "mask")} beside ${counted(annotated, "annotated object")} in ${counted(images, "image")}; per cent [95 %]`,
     );
     for (const [name, meaning] of Object.entries(figures)) {
       const { value, low, high } = quality.figures[name as keyof typeof figures];
@@ -243,13 +241,17 @@ export const masksCommand = command({
     });
     if (!result.fresh) io.print(`${out}: was made before with the same settings`);
     else if (result.finished)
-      io.print(`${out}: ${result.objects} objects in ${result.done - result.skipped} images`);
+      io.print(
+        `${out}: ${counted(result.objects, "object")} in ${counted(result.done - result.skipped, "image")}`,
+      );
     else
       io.print(
-        `stopped after ${result.done} of ${result.of} images; go on with: ${io.commandLine}`,
+        `stopped after ${result.done} of ${counted(result.of, "image")}; go on with: ${io.commandLine}`,
       );
     if (result.skipped > 0)
-      io.print(`${result.skipped} images could not be used: ${result.reasons.join("; ")}`);
+      io.print(
+        `${counted(result.skipped, "image")} could not be used: ${result.reasons.join("; ")}`,
+      );
     io.tell({ finished: result.finished });
     if (!result.finished) return stop.exitCode;
     if (sheet !== undefined) io.print(await writeSheet(data, out, sheet, 30));
@@ -280,5 +282,5 @@ async function writeSheet(
   const { rgb, width, height } = drawn.draw();
   const png = await encodePng(rgb, width, height);
   replaceFile(out, (descriptor) => writeFileSync(descriptor, png));
-  return `${out}: ${pictures} pictures with their masks`;
+  return `${out}: ${counted(pictures, "picture")} with their masks`;
 }

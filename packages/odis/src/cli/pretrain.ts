@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { exitCodes, OdisError, shellWord } from "../core/index.js";
+import { counted, exitCodes, OdisError, shellWord } from "../core/index.js";
 import type { DataSpec } from "../data/index.js";
 import { modelNames, recipeLayers, recipeNames, suitedTo } from "../recipe/index.js";
 import { command, type Io } from "./command.js";
@@ -173,7 +173,9 @@ export const pretrainCommand = command({
     const code = finished ? exitCodes.ok : stop.exitCode || exitCodes.terminated;
     if (!first) return code;
     if (skipped.size > 0)
-      io.print(`${skipped.size} images could not be used; they are named in ${out}/skipped.jsonl`);
+      io.print(
+        `${counted(skipped.size, "image")} could not be used; named in ${out}/skipped.jsonl`,
+      );
     if (!finished) {
       io.print(`stopped after step ${done} of ${totalSteps}; saved ${checkpoint}`);
       io.print(`go on with: ${io.commandLine}`);

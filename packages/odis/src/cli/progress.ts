@@ -1,3 +1,4 @@
+import { counted } from "../core/index.js";
 import type { Io } from "./command.js";
 
 /** How far a command is that goes through images. */
@@ -48,7 +49,7 @@ export function imageProgress(io: Io, duration: (seconds: number) => string) {
       const rate = fresh / ((performance.now() - began) / 1000);
       const bad = skipped > 0 ? `, ${skipped} unusable` : "";
       const left = done < of ? `, ${duration((of - done) / rate)} left` : "";
-      return `${done} of ${of} images, ${objects} objects${bad}, ${rate.toFixed(1)} images/s${left}`;
+      return `${done} of ${counted(of, "image")}, ${counted(objects, "object")}${bad}, ${rate.toFixed(1)} images/s${left}`;
     });
   };
 }

@@ -1,5 +1,5 @@
 import { existsSync, statSync } from "node:fs";
-import { shellWord } from "../core/index.js";
+import { plain, shellWord } from "../core/index.js";
 import { type Io, UsageError } from "./command.js";
 
 /**
@@ -12,14 +12,14 @@ export async function runFolder(word: string, io: Io): Promise<string> {
   if (existsSync(word)) {
     if (statSync(word).isDirectory()) return word;
     throw new UsageError(
-      `RUN ${word}: got a file, wanted a run folder. Make it one: odis import ${shellWord(word)} FOLDER`,
+      `RUN ${plain(word)}: got a file, wanted a run folder. Make it one: odis import ${shellWord(word)} FOLDER`,
     );
   }
   const { importRun, shippedFile, shippedNames } = await import("../run/index.js");
   if (shippedFile(word) === undefined) {
     const names = shippedNames();
     const known = names.length > 0 ? `, or one of the networks ${names.join(", ")}` : "";
-    throw new UsageError(`RUN ${word}: got ${word}, wanted a folder that exists${known}`);
+    throw new UsageError(`RUN ${plain(word)}: wanted a folder that exists${known}`);
   }
   await importRun(word, word);
   io.stderr.write(`${word} comes with odis; made it a run in ${shellWord(`./${word}`)}\n`);

@@ -1,3 +1,4 @@
+import { counted } from "../core/index.js";
 import {
   column,
   count,
@@ -204,7 +205,7 @@ function commands({ runs }: RowResult): Html {
     ({ commands: { pretrain, evaluate } }) => html`<pre class="wrap">${pretrain}
 ${evaluate}</pre>`,
   );
-  return html`${first}${others.length > 0 && html`<details><summary>${others.length} other ${others.length === 1 ? "seed" : "seeds"}</summary>${others}</details>`}`;
+  return html`${first}${others.length > 0 && html`<details><summary>${counted(others.length, "other seed")}</summary>${others}</details>`}`;
 }
 
 /** Every row with every column that has numbers. */

@@ -61,7 +61,7 @@ export class ToldElsewhere extends OdisError {
   }
 }
 
-/** A run folder or checkpoint that cannot be used as asked. */
+/** A run folder or checkpoint that cannot be used as asked, or a place to write to that is taken. */
 export class RunError extends OdisError {
   constructor(message: string, options?: ErrorOptions) {
     super(message, exitCodes.run, options);

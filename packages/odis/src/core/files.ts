@@ -16,7 +16,7 @@ import { replaceFile } from "@odis/torch/files";
 import { RunError } from "./errors.js";
 import { FileProblem, kindOf, readRegularSync, sizeOfRegular } from "./regular-file.js";
 import { isSystemError, systemReason } from "./system.js";
-import { codeOf, reasonOf } from "./text.js";
+import { codeOf, plain, reasonOf } from "./text.js";
 
 export { replaceFile, syncFile, syncFolder } from "@odis/torch/files";
 
@@ -115,6 +115,23 @@ export function checkReplaceable(path: string): void {
   const stat = statOf(path);
   if (stat && !stat.isFile())
     throw new RunError(`${path}: is ${kindOf(stat)}; wanted a file or nothing. Move it away.`);
+}
+
+/**
+ * What is made there is made anew and whole.
+ *
+ * @throws RunError when something is there that is no empty folder
+ */
+export function checkNewFolder(path: string): void {
+  const stat = statOf(path);
+  if (!stat) return;
+  if (!stat.isDirectory())
+    throw new RunError(`${plain(path)}: is ${kindOf(stat)}; wanted a new or an empty folder`);
+  const [other] = readdirSync(path);
+  if (other === undefined) return;
+  throw new RunError(
+    `${plain(path)}: holds something already (${plain(other)}); wanted a new or an empty folder`,
+  );
 }
 
 /** In words where there are some; what the system says of folders that cannot be made misleads. */

@@ -13,6 +13,7 @@ export {
 export {
   appendText,
   causeOf,
+  checkNewFolder,
   checkReplaceable,
   checkWritable,
   makeFolder,
@@ -51,6 +52,7 @@ export {
 export { isSystemError, systemReason, systemSentence } from "./system.js";
 export {
   codeOf,
+  counted,
   isRecord,
   nearest,
   optionName,

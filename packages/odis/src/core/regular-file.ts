@@ -184,10 +184,12 @@ export function problemOf(cause: unknown): FileProblem {
 /** What a path leads to, with its article. */
 export function kindOf(stat: {
   isDirectory(): boolean;
+  isFile(): boolean;
   isFIFO(): boolean;
   isSocket(): boolean;
 }): string {
   if (stat.isDirectory()) return "a folder";
+  if (stat.isFile()) return "a file";
   if (stat.isFIFO()) return "a pipe";
   return stat.isSocket() ? "a socket" : "a device";
 }

@@ -72,9 +72,7 @@ function splitSetting(text: string): { readonly path: readonly string[]; readonl
   const at = text.indexOf("=");
   const path = text.slice(0, Math.max(0, at)).split(".");
   if (at < 0 || path.some((key) => key.trim() === ""))
-    throw new ConfigError(
-      `--set ${text}: got ${JSON.stringify(text)}, wanted path=value, e.g. --set optim.lr=0.001`,
-    );
+    throw new ConfigError(`--set ${plain(text)}: wanted path=value, e.g. --set optim.lr=0.001`);
   return { path, value: settingValue(text.slice(at + 1), path.join(".")) };
 }
 

@@ -1,7 +1,14 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, extname, resolve } from "node:path";
-import { BadImageError, ConfigError, DataError, plain } from "../core/index.js";
+import {
+  counted,
+  BadImageError,
+  checkNewFolder,
+  ConfigError,
+  DataError,
+  plain,
+} from "../core/index.js";
 import type { OpenSource, Sample } from "./dataset.js";
 import { isOrdinary } from "./decode.js";
 import { isPicture } from "./place.js";
@@ -31,7 +38,8 @@ export interface Converted {
  * as their pixels, and as PNG otherwise (photographs that were turned, CMYK, floats). The folder is
  * written beside and renamed, so that there is never half of it.
  *
- * @throws ConfigError for an unknown format, DataError when the folder holds something
+ * @throws ConfigError for an unknown format, RunError when the folder holds something, DataError when
+ *   no image can be read
  */
 export async function convert(source: OpenSource, options: ConvertOptions): Promise<Converted> {
   const writer = writers.find(({ kind }) => kind === options.to);
@@ -40,7 +48,8 @@ export async function convert(source: OpenSource, options: ConvertOptions): Prom
       `data cannot be written as ${plain(JSON.stringify(options.to))}; wanted one of ${writers.map(({ kind }) => kind).join(", ")}`,
     );
   const out = resolve(options.out);
-  await checkFree(out);
+  checkNewFolder(out);
+  await mkdir(dirname(out), { recursive: true });
   const partial = `${out}.partial-${process.pid}`;
   try {
     await mkdir(partial, { recursive: true });
@@ -66,28 +75,15 @@ export async function convert(source: OpenSource, options: ConvertOptions): Prom
       options.onProgress?.(index + 1, source.size);
     }
     if (counts.images === 0)
-      throw new DataError(`none of ${source.size} images can be read: ${skipped[0]?.reason ?? ""}`);
+      throw new DataError(
+        `none of ${counted(source.size, "image")} can be read: ${skipped[0]?.reason ?? ""}`,
+      );
     const notes = await writing.finish();
     if (existsSync(out)) await rmdir(out); // empty, as was checked
     await rename(partial, out);
     return { ...counts, skipped, notes };
   } finally {
     await rm(partial, { recursive: true, force: true });
-  }
-}
-
-async function checkFree(out: string): Promise<void> {
-  if (existsSync(out) && (!isFolder(out) || readdirSync(out).length > 0))
-    throw new DataError(`${plain(out)} is there already; wanted a new or an empty folder`);
-  await mkdir(dirname(out), { recursive: true });
-}
-
-function isFolder(path: string): boolean {
-  try {
-    readdirSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -1,14 +1,15 @@
 import type { Allocate } from "@odis/torch/images";
 import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import type { ListedObject } from "./survey.js";
 import type { SceneObject } from "../objects/index.js";
-import { ConfigError, nearest, plain, shellWord, show } from "../core/index.js";
+import { ConfigError, DataError, nearest, plain, shellWord, show } from "../core/index.js";
 import { describeSource } from "./describe.js";
 import { Look } from "./look.js";
 import { type Overlay, overlayMasks, overlaySource } from "./overlay.js";
 import type { PackedIndex } from "./packed-index.js";
 import { packedSource } from "./packed-source.js";
+import { quoted } from "./place.js";
 import { openPicked, pickImages, type Picks } from "./pick.js";
 import { type Reader, readers } from "./registry.js";
 import { wholeSource, type Wholes } from "./whole.js";
@@ -222,7 +223,9 @@ export async function openSource(spec: DataSpec): Promise<OpenSource> {
   if (isShared(spec)) return openShared(spec);
   const reader = readerOf(spec);
   checkSettings(spec, reader.settings ?? []);
-  const opened = await reader.open(spec, openSource);
+  const opened = await reader.open(spec, openSource).catch((error: unknown) => {
+    throw withPicturesAlone(error, spec);
+  });
   const source = isPacked(opened)
     ? openIndex(ruled(opened, spec))
     : describeSource(opened, opened.spec ?? spec);
@@ -231,6 +234,22 @@ export async function openSource(spec: DataSpec): Promise<OpenSource> {
   const masks = spec["masks"];
   const overlaid = typeof masks === "string" ? await overlayMasks(picked, masks) : picked;
   return spec["whole"] === true ? wholeSource(overlaid) : overlaid;
+}
+
+/** Annotations that are missing may be missing on purpose: which kind the pictures alone would be. */
+function withPicturesAlone(error: unknown, { images, annotations }: DataSpec): unknown {
+  if (!(error instanceof DataError)) return error;
+  if (typeof images !== "string" || typeof annotations !== "string") return error;
+  const above = dirname(images);
+  const isUsual = basename(images) === "images" && dirname(annotations) === above;
+  const folder = (isUsual ? [images, above] : [images]).find(
+    (at) => new Look(at).picturesBelow() > 0,
+  );
+  if (folder === undefined || existsSync(annotations)) return error;
+  return new DataError(
+    `${error.message}; pictures alone are read as ${plain(quoted("folder", folder))}`,
+    { cause: error },
+  );
 }
 
 async function openShared(spec: DataSpec & Shared): Promise<OpenSource> {

@@ -1,10 +1,7 @@
-import { plain } from "../core/index.js";
+import { counted, plain } from "../core/index.js";
 import type { PackedIndex } from "./packed-index.js";
 import { listedObjects } from "./survey.js";
 import type { DataSource, DataSpec, OpenSource, ReadMemory } from "./dataset.js";
-
-const count = (value: number, one: string, many = `${one}s`): string =>
-  `${value.toLocaleString("en-US")} ${value === 1 ? one : many}`;
 
 /** A data set with what people should know of it before they train. */
 export function describeSource(
@@ -12,9 +9,9 @@ export function describeSource(
   spec: DataSpec,
   index?: PackedIndex,
 ): OpenSource {
-  const images = count(source.size, "image");
+  const images = counted(source.size, "image");
   const classes =
-    source.classes.length > 0 ? `, ${count(source.classes.length, "class", "classes")}` : "";
+    source.classes.length > 0 ? `, ${counted(source.classes.length, "class", "classes")}` : "";
   // A source may be an instance of a class, so its methods keep their `this`.
   const { picture, file, order } = source;
   const base = {
@@ -35,7 +32,7 @@ export function describeSource(
     };
   const isListed = !index.maps?.unlisted && !index.archives;
   const objects = isListed
-    ? count(index.ids.length, "object")
+    ? counted(index.ids.length, "object")
     : `objects in ${index.maps ? "label maps" : "the archives"}`;
   return {
     ...base,
@@ -50,22 +47,19 @@ export const tellsOfBare = (note: string): boolean => / ha(?:s an|ve no) object$
 
 function* notesOf(index: PackedIndex, isListed: boolean): Generator<string> {
   const { size, leftOut, repeated, remarks, objectEnds } = index;
-  const total = leftOut.reduce((sum, [, times]) => sum + times, 0);
-  if (total > 0) {
-    const parts = leftOut.map(([what, times]) => `${times.toLocaleString("en-US")} ${what}`);
-    yield `left out: ${parts.join(", ")}`;
-  }
+  if (leftOut.length > 0)
+    yield `left out: ${leftOut.map(({ count, one, many }) => counted(count, one, many)).join(", ")}`;
   const bare = objectEnds.reduce(
     (sum, end, image) => sum + Number(end === (image === 0 ? 0 : objectEnds[image - 1])),
     0,
   );
-  if (isListed && bare === size) yield `none of the ${count(size, "image")} has an object`;
+  if (isListed && bare === size) yield `none of the ${counted(size, "image")} has an object`;
   else if (isListed && 2 * bare > size)
-    yield `${bare.toLocaleString("en-US")} of ${count(size, "image")} have no object`;
+    yield `${bare.toLocaleString("en-US")} of ${counted(size, "image")} have no object`;
   if (repeated.count > 0) {
     const some =
       repeated.names.map(plain).join(", ") + (repeated.count > repeated.names.length ? ", …" : "");
-    yield `${count(repeated.count, "picture")} stand${repeated.count === 1 ? "s" : ""} in the list more than once (${some})`;
+    yield `${counted(repeated.count, "picture")} stand${repeated.count === 1 ? "s" : ""} in the list more than once (${some})`;
   }
   yield* remarks;
 }

@@ -2,6 +2,7 @@ import { DataError } from "../core/index.js";
 import type { Archives } from "./archive.js";
 import {
   forms,
+  type LeftOut,
   type LabelMaps,
   type PackedIndex,
   type PictureRules,
@@ -48,7 +49,7 @@ export class IndexBuilder {
   private readonly numbers = new GrowingDecimals();
   private readonly mapFiles = new GrowingStrings();
   private readonly maskFiles = new GrowingStrings();
-  private readonly leftOut = new Map<string, number>();
+  private readonly leftOut = new Map<string, LeftOut>();
   private readonly remarks: string[] = [];
   private isScored = false;
 
@@ -129,9 +130,10 @@ export class IndexBuilder {
     return this.maskFiles.length - 1;
   }
 
-  /** An annotation that becomes no object. */
-  leave(what: string, count = 1): void {
-    this.leftOut.set(what, (this.leftOut.get(what) ?? 0) + count);
+  /** An annotation that becomes no object: what one is, and what many are. */
+  leave(one: string, many: string, count = 1): void {
+    if (count > 0)
+      this.leftOut.set(many, { one, many, count: (this.leftOut.get(many)?.count ?? 0) + count });
   }
 
   /** Something doubtful, in a sentence. */
@@ -164,7 +166,7 @@ export class IndexBuilder {
       maps: maps && { ...maps, files: this.mapFiles.shared() },
       maskFiles: this.maskFiles.shared(),
       pictures,
-      leftOut: [...this.leftOut],
+      leftOut: [...this.leftOut.values()],
       repeated: repeatedNames(files),
       remarks: this.remarks,
     };

@@ -48,12 +48,20 @@ export interface PackedIndex {
   readonly maskFiles: PackedStrings;
   /** how colours and turned photographs are read */
   readonly pictures: PictureRules;
-  /** annotations that became no object: what they were, and how many */
-  readonly leftOut: readonly (readonly [what: string, count: number])[];
+  /** annotations that became no object */
+  readonly leftOut: readonly LeftOut[];
   /** names of pictures that stand in the list more than once, the first of them; and how many do */
   readonly repeated: { readonly count: number; readonly names: readonly string[] };
   /** doubtful things that the reader met, in sentences */
   readonly remarks: readonly string[];
+}
+
+/** Annotations of a sort that became no object. */
+export interface LeftOut {
+  readonly count: number;
+  /** what one is, and what many are: "crowd region", "crowd regions" */
+  readonly one: string;
+  readonly many: string;
 }
 
 /** How pictures become pixels. */

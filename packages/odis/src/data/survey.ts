@@ -1,4 +1,4 @@
-import { DataError } from "../core/index.js";
+import { counted, DataError } from "../core/index.js";
 import type { OpenSource } from "./dataset.js";
 import { forms, objectRange, type PackedIndex, shapeOf } from "./packed-index.js";
 
@@ -82,12 +82,12 @@ export function checkObjects(source: OpenSource, minShare: number): string[] {
   const survey = surveyObjects(source, minShare);
   if (!survey) return [];
   const { objects, small, images } = survey;
-  const tooSmall = `${count(small)} of ${count(objects)} objects cover less than ${100 * minShare} % of their image (views.object.minArea)`;
+  const tooSmall = `${count(small)} of ${counted(objects, "object")} cover less than ${100 * minShare} % of their image (views.object.minArea)`;
   if (images === 0) {
     const why =
       objects > 0 ? [tooSmall] : source.notes.filter((note) => note.startsWith("left out"));
     throw new DataError(
-      `none of ${count(source.size)} images has an object to learn from${why.length > 0 ? `: ${why.join("; ")}` : ""}. ` +
+      `none of ${counted(source.size, "image")} has an object to learn from${why.length > 0 ? `: ${why.join("; ")}` : ""}. ` +
         `Give data with objects, let each picture without one be one as a whole (PLACE#whole), or train without ` +
         `them: --recipe ibot`,
     );
@@ -95,7 +95,7 @@ export function checkObjects(source: OpenSource, minShare: number): string[] {
   if (2 * images >= source.size) return [];
   const because = small > 0 ? `; ${tooSmall}` : "";
   return [
-    `only ${count(images)} of ${count(source.size)} images have an object to learn from: the others' views are about nothing${because}`,
+    `only ${count(images)} of ${counted(source.size, "image")} have an object to learn from: the others' views are about nothing${because}`,
   ];
 }
 

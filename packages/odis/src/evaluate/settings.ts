@@ -87,12 +87,28 @@ export function optionsFor(
   );
 }
 
-/** Options that somebody gave and no suite that is measured reads: a sentence for each. */
+/** Modes that somebody asked for and a suite that is measured leaves out: a sentence for each suite. */
+function unreadModes(
+  measured: readonly string[],
+  asked: OptionValue | undefined,
+): readonly string[] {
+  return suites.flatMap(({ name, modes }) => {
+    if (!modes || !measured.includes(name)) return [];
+    const all = [asked ?? []].flat();
+    const left = all.filter((mode) => !modes.some((known) => known === mode));
+    if (left.length === 0 || left.length === all.length) return []; // without any it says so itself
+    return [
+      `--mode ${left.join(",")} is left out by ${name}, which measures ${modes.join(" and ")}`,
+    ];
+  });
+}
+
+/** What somebody asked for and no suite, or not every one that is measured, reads: a sentence for each. */
 export function unreadOptions(
   values: Readonly<Record<string, OptionValue | undefined>>,
 ): readonly string[] {
   const measured = [values["suite"] ?? []].flat().map(String);
-  return Object.entries(values).flatMap(([name, value]) => {
+  const options = Object.entries(values).flatMap(([name, value]) => {
     const readers = suites.filter(({ options }) => name in options).map((suite) => suite.name);
     const isGiven = value !== undefined && String(value) !== String(defaultValue(name) ?? "");
     if (!isGiven || readers.length === 0 || readers.some((reader) => measured.includes(reader)))
@@ -101,6 +117,7 @@ export function unreadOptions(
       `${optionName(name)} has no effect: ${readers.join(", ")} would read it; wanted, for example, --suite ${[...measured, readers[0]].join(",")}`,
     ];
   });
+  return [...options, ...unreadModes(measured, values["mode"])];
 }
 
 /** Options as words of a command line. */

@@ -1,9 +1,9 @@
 import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import {
+  checkNewFolder,
   checkWritable,
   codeOf,
-  ConfigError,
   lock,
   makeFolder,
   plain,
@@ -30,7 +30,7 @@ export class NewFolder implements Disposable {
 
   /**
    * @param what is to be written, in a text: with the same one, files that are there stay
-   * @throws ConfigError when something is there; RunError when it cannot be written
+   * @throws RunError when something is there, or it cannot be written
    */
   constructor(
     private readonly path: string,
@@ -104,7 +104,7 @@ export class NewFolder implements Disposable {
     return bytes;
   }
 
-  /** It is whole. @throws ConfigError when something is there by now */
+  /** It is whole. @throws RunError when something is there by now */
   finish(): void {
     checkNewFolder(this.path);
     if (statOf(this.path)) rmdirSync(this.path);
@@ -133,17 +133,4 @@ export class NewFolder implements Disposable {
     for (const name of readdirSync(this.beside))
       if (name !== "lock") rmSync(join(this.beside, name), { recursive: true });
   }
-}
-
-/** @throws ConfigError when something is there that is no empty folder */
-export function checkNewFolder(path: string): void {
-  const stat = statOf(path);
-  if (!stat) return;
-  if (!stat.isDirectory())
-    throw new ConfigError(`${plain(path)}: is no folder; wanted a new or an empty one`);
-  const [other] = readdirSync(path);
-  if (other === undefined) return;
-  throw new ConfigError(
-    `${plain(path)}: holds something already (${plain(other)}); wanted a new or an empty folder`,
-  );
 }

@@ -1,4 +1,16 @@
-import { OdisError, parsedJson, plain, RunError, systemSentence } from "../core/index.js";
+import { join } from "node:path";
+import {
+  checkNewFolder,
+  isRecord,
+  OdisError,
+  parsedJson,
+  plain,
+  readOwnText,
+  RunError,
+  shellWord,
+  statOf,
+  systemSentence,
+} from "../core/index.js";
 import {
   folderFiles,
   folderVersion,
@@ -12,7 +24,7 @@ import {
 import type { Store } from "../search/index.js";
 import { answers } from "./answers.js";
 import { runtimeFolder, writeNetwork } from "./file-network.js";
-import { checkNewFolder, NewFolder } from "./new-folder.js";
+import { NewFolder } from "./new-folder.js";
 import { icon, page } from "./page.js";
 import { PagePictures, sides } from "./pictures.js";
 import { pageScripts } from "./scripts.js";
@@ -47,14 +59,27 @@ const PART = 2 ** 23;
 /**
  * What can be wrong before there is a store, for those who make one first.
  *
- * @throws ConfigError when something is at `out`, or the network's runtime is not installed
+ * @throws RunError when something is at `out`, ConfigError when the network's runtime is not installed
  */
 export function checkLibrary({
   out,
   browseOnly,
 }: Pick<LibraryOptions, "out" | "browseOnly">): void {
+  if (isWritten(out))
+    throw new RunError(
+      `${plain(out)}: a page of odis explore is there already, and whole; to write it anew, delete the folder first ` +
+        `(rm -r ${shellWord(out)}) or choose another one`,
+    );
   checkNewFolder(out);
   if (browseOnly !== true) runtimeFolder();
+}
+
+/** Whether a page that was written whole lies there. */
+function isWritten(out: string): boolean {
+  const path = join(out, folderFiles.library);
+  if (statOf(path)?.isFile() !== true) return false;
+  const library = parsedJson(readOwnText(path) ?? "");
+  return isRecord(library) && library["odis"] === "explorer";
 }
 
 /**
@@ -63,8 +88,8 @@ export function checkLibrary({
  * killed, or ended with an error, the images that were finished stay, and the same call goes on from there:
  * to the same files.
  *
- * @throws ConfigError when something is at `out`, or the network cannot be written; DataError when the
- *   store's pictures are not there; RunError when its network is not. Once images are kept, OdisError with
+ * @throws ConfigError when the network cannot be written; DataError when the store's pictures are not
+ *   there; RunError when its network is not, or something is at `out`. Once images are kept, OdisError with
  *   the same exit code, which says where they are
  */
 export async function writeLibrary(store: Store, options: LibraryOptions): Promise<LibraryOutcome> {

@@ -1,4 +1,4 @@
-import { plain } from "../core/index.js";
+import { counted, plain } from "../core/index.js";
 import { count, percent } from "../report/index.js";
 import type { Store } from "../search/index.js";
 import { isNamed } from "./clusters.js";
@@ -20,12 +20,12 @@ export function formatInsight(store: Store, insight: Insight): string {
   };
   const some = looked[kind] < store.size(kind) ? `, ${count(looked[kind])} ${kind} looked at` : "";
   const [seen, size] = [looked.images, store.size("images")];
-  const sample = seen < size ? ` of ${count(seen)} of ${count(size)} images` : "";
+  const sample = seen < size ? ` of ${count(seen)} of ${counted(size, "image")}` : "";
   return [
-    `${plain(store.path)}: ${count(store.size("images"))} images, ${count(store.size("objects"))} objects${some}`,
+    `${plain(store.path)}: ${counted(store.size("images"), "image")}, ${counted(store.size("objects"), "object")}${some}`,
     groups.length === 0
       ? `near-duplicates${sample}: no two images are nearly the same`
-      : `near-duplicates${sample}: ${count(copies)} images in ${count(groups.length)} groups (cosine ${least.toFixed(4)} or more)`,
+      : `near-duplicates${sample}: ${count(copies)} images in ${counted(groups.length, "group")} (cosine ${least.toFixed(4)} or more)`,
     ...groups.slice(0, SHOWN).map(
       ({ rows, similarity }) =>
         `  ${similarity.toFixed(4)}  ${rows

@@ -14,6 +14,11 @@ export function summaryKind(recipe: Pick<Recipe, "loss">): "cls" | "object" | un
   return kinds.includes("object") ? "object" : kinds.includes("cls") ? "cls" : undefined;
 }
 
+/** Whether a data set without any object would teach it nothing. Masks made up on purpose need none. */
+export function learnsFromObjects({ loss, views: { masks } }: Recipe): boolean {
+  return loss.objectWeight > 0 && masks.kind !== "none" && masks.false === 0;
+}
+
 /** K of the summaries: what their targets' entropies are measured against. */
 export function summaryPrototypes(recipe: Pick<Recipe, "loss" | "head">): number {
   const { prototypes, objectPrototypes = prototypes } = recipe.head;

@@ -6,6 +6,7 @@ import {
   type Sample,
 } from "../data/index.js";
 import {
+  counted,
   BadImageError,
   checkReplaceable,
   OdisError,
@@ -278,7 +279,7 @@ function skippedList({ skipped, evaluation }: RunContents): Html | undefined {
   const once = [...new Map(all.map((image) => [image.key, image])).values()];
   if (once.length === 0) return undefined;
   const first = 20;
-  return html`<p>${count(once.length)} ${once.length === 1 ? "image" : "images"} could not be used:</p>
+  return html`<p>${counted(once.length, "image")} could not be used:</p>
 <ul class="plain">${once.slice(0, first).map(skippedLine)}</ul>
 ${once.length > first && html`<details><summary>${count(once.length - first)} more</summary><ul class="plain">${once.slice(first).map(skippedLine)}</ul></details>`}`;
 }

@@ -1,3 +1,4 @@
+import { counted } from "../core/index.js";
 import { modeRules } from "../features/index.js";
 import {
   type ChosenProbe,
@@ -29,7 +30,7 @@ export function scores(evaluation: RunEvaluation): Html {
   const described = describeEvaluation(settings, train.objects);
   return html`<p>Frozen features after ${count(step)} steps.${
     use !== "none" &&
-    html` ${use === "some" && "Main data: "}The bank has ${count(train.objects)} objects in
+    html` ${use === "some" && "Main data: "}The bank has ${counted(train.objects, "object")} in
 ${count(train.images)} images; ${count(test.objects)} objects in ${count(test.images)} other images are tested;
 ${classes.length} classes.`
   }</p>
@@ -47,7 +48,7 @@ ${evaluation.probes.length > 0 && chosenProbes(evaluation)}`;
 /** Without classes nobody can say what is right. */
 function unmeasured(evaluation: RunEvaluation): Html {
   const { train, test, step } = evaluation;
-  return html`<p>Frozen features after ${count(step)} steps: of ${count(train.objects)} objects in ${count(train.images)} images, and of
+  return html`<p>Frozen features after ${count(step)} steps: of ${counted(train.objects, "object")} in ${counted(train.images, "image")}, and of
 ${count(test.objects)} in ${count(test.images)} that were held out. Nothing has a class, so nobody can say what is right; the
 neighbours below can be looked at.</p>
 ${omissionLines(evaluation).map((line) => html`<p class="note">${capital(line)}.</p>`)}`;

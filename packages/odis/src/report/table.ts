@@ -1,5 +1,5 @@
 import { createColors } from "picocolors";
-import { plain } from "../core/index.js";
+import { counted, plain } from "../core/index.js";
 import {
   describeEvaluation,
   type Evaluation,
@@ -111,7 +111,7 @@ export function formatTable(evaluation: Evaluation, color?: boolean): string {
   });
   const use = mainDataUse(evaluation.settings);
   const sizes = dim(
-    `${use === "some" ? "main data: " : ""}bank: ${count(train.objects)} objects in ${count(train.images)} images; ` +
+    `${use === "some" ? "main data: " : ""}bank: ${counted(train.objects, "object")} in ${counted(train.images, "image")}; ` +
       `tested: ${count(test.objects)} in ${count(test.images)}; ${evaluation.classes.length || "no"} classes`,
   );
   const remarks = [
@@ -166,18 +166,18 @@ function omissionsOf(
   const lines = parts.flatMap(
     ({ name, repeated, omitted: { skipped, shared, lost, small, unlabelled } }) => {
       const left = [
-        skipped.length > 0 && some(skipped.length, "unreadable image"),
+        skipped.length > 0 && counted(skipped.length, "unreadable image"),
         shared.length > 0 &&
-          `${some(shared.length, "image")} whose picture is in the other data, too (${pairs(shared)})`,
-        lost > 0 && `${some(lost, "object")} ${lostWhy}`,
-        small > 0 && `${some(small, "object")} below the least area`,
-        unlabelled > 0 && `${some(unlabelled, "object")} without a class`,
+          `${counted(shared.length, "image")} whose picture is in the other data, too (${pairs(shared)})`,
+        lost > 0 && `${counted(lost, "object")} ${lostWhy}`,
+        small > 0 && `${counted(small, "object")} below the least area`,
+        unlabelled > 0 && `${counted(unlabelled, "object")} without a class`,
       ].filter((part) => part !== false);
       return [
         ...(left.length > 0 ? [`left out of ${name}: ${left.join(", ")}`] : []),
         ...(repeated.length > 0
           ? [
-              `${name}: ${some(repeated.length, "image")} with the picture of another one (${pairs(repeated)}); kept, always on the same side`,
+              `${name}: ${counted(repeated.length, "image")} with the picture of another one (${pairs(repeated)}); kept, always on the same side`,
             ]
           : []),
       ];
@@ -195,8 +195,4 @@ function omissionsOf(
 function pairs(all: readonly Repetition[]): string {
   const first = all.slice(0, 3).map(({ key, as }) => `${plain(key)} = ${plain(as)}`);
   return first.join(", ") + (all.length > 3 ? ", …" : "");
-}
-
-function some(n: number, thing: string): string {
-  return `${count(n)} ${thing}${n === 1 ? "" : "s"}`;
 }

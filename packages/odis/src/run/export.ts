@@ -7,6 +7,7 @@ import {
   makeFolder,
   nearest,
   plain,
+  RunError,
 } from "../core/index.js";
 import {
   type ExportFormat,
@@ -39,7 +40,7 @@ export interface Exported {
  * Writes a run's network for other programs.
  *
  * @param run run folder (its newest whole checkpoint is taken) or one checkpoint
- * @throws RunError when there is none, or `out` cannot be made; ConfigError when `out` exists, or the
+ * @throws RunError when there is none, or `out` exists or cannot be made; ConfigError when the
  *   format has no place for all parts of the network
  */
 export async function exportRun(
@@ -47,7 +48,7 @@ export async function exportRun(
   { out, format, side = "teacher", half = false }: ExportOptions,
 ): Promise<Exported> {
   const writer = chosenWriter(out, format);
-  if (existsSync(out)) throw new ConfigError(`${plain(out)} exists; wanted a new ${writer.makes}`);
+  if (existsSync(out)) throw new RunError(`${plain(out)} exists; wanted a new ${writer.makes}`);
   if (writer.makes === "folder") checkWritable(out, "folder", "Choose another one.");
   else checkReplaceable(out);
   const { network, recipe, step } = loadNetwork(run, side);

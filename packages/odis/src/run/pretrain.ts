@@ -16,7 +16,7 @@ import {
   trainSteps,
   type World,
 } from "../train/index.js";
-import { type Recipe, runLength } from "../recipe/index.js";
+import { learnsFromObjects, type Recipe, runLength } from "../recipe/index.js";
 import { runStands } from "./among.js";
 import { checkpointPath } from "./checkpoint.js";
 import { whatStands } from "./save.js";
@@ -239,12 +239,11 @@ async function openRecord(
 
 /** Opens a recipe's data, and checks that the recipe can be trained on it. */
 async function openData(given: DataSpec, recipe: Recipe) {
-  const { masks, object } = recipe.views;
-  const wantsObjects = recipe.loss.objectWeight > 0 && masks.kind !== "none" && masks.false === 0;
+  const wantsObjects = learnsFromObjects(recipe);
   const data = wantsObjects ? withWholes(given) : given;
   const source = await openSource(data);
   checkBatch(recipe.optim.batch, source.size);
-  const warnings = wantsObjects ? checkObjects(source, object.minArea) : [];
+  const warnings = wantsObjects ? checkObjects(source, recipe.views.object.minArea) : [];
   const remarks = [source.summary, ...source.notes, ...warnings];
   return { data, source, length: runLength(recipe, source.size), remarks };
 }

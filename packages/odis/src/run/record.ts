@@ -1,13 +1,14 @@
 import type { OpenSource } from "../data/index.js";
 import type { Recipe } from "../recipe/index.js";
 import {
+  AbsenceWatch,
   CollapseWatch,
   savedState,
   type SavedState,
   type StepResult,
   type TrainState,
 } from "../train/index.js";
-import { summaryPrototypes } from "../recipe/index.js";
+import { learnsFromObjects, summaryPrototypes } from "../recipe/index.js";
 import { checkData } from "./fingerprint.js";
 import { Pace } from "./forecast.js";
 import { openRunFolder, type RunFolder, type RunLayout } from "./folder.js";
@@ -35,8 +36,7 @@ export interface RecordOptions {
 
 /** What becomes of a run: its folder, and what a person sees of it. Of several processes the first has it. */
 export class RunRecord implements Disposable {
-  private readonly watch: CollapseWatch;
-  private readonly pace: Pace;
+  private readonly watches: readonly [CollapseWatch, AbsenceWatch, Pace];
 
   private constructor(
     private readonly folder: RunFolder,
@@ -46,8 +46,11 @@ export class RunRecord implements Disposable {
     readonly from: Resumed,
   ) {
     const { config, totalSteps } = options;
-    this.watch = new CollapseWatch(summaryPrototypes(config.recipe), totalSteps);
-    this.pace = new Pace(totalSteps);
+    this.watches = [
+      new CollapseWatch(summaryPrototypes(config.recipe), totalSteps),
+      new AbsenceWatch(learnsFromObjects(config.recipe), totalSteps),
+      new Pace(totalSteps),
+    ];
   }
 
   /**
@@ -83,8 +86,10 @@ export class RunRecord implements Disposable {
     this.journal.write(row, skipped);
     progress.step(row);
     const note = noteTo(this.folder, progress);
-    for (const sentence of [this.watch.observe(row), this.pace.observe(row)])
+    for (const watch of this.watches) {
+      const sentence = watch.observe(row);
       if (sentence !== undefined) note(sentence);
+    }
   }
 
   /** @param alive called now and then */

@@ -1,6 +1,14 @@
 import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { checkWritable, codeOf, ConfigError, DataError, makeFolder, Rng } from "../core/index.js";
+import {
+  checkWritable,
+  codeOf,
+  ConfigError,
+  makeFolder,
+  plain,
+  Rng,
+  RunError,
+} from "../core/index.js";
 import { formatCounts, rleArea, rleBox } from "../objects/index.js";
 import { type CocoSpec, encodePng } from "../data/index.js";
 import { composeScene, type Scene } from "./compose.js";
@@ -28,8 +36,8 @@ export interface ScenesMade {
  * options is left as it is; one with others is replaced, but only if this function made it.
  *
  * @param onScene called after each scene with the number of scenes made, and of all
- * @throws ConfigError for an option out of range; DataError if the sprites are missing or the folder
- *   holds something else
+ * @throws ConfigError for an option out of range; DataError if the sprites are missing; RunError if
+ *   the folder holds something else
  */
 export async function makeScenes(
   folder: string,
@@ -137,8 +145,8 @@ async function readRecord(folder: string): Promise<string | undefined> {
   } catch (cause) {
     const files = codeOf(cause) === "ENOENT" ? await readdir(folder).catch(() => []) : ["?"];
     if (files.length === 0) return undefined;
-    throw new DataError(
-      `${folder} is no folder of scenes (it has no readable scenes.json); wanted a new folder. ` +
+    throw new RunError(
+      `${plain(folder)} is no folder of scenes (it has no readable scenes.json); wanted a new folder. ` +
         `Nothing in it was touched`,
       { cause },
     );

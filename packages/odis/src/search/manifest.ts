@@ -2,6 +2,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import {
+  counted,
   firstProblem,
   parsedJson,
   plain,
@@ -115,7 +116,7 @@ export function openManifest(store: string): Manifest {
 /** What a store has, for whoever has to end: "store stores/photos stands with 128 images". */
 export function storeStands(store: string): string | undefined {
   const images = readManifest(store)?.shards.reduce((sum, shard) => sum + shard.images, 0) ?? 0;
-  return images > 0 ? `store ${plain(store)} stands with ${images} images` : undefined;
+  return images > 0 ? `store ${plain(store)} stands with ${counted(images, "image")}` : undefined;
 }
 
 /** Replaces the list at once; whatever it does not name is then left over. */

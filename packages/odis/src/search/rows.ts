@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { fromBuffer, tidy } from "@odis/torch";
-import { ConfigError, plain, RunError } from "../core/index.js";
+import { counted, ConfigError, plain, RunError } from "../core/index.js";
 import { type Box, objectFromRle, type SceneObject } from "../objects/index.js";
 import { type IndexEntry, openManifest, type ShardEntry, type StoreModel } from "./manifest.js";
 import {
@@ -98,7 +98,7 @@ export class StoreRows {
   checkSome(kind: ItemKind, instead = ""): void {
     if (this.size(kind) > 0) return;
     throw new RunError(
-      `store ${plain(this.path)}: has ${this.size("images")} images and no ${kind}. ` +
+      `store ${plain(this.path)}: has ${counted(this.size("images"), "image")} and no ${kind}. ` +
         (kind === "objects"
           ? `Add pictures with objects: odis embed RUN PLACE --out STORE${instead}`
           : "Add some: odis embed RUN PLACE --out STORE"),

@@ -1,6 +1,6 @@
 import { closeSync, ftruncateSync, openSync, readSync, writeFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
-import { ConfigError, openToAppend, plain, RunError, statOf, syncFile } from "../core/index.js";
+import { openToAppend, plain, RunError, statOf, syncFile } from "../core/index.js";
 
 /** What became of one picture. */
 export type Entry = FoundEntry | SkippedEntry;
@@ -45,7 +45,7 @@ export class Journal implements Disposable {
    *
    * @param job what decides the result
    * @param asNow what a job that stands there means today
-   * @throws ConfigError when the file belongs to another job, RunError when it is no journal
+   * @throws RunError when the file belongs to another job, or is no journal
    */
   static open(path: string, job: unknown, asNow = (begun: unknown): unknown => begun): Journal {
     const descriptor = openToAppend(path);
@@ -151,7 +151,7 @@ function checkJob(
   }
   // As JSON would give it back: what is undefined is not there.
   if (isDeepStrictEqual(asNow(begun), JSON.parse(JSON.stringify(job)))) return;
-  throw new ConfigError(
+  throw new RunError(
     `${plain(path)} holds the beginnings of other masks (another maker, data set or setting). Go on with ` +
       `those by their own command line, choose another --out, or delete that file`,
   );

@@ -2,14 +2,15 @@ import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import {
+  counted,
   BadImageError,
   checkReplaceable,
-  ConfigError,
   DataError,
   isRecord,
   lock,
   makeFolder,
   plain,
+  RunError,
   statOf,
 } from "../core/index.js";
 import { type DataSource, type Sample, toldNow } from "../data/index.js";
@@ -135,7 +136,7 @@ function inTodaysWords<T>(job: T): T {
     : job;
 }
 
-/** @throws ConfigError when the file is there and is another one */
+/** @throws RunError when the file is there and is another one */
 function isMade(out: string, { maker, data, settings }: ReturnType<typeof jobOf>): boolean {
   if (statOf(out) === undefined || statOf(`${out}.part`) !== undefined) return false;
   const made = inTodaysWords(readMaskInfo(out));
@@ -145,7 +146,7 @@ function isMade(out: string, { maker, data, settings }: ReturnType<typeof jobOf>
     same({ ...made, skipped: 0 }, { version: 1, makers: [maker], data, settings, skipped: 0 })
   )
     return true;
-  throw new ConfigError(
+  throw new RunError(
     `--out ${plain(out)}: the file is there already, with other masks. Choose another name, or delete it`,
   );
 }
@@ -292,7 +293,7 @@ class Tally {
     const all = skipped === done && done >= Math.min(ALL_FAIL, size);
     if (!tooMany && !all) return;
     throw new DataError(
-      `${skipped} of ${done} images could not be used (at most ${Math.floor(this.options.maxBad * size)} of ` +
+      `${skipped} of ${counted(done, "image")} could not be used (at most ${Math.floor(this.options.maxBad * size)} of ` +
         `${size} may; --max-bad). The first: ${this.first.join("; ")}`,
     );
   }

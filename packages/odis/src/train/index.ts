@@ -24,4 +24,5 @@ export {
 } from "./cost.js";
 export { trainStep } from "./step.js";
 export { upload } from "./upload.js";
+export { AbsenceWatch } from "./absence.js";
 export { CollapseWatch } from "./watch.js";

@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runtimeInfo } from "@odis/torch";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -52,9 +52,38 @@ describe("numbers beyond all bounds", () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toMatch(
       new RegExp(
-        `^odis ${command}: ${option} 100000: got 100000, wanted an integer of at least \\d+ and at most \\d+\\n$`,
+        `^odis ${command}: ${option} 100000: wanted an integer of at least \\d+ and at most \\d+\\n$`,
       ),
     );
+  });
+});
+
+describe("a place to write to that is taken", () => {
+  const photographs = join(import.meta.dirname, "../fixtures/coco-6");
+
+  it("ends every command with 4 and a sentence, and nothing in it is touched", () => {
+    const [taken, file] = [join(scratch(), "taken"), join(scratch(), "taken/thesis.txt")];
+    mkdirSync(taken);
+    writeFileSync(file, "x");
+    for (const out of [taken, file])
+      for (const words of [
+        ["scenes", out],
+        ["data", "convert", photographs, out, "--to", "coco"],
+        ["data", "shard", photographs, out],
+        ["masks", photographs, "--with", "regions", "--out", out],
+        tinyRun(data, out, "--steps", "2"),
+        ["import", trained, out],
+        ["export", trained, out, "--format", "hf"],
+        ["embed", trained, photographs, "--out", out],
+        ["explore", trained, "--static", out],
+        ["compare", "main", "--train", photographs, "--test", photographs, "--out", out],
+      ]) {
+        const { code, stdout, stderr } = odis(words);
+        expect({ words, code, stdout, stderr }).toMatchObject({ code: 4, stdout: "" });
+        expect(lastLine(stderr)).toMatch(/^odis [a-z ]+: .*taken/);
+      }
+    expect(readdirSync(taken)).toEqual(["thesis.txt"]);
+    expect(readFileSync(file, "utf8")).toBe("x");
   });
 });
 
@@ -75,7 +104,7 @@ describe("names from outside that would steer a terminal", () => {
     const words = tinyRun(folder, run, "--steps", "3", "--max-bad", "0.5");
     const training = odis(words);
     expect(training.code, training.stderr).toBe(0);
-    expect(training.stdout).toContain("1 images could not be used");
+    expect(training.stdout).toContain("1 image could not be used; named in ");
     const evaluation = odis([
       "evaluate",
       run,

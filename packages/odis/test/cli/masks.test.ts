@@ -118,7 +118,7 @@ describe("odis masks", () => {
     [
       ["--with", "regions", "--min-area", "2"],
       2,
-      /--min-area 2: got 2, wanted a number of at least 0 and at most 1/,
+      /--min-area 2: wanted a number of at least 0 and at most 1/,
     ],
   ])("%j ends with %i and a sentence", (words, code, message) => {
     const out = join(scratch(), "masks.json");

@@ -46,7 +46,7 @@ describe("odis recipes", () => {
   });
 
   it.each([
-    [["recipes", "idot"], "odis recipes: RECIPE idot: got idot, wanted one of"],
+    [["recipes", "idot"], "odis recipes: RECIPE idot: wanted one of"],
     [
       ["recipes", "odis", "--set", "optim.lrr=1"],
       "odis recipes: --set: optim.lrr: unknown setting (got 1). Did you mean optim.lr?",

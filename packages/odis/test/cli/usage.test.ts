@@ -75,53 +75,73 @@ describe("a command line that cannot be understood", () => {
     ],
     [
       ["pretrain", ...data, "--batch", "-3"],
-      "odis pretrain: --batch -3: got -3, wanted an integer of at least 1",
+      "odis pretrain: --batch -3: wanted an integer of at least 1",
     ],
     [
       ["pretrain", ...data, "--batch", "3.5"],
-      "odis pretrain: --batch 3.5: got 3.5, wanted an integer of at least 1",
+      "odis pretrain: --batch 3.5: wanted an integer of at least 1",
     ],
     [
       ["pretrain", ...data, "--seed", "0x10"],
-      "odis pretrain: --seed 0x10: got 0x10, wanted an integer of at least 0",
+      "odis pretrain: --seed 0x10: wanted an integer of at least 0",
     ],
     [
       ["pretrain", ...data, "--model", "vit-xs"],
-      "odis pretrain: --model vit-xs: got vit-xs, wanted one of vit-mini, vit-ti, vit-s, vit-b, vit-l, vit-g. Did you mean vit-s?",
+      "odis pretrain: --model vit-xs: wanted one of vit-mini, vit-ti, vit-s, vit-b, vit-l, vit-g. Did you mean vit-s?",
     ],
     [
       ["pretrain", ...data, "--config", "nothing.json"],
-      "odis pretrain: --config nothing.json: got nothing.json, wanted a file that exists",
+      "odis pretrain: --config nothing.json: wanted a file that exists",
     ],
     [
       ["scenes", "x", "--objects", "5,2"],
-      "odis scenes: --objects 5,2: got 5,2, wanted LOWEST,HIGHEST: two numbers, the lower one first",
+      "odis scenes: --objects 5,2: wanted LOWEST,HIGHEST: two numbers, the lower one first",
     ],
     [
       ["scenes", "x", "--sprites", "stamp"],
-      "odis scenes: --sprites stamp: got stamp, wanted one of fashion-mnist, stamps. Did you mean stamps?",
+      "odis scenes: --sprites stamp: wanted one of fashion-mnist, stamps. Did you mean stamps?",
     ],
-    [["pretrain", ...data, "--out", ""], "odis pretrain: --out : got nothing, wanted a path"],
+    [["pretrain", ...data, "--out", ""], "odis pretrain: --out: got nothing, wanted a path"],
     [
       ["pretrain", ...data, "more"],
-      "odis pretrain: too many arguments for 'pretrain'. Expected 0 arguments but got 1. See odis pretrain --help.",
+      "odis pretrain: more: is one argument too many; wanted none. See odis pretrain --help.",
+    ],
+    [
+      ["pretrain", "my photos", "--out", "y"],
+      "odis pretrain: my photos: stands behind no option; did you mean --data 'my photos'? See odis pretrain --help.",
+    ],
+    [
+      ["data", "convert", "a", "b", "c", "--to", "coco"],
+      "odis data convert: c: is one argument too many; wanted PLACE OUT. See odis data convert --help.",
+    ],
+    [
+      ["data", "convrt", "a"],
+      "odis data: got convrt, wanted one of inspect, convert, shard, kinds. Did you mean convert? See odis data --help.",
+    ],
+    [
+      ["--sheet", "a.png", "data", "inspect", "x"],
+      "odis: --sheet: options stand behind the command: odis data inspect --sheet a.png x. See odis data inspect --help.",
+    ],
+    [
+      ["--data", "my photos", "pretrain", "--steps", "3"],
+      "odis: --data: options stand behind the command: odis pretrain --data 'my photos' --steps 3. See odis pretrain --help.",
     ],
     [["scenes"], "odis scenes: missing required argument 'folder'. See odis scenes --help."],
     [
       ["scenes", "x", "--train", "many"],
-      "odis scenes: --train many: got many, wanted an integer of at least 1",
+      "odis scenes: --train many: wanted an integer of at least 1",
     ],
     [
       ["evaluate", ".", "--dense-bank", "1000,ten"],
-      "odis evaluate: --dense-bank 1000,ten: got 1000,ten, wanted an integer of at least 1, or several with commas between them",
+      "odis evaluate: --dense-bank 1000,ten: wanted an integer of at least 1, or several with commas between them",
     ],
     [
       ["evaluate", ".", "--mode", "none,crpo"],
-      "odis evaluate: --mode none,crpo: got none,crpo, wanted one of mask, none, crop, blackout, crop-mask. Did you mean crop?",
+      "odis evaluate: --mode none,crpo: wanted one of mask, none, crop, blackout, crop-mask. Did you mean crop?",
     ],
     [
       ["evaluate", "none"],
-      "odis evaluate: RUN none: got none, wanted a folder that exists, or one of the networks vit-mini-scenes",
+      "odis evaluate: RUN none: wanted a folder that exists, or one of the networks vit-mini-scenes",
     ],
   ])("%j", (words, sentence) => {
     expect(odis(words)).toEqual({ code: 2, stdout: "", stderr: `${sentence}\n` });

@@ -276,7 +276,9 @@ describe("a data set with a mistake is refused with a sentence", () => {
 
   test("no annotation file, no image folder, a file instead of a folder", async () => {
     await expect(openSource(spec())).rejects.toThrow(
-      new DataError(`annotation file ${spec().annotations} does not exist`),
+      new DataError(
+        `annotation file ${spec().annotations} does not exist; pictures alone are read as folder:${spec().images}`,
+      ),
     );
     await opened();
     const images = join(scratch(), "elsewhere");

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { convert } from "../../src/data/convert.js";
 import { type OpenSource, openSource, parseDataSpec, type Sample } from "../../src/data/dataset.js";
 import { writers } from "../../src/data/writers/index.js";
-import { ConfigError, DataError } from "../../src/core/errors.js";
+import { ConfigError, DataError, RunError } from "../../src/core/errors.js";
 import { Rng } from "../../src/core/rng.js";
 import {
   objectFromBox,
@@ -196,8 +196,8 @@ describe("nothing is overwritten, and nothing is left half", () => {
   test("a folder that holds something, an unknown format", async () => {
     const source = await openSource(photographs);
     writeFileSync(join(scratch(), "mine.txt"), "mine");
-    expect(await failure(convert(source, { to: "coco", out: scratch() }), DataError)).toBe(
-      `${scratch()} is there already; wanted a new or an empty folder`,
+    expect(await failure(convert(source, { to: "coco", out: scratch() }), RunError)).toBe(
+      `${scratch()}: holds something already (mine.txt); wanted a new or an empty folder`,
     );
     const out = join(scratch(), "new");
     expect(await failure(convert(source, { to: "xml", out }), ConfigError)).toBe(
@@ -219,7 +219,7 @@ describe("nothing is overwritten, and nothing is left half", () => {
     writeFileSync(join(scratch(), "bad/a.png"), "no picture");
     const bad = await openSource(parseDataSpec(join(scratch(), "bad")));
     expect(await failure(convert(bad, { to: "coco", out }), DataError)).toMatch(
-      /^none of 1 images can be read: cannot be decoded/,
+      /^none of 1 image can be read: cannot be decoded/,
     );
     expect(existsSync(out)).toBe(false);
   });

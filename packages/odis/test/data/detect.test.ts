@@ -59,7 +59,7 @@ describe("a place without a kind before it", () => {
     expect([source.summary, source.notes]).toEqual([
       "folder: 3 images, no objects",
       [
-        "left out: 1 pictures named *.heic",
+        "left out: 1 picture named *.heic",
         "none of the 3 images has an object",
         "other files lie there and are not read: 1 *.csv",
       ],

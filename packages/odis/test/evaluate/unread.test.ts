@@ -11,6 +11,17 @@ it("an option that no measured suite reads is named, with what would read it", (
   expect(unreadOptions({ suite: ["transfer"], epochs: 5, transfer: ["a::b"] })).toEqual([]);
 });
 
+it("modes that a suite does not measure are named", () => {
+  const asked = (...suite: readonly string[]) =>
+    unreadOptions({ suite, mode: ["mask", "crop", "blackout"] });
+  expect(asked("knn", "linear")).toEqual([
+    "--mode crop,blackout is left out by linear, which measures mask and none",
+  ]);
+  expect(asked("knn")).toEqual([]);
+  expect(unreadOptions({ suite: ["linear"], mode: ["crop"] })).toEqual([]);
+  expect(unreadOptions({ suite: ["linear"], mode: ["none", "mask"] })).toEqual([]);
+});
+
 it("options that nobody gave are not", () => {
   const names = Object.keys(evaluationOptions);
   const values = Object.fromEntries(names.map((name) => [name, defaultValue(name)]));

@@ -313,9 +313,9 @@ describe("odis explore --static", () => {
     );
     expect(readdirSync(join(folder, "new"))).toEqual(["page"]);
     const again = odis(["explore", store, "--static", out]);
-    expect(again).toMatchObject({ code: 2, stdout: "" });
+    expect(again).toMatchObject({ code: 4, stdout: "" });
     expect(again.stderr).toContain(
-      `${out}: holds something already (crops); wanted a new or an empty folder`,
+      `${out}: a page of odis explore is there already, and whole; to write it anew, delete the folder first (rm -r ${out}) or choose another one`,
     );
   });
 
@@ -342,7 +342,7 @@ describe("odis explore --static", () => {
     );
     writeFileSync(join(folder, "file"), "");
     expect(refused("--static", join(folder, "file"))).toMatch(
-      /^2 .*file: is no folder; wanted a new or an empty one$/,
+      /^4 .*file: is a file; wanted a new or an empty folder$/,
     );
 
     const images = join(folder, "moving", "images");

@@ -98,7 +98,7 @@ describe("odis explore RUN", () => {
     for (const [words, code, said] of [
       [
         ["--static", "full"],
-        2,
+        4,
         "full: holds something already (x); wanted a new or an empty folder",
       ],
       [["full"], 4, "full"],

@@ -28,7 +28,7 @@ describe("the registry of weight formats", () => {
     });
     expect(odis(["export", "/", "net.bin", "--format", "tim"])).toMatchObject({
       code: 2,
-      stderr: `odis export: --format tim: got tim, wanted one of ${offered}. Did you mean timm?\n`,
+      stderr: `odis export: --format tim: wanted one of ${offered}. Did you mean timm?\n`,
     });
   });
 });

@@ -203,7 +203,7 @@ describe("a process that is lost ends the others", () => {
     const lines = said.split("\n").filter((line) => line.startsWith("odis pretrain: "));
     expect(lines).toHaveLength(2);
     expect(lines[0]).toMatch(
-      /^odis pretrain: (rank 1 of 2: )?1 images cannot be used; at most 0 may be skipped\. The first of them:$/,
+      /^odis pretrain: (rank 1 of 2: )?1 image cannot be used; at most 0 may be skipped\. The first of them:$/,
     );
     expect(lines[1]).toMatch(/ {2}3\.png: /);
   });

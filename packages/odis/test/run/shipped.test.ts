@@ -111,7 +111,7 @@ describe("a network that is known by name", () => {
         "or one of vit-mini-scenes, vit-tiny-test. Did you mean vit-tiny-test?",
     );
     expect(odis(["evaluate", "vit-tiny"]).stderr).toBe(
-      "odis evaluate: RUN vit-tiny: got vit-tiny, wanted a folder that exists, or one of the networks vit-mini-scenes, vit-tiny-test\n",
+      "odis evaluate: RUN vit-tiny: wanted a folder that exists, or one of the networks vit-mini-scenes, vit-tiny-test\n",
     );
   });
 });

@@ -7,7 +7,7 @@ import { openFashionMnist } from "../../src/scenes/fashion-mnist.js";
 import { makeScenes } from "../../src/scenes/make.js";
 import { silhouette } from "../../src/scenes/sprite.js";
 import { openSource } from "../../src/data/dataset.js";
-import { ConfigError, DataError } from "../../src/core/errors.js";
+import { ConfigError, DataError, RunError } from "../../src/core/errors.js";
 import { scratchFolder } from "../scratch.js";
 
 const scratch = scratchFolder();
@@ -155,7 +155,7 @@ describe("scenes", () => {
     writeFileSync(join(folder(), "thesis.txt"), "x");
     const made = makeScenes(folder(), { sprites: sprites(), train: 1, test: 1 });
     await expect(made).rejects.toThrow(
-      new DataError(
+      new RunError(
         `${folder()} is no folder of scenes (it has no readable scenes.json); wanted a new folder. ` +
           "Nothing in it was touched",
       ),

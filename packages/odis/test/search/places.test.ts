@@ -83,7 +83,7 @@ describe("a store names its data from anywhere", () => {
     const bare = { images: [{ id: 1, width: 640, height: 428, file_name: basename(photo) }] };
     const list = join(folder, "bare.json");
     writeFileSync(list, JSON.stringify({ ...bare, annotations: [], categories: [] }));
-    expect(embed(`coco:photos/images,${list}`, none).stdout).toContain("0 objects in 1 images");
+    expect(embed(`coco:photos/images,${list}`, none).stdout).toContain("0 objects in 1 image,");
     for (const words of [
       ["search", none, photo],
       ["explore", none, "--static", "page"],
@@ -91,7 +91,7 @@ describe("a store names its data from anywhere", () => {
       expect(odis(words, { cwd: folder })).toMatchObject({
         code: 4,
         stderr: expect.stringContaining(
-          `store ${none}: has 1 images and no objects. Add pictures with objects: odis embed RUN PLACE`,
+          `store ${none}: has 1 image and no objects. Add pictures with objects: odis embed RUN PLACE`,
         ),
       });
     expect(odis(["search", none, photo, "--for", "images"]).code).toBe(0);

@@ -55,7 +55,7 @@ describe("several processes make the store of one, byte for byte", () => {
     const out = join(folder, "started");
     const { code, stdout, stderr } = odis(line(out, "--processes", "3"));
     expect({ code, stderr }).toMatchObject({ code: 0 });
-    expect(stdout).toMatch(/^\S+started: \d+ objects in 900 images, 900 images added\n/);
+    expect(stdout).toMatch(/^\S+started: [\d,]+ objects in 900 images, 900 images added\n/);
     expect(stderr.match(/coco: 900 images/g)).toHaveLength(1);
     expect(bytesOf(out)).toEqual(bytesOf(one));
   });

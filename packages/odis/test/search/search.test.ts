@@ -66,7 +66,7 @@ describe("odis search", () => {
     [
       ["--box", "1,2,3"],
       2,
-      "--box 1,2,3: got 1,2,3, wanted x,y,width,height: 4 numbers with commas between them",
+      "--box 1,2,3: wanted x,y,width,height: 4 numbers with commas between them",
     ],
     [["--box", "9000,9000,5,5"], 2, "box 9000,9000,5,5: is outside of the picture of"],
     [["--box", "1,1,0,5"], 3, "wanted [x, y, width, height] in pixels, width and height above 0"],

@@ -183,7 +183,7 @@ describe("a store", () => {
     const first = odis(words);
     expect(first.code).toBe(0);
     expect(first.stderr).toContain(`image ${name}: `);
-    expect(first.stdout).toContain("5 images added, 1 images could not be used");
+    expect(first.stdout).toContain("5 images added, 1 image could not be used");
     expect(odis(words).stdout).toContain("0 images added");
   });
 });

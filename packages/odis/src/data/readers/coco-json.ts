@@ -204,11 +204,11 @@ class Annotations {
     const label = this.categories.mention(categoryId, where);
     try {
       if (isCrowd(annotation.iscrowd) && !this.crowd) {
-        this.builder.leave("crowd regions (iscrowd)");
+        this.builder.leave("crowd region (iscrowd)", "crowd regions (iscrowd)");
         return;
       }
       const shape = readShape(annotation, image.size);
-      if (isEmpty(shape)) this.builder.leave("empty masks");
+      if (isEmpty(shape)) this.builder.leave("empty mask", "empty masks");
       // A text for an id is one that is too large for a number: its place tells it from others.
       else
         this.builder.object(image.number, {

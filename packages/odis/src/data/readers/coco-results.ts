@@ -72,11 +72,17 @@ async function openResults(spec: DataSpec): Promise<PackedIndex> {
         if (image === undefined) {
           if (typeof id !== "number" && typeof id !== "string")
             throw new DataError(`entry ${at}: "image_id" is ${show(id)}; wanted a number`);
-          builder.leave("objects of pictures that are not there");
+          builder.leave(
+            "object of a picture that is not there",
+            "objects of pictures that are not there",
+          );
           return;
         }
         if (score < least) {
-          builder.leave(`objects with a score below ${least}`);
+          builder.leave(
+            `object with a score below ${least}`,
+            `objects with a score below ${least}`,
+          );
           return;
         }
         scores.low = Math.min(scores.low, score);
@@ -84,7 +90,7 @@ async function openResults(spec: DataSpec): Promise<PackedIndex> {
         const label = categories.get(category) ?? categories.size;
         categories.set(category, label);
         if (isEmptyBox(found)) {
-          builder.leave("boxes without an area");
+          builder.leave("box without an area", "boxes without an area");
           return;
         }
         try {

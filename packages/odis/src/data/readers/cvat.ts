@@ -125,8 +125,7 @@ function addImage(
   for (const { id: first, label, parts } of groups.values())
     add(first, label, { form: "polygons", parts });
   for (const kind of ["polyline", "points", "tag", "cuboid", "skeleton"]) {
-    const count = elements(element, kind).length;
-    if (count > 0) builder.leave(`${kind} shapes`, count);
+    builder.leave(`${kind} shape`, `${kind} shapes`, elements(element, kind).length);
   }
 }
 

@@ -78,7 +78,8 @@ async function listed(
   const place = new Place(root, "image folder", spec.outside === true);
   const others = new Map<string, number>();
   const files = await place.walk(undefined, (ending) => {
-    if (otherPictures.has(ending)) builder.leave(`pictures named *${ending}`);
+    if (otherPictures.has(ending))
+      builder.leave(`picture named *${ending}`, `pictures named *${ending}`);
     others.set(ending, (others.get(ending) ?? 0) + 1);
   });
   if (files.length === 0)

@@ -1,5 +1,5 @@
 import { join, posix, resolve } from "node:path";
-import { DataError, FileProblem, plain, readRegular } from "../../core/index.js";
+import { counted, DataError, FileProblem, plain, readRegular } from "../../core/index.js";
 import { readAhead } from "../ahead.js";
 import { ClassNames } from "../classes.js";
 import type { DataSpec } from "../dataset.js";
@@ -66,7 +66,7 @@ async function openImagenet(spec: DataSpec): Promise<PackedIndex> {
   mistakes.check();
   if (bare > 0 && bare < files.length)
     builder.remark(
-      `${bare.toLocaleString("en-US")} images have no boxes: each is one object as a whole`,
+      `${counted(bare, "image has", "images have")} no boxes: each is one object as a whole`,
     );
   const { names: classes, labels } = names.sorted();
   builder.relabel(labels);

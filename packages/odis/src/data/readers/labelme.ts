@@ -86,7 +86,7 @@ function addShapes(
       throw new DataError(`${where}: "label" is ${show(name)}; wanted a name`);
     const shape = within(where, () => shapeOf(drawn, size));
     if (!shape) {
-      builder.leave("points and lines");
+      builder.leave("point or line", "points and lines");
       continue;
     }
     const label = classes.label(name);

@@ -106,7 +106,10 @@ async function classNames(place: Place, file: string | undefined): Promise<Map<s
 function subject(row: Row, { images, classes, names, builder }: Reading) {
   const image = images.get(row.text("ImageID"));
   if (image === undefined) {
-    builder.leave("objects of pictures that are not there");
+    builder.leave(
+      "object of a picture that is not there",
+      "objects of pictures that are not there",
+    );
     return undefined;
   }
   const name = row.text("LabelName");
@@ -140,7 +143,10 @@ async function readMasks(
       if (!about) return;
       const path = row.text("MaskPath");
       if (!there.has(path)) {
-        builder.leave("masks that are not there (their boxes are taken)");
+        builder.leave(
+          "mask that is not there (its box is taken)",
+          "masks that are not there (their boxes are taken)",
+        );
         return;
       }
       masked.add(boxKey(row, "Box"));
@@ -162,7 +168,10 @@ async function readBoxes(file: string, reading: Reading, mistakes: Mistakes): Pr
       const about = subject(row, reading);
       if (!about || masked.has(boxKey(row, ""))) return;
       if (!crowd && isTrue(row.optional("IsGroupOf"))) {
-        builder.leave("groups (IsGroupOf; #crowd takes them)");
+        builder.leave(
+          "group (IsGroupOf; #crowd takes it)",
+          "groups (IsGroupOf; #crowd takes them)",
+        );
         return;
       }
       const [left, top] = [row.number("XMin"), row.number("YMin")];

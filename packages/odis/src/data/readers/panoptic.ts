@@ -132,8 +132,10 @@ function addSegment(
   if (typeof category !== "number" || !categories.has(category))
     throw new DataError(`${where}: "category_id" ${show(category)} is no category of the file`);
   const label = labels.get(category);
-  if (label === undefined) builder.leave("segments of stuff (#stuff takes them)");
-  else if (isCrowd(iscrowd) && !crowd) builder.leave("crowd regions (iscrowd)");
+  if (label === undefined)
+    builder.leave("segment of stuff (#stuff takes it)", "segments of stuff (#stuff takes them)");
+  else if (isCrowd(iscrowd) && !crowd)
+    builder.leave("crowd region (iscrowd)", "crowd regions (iscrowd)");
   else builder.object(image, { id, label, shape: { form: "value", parts: [[id]] } });
 }
 

@@ -50,7 +50,9 @@ async function openShards(spec: DataSpec): Promise<PackedIndex> {
   const known = await readIndexFile(root, files);
   const { archives, numbered } =
     known ??
-    (await walkShards(root, files, (count) => builder.leave("samples without a picture", count)));
+    (await walkShards(root, files, (count) =>
+      builder.leave("sample without a picture", "samples without a picture", count),
+    ));
   if (archives.size === 0)
     throw new DataError(`shards ${plain(root)}: no picture lies in the tar files`);
   return builder.finish(await classesOf(root, numbered), { archives });

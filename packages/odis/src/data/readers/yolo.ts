@@ -260,7 +260,10 @@ function addLine(
       );
     const label = labels.label(number!);
     if (typeof spec.score === "number" && score !== undefined && score < spec.score) {
-      builder.leave(`objects with a score below ${spec.score}`);
+      builder.leave(
+        `object with a score below ${spec.score}`,
+        `objects with a score below ${spec.score}`,
+      );
       return;
     }
     builder.object(image, { id: at, label, score, shape: shapeOf(rest) });

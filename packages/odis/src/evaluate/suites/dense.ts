@@ -92,7 +92,7 @@ const options: EvaluationOptions = {
     path: "dense.crop",
   },
   denseStride: {
-    help: "pixels from one window to the next, whose scores are averaged at most the crop (published: 341; default: two thirds of it)",
+    help: "pixels from one window to the next, at most the crop; scores are averaged where windows overlap (published: 341; default: two thirds of the crop)",
     type: { kind: "number", whole: true, min: 1 },
     path: "dense.stride",
   },

@@ -24,6 +24,7 @@ export const linear = suite({
   summary: "linear classifiers",
   settings: probeSettings,
   options: probeOptions,
+  modes: probedModes,
   needs: (settings) => ({ modes: trainedModes(settings), wide: true }),
   measure,
   describe: ({ settings }) => ({

@@ -65,7 +65,7 @@ const all: readonly Format[] = [
     mask: only(first),
     summary: "open-images: 3 images, 7 objects, 3 classes",
     notes: [
-      "left out: 1 groups (IsGroupOf; #crowd takes them), 1 objects of pictures that are not there",
+      "left out: 1 group (IsGroupOf; #crowd takes it), 1 object of a picture that is not there",
     ],
   },
   {
@@ -121,7 +121,7 @@ describe("every format holds the same objects", () => {
     expect(named(await found(spec))).toEqual(wanted(only(first)));
     const source = await openSource(spec);
     expect(source.notes).toEqual([
-      "left out: 1 objects of pictures that are not there",
+      "left out: 1 object of a picture that is not there",
       "scores from 0.75 to 0.95; #score=0.5 would leave out what the detector was less sure of",
     ]);
     expect((await source.read(0)).objects.map(({ score }) => Math.fround(score!))).toEqual(
@@ -130,7 +130,7 @@ describe("every format holds the same objects", () => {
     const sure = await openSource({ ...spec, score: 0.8 });
     expect((await sure.read(0)).objects).toHaveLength(2);
     expect(sure.notes[0]).toBe(
-      "left out: 2 objects with a score below 0.8, 1 objects of pictures that are not there",
+      "left out: 2 objects with a score below 0.8, 1 object of a picture that is not there",
     );
   });
 
@@ -202,7 +202,7 @@ describe("pictures in folders", () => {
     const source = await openSource(spec);
     expect([source.summary, source.notes]).toEqual([
       "imagenet: 3 images, 5 objects, 3 classes",
-      ["1 images have no boxes: each is one object as a whole"],
+      ["1 image has no boxes: each is one object as a whole"],
     ]);
     const objects = await found(spec);
     expect(objects["n02084071_30.JPEG"]).toEqual(

@@ -24,7 +24,7 @@ describe("tar files as WebDataset has them", () => {
     expect(spec).toEqual({ kind: "shards", place: place("shards") });
     const source = await openSource(spec);
     expect(source.summary).toBe("shards: 3 images, objects in the archives, 3 classes");
-    expect(source.notes).toEqual(["left out: 1 samples without a picture"]);
+    expect(source.notes).toEqual(["left out: 1 sample without a picture"]);
     const objects = await found(spec);
     const outlines = wanted((picture) => (picture === "000000000092.jpg" ? "box" : "outline"));
     expect(objects).toEqual({
