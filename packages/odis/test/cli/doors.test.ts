@@ -130,7 +130,7 @@ describe("a long run", () => {
     const { code, stderr } = odis([...words, "--out", data, "--model", "vit-s"]);
     expect(code).toBe(4);
     expect(stderr.split("\n")[0]).toMatch(
-      /^\d+ million parameters; a step of 8 images needs about [\d.]+ GB of [\d.]+ GB memory and about [\d a-z]+: \d+ d \d+ h for 100000 steps; smaller: --model vit-ti \d.*, --model vit-mini \d.*, --set views\.locals\.count=4 \d.*$/,
+      /^\d+ million parameters; a step of 8 images needs about [\d.]+ GB of [\d.]+ GB memory and about [\d. a-z]+: \d+ d \d+ h for 100000 steps; smaller: --model vit-ti \d.*, --model vit-mini \d.*, --set views\.locals\.count=4 \d.*$/,
     );
   });
 });
