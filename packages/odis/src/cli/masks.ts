@@ -246,7 +246,7 @@ export const masksCommand = command({
       io.print(`${out}: ${result.objects} objects in ${result.done - result.skipped} images`);
     else
       io.print(
-        `stopped after ${result.done} of ${result.of} images; go on with: ${io.commandLine}`,
+        `stopped${result.done > 0 ? ` after ${result.done} of ${result.of} images` : ""}; go on with: ${io.commandLine}`,
       );
     if (result.skipped > 0)
       io.print(`${result.skipped} images could not be used: ${result.reasons.join("; ")}`);
