@@ -244,10 +244,10 @@ export const masksCommand = command({
       io.print(
         `${out}: ${counted(result.objects, "object")} in ${counted(result.done - result.skipped, "image")}`,
       );
-    else
-      io.print(
-        `stopped after ${result.done} of ${counted(result.of, "image")}; go on with: ${io.commandLine}`,
-      );
+    else {
+      const how = result.done > 0 ? ` after ${result.done} of ${counted(result.of, "image")}` : "";
+      io.print(`stopped${how}; go on with: ${io.commandLine}`);
+    }
     if (result.skipped > 0)
       io.print(
         `${counted(result.skipped, "image")} could not be used: ${result.reasons.join("; ")}`,

@@ -1,3 +1,5 @@
+// oxlint-disable-next-line import/no-unassigned-import -- has to watch before the others load
+import "./end-with-parent.js";
 import { EngineError } from "@odis/torch";
 import { BadImageError, exitCodes, OdisError, reasonOf } from "../core/index.js";
 import type { Found, Picture, Query } from "./found.js";
@@ -50,11 +52,6 @@ async function serve(): Promise<void> {
       .catch((error: unknown): Response => ({ kind: "failed", problem: problemOf(error) }))
       .then((response) => process.send?.(response));
   });
-  process.on("disconnect", () => process.exit());
-  // Ctrl-C, `timeout` and schedulers tell the whole group. The process that asks lets this picture
-  // come to its end, and ends this one itself.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.on(signal, () => undefined);
 }
 
 function problemOf(error: unknown): Problem {

@@ -50,7 +50,7 @@ export interface MakeMasksOptions {
   readonly patience: number;
   /** share of the pictures that may turn out unusable */
   readonly maxBad: number;
-  /** asked between two pictures */
+  /** asked before each picture, and before each maker but the first */
   readonly stop?: { requested(): Promise<boolean> };
   readonly onProgress?: (progress: MaskProgress) => void;
   /** the script of a maker's process; tests give the built one */
@@ -68,7 +68,6 @@ export interface MadeMasks extends MaskProgress {
   readonly finished: boolean;
   /** false when the file was there already, of the same job */
   readonly fresh: boolean;
-  readonly provenance: Provenance;
   /** the first pictures that could not be used, and why */
   readonly reasons: readonly string[];
 }
@@ -85,20 +84,22 @@ const SHOWN = 5;
  * @throws ConfigError, DataError, OdisError: what can be known is checked before the first picture
  */
 export async function makeMasks(options: MakeMasksOptions): Promise<MadeMasks> {
-  const { out, source, spec } = options;
+  const { out, source, spec, stop } = options;
   makeFolder(dirname(out));
   checkReplaceable(out);
   using _lock = lock(`${out}.lock`, `file of masks ${plain(out)}`);
   const makers: Looker[] = [];
   try {
-    const patience = { patience: options.patience, child: options.child };
-    makers.push(await openLooker(spec, patience));
-    const { provenance } = makers[0]!;
+    const openOne = async () => makers.push(await openLooker(spec, options));
+    await openOne().catch(unlessStopped(stop));
+    if (!makers[0]) return { ...nothing, of: source.size, finished: false, fresh: true };
+    const { provenance } = makers[0];
     const job = jobOf(options, provenance);
-    if (isMade(out, job)) return { ...nothing, of: source.size, provenance };
+    if (isMade(out, job)) return { ...nothing, of: source.size };
     using journal = Journal.open(`${out}.part`, job, inTodaysWords);
-    while (makers.length < Math.min(options.jobs, source.size - journal.images))
-      makers.push(await openLooker(spec, patience));
+    const wanted = Math.min(options.jobs, source.size - journal.images);
+    while (makers.length < wanted && !(await stop?.requested()))
+      await openOne().catch(unlessStopped(stop));
     const tally = new Tally(journal, source.size, options);
     const finished = await lookAtAll(options, makers, journal, tally);
     journal.flush();
@@ -108,11 +109,16 @@ export async function makeMasks(options: MakeMasksOptions): Promise<MadeMasks> {
       writeMaskFile(out, info, () => journal.entries());
       rmSync(journal.path);
     }
-    return { ...tally.progress(), finished, fresh: true, provenance, reasons: tally.reasons };
+    return { ...tally.progress(), finished, fresh: true, reasons: tally.reasons };
   } finally {
     for (const maker of makers) await maker.close();
   }
 }
+
+/** Whoever signals this process may signal those of the makers, too: that they end then is no error. */
+const unlessStopped = (stop: MakeMasksOptions["stop"]) => async (error: unknown) => {
+  if (!(await stop?.requested())) throw error;
+};
 
 /** What decides the result. */
 function jobOf(
@@ -164,7 +170,13 @@ async function lookAtAll(
   const waiting: Promise<Looked>[] = [];
   const start = (image: number) => lookAt(options, makers[(image - first) % makers.length]!, image);
   let next = first;
+  const stopped = async () => {
+    if (!(await stop?.requested())) return false;
+    await Promise.allSettled(waiting);
+    return true;
+  };
   for (let image = first; image < source.size; image += 1) {
+    if (await stopped()) return false;
     while (waiting.length < makers.length && next < source.size) {
       const looked = start(next);
       looked.catch(() => undefined); // it is awaited later; until then nobody listens
@@ -172,13 +184,10 @@ async function lookAtAll(
       next += 1;
     }
     const { entry, classes } = await waiting.shift()!;
+    if ("skipped" in entry && (await stopped())) return false; // its maker may have been signalled
     const whole = classes.length > tally.classes.length ? { ...entry, classes } : entry;
     journal.append(whole);
     tally.add(whole);
-    if (await stop?.requested()) {
-      await Promise.allSettled(waiting);
-      return image + 1 === source.size;
-    }
   }
   return true;
 }

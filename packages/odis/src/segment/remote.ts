@@ -15,6 +15,12 @@ export interface RemoteOptions {
 /** Seconds for loading a maker: large networks are optimised then. */
 const OPENING = 600;
 
+/**
+ * Milliseconds until it is told that a process was ended by a signal: whoever sent it may be about to signal
+ * this process, too, which then has been asked to stop before a picture is blamed.
+ */
+const HEARD = 500;
+
 /** Bytes of what a process complained that are kept. */
 const MOST_SAID = 2000;
 
@@ -99,7 +105,9 @@ class RemoteMaker implements Looker {
   private async start(): Promise<void> {
     this.said = "";
     const script = this.options.child ?? new URL("./child.js", import.meta.url);
-    this.process = fork(script, [], {
+    this.process = fork(script, [String(process.pid)], {
+      // Ctrl-C, `timeout` and terminals tell the whole group: this process lets the picture come to its end.
+      detached: true,
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       execArgv: [],
@@ -135,7 +143,8 @@ class RemoteMaker implements Looker {
       const onMessage = (message: unknown) => finish(() => resolve(message as Response));
       const onExit = (code: number | null, signal: string | null) => {
         this.process = undefined;
-        finish(() => reject(new Ended(endOf(code, signal, this.said))));
+        const ended = new Ended(endOf(code, signal, this.said));
+        finish(() => setTimeout(reject, signal === null ? 0 : HEARD, ended));
       };
       const onError = (error: Error) => {
         this.process = undefined;
@@ -150,7 +159,9 @@ class RemoteMaker implements Looker {
       child.on("exit", onExit);
       child.on("error", onError);
       child.send(request, (error) => {
-        if (error) onError(error);
+        if (!error) return; // else it has ended, or must: how it ended is told by its end
+        if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+        else onExit(child.exitCode, child.signalCode);
       });
     });
   }

@@ -1,53 +1,17 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { scratchFolder } from "../scratch.js";
 import { adapters, makers } from "../../src/segment/index.js";
 import { fixture } from "../segment/networks.js";
-import { odis, odisProgram } from "./odis.js";
+import { odis } from "./odis.js";
 
 const scratch = scratchFolder();
 const photos = new URL("../fixtures/coco-6", import.meta.url).pathname;
 const yolo = fixture("yolo11-seg.onnx");
 
 describe("odis masks", () => {
-  test.each([
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-  ] as const)(
-    "%s to the whole group: what was found is kept, and gone on with to the same file",
-    async (signal, code) => {
-      const words = (name: string) =>
-        ["masks", `coco:${photos}`, "--with", "regions"].concat("--out", name);
-      const child = spawn(process.execPath, [odisProgram, ...words("stopped.json")], {
-        cwd: scratch(),
-        env: { ...process.env, NO_COLOR: "1" },
-        detached: true, // a group of its own, as a shell makes one
-      });
-      let [stdout, stderr] = ["", ""];
-      child.stdout.on("data", (text: Buffer) => (stdout += text.toString()));
-      child.stderr.on("data", (text: Buffer) => (stderr += text.toString()));
-      // The journal has a line for the job, then one for each picture.
-      const journal = join(scratch(), "stopped.json.part");
-      const begun = () => readFileSync(journal, "utf8").split("\n").length > 2;
-      await vi.waitFor(() => expect(begun()).toBe(true), { timeout: 60_000, interval: 5 });
-      process.kill(-child.pid!, signal); // a terminal tells the finder's process, too
-      const [ended] = (await once(child, "close")) as [number | null];
-      expect({ ended, stderr }).toMatchObject({ ended: code });
-      expect(stderr).toContain(`${signal}: ends after this picture; what was found is kept.`);
-      expect(stdout).toMatch(/^stopped after [1-5] of 6 images; go on with: odis masks .*\n$/);
-      expect(odis(words("stopped.json"), { cwd: scratch() }).code).toBe(0);
-      expect(odis(words("whole.json"), { cwd: scratch() }).code).toBe(0);
-      const [stopped, whole] = ["stopped.json", "whole.json"].map((name) =>
-        readFileSync(join(scratch(), name), "utf8"),
-      );
-      expect(stopped).toBe(whole);
-    },
-  );
-
   test("finds, draws, merges and judges", async () => {
     const at = (name: string) => join(scratch(), name);
     const found = odis([

@@ -13,7 +13,7 @@ import { makeScenes } from "odis";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { readOutcomes } from "../../src/evaluate/outcome.js";
 import { odis } from "../cli/odis.js";
-import { launch, launchRanks, type Running, variables } from "../run/ranks.js";
+import { childrenOf, launch, launchRanks, type Running, variables } from "../run/ranks.js";
 import { tinyData, tinyRun } from "../run/tiny-run.js";
 import { freePort } from "../train/processes.js";
 
@@ -272,11 +272,6 @@ describe("when something goes wrong in one process, all end and one says so", ()
     expect(existsSync(join(run, "evaluation.json"))).toBe(false);
   });
 });
-
-function childrenOf(pid: number): readonly number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-  return text.split(" ").filter(Boolean).map(Number);
-}
 
 /** Until processes have used some seconds of processor time, which they do when they train probes. */
 async function joinedAndBusy(ranks: readonly Running[]): Promise<void> {

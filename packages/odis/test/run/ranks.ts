@@ -56,6 +56,11 @@ export async function says({ child, said, ended }: Running, text: string): Promi
     await Promise.race([once(child.stderr!, "data"), once(child.stdout!, "data"), ended]);
 }
 
+export function childrenOf(pid: number): readonly number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return text.split(" ").filter(Boolean).map(Number);
+}
+
 /** What a run has come to. */
 export interface Result {
   /** SHA-256 of every tensor of the newest checkpoint */

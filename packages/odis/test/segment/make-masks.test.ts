@@ -51,7 +51,7 @@ async function options(
 /** Says to stop after so many pictures. */
 const after = (pictures: number) => {
   let seen = 0;
-  return { requested: async () => (seen += 1) >= pictures };
+  return { requested: async () => (seen += 1) > pictures };
 };
 
 describe("making masks", () => {
