@@ -8,7 +8,7 @@ export default defineConfig({
     pool: "forks",
     reporters: ["default", new SummaryReporter()],
     maxWorkers: 2,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 120_000,
     // Two test files share the machine's cores: one LibTorch thread each keeps both honest.
     env: { OMP_NUM_THREADS: "1" },

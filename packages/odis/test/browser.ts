@@ -26,6 +26,7 @@ export function useBrowser() {
     more: Parameters<Browser["newPage"]>[0] = {},
   ): Promise<Opened> {
     const page = await browser.newPage({ viewport: { width, height: 900 }, ...more });
+    page.setDefaultTimeout(100_000); // a page may compute a network beside other tests
     const problems: string[] = [];
     const requests: string[] = [];
     page.on("console", (message) => {
