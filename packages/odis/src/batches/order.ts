@@ -6,7 +6,7 @@ export function checkBatch(images: number, size: number): void {
   if (images <= size) return;
   throw new ConfigError(
     `a batch of ${images} images is larger than the data set of ${size}; ` +
-      `wanted a batch of at most ${size}`,
+      `wanted a batch of at most ${size} (--batch, optim.batch)`,
   );
 }
 

@@ -354,7 +354,7 @@ describe("workers", () => {
 test("a batch larger than the data set is refused", async () => {
   const source = await coco();
   expect(await failure(loaderOf(source, { batch: 7 }), ConfigError)).toBe(
-    "a batch of 7 images is larger than the data set of 6; wanted a batch of at most 6",
+    "a batch of 7 images is larger than the data set of 6; wanted a batch of at most 6 (--batch, optim.batch)",
   );
 });
 

@@ -203,17 +203,22 @@ describe("when something goes wrong in one process, all end and one says so", ()
     expect(stderr).toContain("evaluation: the train data has no object to work with");
   });
 
+  /** They end, since something is another in the second process. */
+  async function expectOther(ranks: readonly Running[], what: string, more = ""): Promise<void> {
+    expect(await codesOf(ranks)).toEqual([4, 4]);
+    expect(complaints(ranks.map(({ said }) => said()).join(""))).toEqual([
+      `odis evaluate: rank 1 of 2 was started for another evaluation than rank 0: other ${what}. ` +
+        `Start all processes with the same line and data${more}.`,
+    ]);
+  }
+
   it("they were started with other data", async () => {
     const port = await freePort();
     const run = copy("other");
     const ranks = [bank, test].map((place, rank) =>
       launch(line(run, "--train", place), variables(rank, 2, port)),
     );
-    expect(await codesOf(ranks)).toEqual([4, 4]);
-    expect(complaints(ranks.map(({ said }) => said()).join(""))).toEqual([
-      "odis evaluate: rank 1 of 2 was started for another evaluation than rank 0: other train data. " +
-        "Start all processes with the same line and data.",
-    ]);
+    await expectOther(ranks, "train data");
   });
 
   it("data sets that are only transferred to differ, though they are called alike", async () => {
@@ -229,11 +234,7 @@ describe("when something goes wrong in one process, all end and one says so", ()
     const ranks = places.map((place, rank) =>
       launch(line(run, ...words), variables(rank, 2, port), ["env", "-C", place]),
     );
-    expect(await codesOf(ranks)).toEqual([4, 4]);
-    expect(complaints(ranks.map(({ said }) => said()).join(""))).toEqual([
-      "odis evaluate: rank 1 of 2 was started for another evaluation than rank 0: other train data of things. " +
-        "Start all processes with the same line and data.",
-    ]);
+    await expectOther(ranks, "train data of things");
   });
 
   it("they took different checkpoints of the run", async () => {
@@ -244,11 +245,7 @@ describe("when something goes wrong in one process, all end and one says so", ()
     const ranks = [copy("before"), trainedOn].map((run, rank) =>
       launch(line(run, "--suite", "knn"), variables(rank, 2, port)),
     );
-    expect(await codesOf(ranks)).toEqual([4, 4]);
-    expect(complaints(ranks.map(({ said }) => said()).join(""))).toEqual([
-      "odis evaluate: rank 1 of 2 was started for another evaluation than rank 0: other network. " +
-        "Start all processes with the same line and data, while nobody trains the run.",
-    ]);
+    await expectOther(ranks, "network", ", while nobody trains the run");
   });
 
   it("one alone was given settings that cannot be", async () => {

@@ -5,7 +5,7 @@ import { recolor } from "@odis/torch/images";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DataSource, openSource } from "../../../src/data/dataset.js";
 import { augmentedWindows } from "../../../src/evaluate/augmented.js";
-import { evaluate, type Evaluation } from "../../../src/evaluate/evaluate.js";
+import { evaluate, type EvaluateOptions, type Evaluation } from "../../../src/evaluate/evaluate.js";
 import { type FramedImage, frameObject, framePixels } from "../../../src/features/frame.js";
 import { drawPatches, iouCounts, labelMap, patchShares } from "../../../src/evaluate/patches.js";
 import { type IouOutcome, score } from "../../../src/evaluate/outcome.js";
@@ -236,18 +236,24 @@ const value = ({ measurements }: Evaluation, name: string): number =>
   measurements.find((m) => m.name === name)!.value;
 
 describe("the suite", () => {
-  const run = (suites: readonly SuiteName[] = ["dense"]) =>
+  /** The suite with some settings of its own, and of the evaluation. */
+  const measured = (
+    dense: Partial<EvaluationSettings["dense"]>,
+    more: Partial<EvaluateOptions> = {},
+  ) =>
     evaluate({
       recipe,
       trained: network,
       train,
       test,
-      suites,
-      k: [3],
+      suites: ["dense"],
       baselines: false,
-      dense: { bank: [160], k: 7, samples: 160 },
-      probe: { epochs: 40 },
+      dense: { bank: [160], k: 3, samples: 160, ...dense },
+      probe: { epochs: 1 },
+      ...more,
     });
+  const run = (suites: readonly SuiteName[] = ["dense"]) =>
+    measured({ k: 7 }, { suites, k: [3], probe: { epochs: 40 } });
 
   it("segments as an independent computation does", async () => {
     const before = liveTensors();
@@ -284,19 +290,8 @@ describe("the suite", () => {
   });
 
   it("measures several banks in one go as it measures each alone", async () => {
-    const bank = (...sizes: number[]) =>
-      evaluate({
-        recipe,
-        trained: network,
-        train,
-        test,
-        suites: ["dense"],
-        baselines: false,
-        dense: { bank: sizes, k: 3, samples: 160 },
-        probe: { epochs: 1 },
-      });
     const sizes = [20, 160, 60, 4]; // four are fewer than there are images
-    const { evaluation } = await bank(...sizes);
+    const { evaluation } = await measured({ bank: sizes });
     const names = sizes.map((size) => `knn-${size}`).map((name) => `trained/dense/${name}/miou`);
     expect(evaluation.measurements.map(({ name }) => name)).toEqual([
       ...names,
@@ -310,7 +305,7 @@ describe("the suite", () => {
       "k-NN of 4",
       "linear",
     ]);
-    const alone = await Promise.all(sizes.map((size) => bank(size)));
+    const alone = await Promise.all(sizes.map((size) => measured({ bank: [size] })));
     expect(names.map((name) => value(evaluation, name))).toEqual(
       alone.map((one) => value(one.evaluation, "trained/dense/knn/miou")),
     );
@@ -319,16 +314,7 @@ describe("the suite", () => {
   });
 
   it("takes a bank of fewer patches than images from so many images", async () => {
-    const { outcomes } = await evaluate({
-      recipe,
-      trained: network,
-      train,
-      test,
-      suites: ["dense"],
-      baselines: false,
-      dense: { bank: [1], k: 30, samples: 160 },
-      probe: { epochs: 1 },
-    });
+    const { outcomes } = await measured({ bank: [1], k: 30 });
     // A memory of one patch calls all pixels what most of that patch is.
     const { intersections } = outcomes.get("trained/dense/knn/miou") as IouOutcome;
     const called = [...intersections.keys()].filter((at) => intersections[at]! > 0);
@@ -342,40 +328,17 @@ describe("the suite", () => {
       key: (index) => train.key(index),
       read: () => Promise.reject(new Error("was read")),
     };
-    await expect(
-      evaluate({
-        recipe,
-        trained: network,
-        train: unread,
-        test: unread,
-        suites: ["dense"],
-        baselines: false,
-        dense: { bank: [10 ** 9] },
-      }),
-    ).rejects.toThrow(
+    await expect(measured({ bank: [10 ** 9] }, { train: unread, test: unread })).rejects.toThrow(
       `evaluation: dense bank 1000000000: its patches are ${(4 * 1e9 * dim) / 1e9} GB of features; a memory has at most ` +
         `17. Ask for fewer: --dense-bank ${Math.floor((2 ** 32 - 1) / dim)}.`,
     );
   });
 
-  /** The suite with a memory of augmented images. */
-  const augmented = (dense: Partial<EvaluationSettings["dense"]>) =>
-    evaluate({
-      recipe,
-      trained: network,
-      train,
-      test,
-      suites: ["dense"],
-      baselines: false,
-      dense: { bank: [160], k: 3, samples: 160, ...dense },
-      probe: { epochs: 1 },
-    });
-
   it("fills the memory from augmented images as an independent computation does", async () => {
     const before = liveTensors();
     // All patches vote: with few of them classes can be as good as equal.
     const vote = { k: 120, temperature: 0.1 };
-    const { evaluation } = await augmented({ epochs: 2, bank: [60, 120], ...vote });
+    const { evaluation } = await measured({ epochs: 2, bank: [60, 120], ...vote });
     expect(liveTensors()).toBe(before);
     const names = evaluation.measurements.map(({ name }) => name);
     expect(names).toEqual([
@@ -421,37 +384,28 @@ describe("the suite", () => {
   });
 
   it("measures several augmented banks in one go, and beside windows, as each alone", async () => {
-    const of = ({ evaluation }: Awaited<ReturnType<typeof augmented>>, name: string) =>
+    const of = ({ evaluation }: Awaited<ReturnType<typeof measured>>, name: string) =>
       value(evaluation, `trained/dense/knn-augmented${name}/miou`);
-    const both = await augmented({ epochs: 2, bank: [40, 160] });
-    const windows = await augmented({ epochs: 2, bank: [40, 160], crop: 48 });
+    const both = await measured({ epochs: 2, bank: [40, 160] });
+    const windows = await measured({ epochs: 2, bank: [40, 160], crop: 48 });
     for (const bank of [40, 160]) {
-      const alone = of(await augmented({ epochs: 2, bank: [bank] }), "");
+      const alone = of(await measured({ epochs: 2, bank: [bank] }), "");
       expect([of(both, `-${bank}`), of(windows, `-${bank}`)]).toEqual([alone, alone]);
     }
     expect(of(both, "-40")).not.toBe(of(both, "-160"));
     // The linear head sees images as they are.
-    const plain = await augmented({ epochs: 0 });
+    const plain = await measured({ epochs: 0 });
     const linear = "trained/dense/linear/miou";
     expect(value(both.evaluation, linear)).toBe(value(plain.evaluation, linear));
     expect(value(plain.evaluation, "trained/dense/knn/miou")).not.toBe(
-      of(await augmented({ epochs: 1 }), ""),
+      of(await measured({ epochs: 1 }), ""),
     );
   });
 
   it("lets the linear head see windows", async () => {
     const before = liveTensors();
     const windows = (dense: { crop?: number; stride?: number }) =>
-      evaluate({
-        recipe,
-        trained: network,
-        train,
-        test,
-        suites: ["dense"],
-        baselines: false,
-        dense: { bank: [160], samples: 160, ...dense },
-        probe: { epochs: 20 },
-      });
+      measured(dense, { probe: { epochs: 20 } });
     const { evaluation, outcomes } = await windows({ crop: 48, stride: 16 });
     expect(liveTensors()).toBe(before);
     const [knn, linear] = evaluation.measurements;
