@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { counted } from "../core/index.js";
+import { counted, grouped } from "../core/index.js";
 import type { Inspection, OpenSource, Spread } from "../data/index.js";
 import { command, type CliCommand, group, type Io } from "./command.js";
 import { countProgress } from "./progress.js";
@@ -152,7 +152,6 @@ async function write(
   return undefined;
 }
 
-const count = (value: number): string => value.toLocaleString("en-US");
 const percent = (share: number): string => `${Number((100 * share).toPrecision(2))} %`;
 
 /** Problems and the like that are spelled out. */
@@ -169,7 +168,7 @@ function problemLines(
 }
 
 function describe(found: Inspection): string[] {
-  const lines = [`read ${count(found.read)} of ${counted(found.images, "image")}:`];
+  const lines = [`read ${grouped(found.read)} of ${counted(found.images, "image")}:`];
   const add = (name: string, values: Spread | undefined, text: (value: number) => string) => {
     if (values) lines.push(`  ${name.padEnd(18)} ${values.map(text).join("  ")}`);
   };
@@ -182,14 +181,14 @@ function describe(found: Inspection): string[] {
     lines.push("  views.object.minArea would leave out");
     for (const { share, objects, images } of found.below)
       lines.push(
-        `    at ${share}: ${count(objects)} of ${counted(found.objects, "object")}; ${counted(images, "image has", "images have")} none left`,
+        `    at ${share}: ${grouped(objects)} of ${counted(found.objects, "object")}; ${counted(images, "image has", "images have")} none left`,
       );
   }
   if (found.bare > 0) lines.push(`  ${counted(found.bare, "image")} without an object`);
   if (found.classes.length > 0) {
     const shown = found.classes
       .slice(0, 20)
-      .map(([name, objects]) => `${name || "(no class)"} ${count(objects)}`);
+      .map(([name, objects]) => `${name || "(no class)"} ${grouped(objects)}`);
     const more = found.classes.length > 20 ? `, and ${found.classes.length - 20} more classes` : "";
     lines.push(`  classes: ${shown.join(", ")}${more}`);
   }

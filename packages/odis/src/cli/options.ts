@@ -1,5 +1,5 @@
 import { existsSync, statSync } from "node:fs";
-import { nearest } from "../core/index.js";
+import { nearest, grouped } from "../core/index.js";
 
 /** One option or argument. `T` is what `run` gets for it. */
 export interface CliOption<T> {
@@ -90,9 +90,7 @@ function numeric<S extends Spec<number> & { readonly min?: number; readonly max?
   ];
   const wanted = new Wanted(bounds.length === 0 ? kind : `${kind} of ${bounds.join(" and ")}`);
   const both =
-    min === undefined || max === undefined
-      ? undefined
-      : `${min.toLocaleString("en-US")} to ${max.toLocaleString("en-US")}`;
+    min === undefined || max === undefined ? undefined : `${grouped(min)} to ${grouped(max)}`;
   const parse = (text: string): number | Wanted => {
     const value = read(text);
     const fits =

@@ -1,4 +1,4 @@
-import { counted } from "../core/index.js";
+import { counted, grouped } from "../core/index.js";
 import type { Io } from "./command.js";
 
 /** How far a command is that goes through images. */
@@ -28,10 +28,8 @@ export function progressLine({ stderr }: Io) {
 export function countProgress(io: Io, what: string) {
   const say = progressLine(io);
   return (done: number, of: number): void =>
-    say(done === of, () => `${count(done)} of ${count(of)} ${what}`);
+    say(done === of, () => `${grouped(done)} of ${grouped(of)} ${what}`);
 }
-
-const count = (value: number): string => value.toLocaleString("en-US");
 
 /**
  * Says how far it is, how fast, and how long it will take.

@@ -53,6 +53,7 @@ export { isSystemError, systemReason, systemSentence } from "./system.js";
 export {
   codeOf,
   counted,
+  grouped,
   isRecord,
   nearest,
   optionName,

@@ -38,9 +38,12 @@ export function optionName(name: string): string {
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
+/** Its digits in threes: `1,234`. */
+export const grouped = (n: number): string => n.toLocaleString("en-US");
+
 /** How many of them: `1 image`, `1,234 images`, `2 classes`. */
 export function counted(n: number, one: string, many = `${one}s`): string {
-  return `${n.toLocaleString("en-US")} ${n === 1 ? one : many}`;
+  return `${grouped(n)} ${n === 1 ? one : many}`;
 }
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,4 +1,4 @@
-import { counted, plain } from "../core/index.js";
+import { counted, plain, grouped } from "../core/index.js";
 import type { PackedIndex } from "./packed-index.js";
 import { listedObjects } from "./survey.js";
 import type { DataSource, DataSpec, OpenSource, ReadMemory } from "./dataset.js";
@@ -55,7 +55,7 @@ function* notesOf(index: PackedIndex, isListed: boolean): Generator<string> {
   );
   if (isListed && bare === size) yield `none of the ${counted(size, "image")} has an object`;
   else if (isListed && 2 * bare > size)
-    yield `${bare.toLocaleString("en-US")} of ${counted(size, "image")} have no object`;
+    yield `${grouped(bare)} of ${counted(size, "image")} have no object`;
   if (repeated.count > 0) {
     const some =
       repeated.names.map(plain).join(", ") + (repeated.count > repeated.names.length ? ", …" : "");

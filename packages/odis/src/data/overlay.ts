@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { counted, BadImageError, DataError, plain } from "../core/index.js";
+import { counted, BadImageError, DataError, plain, grouped } from "../core/index.js";
 import type { SceneObject } from "../objects/index.js";
 import type { DataSpec, OpenSource } from "./dataset.js";
 import { tellsOfBare } from "./describe.js";
@@ -82,7 +82,7 @@ export async function overlayMasks(source: OpenSource, path: string): Promise<Op
   }
   const spec: Overlay = { kind: "overlaid", of: source.spec, index: masks.index, images };
   const overlaid = overlaySource(source, spec);
-  const count = masks.index.ids.length.toLocaleString("en-US");
+  const count = grouped(masks.index.ids.length);
   return {
     ...overlaid,
     summary: `${source.summary}; objects are the ${count} of ${plain(basename(path))}`,

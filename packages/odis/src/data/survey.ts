@@ -1,4 +1,4 @@
-import { counted, DataError } from "../core/index.js";
+import { counted, DataError, grouped } from "../core/index.js";
 import type { OpenSource } from "./dataset.js";
 import { forms, objectRange, type PackedIndex, shapeOf } from "./packed-index.js";
 
@@ -82,7 +82,7 @@ export function checkObjects(source: OpenSource, minShare: number): string[] {
   const survey = surveyObjects(source, minShare);
   if (!survey) return [];
   const { objects, small, images } = survey;
-  const tooSmall = `${count(small)} of ${counted(objects, "object")} cover less than ${100 * minShare} % of their image (views.object.minArea)`;
+  const tooSmall = `${grouped(small)} of ${counted(objects, "object")} cover less than ${100 * minShare} % of their image (views.object.minArea)`;
   if (images === 0) {
     const why =
       objects > 0 ? [tooSmall] : source.notes.filter((note) => note.startsWith("left out"));
@@ -95,8 +95,6 @@ export function checkObjects(source: OpenSource, minShare: number): string[] {
   if (2 * images >= source.size) return [];
   const because = small > 0 ? `; ${tooSmall}` : "";
   return [
-    `only ${count(images)} of ${counted(source.size, "image")} have an object to learn from: the others' views are about nothing${because}`,
+    `only ${grouped(images)} of ${counted(source.size, "image")} have an object to learn from: the others' views are about nothing${because}`,
   ];
 }
-
-const count = (value: number): string => value.toLocaleString("en-US");

@@ -66,13 +66,13 @@ describe("the outline of a mask", () => {
     );
     let traced = 0;
     fc.assert(
-      fc.property(masks, (patch) => {
-        const outline = tracedOutline(patch);
+      fc.property(masks, (one) => {
+        const outline = tracedOutline(one);
         // With a frame of background, so that all that is outside of the mask is one part of it.
-        const [width, height] = [patch.width + 2, patch.height + 2];
+        const [width, height] = [one.width + 2, one.height + 2];
         const framed = { values: new Uint8Array(width * height), width, height };
-        for (const [at, value] of patch.values.entries())
-          framed.values[(Math.floor(at / patch.width) + 1) * width + (at % patch.width) + 1] =
+        for (const [at, value] of one.values.entries())
+          framed.values[(Math.floor(at / one.width) + 1) * width + (at % one.width) + 1] =
             value;
         const isOne = parts(framed, 1, 4) === 1 && parts(framed, 0, 8) === 1;
         expect(outline !== undefined).toBe(isOne);

@@ -48,7 +48,7 @@ function outlineOf(object: SceneObject, image: WrittenImage): readonly number[] 
   const { outline, box } = object;
   if (outline?.length === 1) return outline[0];
   if (isFilled(object)) return undefined;
-  return tracedOutline(patchOf(object, image))?.map(
+  return tracedOutline(boxedMask(object, image))?.map(
     (value, at) => value + (at % 2 === 0 ? box.x : box.y),
   );
 }
@@ -56,7 +56,7 @@ function outlineOf(object: SceneObject, image: WrittenImage): readonly number[] 
 const isFilled = ({ area, box }: SceneObject): boolean => area === box.width * box.height;
 
 /** The mask of an object within its box. */
-function patchOf(object: SceneObject, { width }: WrittenImage) {
+function boxedMask(object: SceneObject, { width }: WrittenImage) {
   const { x, y, width: w, height: h } = object.box;
   const pixels = object.pixels();
   const values = new Uint8Array(w * h);
@@ -84,8 +84,8 @@ export const labelme: Writer = {
               points: pointsOf(part),
             }));
           const { x, y, width: w, height: h } = object.box;
-          const patch = patchOf(object, image);
-          const mask = greyPng({ ...image, ...patch }, patch.values).toString("base64");
+          const boxed = boxedMask(object, image);
+          const mask = greyPng({ ...image, ...boxed }, boxed.values).toString("base64");
           const points = [
             [x, y],
             [x + w - 1, y + h - 1],
@@ -145,7 +145,7 @@ function shapeOf(object: SceneObject, group: number, image: WrittenImage, name: 
       .join("");
   }
   const { x, y } = object.box;
-  const { values, width, height } = patchOf(object, image);
+  const { values, width, height } = boxedMask(object, image);
   const runs = [0];
   let inside = 0;
   for (const value of values) {

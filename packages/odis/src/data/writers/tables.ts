@@ -1,3 +1,4 @@
+import { grouped } from "../../core/index.js";
 import { join } from "node:path";
 import { greyPng } from "./maps.js";
 import { ClassList, cocoBox, put, putPicture, TextStream, type Writer } from "./writer.js";
@@ -69,7 +70,7 @@ export const metadata: Writer = {
       },
       async finish() {
         await stream.close();
-        return masks > 0 ? [`${masks.toLocaleString("en-US")} masks became boxes`] : [];
+        return masks > 0 ? [`${grouped(masks)} masks became boxes`] : [];
       },
     };
   },

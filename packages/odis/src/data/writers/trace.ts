@@ -1,5 +1,5 @@
 /** Pixels of a mask within its box. */
-export interface Patch {
+export interface BoxedMask {
   /** [height × width], row by row, 1 inside */
   readonly values: Uint8Array;
   readonly width: number;
@@ -40,16 +40,12 @@ const AHEAD = [
  *
  * @returns x and y of its corners in turn; undefined for a mask of several parts, or with holes
  */
-export function tracedOutline(patch: Patch): readonly number[] | undefined {
+export function tracedOutline(mask: BoxedMask): readonly number[] | undefined {
   const inside = (x: number, y: number): boolean =>
-    x >= 0 &&
-    y >= 0 &&
-    x < patch.width &&
-    y < patch.height &&
-    patch.values[y * patch.width + x] === 1;
-  const start = patch.values.indexOf(1);
+    x >= 0 && y >= 0 && x < mask.width && y < mask.height && mask.values[y * mask.width + x] === 1;
+  const start = mask.values.indexOf(1);
   if (start < 0) return undefined;
-  const [x0, y0] = [start % patch.width, Math.floor(start / patch.width)];
+  const [x0, y0] = [start % mask.width, Math.floor(start / mask.width)];
   const corners: number[] = [];
   let [x, y, way, walked] = [x0, y0, 0, 0];
   do {
@@ -61,11 +57,11 @@ export function tracedOutline(patch: Patch): readonly number[] | undefined {
     if (turn > 0) corners.push(x, y);
     way = (way + turn) % 4;
   } while (x !== x0 || y !== y0 || way !== 0);
-  return walked === edges(patch, inside) ? corners : undefined;
+  return walked === edges(mask, inside) ? corners : undefined;
 }
 
 /** Edges between the mask and what is round it: an outline that has not all of them is not the only one. */
-function edges({ width, height }: Patch, inside: (x: number, y: number) => boolean): number {
+function edges({ width, height }: BoxedMask, inside: (x: number, y: number) => boolean): number {
   let count = 0;
   for (let y = 0; y < height; y += 1)
     for (let x = 0; x < width; x += 1)

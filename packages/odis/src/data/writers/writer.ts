@@ -1,3 +1,4 @@
+import { counted, grouped } from "../../core/index.js";
 import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -123,11 +124,10 @@ export class Covered {
   }
 
   get notes(): readonly string[] {
-    const text = (count: number): string => count.toLocaleString("en-US");
     if (this.pixels === 0) return [];
-    const partly = `${text(this.pixels)} pixels belong to several objects; a label map gives them to the smallest`;
-    const of = `${text(this.partly)} ${this.partly === 1 ? "object is" : "objects are"} partly covered`;
-    const lost = `${text(this.wholly)} covered as a whole, left out`;
+    const partly = `${grouped(this.pixels)} pixels belong to several objects; a label map gives them to the smallest`;
+    const of = `${counted(this.partly, "object is", "objects are")} partly covered`;
+    const lost = `${grouped(this.wholly)} covered as a whole, left out`;
     return [`${partly}: ${of}${this.wholly > 0 ? `, ${lost}` : ""}`];
   }
 }
