@@ -43,7 +43,7 @@ export class Overview {
     }
     // What is said once is passed on; only what is said of step after step, or image after image, is thinned.
     const now = performance.now() / 1000;
-    if (/^step \d|: \d+ of \d+ images/.test(text)) {
+    if (/^step \d|: [\d,]+ of [\d,]+ images?/.test(text)) {
       if (now - this.lastLine < everySeconds) return;
       this.lastLine = now;
     }

@@ -48,6 +48,26 @@ it("tells the time that is left by the steps of the first run, later by runs tha
   ]);
 });
 
+it("passes on what an evaluation says once, and one line a minute of its images", () => {
+  const out = scratch();
+  const { runs } = fakePlan(plan, out);
+  const { written, stream } = shown(false);
+  const overview = new Overview(runs, out, stream);
+  overview.begin(0, "evaluate");
+  written.splice(0);
+  for (const text of [
+    "train: 1 of 2,000 images",
+    "train: 1,400 of 2,000 images",
+    "test: 1 of 1 image",
+  ])
+    overview.line(text);
+  overview.line("--mode crop is left out by linear");
+  expect(written).toEqual([
+    "[1/3] odis seed 0 · train: 1 of 2,000 images\n",
+    "[1/3] odis seed 0 · --mode crop is left out by linear\n",
+  ]);
+});
+
 it("reads the newest whole row, whatever the order of its keys", () => {
   const out = scratch();
   mkdirSync(join(out, "runs"));
