@@ -1,6 +1,14 @@
 import { Argument, Command, Option } from "commander";
 import type { ProgressStream } from "../run/index.js";
-import { exitCodes, nearest, OdisError, optionName, plain, shellWord } from "../core/index.js";
+import {
+  exitCodes,
+  nearest,
+  OdisError,
+  optionName,
+  plain,
+  printable,
+  shellWord,
+} from "../core/index.js";
 import { type CliOption, Wanted } from "./options.js";
 
 /** A command line that cannot be understood. */
@@ -136,22 +144,20 @@ function checkArguments(made: Command, options: Options): void {
   const wanted = made.registeredArguments;
   const word = made.args[wanted.length];
   if (word === undefined || wanted.at(-1)?.variadic) return;
-  const shown = plain(word);
   const command = `odis ${nameOf(made)}`;
   const missed = Object.entries(options).find(
     ([name, { required, positional }]) =>
       required && !positional && made.getOptionValue(name) === undefined,
   );
   if (missed) {
-    const meant = `${optionName(missed[0])} ${shellWord(shown)}`;
+    const meant = `${optionName(missed[0])} ${printable(shellWord(word))}`;
     throw new UsageError(
-      `${shown}: stands behind no option; did you mean ${meant}? See ${command} --help.`,
+      `${plain(word)}: stands behind no option; did you mean ${meant}? See ${command} --help.`,
     );
   }
   const names = wanted.map((argument) => argument.name().toUpperCase()).join(" ");
-  throw new UsageError(
-    `${shown}: is one argument too many; wanted ${names || "none"}. See ${command} --help.`,
-  );
+  const where = names === "" ? "no option; wanted options alone" : `the last of ${names}`;
+  throw new UsageError(`${plain(word)}: stands behind ${where}. See ${command} --help.`);
 }
 
 /**
@@ -168,15 +174,17 @@ export function checkOrder(
 ): void {
   const [first = ""] = words;
   const own = program.options.flatMap(({ short, long }) => [short, long]);
-  if (!first.startsWith("-") || ["-h", "--help", ...own].includes(first)) return;
-  const at = words.findIndex((word) => commands.some(({ name }) => name === word));
+  if (!first.startsWith("-") || ["--", "-h", "--help", ...own].includes(first)) return;
+  const isCommand = (word: string): boolean => commands.some(({ name }) => name === word);
+  const at = words.findIndex(isCommand);
   const inner = commands.find(({ name }) => name === words[at])?.inner;
-  if (!inner) return;
+  // An option's value may be called like a command: which of two is meant nobody knows.
+  if (!inner || words.filter(isCommand).length > 1) return;
   const rest = [...words];
   const command = rest.splice(at, inner.includes(words[at + 1]!) ? 2 : 1).join(" ");
   throw new UsageError(
     `${plain(first)}: options stand behind the command: ` +
-      `${plain(`odis ${[command, ...rest.map(shellWord)].join(" ")}`)}. See odis ${command} --help.`,
+      `${printable(`odis ${[command, ...rest.map(shellWord)].join(" ")}`)}. See odis ${command} --help.`,
   );
 }
 

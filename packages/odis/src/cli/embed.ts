@@ -1,4 +1,4 @@
-import { counted, exitCodes, plain, shellWord } from "../core/index.js";
+import { counted, exitCodes, grouped, plain, shellWord } from "../core/index.js";
 import type { Frame } from "../portable/index.js";
 import type { Stop } from "../run/index.js";
 import type { Embedded } from "../search/index.js";
@@ -86,7 +86,7 @@ export const embedCommand = command({
     for (const reason of done.reasons) io.stderr.write(`${plain(reason)}\n`);
     if (!done.finished) {
       io.print(
-        `stopped after ${done.done} of ${counted(done.of, "image")}, which are kept; go on with: ${io.commandLine}`,
+        `stopped after ${grouped(done.done)} of ${counted(done.of, "image")}, which are kept; go on with: ${io.commandLine}`,
       );
       return code;
     }

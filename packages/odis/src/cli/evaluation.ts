@@ -1,4 +1,4 @@
-import { counted } from "../core/index.js";
+import { counted, grouped } from "../core/index.js";
 import type { EvaluateRunOptions } from "../evaluate/index.js";
 import type { World } from "../train/index.js";
 import type { Io } from "./command.js";
@@ -19,7 +19,7 @@ export async function evaluateAndReport(
   const say = progressLine(io);
   const shown = (size: number) => (what: string, done: number, of: number) => {
     const whose = size > 1 ? `, rank 0's share of ${size}` : "";
-    say(done === of, () => `${what}: ${done} of ${counted(of, "image")}${whose}`);
+    say(done === of, () => `${what}: ${grouped(done)} of ${counted(of, "image")}${whose}`);
   };
   const evaluation = share
     ? await share((world, device) =>

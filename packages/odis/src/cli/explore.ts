@@ -1,4 +1,4 @@
-import { counted, plain, RunError, shellWord, statOf } from "../core/index.js";
+import { counted, grouped, plain, RunError, shellWord, statOf } from "../core/index.js";
 import { command, type Io, UsageError } from "./command.js";
 import { flag, integer, path, positional, text } from "./options.js";
 import { threadsOption } from "./limits.js";
@@ -116,7 +116,7 @@ async function storeOf(
   });
   if (embedded.finished) return { store: path, run: checkpoint };
   io.print(
-    `stopped after ${embedded.done} of ${counted(embedded.of, "image")}; go on with: ${io.commandLine}`,
+    `stopped after ${grouped(embedded.done)} of ${counted(embedded.of, "image")}; go on with: ${io.commandLine}`,
   );
   return { exitCode: stop.exitCode };
 }
@@ -151,7 +151,7 @@ async function write(
   const written = await writeLibrary(store, { out, browseOnly, stop, onProgress });
   if ("stopped" in written) {
     io.print(
-      `stopped after ${written.stopped} of ${counted(written.of, "image")}, which are kept in ${plain(written.kept)}; ` +
+      `stopped after ${grouped(written.stopped)} of ${counted(written.of, "image")}, which are kept in ${plain(written.kept)}; ` +
         `go on with: ${io.commandLine}`,
     );
     return stop.exitCode;

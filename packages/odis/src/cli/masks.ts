@@ -1,4 +1,4 @@
-import { counted, exitCodes } from "../core/index.js";
+import { counted, exitCodes, grouped } from "../core/index.js";
 import { command } from "./command.js";
 import { choice, flag, integer, list, number, path, positional, text } from "./options.js";
 import { countProgress, imageProgress } from "./progress.js";
@@ -47,7 +47,9 @@ const mergeCommand = command({
     if (files.length < 2)
       throw new ConfigError(`got ${counted(files.length, "file")} of masks; wanted two or more`);
     const { images, objects, before } = await mergeMasks({ files, out, clean });
-    io.print(`${out}: ${objects} of ${counted(before, "object")} in ${counted(images, "image")}`);
+    io.print(
+      `${out}: ${grouped(objects)} of ${counted(before, "object")} in ${counted(images, "image")}`,
+    );
     return undefined;
   },
 });
@@ -245,7 +247,8 @@ export const masksCommand = command({
         `${out}: ${counted(result.objects, "object")} in ${counted(result.done - result.skipped, "image")}`,
       );
     else {
-      const how = result.done > 0 ? ` after ${result.done} of ${counted(result.of, "image")}` : "";
+      const how =
+        result.done > 0 ? ` after ${grouped(result.done)} of ${counted(result.of, "image")}` : "";
       io.print(`stopped${how}; go on with: ${io.commandLine}`);
     }
     if (result.skipped > 0)

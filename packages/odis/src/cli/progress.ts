@@ -47,7 +47,7 @@ export function imageProgress(io: Io, duration: (seconds: number) => string) {
       const rate = fresh / ((performance.now() - began) / 1000);
       const bad = skipped > 0 ? `, ${skipped} unusable` : "";
       const left = done < of ? `, ${duration((of - done) / rate)} left` : "";
-      return `${done} of ${counted(of, "image")}, ${counted(objects, "object")}${bad}, ${rate.toFixed(1)} images/s${left}`;
+      return `${grouped(done)} of ${counted(of, "image")}, ${counted(objects, "object")}${bad}, ${rate.toFixed(1)} images/s${left}`;
     });
   };
 }

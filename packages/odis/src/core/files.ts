@@ -127,6 +127,7 @@ export function checkNewFolder(path: string): void {
   if (!stat) return;
   if (!stat.isDirectory())
     throw new RunError(`${plain(path)}: is ${kindOf(stat)}; wanted a new or an empty folder`);
+  removeTrials(path);
   const [other] = readdirSync(path);
   if (other === undefined) return;
   throw new RunError(

@@ -1,12 +1,14 @@
 import { existsSync } from "node:fs";
-import { mkdir, rename, rm, rmdir } from "node:fs/promises";
+import { rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, extname, resolve } from "node:path";
 import {
-  counted,
   BadImageError,
   checkNewFolder,
+  checkWritable,
   ConfigError,
   DataError,
+  grouped,
+  makeFolder,
   plain,
 } from "../core/index.js";
 import type { OpenSource, Sample } from "./dataset.js";
@@ -49,10 +51,10 @@ export async function convert(source: OpenSource, options: ConvertOptions): Prom
     );
   const out = resolve(options.out);
   checkNewFolder(out);
-  await mkdir(dirname(out), { recursive: true });
+  checkWritable(dirname(out), "folder", "Choose another place.");
   const partial = `${out}.partial-${process.pid}`;
   try {
-    await mkdir(partial, { recursive: true });
+    makeFolder(partial);
     const writing = await writer.begin(partial, source.classes, {
       shardBytes: options.shardBytes ?? 1 << 29,
     });
@@ -76,7 +78,7 @@ export async function convert(source: OpenSource, options: ConvertOptions): Prom
     }
     if (counts.images === 0)
       throw new DataError(
-        `none of ${counted(source.size, "image")} can be read: ${skipped[0]?.reason ?? ""}`,
+        `none of ${grouped(source.size)} images can be read: ${skipped[0]?.reason ?? ""}`,
       );
     const notes = await writing.finish();
     if (existsSync(out)) await rmdir(out); // empty, as was checked

@@ -240,12 +240,13 @@ export async function openSource(spec: DataSpec): Promise<OpenSource> {
 function withPicturesAlone(error: unknown, { images, annotations }: DataSpec): unknown {
   if (!(error instanceof DataError)) return error;
   if (typeof images !== "string" || typeof annotations !== "string") return error;
+  if (existsSync(annotations)) return error;
   const above = dirname(images);
   const isUsual = basename(images) === "images" && dirname(annotations) === above;
   const folder = (isUsual ? [images, above] : [images]).find(
     (at) => new Look(at).picturesBelow() > 0,
   );
-  if (folder === undefined || existsSync(annotations)) return error;
+  if (folder === undefined) return error;
   return new DataError(
     `${error.message}; pictures alone are read as ${plain(quoted("folder", folder))}`,
     { cause: error },

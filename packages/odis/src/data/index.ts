@@ -21,7 +21,13 @@ export { pictureGroups } from "./picture.js";
 export { encodePng } from "./png.js";
 export type { CocoSpec } from "./readers/coco.js";
 export type { CustomSample, CustomSource, ModuleSpec } from "./readers/module.js";
-export { checkObjects, type ListedObject, type Survey, surveyObjects } from "./survey.js";
+export {
+  checkObjects,
+  type ListedObject,
+  objectAdvice,
+  type Survey,
+  surveyObjects,
+} from "./survey.js";
 export type {
   DataSource,
   DataSpec,

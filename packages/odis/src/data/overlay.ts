@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { counted, BadImageError, DataError, plain, grouped } from "../core/index.js";
+import { BadImageError, DataError, grouped, plain } from "../core/index.js";
 import type { SceneObject } from "../objects/index.js";
 import type { DataSpec, OpenSource } from "./dataset.js";
 import { tellsOfBare } from "./describe.js";
@@ -75,7 +75,7 @@ export async function overlayMasks(source: OpenSource, path: string): Promise<Op
     const names = (key: (image: number) => string, size: number) =>
       Array.from({ length: Math.min(SHOWN, size) }, (_, image) => plain(key(image))).join(", ");
     throw new DataError(
-      `masks ${plain(path)}: knows none of the ${counted(source.size, "picture")}; it names ` +
+      `masks ${plain(path)}: knows none of the ${grouped(source.size)} pictures; it names ` +
         `${names((image) => stringAt(masks.index.files, image), masks.index.size)}, …, the data set ` +
         `${names((image) => source.key(image), source.size)}, …`,
     );
@@ -90,7 +90,7 @@ export async function overlayMasks(source: OpenSource, path: string): Promise<Op
       ...source.notes.filter((note) => !tellsOfBare(note)),
       ...(missing > 0
         ? [
-            `${missing} of ${counted(source.size, "picture")} are not in ${plain(path)}: they have no object`,
+            `${grouped(missing)} of ${grouped(source.size)} pictures are not in ${plain(path)}: they have no object`,
           ]
         : []),
     ],

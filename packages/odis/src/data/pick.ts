@@ -1,4 +1,4 @@
-import { counted, DataError, Rng } from "../core/index.js";
+import { counted, DataError, grouped, Rng } from "../core/index.js";
 import { Growing } from "./packed.js";
 import { pictureGroups } from "./picture.js";
 import type { DataSource, DataSpec, OpenSource } from "./dataset.js";
@@ -35,7 +35,7 @@ export async function pickImages(source: OpenSource, spec: DataSpec): Promise<Pi
   if (limit !== undefined) picks = picks.subarray(0, limit);
   if (balance !== undefined) picks = balanced(source, picks, balance, seed);
   if (picks.length === 0)
-    throw new DataError(`take, limit and balance leave none of ${counted(source.size, "image")}`);
+    throw new DataError(`take, limit and balance leave none of ${grouped(source.size)} images`);
   const shared = new Int32Array(new SharedArrayBuffer(4 * picks.length));
   shared.set(picks);
   return shared;

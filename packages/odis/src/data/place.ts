@@ -1,7 +1,7 @@
 import type { Dirent } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, extname, isAbsolute, join, posix, relative, resolve, sep } from "node:path";
-import { counted, codeOf, DataError, kindOf, plain, reasonOf, shellWord } from "../core/index.js";
+import { codeOf, DataError, grouped, kindOf, plain, reasonOf, shellWord } from "../core/index.js";
 
 /** Names of pictures that can be read. */
 export const pictureEndings: ReadonlySet<string> = new Set([
@@ -75,7 +75,7 @@ export class Place {
     if (missing.length === 0) return found;
     const some = missing.slice(0, 3).map(plain).join(", ") + (missing.length > 3 ? ", …" : "");
     throw new DataError(
-      `${missing.length} of ${counted(names.length, "image")} of ${source} are not in the folder ` +
+      `${grouped(missing.length)} of ${grouped(names.length)} images of ${source} are not in the folder ` +
         `${plain(this.root)}: ${some}`,
     );
   }

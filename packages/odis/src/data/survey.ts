@@ -1,4 +1,4 @@
-import { counted, DataError, grouped } from "../core/index.js";
+import { DataError, grouped } from "../core/index.js";
 import type { OpenSource } from "./dataset.js";
 import { forms, objectRange, type PackedIndex, shapeOf } from "./packed-index.js";
 
@@ -71,6 +71,11 @@ export function surveyObjects(source: OpenSource, minShare: number): Survey | un
   return { objects, small, images };
 }
 
+/** What to do about data without any object. */
+export const objectAdvice =
+  "Give data with objects, let each picture without one be one as a whole (PLACE#whole), or train without " +
+  "them: --recipe ibot";
+
 /**
  * What a recipe that learns from objects should know of a data set before it trains on it.
  *
@@ -82,19 +87,18 @@ export function checkObjects(source: OpenSource, minShare: number): string[] {
   const survey = surveyObjects(source, minShare);
   if (!survey) return [];
   const { objects, small, images } = survey;
-  const tooSmall = `${grouped(small)} of ${counted(objects, "object")} cover less than ${100 * minShare} % of their image (views.object.minArea)`;
+  const tooSmall = `${grouped(small)} of ${grouped(objects)} objects cover less than ${100 * minShare} % of their image (views.object.minArea)`;
   if (images === 0) {
     const why =
       objects > 0 ? [tooSmall] : source.notes.filter((note) => note.startsWith("left out"));
     throw new DataError(
-      `none of ${counted(source.size, "image")} has an object to learn from${why.length > 0 ? `: ${why.join("; ")}` : ""}. ` +
-        `Give data with objects, let each picture without one be one as a whole (PLACE#whole), or train without ` +
-        `them: --recipe ibot`,
+      `none of ${grouped(source.size)} images has an object to learn from${why.length > 0 ? `: ${why.join("; ")}` : ""}. ` +
+        objectAdvice,
     );
   }
   if (2 * images >= source.size) return [];
   const because = small > 0 ? `; ${tooSmall}` : "";
   return [
-    `only ${grouped(images)} of ${counted(source.size, "image")} have an object to learn from: the others' views are about nothing${because}`,
+    `only ${grouped(images)} of ${grouped(source.size)} images have an object to learn from: the others' views are about nothing${because}`,
   ];
 }

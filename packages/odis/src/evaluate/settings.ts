@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { optionName, resolveConfig } from "../core/index.js";
+import { modes as knownModes } from "../features/index.js";
 import type { Recipe } from "../recipe/index.js";
 import {
   commonSettings,
@@ -94,11 +95,12 @@ function unreadModes(
 ): readonly string[] {
   return suites.flatMap(({ name, modes }) => {
     if (!modes || !measured.includes(name)) return [];
-    const all = [asked ?? []].flat();
-    const left = all.filter((mode) => !modes.some((known) => known === mode));
-    if (left.length === 0 || left.length === all.length) return []; // without any it says so itself
+    const all = knownModes.filter((mode) => [asked ?? []].flat().includes(mode));
+    const read = modes(all);
+    const left = all.filter((mode) => !read.includes(mode));
+    if (left.length === 0 || read.length === 0) return []; // without any it says so itself
     return [
-      `--mode ${left.join(",")} is left out by ${name}, which measures ${modes.join(" and ")}`,
+      `--mode ${left.join(",")} is left out by ${name}, which measures ${read.join(" and ")}`,
     ];
   });
 }

@@ -130,8 +130,8 @@ export interface SuiteOf<Name extends string, S> {
   readonly unlabelled?: true;
   /** works on data sets of its own alone: bank and test images need not be read for it */
   readonly elsewhere?: true;
-  /** of the modes that are asked for it measures these; default: all */
-  readonly modes?: readonly InferenceMode[];
+  /** the modes that it measures when these are asked for; default: those, unless modes mean nothing to it */
+  readonly modes?: (asked: readonly InferenceMode[]) => readonly InferenceMode[];
   /** how people give its settings; what several suites share, each of them names */
   readonly options: EvaluationOptions;
   /**

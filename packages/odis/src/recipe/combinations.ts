@@ -14,8 +14,8 @@ export function summaryKind(recipe: Pick<Recipe, "loss">): "cls" | "object" | un
   return kinds.includes("object") ? "object" : kinds.includes("cls") ? "cls" : undefined;
 }
 
-/** Whether a data set without any object would teach it nothing. Masks made up on purpose need none. */
-export function learnsFromObjects({ loss, views: { masks } }: Recipe): boolean {
+/** Whether its object loss has nothing to learn from where there is no object. Masks made up on purpose need none. */
+export function needsObjects({ loss, views: { masks } }: Recipe): boolean {
   return loss.objectWeight > 0 && masks.kind !== "none" && masks.false === 0;
 }
 

@@ -1,4 +1,4 @@
-export { kindsRead, learnsFromObjects, summaryKind, summaryPrototypes } from "./combinations.js";
+export { kindsRead, needsObjects, summaryKind, summaryPrototypes } from "./combinations.js";
 export { type ExplainedValue, explainRecipe } from "./explain.js";
 export {
   modelNames,

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { counted, readOwnText, replaceText, RunError } from "../core/index.js";
+import { counted, grouped, readOwnText, replaceText, RunError } from "../core/index.js";
 import type { OpenSource } from "../data/index.js";
 import type { Recipe } from "../recipe/index.js";
 import type { World } from "../train/index.js";
@@ -121,11 +121,13 @@ function differences(
 ): readonly string[] {
   const found: string[] = [];
   if (there.images !== here.images)
-    found.push(`${counted(there.images, "image")} ${then}, ${here.images} ${now}`);
+    found.push(`${counted(there.images, "image")} ${then}, ${grouped(here.images)} ${now}`);
   else if (there.names !== here.names) found.push("images have other names, or another order");
   if (!there.objects || !here.objects) return found;
   if (there.objects.count !== here.objects.count)
-    found.push(`${counted(there.objects.count, "object")} ${then}, ${here.objects.count} ${now}`);
+    found.push(
+      `${counted(there.objects.count, "object")} ${then}, ${grouped(here.objects.count)} ${now}`,
+    );
   else if (there.objects.shares !== here.objects.shares && found.length === 0)
     found.push("objects have other outlines");
   return found;

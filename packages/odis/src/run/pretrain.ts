@@ -16,7 +16,7 @@ import {
   trainSteps,
   type World,
 } from "../train/index.js";
-import { learnsFromObjects, type Recipe, runLength } from "../recipe/index.js";
+import { needsObjects, type Recipe, runLength } from "../recipe/index.js";
 import { runStands } from "./among.js";
 import { checkpointPath } from "./checkpoint.js";
 import { whatStands } from "./save.js";
@@ -239,7 +239,7 @@ async function openRecord(
 
 /** Opens a recipe's data, and checks that the recipe can be trained on it. */
 async function openData(given: DataSpec, recipe: Recipe) {
-  const wantsObjects = learnsFromObjects(recipe);
+  const wantsObjects = needsObjects(recipe);
   const data = wantsObjects ? withWholes(given) : given;
   const source = await openSource(data);
   checkBatch(recipe.optim.batch, source.size);

@@ -8,7 +8,7 @@ import {
   type StepResult,
   type TrainState,
 } from "../train/index.js";
-import { learnsFromObjects, summaryPrototypes } from "../recipe/index.js";
+import { needsObjects, summaryPrototypes } from "../recipe/index.js";
 import { checkData } from "./fingerprint.js";
 import { Pace } from "./forecast.js";
 import { openRunFolder, type RunFolder, type RunLayout } from "./folder.js";
@@ -48,7 +48,7 @@ export class RunRecord implements Disposable {
     const { config, totalSteps } = options;
     this.watches = [
       new CollapseWatch(summaryPrototypes(config.recipe), totalSteps),
-      new AbsenceWatch(learnsFromObjects(config.recipe), totalSteps),
+      new AbsenceWatch(needsObjects(config.recipe), totalSteps),
       new Pace(totalSteps),
     ];
   }

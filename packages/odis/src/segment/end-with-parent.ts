@@ -10,6 +10,8 @@ const end = () => process.kill(process.pid, "SIGKILL");
  */
 if (isMainThread) {
   process.on("disconnect", end);
+  // Schedulers signal every process: the parent lets the picture come to its end.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
   new Worker(new URL(import.meta.url), { workerData: Number(process.argv[2]) }).unref();
 } else {
   setInterval(() => {

@@ -2,10 +2,11 @@ import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import {
-  counted,
   BadImageError,
   checkReplaceable,
+  counted,
   DataError,
+  grouped,
   isRecord,
   lock,
   makeFolder,
@@ -81,7 +82,8 @@ const SHOWN = 5;
  * Looks for objects in every picture of a data set and writes them as a file of masks. Work that
  * was interrupted goes on where it stood.
  *
- * @throws ConfigError, DataError, OdisError: what can be known is checked before the first picture
+ * @throws ConfigError, DataError, OdisError: what can be known is checked before the first picture;
+ *   RunError when the file, or what was begun of it, is of another job
  */
 export async function makeMasks(options: MakeMasksOptions): Promise<MadeMasks> {
   const { out, source, spec, stop } = options;
@@ -170,21 +172,21 @@ async function lookAtAll(
   const waiting: Promise<Looked>[] = [];
   const start = (image: number) => lookAt(options, makers[(image - first) % makers.length]!, image);
   let next = first;
-  const stopped = async () => {
-    if (!(await stop?.requested())) return false;
-    await Promise.allSettled(waiting);
-    return true;
-  };
-  for (let image = first; image < source.size; image += 1) {
-    if (await stopped()) return false;
+  while (journal.images < source.size) {
+    if (await stop?.requested()) next = source.size; // what is being looked at comes to its end
     while (waiting.length < makers.length && next < source.size) {
       const looked = start(next);
       looked.catch(() => undefined); // it is awaited later; until then nobody listens
       waiting.push(looked);
       next += 1;
     }
-    const { entry, classes } = await waiting.shift()!;
-    if ("skipped" in entry && (await stopped())) return false; // its maker may have been signalled
+    const looked = await waiting.shift()?.catch(unlessStopped(stop));
+    // A picture on which a maker failed that may have been signalled is looked at once more, and all after it.
+    if (!looked || ("skipped" in looked.entry && (await stop?.requested()))) {
+      await Promise.allSettled(waiting);
+      return false;
+    }
+    const { entry, classes } = looked;
     const whole = classes.length > tally.classes.length ? { ...entry, classes } : entry;
     journal.append(whole);
     tally.add(whole);
@@ -302,7 +304,7 @@ class Tally {
     const all = skipped === done && done >= Math.min(ALL_FAIL, size);
     if (!tooMany && !all) return;
     throw new DataError(
-      `${skipped} of ${counted(done, "image")} could not be used (at most ${Math.floor(this.options.maxBad * size)} of ` +
+      `${grouped(skipped)} of ${counted(done, "image")} could not be used (at most ${Math.floor(this.options.maxBad * size)} of ` +
         `${size} may; --max-bad). The first: ${this.first.join("; ")}`,
     );
   }

@@ -16,8 +16,8 @@ export interface RemoteOptions {
 const OPENING = 600;
 
 /**
- * Milliseconds until it is told that a process was ended by a signal: whoever sent it may be about to signal
- * this process, too, which then has been asked to stop before a picture is blamed.
+ * Milliseconds until it is told that a process was ended by a signal. Before it has loaded its first module one
+ * that asks it to end does; who sent it may be about to ask this process, too, which has to hear of it first.
  */
 const HEARD = 500;
 

@@ -85,6 +85,17 @@ describe("a place to write to that is taken", () => {
     expect(readdirSync(taken)).toEqual(["thesis.txt"]);
     expect(readFileSync(file, "utf8")).toBe("x");
   });
+
+  it("is refused at once where nothing can be made", () => {
+    for (const words of [
+      ["data", "convert", photographs, "/proc/x/y", "--to", "coco"],
+      ["data", "shard", photographs, "/proc/x/y"],
+    ]) {
+      const { code, stderr } = odis(words);
+      expect({ code, stderr }).toMatchObject({ code: 4 });
+      expect(lastLine(stderr)).toMatch(/^odis data \w+: folder \/proc\/x: cannot be written: /);
+    }
+  });
 });
 
 describe("names from outside that would steer a terminal", () => {

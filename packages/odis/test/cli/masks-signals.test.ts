@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { childrenOf, launch, type Running } from "../run/ranks.js";
 import { scratchFolder } from "../scratch.js";
 import { fixture } from "../segment/networks.js";
@@ -15,16 +15,28 @@ const at = (name: string): string => join(scratch(), name);
 const words = (name: string, maker: string, jobs: number): readonly string[] =>
   ["masks", `coco:${photos}`, "--with", maker].concat("--out", at(name), "--jobs", `${jobs}`);
 
+const runs: Running[] = [];
+/** What a failed test leaves keeps no core busy for others: finders end with their parent. */
+afterEach(() => {
+  for (const { child } of runs.splice(0)) if (stateOf(child.pid!) !== "X") child.kill("SIGKILL");
+});
+
 /** In a group of its own, as a shell makes one. */
-const started = (maker = "regions", jobs = 1): Running =>
-  launch(words("stopped.json", maker, jobs), {}, ["setsid"]);
+function started(maker = "regions", jobs = 1): Running {
+  const run = launch(words("stopped.json", maker, jobs), {}, ["setsid"]);
+  runs.push(run);
+  return run;
+}
 
 /** What a terminal, and `timeout`, do. */
 const signalGroup = ({ child }: Running, signal: NodeJS.Signals) =>
   process.kill(-child.pid!, signal);
 
 const finders = async ({ child }: Running, wanted: number): Promise<readonly number[]> => {
-  await vi.waitFor(() => expect(childrenOf(child.pid!)).toHaveLength(wanted), waits);
+  await vi.waitFor(
+    () => expect(childrenOf(child.pid!).length).toBeGreaterThanOrEqual(wanted),
+    waits,
+  );
   return childrenOf(child.pid!);
 };
 
@@ -121,9 +133,12 @@ describe("odis masks, stopped", () => {
       await lines(1);
       const before = computed(finder!);
       await vi.waitFor(() => expect(computed(finder!) - before).toBeGreaterThan(100), waits);
-      for (const signal of signals) {
+      for (const [at, signal] of signals.entries()) {
+        if (at > 0) {
+          await vi.waitFor(() => expect(run.said()).toContain("SIGINT: ends after"), waits);
+          await sleep(300); // more than one press of a key
+        }
         signalGroup(run, signal);
-        await sleep(300); // more than one press of a key
       }
       expect(await run.ended).toEqual([null, signals.at(-1)]);
       await gone(finder!);

@@ -56,6 +56,7 @@ describe("help", () => {
 });
 
 describe("a command line that cannot be understood", () => {
+  const long = "a".repeat(120);
   const data = ["--data", "coco:x", "--out", "y"];
 
   it.each<[readonly string[], string]>([
@@ -104,7 +105,7 @@ describe("a command line that cannot be understood", () => {
     [["pretrain", ...data, "--out", ""], "odis pretrain: --out: got nothing, wanted a path"],
     [
       ["pretrain", ...data, "more"],
-      "odis pretrain: more: is one argument too many; wanted none. See odis pretrain --help.",
+      "odis pretrain: more: stands behind no option; wanted options alone. See odis pretrain --help.",
     ],
     [
       ["pretrain", "my photos", "--out", "y"],
@@ -112,8 +113,13 @@ describe("a command line that cannot be understood", () => {
     ],
     [
       ["data", "convert", "a", "b", "c", "--to", "coco"],
-      "odis data convert: c: is one argument too many; wanted PLACE OUT. See odis data convert --help.",
+      "odis data convert: c: stands behind the last of PLACE OUT. See odis data convert --help.",
     ],
+    [
+      ["--data", `/photos/${long}`, "pretrain", "--out", `/runs/${long}`],
+      `odis: --data: options stand behind the command: odis pretrain --data /photos/${long} --out /runs/${long}. See odis pretrain --help.`,
+    ],
+    [["--data", "masks", "pretrain"], "odis: unknown option '--data'. See odis --help."],
     [
       ["data", "convrt", "a"],
       "odis data: got convrt, wanted one of inspect, convert, shard, kinds. Did you mean convert? See odis data --help.",

@@ -325,7 +325,7 @@ describe("texts", () => {
       ({ images }) => void (images[0]!.file_name = "\u001b[2J\r\u202egnp.png"),
     );
     expect(await refusal(data)).toBe(
-      "1 of 1 image of DATA/instances.json are not in the folder DATA/images: \\u001b[2J\\u000d\\u202egnp.png",
+      "1 of 1 images of DATA/instances.json are not in the folder DATA/images: \\u001b[2J\\u000d\\u202egnp.png",
     );
     const bad = new BadImageError("\u001b[31m", "gone");
     expect([bad.message, bad.key]).toEqual(["image \\u001b[31m: gone", "\u001b[31m"]);

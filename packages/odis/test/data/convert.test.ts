@@ -219,7 +219,7 @@ describe("nothing is overwritten, and nothing is left half", () => {
     writeFileSync(join(scratch(), "bad/a.png"), "no picture");
     const bad = await openSource(parseDataSpec(join(scratch(), "bad")));
     expect(await failure(convert(bad, { to: "coco", out }), DataError)).toMatch(
-      /^none of 1 image can be read: cannot be decoded/,
+      /^none of 1 images can be read: cannot be decoded/,
     );
     expect(existsSync(out)).toBe(false);
   });

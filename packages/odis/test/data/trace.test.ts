@@ -72,8 +72,7 @@ describe("the outline of a mask", () => {
         const [width, height] = [one.width + 2, one.height + 2];
         const framed = { values: new Uint8Array(width * height), width, height };
         for (const [at, value] of one.values.entries())
-          framed.values[(Math.floor(at / one.width) + 1) * width + (at % one.width) + 1] =
-            value;
+          framed.values[(Math.floor(at / one.width) + 1) * width + (at % one.width) + 1] = value;
         const isOne = parts(framed, 1, 4) === 1 && parts(framed, 0, 8) === 1;
         expect(outline !== undefined).toBe(isOne);
         if (!outline) return;

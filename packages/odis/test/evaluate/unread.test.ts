@@ -20,6 +20,13 @@ it("modes that a suite does not measure are named", () => {
   expect(asked("knn")).toEqual([]);
   expect(unreadOptions({ suite: ["linear"], mode: ["crop"] })).toEqual([]);
   expect(unreadOptions({ suite: ["linear"], mode: ["none", "mask"] })).toEqual([]);
+  expect(unreadOptions({ suite: ["transfer"], mode: ["mask"] })).toEqual([]);
+  expect(unreadOptions({ suite: ["transfer"], mode: ["crop"] })).toEqual([
+    "--mode crop is left out by transfer, which measures none",
+  ]);
+  expect(unreadOptions({ suite: ["transfer"], mode: ["mask", "none"] })).toEqual([
+    "--mode none is left out by transfer, which measures mask",
+  ]);
 });
 
 it("options that nobody gave are not", () => {

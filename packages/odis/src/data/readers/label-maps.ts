@@ -1,5 +1,5 @@
 import { basename, dirname, join, posix, relative, resolve, sep } from "node:path";
-import { counted, ConfigError, DataError, plain, shellWord } from "../../core/index.js";
+import { ConfigError, DataError, grouped, plain, shellWord } from "../../core/index.js";
 import type { DataSpec } from "../dataset.js";
 import { IndexBuilder } from "../index-builder.js";
 import type { Look } from "../look.js";
@@ -63,7 +63,7 @@ async function openMaps(spec: DataSpec): Promise<PackedIndex> {
       `folder of masks ${plain(masks)}: none of its ${byStem.size} PNGs has the name of a picture in ${plain(images)}`,
     );
   if (without > 0)
-    builder.remark(`${without} of ${counted(builder.size, "picture")} have no label map`);
+    builder.remark(`${grouped(without)} of ${grouped(builder.size)} pictures have no label map`);
   const labels = new Map(names.map((_, value) => [value, value]));
   return builder.finish(names, { maps: { unlisted: true, ignore: [0], labels } });
 }

@@ -24,7 +24,7 @@ export const linear = suite({
   summary: "linear classifiers",
   settings: probeSettings,
   options: probeOptions,
-  modes: probedModes,
+  modes: probed,
   needs: (settings) => ({ modes: trainedModes(settings), wide: true }),
   measure,
   describe: ({ settings }) => ({
@@ -47,8 +47,13 @@ export const linear = suite({
   }),
 });
 
+/** Those that classifiers are trained in. */
+function probed(modes: readonly InferenceMode[]): readonly InferenceMode[] {
+  return modes.filter((mode) => probedModes.includes(mode));
+}
+
 function trainedModes({ modes }: Pick<CommonSettings, "modes">): readonly InferenceMode[] {
-  const trained = modes.filter((mode) => probedModes.includes(mode));
+  const trained = probed(modes);
   if (trained.length > 0) return trained;
   throw new ConfigError(
     `evaluation: suite linear trains in the modes ${probedModes.join(" and ")}; got only ` +

@@ -80,6 +80,7 @@ export const transfer = suite({
   settings: { ...settings, ...probeSettings },
   options,
   elsewhere: true,
+  modes: (asked) => [modeOf(asked)],
   needs: () => ({ modes: [] }),
   watch: openSets,
   measure,
