@@ -18,6 +18,8 @@ import {
   OdisError,
   Rng,
   RunError,
+  settingPaths,
+  settingsLayer,
 } from "../../packages/odis/dist/core/index.js";
 import { type DataSource, openSource, parseDataSpec } from "../../packages/odis/dist/data/index.js";
 import { writerOf } from "../../packages/odis/dist/formats/index.js";
@@ -48,6 +50,8 @@ a training that was interrupted begins anew.
   --batch N       images in a step, default 64
   --lr RATE       the largest, default 0.001
   --seed N        default 0
+  --set PATH=VALUE
+                  one setting of the views or the network, as in odis pretrain; repeat for more
   --threads N     of the engine, default all cores
   --size N        side of the network's input in evaluation, default 80
   --limit N       images read of each data set in evaluation, default 2000
@@ -63,6 +67,7 @@ const { values } = parseArgs({
     batch: { type: "string", default: "64" },
     lr: { type: "string", default: "0.001" },
     seed: { type: "string", default: "0" },
+    set: { type: "string", multiple: true, default: [] },
     threads: { type: "string" },
     size: { type: "string", default: "80" },
     limit: { type: "string", default: "2000" },
@@ -192,10 +197,19 @@ function settings(): { readonly recipe: Recipe; readonly lr: number } {
   const [lr, steps, batch, seed] = [values.lr, values.steps, values.batch, values.seed].map(Number);
   if (!(lr! > 0 && lr! < 1))
     throw new ConfigError(`--lr: got ${values.lr}; wanted a number between 0 and 1.`);
+  for (const path of Object.keys(settingPaths(values.set)))
+    if (!/^(?:views|model)\./.test(path))
+      throw new ConfigError(
+        `--set: got ${path}; wanted a setting of views or model, e.g. model.dim.`,
+      );
   const own = { seed, optim: { steps, batch }, views: { locals: { count: 0 } } };
   const source = "npm run supervised";
   return {
-    recipe: resolveRecipe([...recipeLayers("odis", model), { source, values: own }]),
+    recipe: resolveRecipe([
+      ...recipeLayers("odis", model),
+      settingsLayer(values.set),
+      { source, values: own },
+    ]),
     lr: lr!,
   };
 }

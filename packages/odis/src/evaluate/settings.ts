@@ -95,7 +95,9 @@ function unreadModes(
 ): readonly string[] {
   return suites.flatMap(({ name, modes }) => {
     if (!modes || !measured.includes(name)) return [];
-    const all = knownModes.filter((mode) => [asked ?? []].flat().includes(mode));
+    const all = [asked ?? []]
+      .flat()
+      .flatMap((mode) => knownModes.filter((known) => known === mode));
     const read = modes(all);
     const left = all.filter((mode) => !read.includes(mode));
     if (left.length === 0 || read.length === 0) return []; // without any it says so itself
@@ -110,16 +112,21 @@ export function unreadOptions(
   values: Readonly<Record<string, OptionValue | undefined>>,
 ): readonly string[] {
   const measured = [values["suite"] ?? []].flat().map(String);
-  const options = Object.entries(values).flatMap(([name, value]) => {
+  const isGiven = (name: string): boolean =>
+    values[name] !== undefined && String(values[name]) !== String(defaultValue(name) ?? "");
+  const options = Object.keys(values).flatMap((name) => {
     const readers = suites.filter(({ options }) => name in options).map((suite) => suite.name);
-    const isGiven = value !== undefined && String(value) !== String(defaultValue(name) ?? "");
-    if (!isGiven || readers.length === 0 || readers.some((reader) => measured.includes(reader)))
+    if (
+      !isGiven(name) ||
+      readers.length === 0 ||
+      readers.some((reader) => measured.includes(reader))
+    )
       return [];
     return [
       `${optionName(name)} has no effect: ${readers.join(", ")} would read it; wanted, for example, --suite ${[...measured, readers[0]].join(",")}`,
     ];
   });
-  return [...options, ...unreadModes(measured, values["mode"])];
+  return isGiven("mode") ? [...options, ...unreadModes(measured, values["mode"])] : options;
 }
 
 /** Options as words of a command line. */

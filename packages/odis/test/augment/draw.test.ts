@@ -87,6 +87,7 @@ describe("views drawn on the device are the host's", () => {
   });
 
   test("whatever is cut, resized, mirrored and changed", () => {
+    const means: number[] = [];
     fc.assert(
       fc.property(fc.array(scene, { minLength: 1, maxLength: 3 }), size, (several, S) => {
         const scenes = several.map(sceneOf);
@@ -95,10 +96,12 @@ describe("views drawn on the device are the host's", () => {
         const { most, mean } = apart(drawn(views, S), wanted(views, S));
         // A first pass that is off by 1 is weighed by 1.25 at most in the second.
         expect(most).toBeLessThanOrEqual(2);
-        expect(mean).toBeLessThan(0.1);
+        means.push(mean);
       }),
       { numRuns: 100 },
     );
+    // Of all views: one small view of a slope can lie on the halves that are rounded up or down.
+    expect(means.reduce((a, b) => a + b, 0) / means.length).toBeLessThan(0.01);
   });
 
   test("to the byte where colours change alone, in any order, in one view and in many", () => {
