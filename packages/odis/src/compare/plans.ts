@@ -48,6 +48,11 @@ export const plans: readonly PlanInput[] = [
       { name: "odis", note: "the object is chosen by its area" },
       { name: "odis-crop", recipe: "odis-crop", note: "object-aware crops only" },
       { name: "odis-mask", recipe: "odis-mask", note: "masked attention only" },
+      {
+        name: "odis-isolated",
+        recipe: "odis-isolated",
+        note: "the object’s patches see each other alone",
+      },
       { name: "odis-cls", recipe: "odis-cls", note: "with a [CLS] and its loss" },
       { name: "odis-pool", recipe: "odis-pool", note: "mean of the object’s patches for [OBJ]" },
       {

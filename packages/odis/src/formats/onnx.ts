@@ -30,7 +30,9 @@ export const onnx: WritableFormat<"onnx"> = {
       "image: RGB from 0 to 1, less odis.mean, over odis.std (both in the file's metadata); any multiple of " +
         `${network.backbone.config.patch} pixels: positions are resized in the graph`,
       "visible: the patches that the object covers, row by row; all of them for the whole image" +
-        (recipe.model.objectAttention === "separate" ? " (nearly: [CLS] sees no [OBJ] then)" : ""),
+        (["separate", "isolated"].includes(recipe.model.objectAttention)
+          ? " (nearly: [CLS] sees no [OBJ] then)"
+          : ""),
       ...(precision === "float16" ? ["weights are float16, computed with in float32"] : []),
     ],
   },

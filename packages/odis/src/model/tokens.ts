@@ -4,9 +4,11 @@ import type { Visibility } from "./attention.js";
 /**
  * Who is restricted when patches of objects are given. `masked`: the [OBJ] rows (the paper).
  * `separate`: besides, [CLS] sees no [OBJ], and a patch sees the [OBJ] of its own objects only (an
- * option of the published follow-up code, `separate_obj_attn`). `open`: nobody; the object only steers the crops (an ablation).
+ * option of the published follow-up code, `separate_obj_attn`). `isolated`: besides, an object's [OBJ] and patches see its
+ * patches alone, so that nothing around an object reaches its [OBJ] in any layer (ours). `open`: nobody; the object only
+ * steers the crops (an ablation).
  */
-export type ObjectAttention = "masked" | "separate" | "open";
+export type ObjectAttention = "masked" | "separate" | "isolated" | "open";
 
 /**
  * Which tokens a network carries, and where. This file alone knows their order: [CLS] if there is
@@ -77,8 +79,9 @@ export class TokenLayout {
    * An [OBJ] token sees [CLS], itself, and the visible patches of its object. Seeing itself keeps
    * its row non-empty when a crop has lost the object, so no softmax can turn that into NaN. All
    * other queries see everything, which is why isolation holds per layer only: context still
-   * reaches [OBJ] in the next layer through patches that saw it (paper section 3). In a
-   * network without [OBJ] the [CLS] row is restricted the same way ("iBOT+Masks").
+   * reaches [OBJ] in the next layer through patches that saw it (paper section 3), unless attention is
+   * `isolated`: then no [OBJ] sees [CLS], and patches of objects see those of the same object; a patch of two sees
+   * both. In a network without [OBJ] the [CLS] row is restricted the same way ("iBOT+Masks").
    *
    * @param visible [B, O, N] bool, `true` = patch belongs to the object; O = 1 without [OBJ]
    */
@@ -92,14 +95,31 @@ export class TokenLayout {
     if (this.attention === "open") return undefined;
 
     const cls = this.cls ? 1 : 0;
-    const objects = cat(this.cls ? [trues(O, 1), self, visible] : [self, visible], 2); // [B, O, T]
-    if (this.attention === "masked") return { allowed: objects, firstRow: this.firstObject };
     const N = visible.dims(3)[2];
+    const isolated = this.attention === "isolated";
+    const whole = isolated ? trues(O, cls).logicalNot() : trues(O, cls);
+    const objects = cat([whole, self, visible], 2); // [B, O, T]
+    if (this.attention === "masked") return { allowed: objects, firstRow: this.firstObject };
     const summary = cat([trues(cls, 1), trues(cls, O).logicalNot(), trues(cls, N)], 2);
-    const patches = cat([trues(N, cls), visible.transpose(1, 2), trues(N, N)], 2);
+    const theirs = visible.transpose(1, 2); // [B, N, O]
+    const [around, among] = isolated ? apart(visible, cls) : [trues(N, cls), trues(N, N)];
+    const patches = cat([around, theirs, among], 2);
     return {
       allowed: cat(this.cls ? [summary, objects, patches] : [objects, patches], 1),
       firstRow: 0,
     };
   }
+}
+
+/**
+ * What patches see of [CLS] and of patches when objects are isolated: bool, [B, N, cls] and [B, N, N].
+ *
+ * @param visible [B, O, N] bool
+ */
+function apart(visible: Tensor, cls: number): readonly [Tensor, Tensor] {
+  const each = visible.float();
+  const [B, , N] = each.dims(3);
+  const outside = each.sum([1]).eq(0).unsqueeze(2); // [B, N, 1]
+  const same = each.transpose(1, 2).matmul(each);
+  return [outside.expand([B, N, cls]), same.add(outside.float()).gt(0)];
 }

@@ -92,6 +92,12 @@ export const recipes = {
     family: "ibot",
     layers: [],
   },
+  "odis-isolated": {
+    summary:
+      "ODIS whose object's patches see each other alone, so that nothing around it reaches [OBJ]",
+    family: "ibot",
+    layers: [{ origin: origins.ours, values: { model: { objectAttention: "isolated" } } }],
+  },
   "odis-crop": {
     summary: "ablation: object-aware crops only, [OBJ] sees everything",
     family: "ibot",

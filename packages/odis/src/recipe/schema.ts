@@ -54,8 +54,8 @@ export const recipeSchema = z.strictObject({
       normEpsilon: number(1e-12, 1, "what is added to the variance in layer norms").default(1e-6),
       /** tokens before the patches; `views.object.count` says how many [OBJ] there are */
       tokens: z.enum(["cls", "obj", "cls+obj"]).default("obj"),
-      /** who is restricted to the object's patches; `separate` hides objects from each other's patches, too */
-      objectAttention: z.enum(["masked", "separate", "open"]).default("masked"),
+      /** who is restricted to the object's patches; `separate` hides objects from each other's patches, too; `isolated` restricts these to their object */
+      objectAttention: z.enum(["masked", "separate", "isolated", "open"]).default("masked"),
       /** whether several [OBJ] tokens begin as one vector or each has its own */
       objectEmbedding: z.enum(["shared", "each"]).default("shared"),
       objectPosition: z.enum(["shared", "each"]).default("shared"),

@@ -30,6 +30,7 @@ describe("Teacher.featuresOf", () => {
     ["[CLS]", "ibot", {}],
     ["several [OBJ]", "odis-multi", { views: { object: { count: 2 } } }],
     ["objects kept apart", "odis-cls", { model: { objectAttention: "separate" } }],
+    ["objects isolated", "odis-isolated", {}],
     ["means of patches", "odis", { loss: { objectFrom: "pooled" } }],
   ] as const)(
     "%s: many at once are the same as one by one, in their order",

@@ -91,6 +91,7 @@ function wanted(network: Network, pixels: Float32Array, shape: number[], visible
 
 const large = { model: { layerScale: 0.5 } };
 const separate = { model: { objectAttention: "separate" } };
+const isolated = { model: { objectAttention: "isolated" } };
 const three = { views: { object: { count: 3 } } };
 const each = { model: { objectEmbedding: "each", objectPosition: "each" }, ...three };
 
@@ -103,6 +104,9 @@ describe("an exported network computes what ours does, within 1e-4", () => {
     ["LayerScale", "odis", large],
     ["LayerScale and SwiGLU", "odis-cls", gated],
     ["objects kept apart", "odis-cls", separate],
+    ["objects isolated", "odis-isolated", {}],
+    ["objects isolated, beside [CLS]", "odis-cls", isolated],
+    ["several objects isolated", "odis-multi", { ...isolated, ...three }],
     ["an epsilon of its own", "odis", { model: { normEpsilon: 0.01 } }],
     ["several [OBJ] that begin as one", "odis-multi", three],
     ["several [OBJ], each its own", "odis-multi", each],

@@ -24,6 +24,7 @@ const methods: Readonly<Record<RecipeName, readonly string[]>> = {
   dino: ["cls", "off", "masked", "cls", "token", "mean"],
   ibot: ["cls", "off", "masked", "cls patch", "token", "mean"],
   odis: ["obj", "redraw", "masked", "object patch", "token", "mean"],
+  "odis-isolated": ["obj", "redraw", "isolated", "object patch", "token", "mean"],
   "odis-crop": ["obj", "redraw", "open", "object patch", "token", "mean"],
   "odis-mask": ["obj", "off", "masked", "object patch", "token", "mean"],
   "odis-cls": ["cls+obj", "redraw", "masked", "cls object patch", "token", "mean"],

@@ -35,8 +35,9 @@ export function hiddenScores(
   if (learned === 0) return one([beside(filled(0, 1, 1), hide), all]);
 
   const first = cls ? 1 : 0;
+  const isolated = attention === "isolated";
   const rows = beside(
-    ...(cls ? [filled(0, objects, 1)] : []),
+    ...(cls ? [filled(isolated ? -Infinity : 0, objects, 1)] : []),
     others(layers, batch, objects),
     hide,
   );
@@ -46,14 +47,39 @@ export function hiddenScores(
       filled(0, count, objects),
       filled(0, count, patches),
     );
-  if (attention !== "separate") return one([...(cls ? [open(first)] : []), rows, open(patches)]);
+  if (attention !== "separate" && !isolated)
+    return one([...(cls ? [open(first)] : []), rows, open(patches)]);
   const summary = beside(filled(0, 1, 1), filled(-Infinity, 1, objects), filled(0, 1, patches));
+  const { outside, among } = isolated
+    ? apart(layers, visible)
+    : { outside: filled(0, patches, 1), among: filled(0, patches, patches) };
   const theirs = beside(
-    ...(cls ? [filled(0, patches, 1)] : []),
+    ...(cls ? [outside] : []),
     graph.op("Transpose", [hide], { perm: [0, 2, 1] }),
-    filled(0, patches, patches),
+    among,
   );
   return one([...(cls ? [summary] : []), rows, theirs]);
+}
+
+/**
+ * What is added to the scores of patches when objects are isolated: those of no object see [CLS], [B, N, 1],
+ * and all patches; others see those of the same object, [B, N, N].
+ */
+function apart(
+  { graph }: LayerBuilder,
+  visible: Value,
+): { readonly outside: Value; readonly among: Value } {
+  const [zero, hidden] = [graph.floats(0), graph.floats(-Infinity)];
+  const each = graph.op("Cast", [visible], { to: onnxTypes.float32 });
+  const turned = graph.op("Transpose", [each], { perm: [0, 2, 1] }); // [B, N, O]
+  const owners = graph.op("ReduceSum", [turned, graph.ints([2])], { keepdims: 1 });
+  const isOwned = graph.op("Greater", [owners, zero]);
+  const isShared = graph.op("Greater", [graph.op("MatMul", [turned, each]), zero]);
+  const allowed = graph.op("Or", [isShared, graph.op("Not", [isOwned])]);
+  return {
+    outside: graph.op("Where", [isOwned, hidden, zero]),
+    among: graph.op("Where", [allowed, zero, hidden]),
+  };
 }
 
 /** [B, O, O]: an [OBJ] sees itself and no other */
