@@ -1,4 +1,4 @@
-import { plain, shellWord } from "../core/index.js";
+import { isRecord, parsedJson, plain, shellWord } from "../core/index.js";
 import type { Inspection } from "../run/index.js";
 import { command } from "./command.js";
 import { choice, flag, integer, path, positional, text } from "./options.js";
@@ -42,7 +42,10 @@ async function describe(
   weights: string,
   { network, shape, plain: leaves }: Inspection,
 ): Promise<readonly string[]> {
-  const { trainingOptions, headSettings } = await import("../formats/index.js");
+  const [{ trainingOptions, headSettings }, { recipeNames }] = await Promise.all([
+    import("../formats/index.js"),
+    import("../recipe/index.js"),
+  ]);
   const { side, sides } = network;
   const { dim, depth, heads, mlpRatio, ffn, patch, grid, layerScale, cls, objects } = shape;
   const { rows, columns, from } = grid;
@@ -55,7 +58,12 @@ async function describe(
   }[heads?.from ?? "unknown"];
   const projection = headSettings(network.heads);
   const said = [...leaves].filter(([name]) => toldNames.has(name));
-  const options = trainingOptions(shape, projection);
+  const method = methodOf(leaves);
+  // Names of runs with settings of their own begin with the recipe's; odis is the default.
+  const recipe = recipeNames.find((name) => name === method && name !== "odis");
+  const options = [recipe && `--recipe ${recipe}`, trainingOptions(shape, projection)]
+    .filter(Boolean)
+    .join(" ");
   return [
     ["whose", [side ?? "the file does not say", ...others.map((each) => `it has a ${each}, too`)]],
     [
@@ -89,6 +97,14 @@ async function describe(
 
 /** What files say besides that tells a reader which they are. */
 const toldNames = new Set(["epoch", "args.arch", "config.model_type", "odis.step"]);
+
+/** The first word of the name of the recipe that odis trained such weights by. */
+function methodOf(leaves: Inspection["plain"]): string | undefined {
+  const text = leaves.get("odis.recipe"); // of an export; a checkpoint has its state's parts
+  const kept = typeof text === "string" ? parsedJson(text) : undefined;
+  const name = isRecord(kept) ? kept["name"] : leaves.get("state.config.recipe.name");
+  return typeof name === "string" ? name.split(" ")[0] : undefined;
+}
 
 function pairs(values: Iterable<readonly [string, unknown]>): readonly string[] {
   return Array.from(

@@ -8,6 +8,7 @@ import { expectClose } from "../close.js";
 import { odis } from "../cli/odis.js";
 import { scratchFolder } from "../scratch.js";
 import { fixture } from "../formats/fixture.js";
+import { randomRun } from "../formats/random-run.js";
 import { pythonTokens } from "../formats/small.js";
 
 const scratch = scratchFolder();
@@ -86,6 +87,20 @@ train on  odis pretrain --init ${file} --set model.dim=8 model.depth=2 model.pat
     expect(run("import", "vit-mini-scenes").stdout).toMatch(
       /^train on {2}odis pretrain --init vit-mini-scenes --model vit-mini --data KIND:PLACE --out FOLDER$/m,
     );
+  });
+
+  it("name the recipe that weights were trained by, where it is not the usual one", () => {
+    for (const [recipe, words] of [
+      ["odis", ""],
+      ["odis-isolated", " --recipe odis-isolated"],
+      ["ibot", " --recipe ibot"],
+    ] as const) {
+      const { path } = randomRun(at(), recipe);
+      const exported = join(at(), `${recipe}.safetensors`);
+      expect(run("export", path, exported, "--format", "odis").code).toBe(0);
+      for (const place of [path, exported])
+        expect(run("import", place).stdout).toContain(`--init ${place}${words} --`);
+    }
   });
 
   it("lead from PyTorch's file to a run and on to Hugging Face's", () => {
