@@ -82,7 +82,11 @@ export const quickstartCommand = command({
 });
 
 /** What is trained; its name is that of the recipe in the run's configuration. */
-const method = { recipe: "odis", model: "vit-mini", name: "odis vit-mini" } as const;
+const method = {
+  recipe: "odis-isolated",
+  model: "vit-mini",
+  name: "odis-isolated vit-mini",
+} as const;
 
 /** This very program. */
 const program = fileURLToPath(new URL("./main.js", import.meta.url));
@@ -168,7 +172,7 @@ async function trainingWords({
     const { name, seed: own, optim } = recipeOf(readRunConfig(out), out);
     if (name !== method.name || optim.steps === undefined)
       throw new RunError(
-        `--out ${shellWord(out)}: holds a run of ${plain(name)} that odis quickstart did not begin; give another folder`,
+        `--out ${shellWord(out)}: holds a run of ${plain(name)}; odis quickstart trains ${method.name}. Give another folder`,
       );
     return [...words(own), "--out", out, "--steps", `${optim.steps}`];
   }

@@ -85,7 +85,7 @@ train on  odis pretrain --init ${file} --set model.dim=8 model.depth=2 model.pat
 
   it("advise no views where the size's own are divided by its patches", () => {
     expect(run("import", "vit-mini-scenes").stdout).toMatch(
-      /^train on {2}odis pretrain --init vit-mini-scenes --model vit-mini --data KIND:PLACE --out FOLDER$/m,
+      /^train on {2}odis pretrain --init vit-mini-scenes --recipe odis-isolated --model vit-mini --data KIND:PLACE --out FOLDER$/m,
     );
   });
 
