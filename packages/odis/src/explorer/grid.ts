@@ -42,7 +42,7 @@ export class Grid {
     this.grid.addEventListener("keydown", (event) => this.key(event));
     this.grid.addEventListener("click", ({ target }) => {
       const cell = target instanceof Element ? target.closest<HTMLElement>(".cell") : null;
-      if (cell) this.choose(Number(cell.dataset["at"]));
+      if (cell) this.choose(Number(cell.dataset["at"])).catch(this.tell);
     });
     new ResizeObserver(() => this.lay()).observe(this.grid);
   }
@@ -143,7 +143,6 @@ export class Grid {
     if (!object || this.cells.get(at) !== cell) return; // it was scrolled past
     const name = object.class ?? "no class";
     cell.dataset["row"] = String(object.row);
-    cell.dataset["image"] = String(object.image);
     const picture = el("img", { src: this.library.crop(object.row), alt: "", decoding: "async" });
     cell.append(picture, el("span", {}, name));
     cell.title = `${name}, ${object.key}`;
@@ -173,11 +172,13 @@ export class Grid {
     else this.grid.removeAttribute("aria-activedescendant");
   }
 
-  private choose(at: number): void {
+  /** Opens an object, as soon as it is known if its cell is not filled yet. */
+  private async choose(at: number): Promise<void> {
     this.active = at;
     this.setActive();
-    const { row, image } = this.cells.get(at)?.dataset ?? {};
-    if (row !== undefined) this.open({ row: Number(row), image: Number(image) });
+    const { shown } = this;
+    const object = (await this.page(Math.floor(at / PAGE)))[at % PAGE];
+    if (object && this.active === at && this.shown === shown) this.open(object);
   }
 
   private key(event: KeyboardEvent): void {
@@ -192,7 +193,7 @@ export class Grid {
       Home: -this.total,
       End: this.total,
     };
-    if (event.key === "Enter" || event.key === " ") this.choose(this.active);
+    if (event.key === "Enter" || event.key === " ") this.choose(this.active).catch(this.tell);
     else if (steps[event.key] !== undefined) this.move(steps[event.key]!);
     else return;
     event.preventDefault();
