@@ -55,6 +55,8 @@ using std::chrono::steady_clock;
 
 /// Whoever waits longer says so to the others; and to a person this often.
 constexpr milliseconds kLong{1000}, kReminder{30000};
+/// How long the place where they met may take to answer.
+constexpr milliseconds kAnswer{3000};
 
 /// "1 s", "0.5 s"
 std::string seconds(milliseconds time) {
@@ -127,15 +129,7 @@ class Meeting {
     std::vector<int> absent;
     int teller = self_.rank;
     try {
-      c10d::TCPStoreOptions options;
-      options.port = static_cast<std::uint16_t>(self_.port);
-      options.isServer = false;
-      options.numWorkers = self_.size;
-      options.waitWorkers = false;
-      options.timeout = milliseconds(3000);
-      // A conversation of its own: an answer that comes late must not be taken for another one's.
-      const auto asking = c10::make_intrusive<c10d::TCPStore>(self_.address, options);
-      asking->wait({key("waits", self_.rank)}, options.timeout);
+      const auto asking = conversation();
       for (int rank = 0; rank < self_.size; ++rank) {
         if (rank == self_.rank) continue;
         const bool waits = asking->check({key("waits", rank)}) && asking->get(key("waits", rank)).at(0);
@@ -149,6 +143,20 @@ class Meeting {
     if (teller != self_.rank) return "";
     return who() + " has waited " + seconds(waited) + " for " + (absent.empty() ? "the others" : listed(absent)) +
            " in " + what + "; who does not answer within " + seconds(self_.patience) + " is taken for gone";
+  }
+
+  /// Whether a transfer of another process has failed, for one that has announced that it waits: what it waits for
+  /// may be that process, which stays until all have heard of it.
+  bool brokenElsewhere() {
+    if (unheard_) return false;
+    try {
+      if (!asking_) asking_ = conversation();
+      asking_->wait({key("waits", self_.rank)}, kAnswer);  // which, other than a check, does not take for ever
+      return asking_->check({kBroken});
+    } catch (const std::exception&) {  // the message that is waited for will say so
+      unheard_ = true;
+      return false;
+    }
   }
 
   std::string who() const {
@@ -191,6 +199,19 @@ class Meeting {
     return all;
   }
 
+  /// Another one with the place where they met: an answer that comes late must not be taken for another question's.
+  c10::intrusive_ptr<c10d::TCPStore> conversation() {
+    c10d::TCPStoreOptions options;
+    options.port = static_cast<std::uint16_t>(self_.port);
+    options.isServer = false;
+    options.numWorkers = self_.size;
+    options.waitWorkers = false;
+    options.timeout = kAnswer;
+    const auto asking = c10::make_intrusive<c10d::TCPStore>(self_.address, options);
+    asking->wait({key("waits", self_.rank)}, kAnswer);
+    return asking;
+  }
+
   void announce(const std::string& word) { store->set(key(word, self_.rank), std::vector<uint8_t>{1}); }
 
   /// Rank 0 says every now and then who has not come yet.
@@ -213,8 +234,9 @@ class Meeting {
   void awaitFailed() {
     try {
       announce("failed");
+      store->set(kBroken, std::vector<uint8_t>{1});
       // With the network gone the next question would wait as long as a transfer: the first to fail is short.
-      store->wait({key("failed", self_.rank)}, milliseconds(3000));
+      store->wait({key("failed", self_.rank)}, kAnswer);
       // Rank 0 keeps the meeting place: it stays a little longer.
       const auto patience = milliseconds(self_.rank == 0 ? 4000 : 3000);
       // On a busy machine one that is alive may be late: several are seldom gone at once.
@@ -248,7 +270,11 @@ class Meeting {
     return ranks.size() > 8 ? text + " and " + std::to_string(ranks.size() - 8) + " others" : text;
   }
 
+  inline static const std::string kBroken = "odis/broken";
+
   Membership self_;
+  c10::intrusive_ptr<c10d::TCPStore> asking_;
+  bool unheard_ = false;
 };
 
 /// Holds the tensors of a transfer until it is done, and finishes what the backend leaves to do.
@@ -287,6 +313,7 @@ class Running : public Transfer {
     } catch (const std::exception&) {  // an error of the message's own comes once more below
     }
     bool announced = false;
+    auto asked = begun;
     for (auto reminder = kReminder; !work.isCompleted();
          std::this_thread::sleep_for(milliseconds(announced ? 10 : 1))) {
       if (const int signal = signals.take()) waitListener().tell(signal, "");
@@ -294,6 +321,10 @@ class Running : public Transfer {
       if (!announced && waited >= kLong) {
         meeting_->announceWaiting(true);
         announced = true;
+      }
+      if (announced && steady_clock::now() - asked >= kLong) {
+        asked = steady_clock::now();
+        if (meeting_->brokenElsewhere()) throw std::runtime_error("another process was the first to find out");
       }
       if (waited < reminder) continue;
       reminder += kReminder;

@@ -341,6 +341,38 @@ test("a rank that is killed is named by the others, and soon", async () => {
   expect(performance.now() - started).toBeLessThan(55_000); // not the patience of 60 s
 });
 
+test("a rank that waits for another one, which has failed, is not taken for gone", async () => {
+  const port = await freePort();
+  const ended = await Promise.all(
+    [0, 1, 2].map((rank) =>
+      runModule(
+        `import * as t from "@odis/torch";
+         const listening = t.listenWhileWaiting({});
+         const group = t.ProcessGroup.join(t.placeFromEnvironment(), { patienceSeconds: 60 });
+         group.allReduce(t.ones([4]));
+         if (group.rank === 1) process.kill(process.pid, "SIGKILL");
+         // Rank 0 hears from the one that is gone, rank 2 from rank 0 alone.
+         try { group.broadcast(t.ones([4]), group.rank === 0 ? 1 : 0); console.log("no error"); }
+         catch (error) { console.log(error.message); }
+         process.exit(0);`,
+        {
+          RANK: String(rank),
+          WORLD_SIZE: "3",
+          MASTER_ADDR: "127.0.0.1",
+          MASTER_PORT: String(port),
+        },
+      ),
+    ),
+  );
+  const [first, , last] = ended.map(({ stdout }) => stdout.trimEnd().split("\n").at(-1));
+  expect(first).toMatch(
+    /^waitTransfer: rank 0 of 3 failed in broadcast 2: rank 1 does not answer \(.+\)$/,
+  );
+  expect(last).toMatch(
+    /^waitTransfer: rank 2 of 3 failed in broadcast 2: rank 1 does not answer \(another process was the first to find out\)$/,
+  );
+});
+
 test("a rank that does not come to a message in time is named", async () => {
   const port = await freePort();
   const ended = await Promise.all(
