@@ -1,5 +1,5 @@
 import { existsSync, statSync } from "node:fs";
-import { nearest, grouped } from "../core/index.js";
+import { grouped, nearest } from "../core/index.js";
 
 /** One option or argument. `T` is what `run` gets for it. */
 export interface CliOption<T> {

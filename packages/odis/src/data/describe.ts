@@ -1,4 +1,4 @@
-import { counted, plain, grouped } from "../core/index.js";
+import { counted, grouped, plain } from "../core/index.js";
 import type { PackedIndex } from "./packed-index.js";
 import { listedObjects } from "./survey.js";
 import type { DataSource, DataSpec, OpenSource, ReadMemory } from "./dataset.js";

@@ -97,8 +97,8 @@ export class TokenLayout {
     const cls = this.cls ? 1 : 0;
     const N = visible.dims(3)[2];
     const isolated = this.attention === "isolated";
-    const whole = isolated ? trues(O, cls).logicalNot() : trues(O, cls);
-    const objects = cat([whole, self, visible], 2); // [B, O, T]
+    const image = isolated ? trues(O, cls).logicalNot() : trues(O, cls); // whether they see [CLS]
+    const objects = cat([image, self, visible], 2); // [B, O, T]
     if (this.attention === "masked") return { allowed: objects, firstRow: this.firstObject };
     const summary = cat([trues(cls, 1), trues(cls, O).logicalNot(), trues(cls, N)], 2);
     const theirs = visible.transpose(1, 2); // [B, N, O]

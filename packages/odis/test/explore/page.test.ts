@@ -105,6 +105,16 @@ describe.each([
       .toBe(true);
   });
 
+  it("opens an object whose cell is not filled yet, as soon as it is known", async () => {
+    const release = await hold(page, /api\/objects\?.*count=120/);
+    await page.reload();
+    await page.locator(".cell").nth(2).click();
+    expect(await page.locator(".cell img, #detail .near").count()).toBe(0);
+    await release();
+    await near(page);
+    expect(marked(page, "object")).toBe("2");
+  });
+
   it("is used by keys alone", async () => {
     await page.focus("#grid");
     for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft", "Enter"])

@@ -1,5 +1,5 @@
-import { grouped } from "../../core/index.js";
 import { join } from "node:path";
+import { grouped } from "../../core/index.js";
 import { greyPng } from "./maps.js";
 import { ClassList, cocoBox, put, putPicture, TextStream, type Writer } from "./writer.js";
 

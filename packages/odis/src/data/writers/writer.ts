@@ -1,8 +1,8 @@
-import { counted, grouped } from "../../core/index.js";
 import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { once } from "node:events";
+import { counted, grouped } from "../../core/index.js";
 import type { Box, Frame, SceneObject } from "../../objects/index.js";
 import { formatCounts, runsOfObject } from "../../objects/index.js";
 
