@@ -15,20 +15,20 @@ const plan: PlanInput = {
   rows: [{ name: "odis" }],
 };
 
-/** What a stream that is a terminal of 60 columns gets, or one that is none. */
-function shown(isTTY: boolean) {
-  const written: string[] = [];
-  const stream = { isTTY, columns: 60, write: (text: string) => written.push(text) };
-  return { written, stream };
-}
-
-it("tells the time that is left by the steps of the first run, later by runs that finished", () => {
+/** The first run's stage has begun; what a stream gets that is a terminal of 60 columns, or none. */
+function begun(stage: "pretrain" | "evaluate", isTTY = false) {
   const out = scratch();
   mkdirSync(join(out, "runs"));
   const { runs } = fakePlan(plan, out);
-  const { written, stream } = shown(false);
+  const written: string[] = [];
+  const stream = { isTTY, columns: 60, write: (text: string) => written.push(text) };
   const overview = new Overview(runs, out, stream);
-  overview.begin(0, "pretrain");
+  overview.begin(0, stage);
+  return { out, runs, written, overview };
+}
+
+it("tells the time that is left by the steps of the first run, later by runs that finished", () => {
+  const { out, runs, written, overview } = begun("pretrain");
   expect(written.splice(0)).toEqual(["[1/3] odis seed 0 · trains\n"]);
   // 300 steps of 1,000 took .41 s each: three runs of 410 s.
   fakeTraining(runs[0]!);
@@ -49,11 +49,7 @@ it("tells the time that is left by the steps of the first run, later by runs tha
 });
 
 it("passes on what an evaluation says once, and one line a minute of its images", () => {
-  const out = scratch();
-  const { runs } = fakePlan(plan, out);
-  const { written, stream } = shown(false);
-  const overview = new Overview(runs, out, stream);
-  overview.begin(0, "evaluate");
+  const { written, overview } = begun("evaluate");
   written.splice(0);
   for (const text of [
     "train: 1 of 2,000 images",
@@ -69,12 +65,7 @@ it("passes on what an evaluation says once, and one line a minute of its images"
 });
 
 it("reads the newest whole row, whatever the order of its keys", () => {
-  const out = scratch();
-  mkdirSync(join(out, "runs"));
-  const { runs } = fakePlan(plan, out);
-  const { written, stream } = shown(false);
-  const overview = new Overview(runs, out, stream);
-  overview.begin(0, "pretrain");
+  const { runs, written, overview } = begun("pretrain");
   written.splice(0);
   fakeTraining(runs[0]!);
   const metrics = join(runs[0]!.folder, "metrics.jsonl");
@@ -86,11 +77,7 @@ it("reads the newest whole row, whatever the order of its keys", () => {
 });
 
 it("rewrites one line of a terminal, and leaves what ended standing above it", () => {
-  const out = scratch();
-  const { runs } = fakePlan(plan, out);
-  const { written, stream } = shown(true);
-  const overview = new Overview(runs, out, stream);
-  overview.begin(0, "evaluate");
+  const { written, overview } = begun("evaluate", true);
   overview.line(`step ${"x".repeat(80)}`);
   overview.end({ words: [], status: "failed", message: "why", seconds: 2, ended: "" });
   expect(written).toEqual([
