@@ -126,6 +126,16 @@ napi_value resetPeakMemory(Call& call) {
   return call.nothing();
 }
 
+/// `releaseMemory(device)`: what the allocator holds for tensors to come goes back to the device.
+napi_value releaseMemory(Call& call) {
+  const at::Device device = deviceFrom(call.text(0, "device"));
+#if ODIS_TORCH_AT_LEAST(2, 9)
+  auto* allocator = allocatorOf(device);
+  if (allocator && allocator->initialized()) allocator->emptyCache();
+#endif
+  return call.nothing();
+}
+
 // ---- queues ----
 
 c10::Stream& streamAt(Call& call, size_t index) {
@@ -183,8 +193,9 @@ at::Device deviceFrom(const std::string& name) {
 std::vector<Entry> deviceEntries() {
   return {{"deviceProblem", deviceProblem}, {"synchronize", synchronize},
           {"deviceInfo", deviceInfo},       {"deviceMemory", deviceMemory},
-          {"resetPeakMemory", resetPeakMemory}, {"newStream", newStream},
-          {"useStream", useStream},         {"followStream", followStream}};
+          {"resetPeakMemory", resetPeakMemory}, {"releaseMemory", releaseMemory},
+          {"newStream", newStream},         {"useStream", useStream},
+          {"followStream", followStream}};
 }
 
 }  // namespace odis

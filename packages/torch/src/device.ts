@@ -35,6 +35,14 @@ export function resetPeakMemory(device: string): void {
 }
 
 /**
+ * Gives memory that is kept for tensors to come back to a GPU, for other processes there; it is asked for again as
+ * it is needed. Nothing on the CPU, and before LibTorch 2.9.
+ */
+export function releaseMemory(device: string): void {
+  native().releaseMemory(device);
+}
+
+/**
  * A queue of a device's work beside the one that operators usually go to, so that an upload runs
  * while the device computes. On the CPU, where nothing waits in queues, it changes nothing.
  *

@@ -22,6 +22,7 @@ export {
   checkDevice,
   deviceInfo,
   deviceMemory,
+  releaseMemory,
   resetPeakMemory,
   Stream,
   synchronize,

@@ -123,6 +123,7 @@ export interface Native {
   deviceInfo(device: string): DeviceInfo | null;
   deviceMemory(device: string): DeviceMemory | null;
   resetPeakMemory(device: string): void;
+  releaseMemory(device: string): void;
   newStream(device: string): number;
   useStream(stream: number): number;
   followStream(stream: number, tensors: readonly Handled[]): void;

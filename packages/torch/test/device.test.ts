@@ -11,6 +11,7 @@ import {
   noGrad,
   OperatorError,
   ones,
+  releaseMemory,
   resetPeakMemory,
   runtimeInfo,
   ScopeError,
@@ -68,6 +69,7 @@ describe("a device by its name", () => {
       () => synchronize("gpu"),
       () => deviceMemory("gpu"),
       () => resetPeakMemory("gpu"),
+      () => releaseMemory("gpu"),
       () => new Stream("gpu"),
       () => new Generator(1, "gpu"),
       () => fromBuffer(new Float32Array(1), [1], { device: "gpu" }),
@@ -167,6 +169,10 @@ describe.each(devices)("on %s", (device) => {
     expect(after.reserved).toBeGreaterThanOrEqual(after.allocated);
     resetPeakMemory(device);
     expect(deviceMemory(device)!.peak).toBe(after.allocated);
+    releaseMemory(device); // the 8 MiB that came back lie alone in their piece: it goes
+    const released = deviceMemory(device)!;
+    expect(released.allocated).toBe(after.allocated);
+    expect(after.reserved - released.reserved).toBeGreaterThanOrEqual(2 ** 22);
   });
 
   it("numbers can be read at once after work was queued", () => {
