@@ -106,12 +106,16 @@ export const probeOptions: EvaluationOptions = {
 
 const momentum = 0.9;
 
-/** Linear classifiers, one for each choice of columns and each learning rate L. Dispose of them. */
+/**
+ * Linear classifiers, one for each choice of columns and each learning rate L. Of several processes each trains
+ * those of its learning rates, on whole batches, and `meet` gives all of them to every one. Dispose of them.
+ */
 export class Probes implements Disposable {
   /** [L * classes, columns] each */
   private readonly weights: readonly Tensor[];
   /** [L * classes] each */
   private readonly biases: readonly Tensor[];
+  /** of the weights and the biases that this process trains */
   private readonly velocities: readonly Tensor[];
 
   /** Weights from N(0, .01), the same for every learning rate; zero biases. */
@@ -121,50 +125,68 @@ export class Probes implements Disposable {
     readonly classes: number,
     seed: number,
     private readonly device: string,
+    private readonly world: World = World.alone,
   ) {
     const generator = new Generator(seed);
-    const rows = learningRates.length * classes;
+    const rates = learningRates.length;
     this.weights = columns.map(({ width }) =>
       tidy(() =>
-        zeros([classes, width])
-          .normal_(0, 0.01, generator)
-          .repeat([learningRates.length, 1])
-          .to({ device }),
+        zeros([classes, width]).normal_(0, 0.01, generator).repeat([rates, 1]).to({ device }),
       ),
     );
-    this.biases = columns.map(() => zeros([rows], { device }));
-    this.velocities = [...this.weights, ...this.biases].map(({ shape }) =>
-      zeros(shape, { device }),
+    this.biases = columns.map(() => zeros([rates * classes], { device }));
+    this.velocities = tidy(() =>
+      this.rowsOf(world.rank).map(({ shape }) => zeros(shape, { device })),
     );
   }
 
+  /** Which rows of the weights a process trains: those of its learning rates. */
+  rowsTrainedBy(rank: number): { readonly first: number; readonly count: number } {
+    const upTo = (to: number): number =>
+      Math.floor((to * this.learningRates.length) / this.world.size) * this.classes;
+    return { first: upTo(rank), count: upTo(rank + 1) - upTo(rank) };
+  }
+
+  /** What a process trains, in place: weights, then biases. */
+  private rowsOf(rank: number): Tensor[] {
+    const { first, count } = this.rowsTrainedBy(rank);
+    return [...this.weights, ...this.biases].map((all) => all.narrow(0, first, count));
+  }
+
   /**
-   * One step of SGD with momentum for every probe. The gradient of the mean cross-entropy is
-   * written out: softmax minus target, times the features. Of several processes each brings its rows of
-   * the batch, and gradients are summed.
+   * One step of SGD with momentum for every probe that this process trains. The gradient of the mean
+   * cross-entropy is written out: softmax minus target, times the features.
    *
    * @param features [b, width]
    * @param targets [b, classes]
-   * @param rates [L * classes, 1]: each row's learning rate of this step
-   * @param batch rows of all processes
+   * @param rates [rows trained here, 1]: each row's learning rate of this step
    */
-  step(features: Tensor, targets: Tensor, rates: Tensor, batch: number, world: World): void {
+  step(features: Tensor, targets: Tensor, rates: Tensor): void {
+    const [b] = features.dims(2);
+    const trained = this.rowsOf(this.world.rank);
+    const each = this.columns.length;
     const gradients = this.columns.map(({ from, width }, at) => {
       const seen = features.narrow(1, from, width);
-      const error = this.logits(at, features)
+      const error = affine(seen, trained[at]!, trained[each + at]!)
+        .reshape([b, -1, this.classes])
         .softmax(-1)
         .sub_(targets.unsqueeze(1))
-        .div_(batch)
-        .flatten(1); // [b, L * classes]
+        .div_(b)
+        .flatten(1); // [b, rows]
       return [error.transpose(0, 1).matmul(seen), error.sum(0)] as const;
     });
-    const all = [0, 1].flatMap((part) => gradients.map((both) => both[part]!));
-    world.sum(all);
-    for (const [at, weight] of [...this.weights, ...this.biases].entries()) {
+    for (const [at, weight] of trained.entries()) {
       const velocity = this.velocities[at]!;
-      velocity.mul_(momentum).add_(all[at]!);
+      velocity.mul_(momentum).add_(gradients[at % each]![at < each ? 0 : 1]);
       weight.addcmul_(velocity, velocity.shape.length === 1 ? rates.squeeze(1) : rates, -1);
     }
+  }
+
+  /** Gives every process the probes that each has trained. */
+  meet(): void {
+    for (let rank = 0; rank < this.world.size; rank += 1)
+      if (this.rowsTrainedBy(rank).count > 0)
+        tidy(() => this.world.broadcast(this.rowsOf(rank), rank));
   }
 
   /**
@@ -175,21 +197,22 @@ export class Probes implements Disposable {
   logits(at: number, features: Tensor): Tensor {
     const { from, width } = this.columns[at]!;
     const [n] = features.dims(2);
-    return features
-      .narrow(1, from, width)
-      .matmul(this.weights[at]!.transpose(0, 1))
-      .add_(this.biases[at]!)
-      .reshape([n, this.learningRates.length, this.classes]);
+    return affine(features.narrow(1, from, width), this.weights[at]!, this.biases[at]!).reshape([
+      n,
+      this.learningRates.length,
+      this.classes,
+    ]);
   }
 
   /** One probe's logits: [n, classes] */
   logitsOf({ at, rate }: ProbeChoice, features: Tensor): Tensor {
     const { from, width } = this.columns[at]!;
     const begin = rate * this.classes;
-    return features
-      .narrow(1, from, width)
-      .matmul(this.weights[at]!.narrow(0, begin, this.classes).transpose(0, 1))
-      .add_(this.biases[at]!.narrow(0, begin, this.classes));
+    return affine(
+      features.narrow(1, from, width),
+      this.weights[at]!.narrow(0, begin, this.classes),
+      this.biases[at]!.narrow(0, begin, this.classes),
+    );
   }
 
   /** [n, width] on the probes' device */
@@ -201,6 +224,10 @@ export class Probes implements Disposable {
     for (const tensor of [...this.weights, ...this.biases, ...this.velocities]) tensor.free();
   }
 }
+
+/** [n, width] by [rows, width] and [rows] -> [n, rows] */
+const affine = (x: Tensor, weight: Tensor, bias: Tensor): Tensor =>
+  x.matmul(weight.transpose(0, 1)).add_(bias);
 
 /** One of the probes, and how it did where it was chosen. */
 export interface ProbeChoice {
@@ -217,8 +244,9 @@ export interface ProbeChoice {
  * in steps (the published linear protocol; but features are cached, so nothing is augmented). What
  * is left of an epoch after its last full batch is passed over; another part in each epoch.
  *
- * Of several processes each has some of the samples; their gradients are summed, so that the probes differ
- * from one process's by the rounding of such sums.
+ * Of several processes each has some of the samples, and trains the probes of some learning rates: they send each other
+ * the samples of a batch, which are thousands of times less than the gradients of all probes, and in the end the
+ * probes. More processes than learning rates find nothing to do.
  *
  * @param seed decides initial weights and the order of samples
  */
@@ -243,13 +271,14 @@ export async function trainProbes(
   const { first, total } = samples.share ?? { first: 0, total: n };
   const batch = Math.min(settings.batch, total);
   const steps = Math.floor(total / batch);
-  const probes = new Probes(columns, settings.learningRates, classes, seed, device);
+  const probes = new Probes(columns, settings.learningRates, classes, seed, device, world);
+  const trained = probes.rowsTrainedBy(world.rank);
   const features = probes.upload(samples);
   const targets = fromBuffer(samples.targets, [n, classes], { device });
   try {
-    const peaks = settings.learningRates.flatMap((lr) =>
-      Array.from({ length: classes }, () => (lr * batch) / 256),
-    );
+    const peaks = settings.learningRates
+      .flatMap((lr) => Array.from({ length: classes }, () => (lr * batch) / 256))
+      .slice(trained.first, trained.first + trained.count);
     for (let epoch = 0; epoch < settings.epochs; epoch += 1) {
       signal?.throwIfAborted();
       const order = new Rng("probe", seed, epoch).permutation(total);
@@ -259,23 +288,16 @@ export async function trainProbes(
           for (let step = 0; step < steps; step += 1)
             tidy(() => {
               const done = (epoch * steps + step) / (settings.epochs * steps);
-              const rows = order
-                .subarray(step * batch, (step + 1) * batch)
-                .filter((row) => row >= first && row < first + n);
-              const mine = BigInt64Array.from(rows, (row) => BigInt(row - first));
-              const chosen = fromBuffer(mine, [mine.length], { device });
-              probes.step(
-                features.indexSelect(0, chosen),
-                targets.indexSelect(0, chosen),
-                peak.mul(0.5 + 0.5 * Math.cos(Math.PI * done)),
-                batch,
-                world,
-              );
+              const rows = order.subarray(step * batch, (step + 1) * batch);
+              const [seen, wanted] = everywhere([features, targets], rows, first, world);
+              if (trained.count > 0)
+                probes.step(seen!, wanted!, peak.mul(0.5 + 0.5 * Math.cos(Math.PI * done)));
             });
         }),
       );
       await setImmediate(); // lets a signal through
     }
+    noGrad(() => probes.meet());
     return probes;
   } catch (error) {
     probes[Symbol.dispose]();
@@ -284,6 +306,37 @@ export async function trainProbes(
     features.free();
     targets.free();
   }
+}
+
+/**
+ * Some rows of tables that every process has a part of, in all of them.
+ *
+ * @param parts [n, width] each: this process's rows, of which `first` is the first
+ * @param rows [m] of all
+ * @returns [m, width] each
+ */
+function everywhere(
+  parts: readonly Tensor[],
+  rows: Int32Array,
+  first: number,
+  world: World,
+): Tensor[] {
+  const [n] = parts[0]!.dims(2);
+  const here = [...rows.keys()].filter((at) => rows[at]! >= first && rows[at]! < first + n);
+  const indices = (numbers: readonly number[]): Tensor =>
+    fromBuffer(BigInt64Array.from(numbers, BigInt), [numbers.length], { device: parts[0]!.device });
+  const from = indices(here.map((at) => rows[at]! - first));
+  if (world.size === 1) return parts.map((part) => part.indexSelect(0, from));
+  const to = indices(here);
+  const whole = parts.map((part) =>
+    zeros([rows.length, part.dims(2)[1]], { device: part.device }).indexAdd(
+      0,
+      to,
+      part.indexSelect(0, from),
+    ),
+  );
+  world.sum(whole); // one process has a row, all others zeros
+  return whole;
 }
 
 /** The share of the bank's images that probes are chosen on, and not trained on. */

@@ -1,12 +1,13 @@
-// One of several processes that share something: `node shares-process.mjs OUT` with the variables of
-// torchrun writes what it has heard to OUT.RANK.
+// One of several processes that share something: `node shares-process.mjs OUT SWEEP` with the variables of
+// torchrun writes what it has heard to OUT.RANK. SWEEP says what linear probes are trained on.
 import { writeFileSync } from "node:fs";
 import { serialize } from "node:v8";
-import { placeFromEnvironment, ProcessGroup } from "@odis/torch";
+import { noGrad, placeFromEnvironment, ProcessGroup } from "@odis/torch";
+import { trainProbes } from "../../dist/evaluate/probe.js";
 import { byFirst, joined } from "../../dist/evaluate/shares.js";
 import { World } from "../../dist/train/index.js";
 
-const [out] = process.argv.slice(2);
+const [out, sweep] = process.argv.slice(2);
 /** s; the first works for longer, and says that it is alive every 5 s */
 const [patience, work] = [9, 13];
 const group = ProcessGroup.join(placeFromEnvironment(), {
@@ -32,7 +33,25 @@ const busy = (bank, queries, alive) => {
   while (performance.now() < end) alive();
   return [bank.features, queries.features];
 };
+const { columns, settings, width, classes, features, targets, read } = JSON.parse(sweep);
+// The first has one sample, the second none.
+const [first, end] = [
+  [0, 1],
+  [1, 1],
+  [1, targets.length / classes],
+][rank];
+const samples = {
+  width,
+  classes,
+  features: Float32Array.from(features.slice(first * width, end * width)),
+  targets: Float32Array.from(targets.slice(first * classes, end * classes)),
+  share: { first, total: targets.length / classes },
+};
+const probes = await trainProbes(samples, columns, settings, { seed: 5, device: "cpu", world });
+const rowsRead = probes.upload({ features: Float32Array.from(read), width });
 const heard = {
+  probes: noGrad(() => columns.map((_, at) => probes.logits(at, rowsRead).toFloat32())),
+  trained: probes.rowsTrainedBy(rank),
   values: world.shareValues({ rank, rows }),
   integers: joined(
     world,
