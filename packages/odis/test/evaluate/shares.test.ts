@@ -107,7 +107,8 @@ describe("what three processes tell each other", () => {
     ]);
     const [wanted, before] = [await alone(sweep.settings.epochs), await alone(0)];
     for (const { probes } of heard)
-      for (const [at, found] of probes.entries()) expectClose(found, wanted[at]!, { rtol: 1e-6, atol: 1e-6 });
+      for (const [at, found] of probes.entries())
+        expectClose(found, wanted[at]!, { rtol: 1e-6, atol: 1e-6 });
     // They have learned, so that there was something to send.
     expect(wanted[0]!.every((value, at) => Math.abs(value - before[0]![at]!) > 1e-4)).toBe(true);
   });
