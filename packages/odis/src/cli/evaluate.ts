@@ -28,7 +28,7 @@ export const evaluateCommand = command({
       "the run's own data votes, other data is classified",
     ],
     [
-      "odis evaluate runs/first --test coco:data/scenes/test --mode mask,none,crop,blackout",
+      "odis evaluate runs/first --test coco:data/scenes/test --mode mask,isolated,none,crop",
       "four ways to ask for an object",
     ],
     [

@@ -23,11 +23,12 @@ const pictures: Readonly<
   crop: ({ sample }, { seen }) => cutOut(sample, seen, false),
   blackout: ({ sample }, { seen }) => blackedOut(sample, seen.pixels()),
   "crop-mask": ({ sample }, { seen }) => cutOut(sample, seen, true),
+  isolated: ({ sample }, { seen }) => cutOut(sample, seen, true),
 };
 
 /**
- * The baseline without any network: a picture resized to 28 x 28 RGB. `mask`
- * and `crop-mask`: the object's box with a black background; `crop`: the box as it is; `none`: the whole image; `blackout`: the whole
+ * The baseline without any network: a picture resized to 28 x 28 RGB. `mask`,
+ * `isolated` and `crop-mask`: the object's box with a black background; `crop`: the box as it is; `none`: the whole image; `blackout`: the whole
  * image, black outside the object.
  */
 export class PixelExtractor implements Extractor {

@@ -101,7 +101,7 @@ export function wholeFrame(
 }
 
 /** How a network is asked for one object of an image (method: inference). */
-export const modes = ["mask", "none", "crop", "blackout", "crop-mask"] as const;
+export const modes = ["mask", "none", "crop", "blackout", "crop-mask", "isolated"] as const;
 export type InferenceMode = (typeof modes)[number];
 
 export interface ModeRule {
@@ -113,6 +113,8 @@ export interface ModeRule {
   readonly shown: string;
   /** whether only the object's patches are read: by [OBJ] in every block, or by the mean of patches */
   readonly restricts: boolean;
+  /** who else is restricted then, in every block; without it, as the network was trained */
+  readonly attention?: "isolated";
   /** network input that an object gets of its own; without it, the framed image */
   readonly input?: (
     image: FramedImage,
@@ -163,6 +165,15 @@ export const modeRules: Readonly<Record<InferenceMode, ModeRule>> = {
     shown: "that is cut out by its box and pointed at by its mask",
     restricts: true,
     input: cropMaskInput,
+  },
+  // Asks for no other network: also those see objects better so that were trained with masks alone.
+  isolated: {
+    name: "isolated",
+    meaning:
+      "the object’s token and its patches see these patches only, in every block, so that nothing around it counts",
+    shown: "that its mask points at, with nothing around it",
+    restricts: true,
+    attention: "isolated",
   },
 };
 

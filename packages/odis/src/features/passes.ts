@@ -1,5 +1,11 @@
 import { cat, fromBuffer, noGrad, type Tensor, tidy } from "@odis/torch";
-import { type BackboneOptions, type Network, normalise, type TokenLayout } from "../model/index.js";
+import {
+  type BackboneOptions,
+  type Network,
+  normalise,
+  type ObjectAttention,
+  type TokenLayout,
+} from "../model/index.js";
 import { type FramedImage, type FrameOptions, type InferenceMode, modeRules } from "./frame.js";
 import type { Consumer } from "./gather.js";
 
@@ -87,7 +93,8 @@ export class Passes implements Consumer {
     this.waiting = [];
     noGrad(() =>
       tidy(() => {
-        const { summaries, patches } = forwardRows(this.network, this.size, rows, this.wanted);
+        const wanted = { ...this.wanted, attention: modeRules[this.mode].attention };
+        const { summaries, patches } = forwardRows(this.network, this.size, rows, wanted);
         for (const reader of this.readers) {
           const last = <T>(all: readonly T[]): readonly T[] => all.slice(-reader.blocks);
           tidy(() => reader.read({ summaries: last(summaries), patches: last(patches) }, rows));
@@ -99,7 +106,7 @@ export class Passes implements Consumer {
 
 /**
  * The inputs that an image's objects need. Patches look at the summary token, too, so masked
- * objects cannot share a pass, however many [OBJ] tokens there are; means of patches can.
+ * objects cannot share a pass, however many [OBJ] tokens there are; means of patches can, where patches see all.
  */
 function passRows(
   image: FramedImage,
@@ -107,7 +114,7 @@ function passRows(
   kind: FeatureKind,
   options: Pick<FrameOptions, "size" | "patch">,
 ): readonly PassRow[] {
-  const { input, restricts } = modeRules[mode];
+  const { input, restricts, attention } = modeRules[mode];
   const { objects, pixels } = image;
   if (input)
     return objects.map((object) => {
@@ -119,7 +126,7 @@ function passRows(
         outputs: [own.visible],
       };
     });
-  if (restricts && kind === "token")
+  if (restricts && (kind === "token" || attention))
     return objects.map(({ visible }) => ({ image, pixels, visible, outputs: [visible] }));
   return [
     { image, pixels, outputs: objects.map(({ visible }) => (restricts ? visible : undefined)) },
@@ -131,7 +138,16 @@ export function forwardRows(
   network: Network,
   size: number,
   rows: readonly Pick<PassRow, "pixels" | "visible">[],
-  { blocks, patches }: { readonly blocks: number; readonly patches: boolean },
+  {
+    blocks,
+    patches,
+    attention,
+  }: {
+    readonly blocks: number;
+    readonly patches: boolean;
+    /** who is restricted by an object; default: as in training */
+    readonly attention?: ObjectAttention | undefined;
+  },
 ): PassTokens {
   const { backbone } = network;
   const layout = inferenceLayout(network);
@@ -143,6 +159,7 @@ export function forwardRows(
     size,
     rows.length,
     visible.length > 0 ? visible : undefined,
+    attention,
   );
   if (blocks === 1 && !patches) {
     const N = (size / backbone.config.patch) ** 2;
@@ -179,14 +196,20 @@ export function inferenceOptions(
   size: number,
   rows: number,
   visible?: readonly Uint8Array[],
+  attention?: ObjectAttention,
 ): Pick<BackboneOptions, "visible" | "attention"> {
   const { layout, config } = network.backbone;
   if (!visible && layout.objects < 2) return {};
   const all = new Uint8Array((size / config.patch) ** 2).fill(1);
   return {
     visible: inputVisible(network, visible ?? Array.from({ length: rows }, () => all)),
-    attention: layout.attention === "open" ? "masked" : layout.attention,
+    attention: attention ?? asTrained(layout),
   };
+}
+
+/** Without [OBJ], and where objects only steered crops, there is no rule of training: the paper's. */
+function asTrained({ attention, objects }: TokenLayout): ObjectAttention {
+  return attention === "open" || objects === 0 ? "masked" : attention;
 }
 
 /** [rows, 3, size, size] normalised, on the network's device */

@@ -81,7 +81,7 @@ export class TokenLayout {
    * other queries see everything, which is why isolation holds per layer only: context still
    * reaches [OBJ] in the next layer through patches that saw it (paper section 3), unless attention is
    * `isolated`: then no [OBJ] sees [CLS], and patches of objects see those of the same object; a patch of two sees
-   * both. In a network without [OBJ] the [CLS] row is restricted the same way ("iBOT+Masks").
+   * both. In a network without [OBJ] [CLS] takes its place ("iBOT+Masks").
    *
    * @param visible [B, O, N] bool, `true` = patch belongs to the object; O = 1 without [OBJ]
    */
@@ -91,17 +91,21 @@ export class TokenLayout {
     const trues = (rows: number, columns: number): Tensor =>
       ones([B, rows, columns], { dtype: "bool", device });
     const self = eye(O, { dtype: "bool", device }).unsqueeze(0).expand([B, O, O]);
-    if (this.objects === 0) return { allowed: cat([self, visible], 2), firstRow: 0 };
+    const isolated = this.attention === "isolated";
+    const theirs = visible.transpose(1, 2); // [B, N, O]
+    if (this.objects === 0) {
+      const summary = cat([self, visible], 2);
+      const patches = isolated ? [cat([theirs, apart(visible, 0)[1]], 2)] : [];
+      return { allowed: cat([summary, ...patches], 1), firstRow: 0 };
+    }
     if (this.attention === "open") return undefined;
 
     const cls = this.cls ? 1 : 0;
     const N = visible.dims(3)[2];
-    const isolated = this.attention === "isolated";
     const image = isolated ? trues(O, cls).logicalNot() : trues(O, cls); // whether they see [CLS]
     const objects = cat([image, self, visible], 2); // [B, O, T]
     if (this.attention === "masked") return { allowed: objects, firstRow: this.firstObject };
     const summary = cat([trues(cls, 1), trues(cls, O).logicalNot(), trues(cls, N)], 2);
-    const theirs = visible.transpose(1, 2); // [B, N, O]
     const [around, among] = isolated ? apart(visible, cls) : [trues(N, cls), trues(N, N)];
     const patches = cat([around, theirs, among], 2);
     return {

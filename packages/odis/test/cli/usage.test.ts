@@ -143,7 +143,7 @@ describe("a command line that cannot be understood", () => {
     ],
     [
       ["evaluate", ".", "--mode", "none,crpo"],
-      "odis evaluate: --mode none,crpo: wanted one of mask, none, crop, blackout, crop-mask. Did you mean crop?",
+      "odis evaluate: --mode none,crpo: wanted one of mask, none, crop, blackout, crop-mask, isolated. Did you mean crop?",
     ],
     [
       ["evaluate", "none"],

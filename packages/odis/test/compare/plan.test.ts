@@ -56,7 +56,7 @@ describe("a plan", () => {
     ],
     [
       { evaluate: { mode: ["masks"] } },
-      'my.json: evaluate.mode.0: got "masks", wanted one of "mask", "none", "crop", "blackout", "crop-mask". Did you mean "mask"?',
+      'my.json: evaluate.mode.0: got "masks", wanted one of "mask", "none", "crop", "blackout", "crop-mask", "isolated". Did you mean "mask"?',
     ],
     [
       { rows: [{ name: "a" }, { name: "a" }] },
@@ -153,7 +153,7 @@ describe("the runs of a plan", () => {
     );
     expect(commandLine(run!.evaluate)).toBe(
       "odis evaluate out/runs/a-s3 --train coco:a --test coco:b --suite knn,linear " +
-        "--mode mask,none,crop,blackout,crop-mask --min-area 0.01 --baselines yes --threads 2",
+        "--mode mask,none,crop,blackout,crop-mask,isolated --min-area 0.01 --baselines yes --threads 2",
     );
     expect(run!.recipe.views.hidden.ratio).toEqual([0, 0.5]);
     expect(run!.recipe.seed).toBe(3);

@@ -1,6 +1,6 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fromBuffer, Generator, liveTensors, noGrad, tidy } from "@odis/torch";
+import { fromBuffer, Generator, liveTensors, noGrad, stack, tidy } from "@odis/torch";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DataSource, openSource } from "../../src/data/dataset.js";
 import {
@@ -15,6 +15,7 @@ import { inferenceOptions, inputImages } from "../../src/features/passes.js";
 import { cutOut } from "../../src/evaluate/pixels.js";
 import { objectFromPixels } from "../../src/objects/mask.js";
 import type { Network } from "../../src/model/network.js";
+import { normalise } from "../../src/model/index.js";
 import { recipeSchema } from "../../src/recipe/schema.js";
 import { buildNetwork } from "../../src/train/state.js";
 import { type MaskConfig, maskConfig } from "../../src/views/config.js";
@@ -48,6 +49,30 @@ const rowOf = (set: { features: Float32Array; width: number }, row: number): Flo
   set.features.slice(row * set.width, (row + 1) * set.width);
 const distance = (a: Float32Array, b: Float32Array): number =>
   Math.hypot(...a.map((value, i) => value - b[i]!));
+
+/** The feature of an object under isolated attention, straight from the backbone. */
+function isolatedFeature(
+  { backbone }: Network,
+  pixels: Uint8Array,
+  visible: Uint8Array,
+  kind: "token" | "pooled",
+): Float32Array {
+  return noGrad(() =>
+    tidy(() => {
+      const tokens = backbone.forward(normalise(pixels, [1, 3, size, size], "cpu"), {
+        visible: fromBuffer(visible, [1, visible.length], { dtype: "bool" }),
+        attention: "isolated",
+      });
+      const own = [...visible.keys()].filter((at) => visible[at]);
+      return kind === "token"
+        ? backbone.layout.objectsOf(tokens).flatten().toFloat32()
+        : stack(own.map((at) => backbone.layout.patchesOf(tokens).select(1, at)))
+            .mean([0])
+            .flatten()
+            .toFloat32();
+    }),
+  );
+}
 
 describe("objectFeatures", () => {
   it("gives one row per object and names the picture that could not be read", async () => {
@@ -187,6 +212,24 @@ describe("inference modes", () => {
       rowOf(pooled, 1),
       featureOf(network, size, framePixels(part, view), visible, "pooled"),
     );
+  });
+
+  it("isolates the object: what is around its patches may be anything", async () => {
+    const { pixels, visible } = await byHand();
+    const isolated = { ...options, mode: "isolated" } as const;
+    const side = size / 8;
+    const other = pixels.map((byte, at) => {
+      const [y, x] = [Math.floor(at / size) % size, at % size];
+      return visible[side * Math.floor(y / 8) + Math.floor(x / 8)] ? byte : 255 - byte;
+    });
+    expect(other).not.toEqual(pixels);
+    for (const kind of ["token", "pooled"] as const) {
+      const set = await objectFeatures(network, source, { ...isolated, kind });
+      for (const input of [pixels, other])
+        expectClose(rowOf(set, 0), isolatedFeature(network, input, visible, kind));
+      const masked = await objectFeatures(network, source, { ...isolated, kind, mode: "mask" });
+      expect(distance(rowOf(set, 0), rowOf(masked, 0))).toBeGreaterThan(1e-3);
+    }
   });
 
   it("pools the final patch tokens: the object's with a mask, all of them without", async () => {

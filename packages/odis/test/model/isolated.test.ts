@@ -54,16 +54,20 @@ const isOf = (patches: readonly number[], pixel: number): boolean => {
   return patches.includes(side * Math.floor(y / 2) + Math.floor(x / 2));
 };
 
-/** How [OBJ] number `at` depends on each pixel: the gradient of a random projection of it. */
+/** How [OBJ] number `at`, or [CLS] without any, depends on each pixel: the gradient of a random projection of it. */
 function dependence(
   backbone: Backbone,
   objects: readonly (readonly number[])[],
   at: number,
+  attention?: ObjectAttention,
 ): readonly number[] {
   using _scope = tensorScope();
   const images = noise("image", [1, 3, 2 * side, 2 * side]).requiresGrad_(true);
-  const tokens = backbone.forward(images, { visible: visibleOf(objects) });
-  const object = backbone.layout.objectsOf(tokens).select(1, at);
+  const tokens = backbone.forward(images, { visible: visibleOf(objects), attention });
+  const object = tokens.select(
+    1,
+    backbone.layout.objects > 0 ? backbone.layout.firstObject + at : 0,
+  );
   object
     .mul(noise("projection", [1, config.dim]))
     .sum()
@@ -89,6 +93,28 @@ describe("isolated objects", () => {
       { numRuns: 30 },
     );
   });
+
+  it.each([0, 1])(
+    "the same may be asked of a network that was trained otherwise, of %s [OBJ]",
+    (objects) => {
+      const backbone = backboneOf("masked", true, objects);
+      fc.assert(
+        fc.property(patches, (own) => {
+          const around = (attention?: ObjectAttention) =>
+            dependence(backbone, [own], 0, attention).filter((_, pixel) => !isOf(own, pixel));
+          expect(Math.max(...around("isolated").map(Math.abs))).toBe(0);
+          expect(Math.max(...around().map(Math.abs))).toBeGreaterThan(0);
+          const inside = dependence(backbone, [own], 0, "isolated").map(Math.abs);
+          // Every patch of the object still counts.
+          for (const patch of own)
+            expect(Math.max(...inside.filter((_, pixel) => isOf([patch], pixel)))).toBeGreaterThan(
+              0,
+            );
+        }),
+        { numRuns: 30 },
+      );
+    },
+  );
 
   it("each of several depends on its own patches, and on those of what it shares a patch with", () => {
     const backbone = backboneOf("isolated", true, 3);
