@@ -4,6 +4,7 @@ import {
   symbolCross,
   symbolDiamond,
   symbolSquare,
+  symbolStar,
   symbolTriangle,
 } from "d3-shape";
 import { axis, drawable } from "./chart.js";
@@ -29,7 +30,7 @@ export interface DotPlot {
   /** one clause on what the numbers are */
   readonly note: string;
   readonly rows: readonly DotRow[];
-  /** five at most; one alone needs no legend */
+  /** six at most; one alone needs no legend */
   readonly series: readonly string[];
   /** a share to compare with */
   readonly reference?: { readonly value: number; readonly name: string } | undefined;
@@ -51,6 +52,7 @@ const shapes = [
   symbol(symbolDiamond, 46),
   symbol(symbolTriangle, 42),
   symbol(symbolCross, 46),
+  symbol(symbolStar, 36),
 ].map((shape) => shape.digits(1)() ?? "");
 
 /** Shares as dots with their intervals, one group of dots a row; the axis holds 0. */

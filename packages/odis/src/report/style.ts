@@ -2,10 +2,10 @@
 export const style = `
 :root { color-scheme: light dark;
   --paper: #fbfaf8; --card: #fff; --ink: #1d1f24; --soft: #5c6270; --line: #e2e0db; --grid: #ecebe7;
-  --c0: #1f6fb4; --c1: #c2570c; --c2: #3c7d3a; --c3: #8a4fa0; --c4: #0b7a75; --good: #2b7a3d; --bad: #b3261e; }
+  --c0: #1f6fb4; --c1: #c2570c; --c2: #3c7d3a; --c3: #8a4fa0; --c4: #0b7a75; --c5: #a3245f; --good: #2b7a3d; --bad: #b3261e; }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #15171b; --card: #1d2026; --ink: #e8e8e6; --soft: #a2a8b4; --line: #343842; --grid: #2a2e36;
-  --c0: #6db3f2; --c1: #f2a15f; --c2: #86c983; --c3: #cf9fe0; --c4: #5cc8c0; --good: #7cc98d; --bad: #f28b82; } }
+  --c0: #6db3f2; --c1: #f2a15f; --c2: #86c983; --c3: #cf9fe0; --c4: #5cc8c0; --c5: #f49ac1; --good: #7cc98d; --bad: #f28b82; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
@@ -41,7 +41,7 @@ svg { display: block; width: 100%; height: auto; } svg text { font: 11px system-
 .tick-name { text-anchor: end; font-style: italic; } .row-name { dominant-baseline: middle; fill: var(--ink); font-size: 12px; }
 .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; } .band { opacity: .16; stroke: none; }
 .interval { stroke-width: 2; opacity: .55; }
-.c0 { --c: var(--c0); } .c1 { --c: var(--c1); } .c2 { --c: var(--c2); } .c3 { --c: var(--c3); } .c4 { --c: var(--c4); }
+.c0 { --c: var(--c0); } .c1 { --c: var(--c1); } .c2 { --c: var(--c2); } .c3 { --c: var(--c3); } .c4 { --c: var(--c4); } .c5 { --c: var(--c5); }
 .c0 .line, .c1 .line, .c2 .line, .c3 .line, .interval { stroke: var(--c); }
 .c0 .band, .c1 .band, .c2 .band, .c3 .band, g[class^=c] > circle { fill: var(--c); }
 .reference line { stroke: var(--soft); stroke-dasharray: 4 3; } .reference text { text-anchor: end; fill: var(--soft); }

@@ -212,7 +212,7 @@ describe("formatTable", () => {
     expect(lines[2]).toMatch(/^with mask +100\.0 \[100\.0, 100\.0\] +\d+\.\d \[/);
     expect(
       lines.filter((line) => /^image, .* \d+\.\d \[\d+\.\d, \d+\.\d\]$/.test(line)),
-    ).toHaveLength(5);
+    ).toHaveLength(modes.length);
     expect(lines).toContain("linear top-1, per cent [95 % interval over images]");
     expect(lines.at(-3)).toMatch(/^linear {12}– +\d+\.\d \[.*\] +\d+\.\d \[.*\]$/);
   });
