@@ -20,10 +20,12 @@ export interface Large {
   readonly probes: readonly [number, number];
 }
 
-/** Bytes of a step at its peak. */
-interface Peak {
+/** A step of a network, the first of its size. */
+interface Step {
   readonly batch: number;
+  /** at its peak */
   readonly bytes: number;
+  readonly seconds: number;
 }
 
 /** Left free: other processes on the card, and pieces that the allocator cannot use. */
@@ -67,7 +69,7 @@ function row(
       { source: "capacity", values: { optim: { batch, memory, precision: "bfloat16" } } },
     ]);
   using state = createState(recipeOf(probes[0]), device);
-  const peakAt = (batch: number): Peak & { readonly seconds: number } => {
+  const peakAt = (batch: number): Step => {
     const recipe = recipeOf(batch);
     const images = syntheticBatch(recipe);
     resetPeakMemory(device);
@@ -92,7 +94,7 @@ function row(
 }
 
 /** Too large is a row of its own, not the end of the table. */
-function attempt(run: () => Peak & { readonly seconds: number }): [string, string] {
+function attempt(run: () => Step): [string, string] {
   try {
     const { bytes, seconds } = run();
     return [gib(bytes), seconds.toFixed(2)];

@@ -14,18 +14,19 @@ function freePort(): Promise<number> {
   });
 }
 
+/** What torchrun tells a process of its place. */
+const rankVariables = (rank: number, size: number, port: number): Record<string, string> => ({
+  RANK: String(rank),
+  WORLD_SIZE: String(size),
+  MASTER_ADDR: "127.0.0.1",
+  MASTER_PORT: String(port),
+});
+
 /** Runs the same program in `size` real processes that know each other; what each printed. */
 async function together(size: number, source: string): Promise<unknown[]> {
   const port = await freePort();
   const ended = await Promise.all(
-    Array.from({ length: size }, (_, rank) =>
-      runModule(source, {
-        RANK: String(rank),
-        WORLD_SIZE: String(size),
-        MASTER_ADDR: "127.0.0.1",
-        MASTER_PORT: String(port),
-      }),
-    ),
+    Array.from({ length: size }, (_, rank) => runModule(source, rankVariables(rank, size, port))),
   );
   return ended.map(({ code, stdout, stderr }) => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -318,12 +319,7 @@ test("a rank that is killed is named by the others, and soon", async () => {
          if (group.rank === 1) process.kill(process.pid, "SIGKILL");
          try { group.allReduce(t.ones([4])); console.log("no error"); }
          catch (error) { console.log(JSON.stringify([error.name, error.message])); }`,
-        {
-          RANK: String(rank),
-          WORLD_SIZE: "3",
-          MASTER_ADDR: "127.0.0.1",
-          MASTER_PORT: String(port),
-        },
+        rankVariables(rank, 3, port),
       ),
     ),
   );
@@ -355,12 +351,7 @@ test("a rank that waits for another one, which has failed, is not taken for gone
          try { group.broadcast(t.ones([4]), group.rank === 0 ? 1 : 0); console.log("no error"); }
          catch (error) { console.log(error.message); }
          process.exit(0);`,
-        {
-          RANK: String(rank),
-          WORLD_SIZE: "3",
-          MASTER_ADDR: "127.0.0.1",
-          MASTER_PORT: String(port),
-        },
+        rankVariables(rank, 3, port),
       ),
     ),
   );
@@ -385,12 +376,7 @@ test("a rank that does not come to a message in time is named", async () => {
          try { group.allReduce(t.ones([4])); console.log("no error"); }
          catch (error) { console.log(error.message); }
          process.exit(0);`,
-        {
-          RANK: String(rank),
-          WORLD_SIZE: "3",
-          MASTER_ADDR: "127.0.0.1",
-          MASTER_PORT: String(port),
-        },
+        rankVariables(rank, 3, port),
       ),
     ),
   );
@@ -436,12 +422,7 @@ test("waiting for a process that does not come ends with an error that names it"
       `import { placeFromEnvironment, ProcessGroup } from "@odis/torch";
        try { ProcessGroup.join(placeFromEnvironment(), { patienceSeconds: 1 }); }
        catch (error) { console.log(error.name, error.message); }`,
-      {
-        RANK: String(rank),
-        WORLD_SIZE: "3",
-        MASTER_ADDR: "127.0.0.1",
-        MASTER_PORT: String(port),
-      },
+      rankVariables(rank, 3, port),
     );
   const port = await freePort();
   const first = await alone(0, port);
@@ -465,7 +446,7 @@ test("a port that is taken is named", async () => {
     `import { placeFromEnvironment, ProcessGroup } from "@odis/torch";
      try { ProcessGroup.join(placeFromEnvironment(), { patienceSeconds: 5 }); }
      catch (error) { console.log(error.message); }`,
-    { RANK: "0", WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(port) },
+    rankVariables(0, 2, port),
   );
   server.close();
   expect(ended.stdout).toMatch(
