@@ -66,7 +66,7 @@ export function probedFeatures(depth: number, dim: number, kind: FeatureKind): P
 }
 
 /** The modes that linear classifiers are trained in: those that look at one framed image. */
-export const probedModes: readonly InferenceMode[] = ["mask", "none"];
+export const probedModes: readonly InferenceMode[] = ["mask", "none", "isolated"];
 
 /** How linear classifiers are trained on frozen features. */
 export const probeSettings = {

@@ -122,7 +122,7 @@ describe("evaluate", () => {
     const linear = both.evaluation.measurements.filter(({ name }) => name.includes("/linear/"));
     expect(linear.map(({ name }) => name)).toEqual(
       ["pixels", "untrained", "trained"].flatMap((who) =>
-        ["mask", "none"].flatMap((mode) =>
+        ["mask", "none", "isolated"].flatMap((mode) =>
           ["top1", "top5"].map((top) => `${who}/object/${mode}/linear/${top}`),
         ),
       ),
@@ -185,7 +185,7 @@ describe("evaluate", () => {
     await expect(
       evaluate({ recipe, train, test, suites: ["linear"], modes: ["crop"] }),
     ).rejects.toThrow(
-      "suite linear trains in the modes mask and none; got only crop. Add one of them, or leave the suite out.",
+      "suite linear trains in the modes mask, none, isolated; got only crop. Add one of them, or leave the suite out.",
     );
     await expect(evaluate({ recipe, train, test, baselines: false })).rejects.toThrow(
       "neither baselines nor a trained network; wanted at least one of them",

@@ -56,7 +56,7 @@ function trainedModes({ modes }: Pick<CommonSettings, "modes">): readonly Infere
   const trained = probed(modes);
   if (trained.length > 0) return trained;
   throw new ConfigError(
-    `evaluation: suite linear trains in the modes ${probedModes.join(" and ")}; got only ` +
+    `evaluation: suite linear trains in the modes ${probedModes.join(", ")}; got only ` +
       `${modes.join(", ")}. Add one of them, or leave the suite out.`,
   );
 }
