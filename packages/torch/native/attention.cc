@@ -1,12 +1,17 @@
 // Multi-head self-attention on the CPU, read straight out of the qkv projection.
 //
 //   odis::attention(Tensor qkv, int heads, Tensor? allowed, int first_row) -> Tensor
+//   odis::attention_apart(Tensor qkv, int heads, Tensor starts) -> Tensor
 //
-// Letters: B images, T tokens, H heads, d = head width, D = H * d.
+// Letters: B images, T tokens of an image, H heads, d = head width, D = H * d.
 //   qkv      [B, T, 3 * D] contiguous, float32 or float64; a row is q, k, v, each H heads of d.
 //   allowed  [B, R, T] bool or uint8: query row first_row + r of image b sees key j where this is
 //            not 0, in every head. All other rows see everything.
 //   result   [B, T, D], heads side by side, as the output projection wants it. Differentiable once.
+//
+// `attention_apart` has images of different numbers of tokens one after the other, qkv [rows, 3 * D] and
+// result [rows, D]: starts, [B + 1] int64 on the CPU, begins with 0, never falls and ends with the
+// number of rows; image b has the rows from starts[b] up to starts[b + 1], which see each other.
 //
 // Other devices and dtypes go to attention-composed.cc.
 //
@@ -258,16 +263,30 @@ constexpr int64_t kBlock = 72;
 struct Shape {
   int64_t B, T, H, d, R, firstRow;
   const uint8_t* allowed;  // [B, R, T] or null
+  const int64_t* starts = nullptr;  // [B + 1] where images differ in their tokens; T is then the most
 
   int64_t D() const { return H * d; }
   int64_t units() const { return B * H; }
-  int64_t blocks() const { return (T + kBlock - 1) / kBlock; }
-  int64_t blockStart(int64_t block) const { return block * T / blocks(); }
-  int64_t blockRows() const { return (T + blocks() - 1) / blocks(); }
-  /// Where row 0 of unit = image * H + head begins in [B, T, parts * D].
-  int64_t start(int64_t unit, int64_t parts) const {
-    return unit / H * T * parts * D() + unit % H * d;
+  int64_t rowsBefore(int64_t image) const { return starts ? starts[image] : image * T; }
+  int64_t tokens(int64_t unit) const {
+    return starts ? starts[unit / H + 1] - starts[unit / H] : T;
   }
+  /// Where row 0 of unit = image * H + head begins in [rows, parts * D].
+  int64_t start(int64_t unit, int64_t parts) const {
+    return rowsBefore(unit / H) * parts * D() + unit % H * d;
+  }
+  /// Where its numbers begin in [B, H, T].
+  int64_t norms(int64_t unit) const {
+    return rowsBefore(unit / H) * H + unit % H * tokens(unit);
+  }
+};
+
+/// The queries of one unit, in blocks as even as can be.
+struct Blocks {
+  int64_t T, count;
+  explicit Blocks(int64_t tokens) : T(tokens), count((tokens + kBlock - 1) / kBlock) {}
+  int64_t start(int64_t block) const { return block * T / count; }
+  int64_t rows() const { return (T + count - 1) / count; }
 };
 
 /// Kept by its thread between calls: fresh memory would be page faults every time.
@@ -283,7 +302,7 @@ template <class F> F* scratch(int64_t count) {
 /// whole unit at once is more than it can wait for, so every row worked on asks for its counterpart.
 template <class F>
 inline void prefetchNext(const Shape& s, int64_t unit, int64_t row, const F* tensor, int parts) {
-  if (unit + 1 >= s.units()) return;
+  if (unit + 1 >= s.units() || row >= s.tokens(unit + 1)) return;
   const F* part = tensor + s.start(unit + 1, parts) + row * parts * s.D();
   for (int i = 0; i < parts; i++, part += s.D()) {
     for (int64_t k = 0; k < s.d; k += 64 / sizeof(F)) __builtin_prefetch(part + k);
@@ -300,16 +319,16 @@ template <class F> inline Vec<F> laneNumbers() {
 
 /// Scores that must not count become -inf: keys that this row may not see, and what fills the last
 /// vector. False if nothing is left.
-template <class F> bool hide(const Shape& s, int64_t b, int64_t row, F* scores) {
+template <class F> bool hide(const Shape& s, int64_t b, int64_t T, int64_t row, F* scores) {
   constexpr F never = -std::numeric_limits<F>::infinity();
   // One vector store: after single numbers the next load of the vector would have to wait.
-  const int64_t last = wholeVectors<F>(s.T) - W<F>;
-  store(scores + last, laneNumbers<F>() < F(s.T - last) ? load(scores + last) : Vec<F>{} + never);
+  const int64_t last = wholeVectors<F>(T) - W<F>;
+  store(scores + last, laneNumbers<F>() < F(T - last) ? load(scores + last) : Vec<F>{} + never);
   const int64_t r = row - s.firstRow;
   if (r < 0 || r >= s.R) return true;
-  const uint8_t* allowed = s.allowed + (b * s.R + r) * s.T;
+  const uint8_t* allowed = s.allowed + (b * s.R + r) * T;
   bool any = false;
-  for (int64_t j = 0; j < s.T; j++) {
+  for (int64_t j = 0; j < T; j++) {
     any |= allowed[j] != 0;
     scores[j] = allowed[j] ? scores[j] : never;
   }
@@ -343,25 +362,27 @@ template <class F> Norm<F> softmax(F* row, int64_t count, F scale, bool any) {
   return {top[0], part[0]};
 }
 
-/// Writes out [B, T, D] and, where it is not null, norms [B, H, T].
+/// Writes out [rows, D] and, where it is not null, norms [B, H, T].
 template <class F>
 void forwardUnit(const Shape& s, int64_t unit, const F* qkv, F* out, Norm<F>* norms) {
-  const int64_t T = s.T, d = s.d, D = s.D(), count = wholeVectors<F>(T);
+  const int64_t T = s.tokens(unit), d = s.d, D = s.D(), count = wholeVectors<F>(T);
+  if (T == 0) return;
+  const Blocks blocks(T);
   const F scale = 1 / std::sqrt(F(d));
-  F* scores = scratch<F>(s.blockRows() * count + panelSize<F>(d, T) + panelSize<F>(T, d));
-  F* keySpace = scores + s.blockRows() * count;
+  F* scores = scratch<F>(blocks.rows() * count + panelSize<F>(d, T) + panelSize<F>(T, d));
+  F* keySpace = scores + blocks.rows() * count;
   const F* q = qkv + s.start(unit, 3);
   const Right<F> keys = transposedRight(q + D, 3 * D, T, d, keySpace);
   const Right<F> values = asRight(q + 2 * D, 3 * D, T, d, keySpace + panelSize<F>(d, T));
-  for (int64_t block = 0; block < s.blocks(); block++) {
-    const int64_t first = s.blockStart(block), rows = s.blockStart(block + 1) - first;
+  for (int64_t block = 0; block < blocks.count; block++) {
+    const int64_t first = blocks.start(block), rows = blocks.start(block + 1) - first;
     multiply(rows, count, d, q + first * 3 * D, 3 * D, int64_t(1), keys, scores, count);
     for (int64_t i = 0; i < rows; i++) {
       F* row = scores + i * count;
       prefetchNext(s, unit, first + i, qkv, 3);
-      const bool any = hide(s, unit / s.H, first + i, row);
+      const bool any = hide(s, unit / s.H, T, first + i, row);
       const Norm<F> norm = softmax(row, count, scale, any);
-      if (norms) norms[unit * T + first + i] = norm;
+      if (norms) norms[s.norms(unit) + first + i] = norm;
     }
     F* to = out + s.start(unit, 1) + first * D;
     multiply(rows, d, T, scores, count, int64_t(1), values, to, D);
@@ -373,8 +394,10 @@ void forwardUnit(const Shape& s, int64_t unit, const F* qkv, F* out, Norm<F>* no
 template <class F>
 void backwardUnit(const Shape& s, int64_t unit, const F* qkv, const Norm<F>* norms,
                   const F* gradOut, F* gradQkv) {
-  const int64_t T = s.T, d = s.d, D = s.D(), count = wholeVectors<F>(T);
-  const int64_t square = s.blockRows() * count, wide = panelSize<F>(d, T), tall = panelSize<F>(T, d);
+  const int64_t T = s.tokens(unit), d = s.d, D = s.D(), count = wholeVectors<F>(T);
+  if (T == 0) return;
+  const Blocks blocks(T);
+  const int64_t square = blocks.rows() * count, wide = panelSize<F>(d, T), tall = panelSize<F>(T, d);
   const F scale = 1 / std::sqrt(F(d));
   F* p = scratch<F>(2 * square + 2 * wide + 3 * tall);
   F *dScores = p + square, *space = dScores + square;
@@ -386,16 +409,16 @@ void backwardUnit(const Shape& s, int64_t unit, const F* qkv, const Norm<F>* nor
   const Right<F> keys = asRight(q + D, 3 * D, T, d, space);
   Right<F> queries = asRight(q, 3 * D, T, d, space + tall);
   Right<F> grads = asRight(gOut, D, T, d, space + 2 * tall);
-  for (int64_t block = 0; block < s.blocks(); block++) {
-    const int64_t first = s.blockStart(block), rows = s.blockStart(block + 1) - first;
+  for (int64_t block = 0; block < blocks.count; block++) {
+    const int64_t first = blocks.start(block), rows = blocks.start(block + 1) - first;
     multiply(rows, count, d, q + first * 3 * D, 3 * D, int64_t(1), keysT, p, count);
     multiply(rows, count, d, gOut + first * D, D, int64_t(1), valuesT, dScores, count);
     for (int64_t i = 0; i < rows; i++) {
       F *pRow = p + i * count, *dRow = dScores + i * count;  // dRow is d loss / d probability yet
       prefetchNext(s, unit, first + i, qkv, 3);
       prefetchNext(s, unit, first + i, gradOut, 1);
-      hide(s, unit / s.H, first + i, pRow);
-      const Norm<F> norm = norms[unit * T + first + i];
+      hide(s, unit / s.H, T, first + i, pRow);
+      const Norm<F> norm = norms[s.norms(unit) + first + i];
       Vec<F> total = {};
       for (int64_t j = 0; j < count; j += W<F>) {
         const Vec<F> v = exponential<F>(load(pRow + j) * scale - norm.top) * norm.part;
@@ -425,17 +448,43 @@ bool isOurs(const at::Tensor& qkv) {
   return qkv.device().is_cpu() && (qkv.scalar_type() == at::kFloat || qkv.scalar_type() == at::kDouble);
 }
 
-Shape checked(const at::Tensor& qkv, int64_t heads, const MaybeTensor& allowed, int64_t firstRow) {
-  odis::checkAttention(qkv, heads, allowed, firstRow);
+/// Who is with whom in an attention: restricted rows, or images one after the other.
+struct Sight {
+  MaybeTensor allowed;
+  int64_t firstRow = 0;
+  MaybeTensor starts;
+};
+
+Shape checked(const at::Tensor& qkv, int64_t heads, const Sight& sight) {
+  const bool apart = sight.starts && sight.starts->defined();
+  if (apart) {
+    odis::checkAttentionApart(qkv, heads, *sight.starts);
+  } else {
+    odis::checkAttention(qkv, heads, sight.allowed, sight.firstRow);
+  }
   TORCH_CHECK(qkv.is_contiguous(), "odis::attention: qkv must be contiguous, got sizes ",
               qkv.sizes(), " with strides ", qkv.strides());
-  Shape s{qkv.size(0), qkv.size(1), heads, qkv.size(2) / 3 / heads, 0, firstRow, nullptr};
-  if (!allowed || !allowed->defined()) return s;
-  TORCH_CHECK(allowed->device().is_cpu() && allowed->is_contiguous(),
+  const int64_t d = qkv.size(-1) / 3 / heads;
+  if (apart) {
+    const int64_t* starts = sight.starts->data_ptr<int64_t>();
+    const int64_t images = sight.starts->numel() - 1;
+    return {images, odis::mostTokens(*sight.starts), heads, d, 0, 0, nullptr, starts};
+  }
+  Shape s{qkv.size(0), qkv.size(1), heads, d, 0, sight.firstRow, nullptr};
+  if (!sight.allowed || !sight.allowed->defined()) return s;
+  const at::Tensor& allowed = *sight.allowed;
+  TORCH_CHECK(allowed.device().is_cpu() && allowed.is_contiguous(),
               "odis::attention: allowed must be a contiguous CPU tensor");
-  s.R = allowed->size(1);
-  s.allowed = static_cast<const uint8_t*>(allowed->data_ptr());
+  s.R = allowed.size(1);
+  s.allowed = static_cast<const uint8_t*>(allowed.data_ptr());
   return s;
+}
+
+/// The sizes of the result.
+std::vector<int64_t> mixedSizes(const at::Tensor& qkv) {
+  std::vector<int64_t> sizes = qkv.sizes().vec();
+  sizes.back() /= 3;
+  return sizes;
 }
 
 /// Runs work(unit) for all units on LibTorch's own threads. Not at::parallel_for: that is compiled
@@ -465,25 +514,31 @@ void forward(const Shape& s, const at::Tensor& qkv, const at::Tensor& out, const
   });
 }
 
-at::Tensor attention(const at::Tensor& qkv, int64_t heads, const MaybeTensor& allowed,
-                     int64_t firstRow) {
-  if (!isOurs(qkv)) return odis::composedAttention(qkv, heads, allowed, firstRow);
-  const Shape s = checked(qkv, heads, allowed, firstRow);
-  const at::Tensor out = at::empty({s.B, s.T, s.D()}, qkv.options());
+at::Tensor composed(const at::Tensor& qkv, int64_t heads, const Sight& sight) {
+  return sight.starts && sight.starts->defined()
+             ? odis::composedAttentionApart(qkv, heads, *sight.starts)
+             : odis::composedAttention(qkv, heads, sight.allowed, sight.firstRow);
+}
+
+at::Tensor mixed(const at::Tensor& qkv, int64_t heads, const Sight& sight) {
+  if (!isOurs(qkv)) return composed(qkv, heads, sight);
+  const Shape s = checked(qkv, heads, sight);
+  const at::Tensor out = at::empty(mixedSizes(qkv), qkv.options());
   forward(s, qkv, out, {});
   return out;
 }
 
 struct Attention : torch::autograd::Function<Attention> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& qkv,
-                            int64_t heads, const MaybeTensor& allowed, int64_t firstRow) {
-    const Shape s = checked(qkv, heads, allowed, firstRow);
-    const at::Tensor out = at::empty({s.B, s.T, s.D()}, qkv.options());
-    const at::Tensor norms = at::empty({s.B, s.H, s.T, 2}, qkv.options());
+                            int64_t heads, const Sight& sight) {
+    const Shape s = checked(qkv, heads, sight);
+    const at::Tensor out = at::empty(mixedSizes(qkv), qkv.options());
+    const at::Tensor norms = at::empty({out.numel() / s.d, 2}, qkv.options());
     ::forward(s, qkv, out, norms);
-    context->save_for_backward({qkv, norms, allowed ? *allowed : at::Tensor()});
+    const auto kept = [](const MaybeTensor& one) { return one ? *one : at::Tensor(); };
+    context->save_for_backward({qkv, norms, kept(sight.allowed), kept(sight.starts)});
     context->saved_data["heads"] = heads;
-    context->saved_data["firstRow"] = firstRow;
+    context->saved_data["firstRow"] = sight.firstRow;
     return out;
   }
 
@@ -493,10 +548,9 @@ struct Attention : torch::autograd::Function<Attention> {
                 "odis::attention: has no second derivative; call backward without create_graph, or "
                 "compose the attention of matmul and softmax");
     const auto saved = context->get_saved_variables();
-    const at::Tensor &qkv = saved[0], &norms = saved[1], &allowed = saved[2];
-    const Shape s = checked(qkv, context->saved_data["heads"].toInt(),
-                            allowed.defined() ? MaybeTensor(allowed) : MaybeTensor(),
-                            context->saved_data["firstRow"].toInt());
+    const at::Tensor &qkv = saved[0], &norms = saved[1];
+    const Sight sight{saved[2], context->saved_data["firstRow"].toInt(), saved[3]};
+    const Shape s = checked(qkv, context->saved_data["heads"].toInt(), sight);
     const at::Tensor gradOut = gradient[0].contiguous();  // what sum() sends back is not
     const at::Tensor gradQkv = at::empty(qkv.sizes(), qkv.options());
     AT_DISPATCH_FLOATING_TYPES(qkv.scalar_type(), "odis::attention", [&] {
@@ -505,24 +559,38 @@ struct Attention : torch::autograd::Function<Attention> {
       auto* to = pointer<scalar_t>(gradQkv);
       forEachUnit(s, [&](int64_t unit) { backwardUnit(s, unit, from, normsFrom, grad, to); });
     });
-    return {gradQkv, {}, {}, {}};
+    return {gradQkv, {}, {}};
   }
 };
 
 /// Without a gradient to come nothing is kept.
-at::Tensor attentionAutograd(const at::Tensor& qkv, int64_t heads, const MaybeTensor& allowed,
-                             int64_t firstRow) {
+at::Tensor differentiable(const at::Tensor& qkv, int64_t heads, const Sight& sight) {
   const bool differentiate = at::GradMode::is_enabled() && qkv.requires_grad() && isOurs(qkv);
-  return differentiate ? Attention::apply(qkv, heads, allowed, firstRow)
-                       : attention(qkv, heads, allowed, firstRow);
+  return differentiate ? Attention::apply(qkv, heads, sight) : mixed(qkv, heads, sight);
+}
+
+template <at::Tensor (*compute)(const at::Tensor&, int64_t, const Sight&)>
+at::Tensor restricted(const at::Tensor& qkv, int64_t heads, const MaybeTensor& allowed,
+                      int64_t firstRow) {
+  return compute(qkv, heads, {allowed, firstRow, {}});
+}
+
+template <at::Tensor (*compute)(const at::Tensor&, int64_t, const Sight&)>
+at::Tensor apart(const at::Tensor& qkv, int64_t heads, const at::Tensor& starts) {
+  return compute(qkv, heads, {{}, 0, starts});
 }
 
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(odis, library) {
   library.def("attention(Tensor qkv, int heads, Tensor? allowed, int first_row) -> Tensor");
+  library.def("attention_apart(Tensor qkv, int heads, Tensor starts) -> Tensor");
 }
 TORCH_LIBRARY_IMPL(odis, CPU, library) {
-  library.impl("attention", attention);
+  library.impl("attention", restricted<mixed>);
+  library.impl("attention_apart", apart<mixed>);
 }
-TORCH_LIBRARY_IMPL(odis, AutogradCPU, library) { library.impl("attention", attentionAutograd); }
+TORCH_LIBRARY_IMPL(odis, AutogradCPU, library) {
+  library.impl("attention", restricted<differentiable>);
+  library.impl("attention_apart", apart<differentiable>);
+}

@@ -17,6 +17,7 @@ import {
 } from "@odis/torch";
 import {
   type Arbitrary,
+  array,
   assert,
   constantFrom,
   integer,
@@ -177,6 +178,100 @@ describe.each([
   });
 });
 
+describe.each(["odis::attention_apart", "odis::attention_apart_composed"])("%s", (name) => {
+  const attend = (qkv: Tensor, heads: number, starts: readonly number[]): Tensor =>
+    operator(name, qkv, heads, tensor(BigInt64Array.from(starts, BigInt)));
+
+  it("is the attention of each image by itself, value and gradient", () => {
+    const counts = array(oneof(integer({ min: 0, max: 40 }), integer({ min: 70, max: 150 })), {
+      minLength: 1,
+      maxLength: 5,
+    });
+    const heads = integer({ min: 1, max: 4 });
+    const dtypes = constantFrom<DType>("float32", "float64");
+    assert(
+      property(
+        counts,
+        heads,
+        integer({ min: 1, max: 33 }),
+        dtypes,
+        nat(),
+        (each, H, d, dtype, seed) => {
+          using _scope = tensorScope();
+          const starts = each.reduce((ends, count) => [...ends, ends.at(-1)! + count], [0]);
+          const rows = starts.at(-1)!;
+          const qkv = normal([rows, 3 * H * d], seed, dtype).requiresGrad_(true);
+          const witness = qkv.detach().double().requiresGrad_(true);
+          const out = attend(qkv, H, starts);
+          const upstream = normal([rows, H * d], seed + 1, dtype);
+          const expected = cat(
+            each.map((T, b) =>
+              written(witness.narrow(0, starts[b]!, T).unsqueeze(0), null, {
+                B: 1,
+                T,
+                H,
+                d,
+                R: 0,
+                first: 0,
+              }).squeeze(0),
+            ),
+            0,
+          );
+          out.backward(upstream);
+          expected.backward(upstream.double());
+          const tolerance = dtype === "float32" ? 1e-5 : 1e-12;
+          expect(out.shape).toEqual([rows, H * d]);
+          expect(distance(out, expected)).toBeLessThan(tolerance);
+          if (rows > 0) expect(distance(qkv.grad!, witness.grad!)).toBeLessThan(tolerance);
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  it("has the gradient that finite differences see", () => {
+    using _scope = tensorScope();
+    const numbers = normal([5, 3 * 6], 3, "float64").toNumbers();
+    const weights = normal([5, 6], 4, "float64");
+    const loss = (values: readonly number[]) => {
+      const qkv = tensor([...values], [5, 18], { dtype: "float64" }).requiresGrad_(true);
+      return { qkv, value: attend(qkv, 2, [0, 2, 2, 5]).mul(weights).sum() };
+    };
+    const { qkv, value } = loss(numbers);
+    value.backward();
+    const h = 1e-5;
+    qkv.grad!.toNumbers().forEach((slope, i) => {
+      const [above, below] = [h, -h].map((step) =>
+        loss(numbers.with(i, numbers[i]! + step)).value.item(),
+      );
+      expect(slope).toBeCloseTo((above! - below!) / (2 * h), 8);
+    });
+  });
+
+  it("takes the narrow numbers of mixed precision", () => {
+    using _scope = tensorScope();
+    const wide = normal([9, 24], 5, "float32");
+    const narrow = attend(wide.to({ dtype: "bfloat16" }), 2, [0, 4, 9]);
+    expect(narrow.dtype).toBe("bfloat16");
+    expect(distance(narrow, attend(wide, 2, [0, 4, 9]))).toBeLessThan(0.05);
+  });
+
+  it.each([
+    [[0, 3, 2, 5], /starts must never fall, got 3 before 2/],
+    [[0, 4], /starts must go from 0 to the 5 rows of qkv, got 0 to 4/],
+    [[1, 5], /starts must go from 0 to the 5 rows of qkv, got 1 to 5/],
+  ])("refuses starts %j with a sentence", (starts, sentence) => {
+    using _scope = tensorScope();
+    expect(() => attend(zeros([5, 24]), 2, starts)).toThrow(sentence);
+    expect(() => attend(qkv(), 2, [0, 2])).toThrow(
+      /qkv must be \[rows, 3 \* D\], got \[2, 5, 24\]/,
+    );
+    expect(() => operator(name, zeros([5, 24]), 2, zeros([2]))).toThrow(
+      /starts must be \[B \+ 1\] int64, contiguous and on the CPU, got \[2\] Float on cpu/,
+    );
+  });
+});
+
 describe("the kernel for the CPU", () => {
   it("passes NaN and infinity on where the composed operators do: a broken step is noticed", () => {
     using _scope = tensorScope();
@@ -202,6 +297,26 @@ describe("the kernel for the CPU", () => {
     });
     setThreads(before);
     expect(results[0]).toEqual(results[1]);
+  });
+
+  it("has the same bits where images of equal length lie apart", () => {
+    using _scope = tensorScope();
+    const both = [
+      (qkv: Tensor): Tensor => fused(qkv.reshape([4, 30, 96]), 2).flatten(0, 1),
+      (qkv: Tensor): Tensor =>
+        operator(
+          "odis::attention_apart",
+          qkv,
+          2,
+          tensor(BigInt64Array.from([0n, 30n, 60n, 90n, 120n])),
+        ),
+    ].map((attend) => {
+      const qkv = normal([120, 96], 15, "float32").requiresGrad_(true);
+      const out = attend(qkv);
+      out.mul(out).sum().backward();
+      return [out.toFloat32(), qkv.grad!.toFloat32()];
+    });
+    expect(both[0]).toEqual(both[1]);
   });
 
   it.each([

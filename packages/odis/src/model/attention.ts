@@ -8,6 +8,12 @@ export interface Visibility {
   readonly firstRow: number;
 }
 
+/** Images of different numbers of tokens, one after the other: each sees its own, all of it. */
+export interface Apart {
+  /** [B + 1] int64, on the CPU: where each begins, and the number of rows */
+  readonly starts: Tensor;
+}
+
 /** Multi-head self-attention with timm's weights (one `qkv` matrix split as 3, heads, headDim). */
 export class Attention extends Module {
   readonly qkv: Linear;
@@ -23,19 +29,19 @@ export class Attention extends Module {
   }
 
   /**
-   * [B, T, D] -> [B, T, D]; with `rows`, [R] int64, only those rows of the flattened tokens go
-   * through the output projection: [R, D].
+   * [B, T, D] -> [B, T, D], or [rows, D] -> [rows, D] of images apart; with `rows`, [R] int64, only
+   * those rows of the flattened tokens go through the output projection: [R, D].
    */
-  forward(x: Tensor, visibility?: Visibility, rows?: Tensor): Tensor {
-    const qkv = this.qkv.forward(x);
-    const mixed = call(
-      "odis::attention",
-      qkv,
-      this.heads,
-      visibility?.allowed ?? null,
-      visibility?.firstRow ?? 0,
-    ) as Tensor;
+  forward(x: Tensor, sight?: Visibility | Apart, rows?: Tensor): Tensor {
+    const mixed = this.mix(this.qkv.forward(x), sight);
     return this.proj.forward(rows ? flatRows(mixed, rows) : mixed);
+  }
+
+  private mix(qkv: Tensor, sight?: Visibility | Apart): Tensor {
+    if (sight && "starts" in sight)
+      return call("odis::attention_apart", qkv, this.heads, sight.starts) as Tensor;
+    const { allowed = null, firstRow = 0 } = sight ?? {};
+    return call("odis::attention", qkv, this.heads, allowed, firstRow) as Tensor;
   }
 
   /**
@@ -48,9 +54,9 @@ export class Attention extends Module {
   }
 }
 
-/** Rows, [R] int64, of tokens flattened to [B * T, D]: [R, D] */
+/** Rows, [R] int64, of tokens flattened to [B * T, D], or flat already: [R, D] */
 export function flatRows(tokens: Tensor, rows: Tensor): Tensor {
-  return tokens.flatten(0, 1).indexSelect(0, rows);
+  return tokens.flatten(0, -2).indexSelect(0, rows);
 }
 
 /** [B, T, 3 D] -> q, k, v, each [B, H, T, headDim] */

@@ -11,10 +11,11 @@ import {
   uninitialised,
   where,
 } from "@odis/torch";
-import type { Visibility } from "./attention.js";
+import { flatRows, type Visibility } from "./attention.js";
 import { Block, type BlockConfig } from "./block.js";
 import type { BlockDrops } from "./drop-path.js";
 import type { ActivationCheckpointing } from "./checkpointing.js";
+import type { Packing } from "./packing.js";
 import type { ObjectAttention, TokenLayout } from "./tokens.js";
 
 /** Shape of a Vision Transformer. `dim` is a multiple of `heads`. */
@@ -43,8 +44,13 @@ export interface BackboneOptions {
   readonly hidden?: Tensor | undefined;
   /** branches that are dropped (student only), one entry a block */
   readonly drops?: readonly (BlockDrops | undefined)[] | undefined;
-  /** [R] int64: rows of the tokens flattened to [B * T, D] that are read; without it, all */
+  /**
+   * [R] int64: rows of the tokens flattened to [B * T, D], or of those that `packing` keeps, that are
+   * read; without it, all
+   */
   readonly rows?: Tensor | undefined;
+  /** computes these tokens only; `visible` and `attention` then say nothing */
+  readonly packing?: Packing | undefined;
   /** keeps only the blocks' inputs for the backward pass and computes the rest again */
   readonly checkpointing?: ActivationCheckpointing | undefined;
 }
@@ -138,17 +144,18 @@ export class Backbone extends Module {
   /**
    * @param images [B, 3, H, W] float32, normalised by ImageNet's mean and deviation; H and W are
    *   multiples of the patch size
-   * @returns all tokens after the final norm, [B, T, D], or the rows asked for, [R, D]
+   * @returns all tokens after the final norm, [B, T, D], those of a packing, or the rows asked for, [R, D]
    */
   forward(images: Tensor, options: BackboneOptions = {}): Tensor {
-    const { drops, checkpointing } = options;
-    const { layout, visibility } = this.pass(options);
+    const { drops, checkpointing, packing } = options;
+    const { layout, visibility } = this.pass(packing ? {} : options);
     checkpointing?.keep(visibility?.allowed);
-    let tokens = this.embed(images, layout, options.hidden);
+    const all = this.embed(images, layout, options.hidden);
+    let tokens = packing ? flatRows(all, packing.kept) : all;
     for (const [index, block] of this.blocks.entries()) {
       const rows = index === this.blocks.length - 1 ? options.rows : undefined;
       const run = (x: Tensor): Tensor =>
-        block.forward(x, { visibility, drops: drops?.[index], rows });
+        block.forward(x, { visibility, packing, drops: drops?.[index], rows });
       tokens = checkpointing ? checkpointing.run(index, tokens, run) : run(tokens);
     }
     return this.norm.forward(tokens);

@@ -10,6 +10,7 @@ import {
 } from "@odis/torch";
 import { Attention, flatRows, type Visibility } from "./attention.js";
 import { addBranch, type BlockDrops, type Kept, rowScales } from "./drop-path.js";
+import type { Packing } from "./packing.js";
 
 /** What all blocks of a network have in common. */
 export interface BlockConfig {
@@ -27,6 +28,8 @@ export interface BlockConfig {
 /** What a forward pass may be asked for beside its input. */
 export interface BlockOptions {
   readonly visibility?: Visibility | undefined;
+  /** images of different numbers of tokens, one after the other: [R, D] instead of [B, T, D] */
+  readonly packing?: Packing | undefined;
   /** who keeps its branches in a training pass; without it nothing is dropped */
   readonly drops?: BlockDrops | undefined;
   /**
@@ -68,31 +71,26 @@ export class Block extends Module {
     this.ls2?.init(this.config.layerScale);
   }
 
-  /** [B, T, D] -> [B, T, D], or [R, D] with `rows` */
-  forward(x: Tensor, { visibility, drops, rows }: BlockOptions = {}): Tensor {
-    if (rows) return this.forwardRows(x, rows, visibility, drops);
+  /** [B, T, D] -> [B, T, D], or [R, D] with `rows` or `packing` */
+  forward(x: Tensor, options: BlockOptions = {}): Tensor {
+    const { visibility, drops } = options;
+    if (options.rows || options.packing) return this.forwardRows(x, options);
     const attended = addBranch(x, drops?.attention, (images, kept) =>
       this.attention(images, visibilityOf(visibility, kept)),
     );
     return addBranch(attended, drops?.feedForward, (images) => this.feedForward(images));
   }
 
-  private forwardRows(
-    x: Tensor,
-    rows: Tensor,
-    visibility: Visibility | undefined,
-    drops: BlockDrops | undefined,
-  ): Tensor {
-    const [B, T] = x.dims(3);
+  private forwardRows(x: Tensor, { visibility, packing, drops, rows }: BlockOptions): Tensor {
     const scaled = (branch: Tensor, kept: Kept | undefined): Tensor =>
-      kept ? branch.mul(rowScales(kept, [B, T], rows)) : branch;
-    const mixed = scaled(this.attention(x, visibility, rows), drops?.attention);
-    const attended = flatRows(x, rows).add(mixed);
+      kept ? branch.mul(rowScales(kept, packing?.images ?? x.dims(3)[1], rows)) : branch;
+    const mixed = scaled(this.attention(x, packing ?? visibility, rows), drops?.attention);
+    const attended = (rows ? flatRows(x, rows) : x).add(mixed);
     return attended.add(scaled(this.feedForward(attended), drops?.feedForward));
   }
 
-  private attention(x: Tensor, visibility?: Visibility, rows?: Tensor): Tensor {
-    const mixed = this.attn.forward(this.norm1.forward(x), visibility, rows);
+  private attention(x: Tensor, sight?: Visibility | Packing, rows?: Tensor): Tensor {
+    const mixed = this.attn.forward(this.norm1.forward(x), sight, rows);
     return this.ls1 ? this.ls1.forward(mixed) : mixed;
   }
 

@@ -89,19 +89,13 @@ export function addBranch(
 }
 
 /**
- * Scale of the branch for single rows of the tokens flattened to [B * T, D], 0 for those that drop
- * it: [R, 1]
+ * Scale of the branch for single rows of flattened tokens, 0 for those that drop it: [R, 1]
  *
- * @param rows [R] int64
+ * @param images T, when every image has as many rows, or the image of each row, [rows] int64
+ * @param rows [R] int64; without it, all
  */
-export function rowScales(
-  { scales }: Kept,
-  [B, T]: readonly [number, number],
-  rows: Tensor,
-): Tensor {
-  return scales
-    .unsqueeze(-1)
-    .expand([B, T])
-    .reshape([B * T, 1])
-    .indexSelect(0, rows);
+export function rowScales({ scales }: Kept, images: number | Tensor, rows?: Tensor): Tensor {
+  const all =
+    typeof images === "number" ? scales.repeatInterleave(images, 0) : scales.indexSelect(0, images);
+  return (rows ? all.indexSelect(0, rows) : all).unsqueeze(-1);
 }

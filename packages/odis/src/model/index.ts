@@ -10,4 +10,5 @@ export { type BlockDrops, dropRates, keptImages, type Kept } from "./drop-path.j
 export { ActivationCheckpointing } from "./checkpointing.js";
 export type { TokenKind } from "./head.js";
 export { imageNet, Network, normalise, type PerKind, standardise } from "./network.js";
+export { type PackedObjects, type Packing, packObjects } from "./packing.js";
 export { type ObjectAttention, TokenLayout } from "./tokens.js";

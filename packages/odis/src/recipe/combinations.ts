@@ -14,6 +14,23 @@ export function summaryKind(recipe: Pick<Recipe, "loss">): "cls" | "object" | un
   return kinds.includes("object") ? "object" : kinds.includes("cls") ? "cls" : undefined;
 }
 
+/**
+ * Whether losses read objects alone, and nothing around an object reaches them: then no other patch
+ * needs to be computed.
+ */
+export function readsObjectsAlone(recipe: Recipe): boolean {
+  const { model, loss, views } = recipe;
+  const guessesAround =
+    loss.patchWeight > 0 && (views.hidden.where === "view" || loss.patchCenter === "all");
+  return (
+    model.objectAttention === "isolated" &&
+    model.tokens === "obj" &&
+    views.object.count === 1 && // a patch of two objects would see both
+    loss.objectFrom === "token" &&
+    !guessesAround
+  );
+}
+
 /** Whether its object loss has nothing to learn from where there is no object. Masks made up on purpose need none. */
 export function needsObjects({ loss, views: { masks } }: Recipe): boolean {
   return loss.objectWeight > 0 && masks.kind !== "none" && masks.false === 0;

@@ -65,6 +65,7 @@ export const defaultOrigins: Readonly<Record<string, Origin>> = {
   "views.hidden": iBot,
   "views.hidden.aspect": beit,
   "views.hidden.shape": beit,
+  "views.hidden.where": ours,
   "views.color": iBotMain,
   loss: iBot,
   "loss.clsWeight": odis,

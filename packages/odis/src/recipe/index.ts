@@ -1,4 +1,10 @@
-export { kindsRead, needsObjects, summaryKind, summaryPrototypes } from "./combinations.js";
+export {
+  kindsRead,
+  needsObjects,
+  readsObjectsAlone,
+  summaryKind,
+  summaryPrototypes,
+} from "./combinations.js";
 export { type ExplainedValue, explainRecipe } from "./explain.js";
 export {
   modelNames,

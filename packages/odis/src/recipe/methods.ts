@@ -94,9 +94,14 @@ export const recipes = {
   },
   "odis-isolated": {
     summary:
-      "ODIS whose object's patches see each other alone, so that nothing around it reaches [OBJ]",
+      "ODIS whose object's patches see each other alone: nothing around it reaches [OBJ], or is computed",
     family: "ibot",
-    layers: [{ origin: origins.ours, values: { model: { objectAttention: "isolated" } } }],
+    layers: [
+      {
+        origin: origins.ours,
+        values: { model: { objectAttention: "isolated" }, views: { hidden: { where: "object" } } },
+      },
+    ],
   },
   "odis-crop": {
     summary: "ablation: object-aware crops only, [OBJ] sees everything",

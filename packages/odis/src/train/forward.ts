@@ -62,7 +62,7 @@ export function studentFeatures(
 
 function pass(
   network: Network,
-  { images, visible, objects, rows, hidden, drops }: DeviceViews,
+  { images, visible, objects, rows, packing, hidden, drops }: DeviceViews,
   objectFrom: "token" | "pooled",
   { asStudent = false, checkpointing, allPatches = false }: PassOptions,
 ): PassFeatures {
@@ -70,6 +70,7 @@ function pass(
   const restricted = layout.objects > 0 ? visible : undefined;
   const options = {
     visible: restricted,
+    packing,
     ...(asStudent && { hidden, drops }),
     checkpointing,
   };

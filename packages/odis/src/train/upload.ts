@@ -1,8 +1,8 @@
 import { fromBuffer, Tensor, tidy } from "@odis/torch";
 import { type Batch, imagesOf } from "../batches/index.js";
-import { hiddenRows, pairWeights } from "../loss/index.js";
-import { type PerKind, type TokenKind } from "../model/index.js";
-import { kindsRead, type ScheduleValues } from "../recipe/index.js";
+import { type HiddenRows, hiddenRows, pairWeights } from "../loss/index.js";
+import { type Packing, packObjects, type PerKind, type TokenKind } from "../model/index.js";
+import { kindsRead, readsObjectsAlone, type ScheduleValues } from "../recipe/index.js";
 import { drawDrops, type PassDrops } from "./drops.js";
 import { count, type Facts, meet, presenceInViews, viewShape } from "./facts.js";
 import { piecesOf, type TrainState } from "./state.js";
@@ -49,18 +49,20 @@ export interface MicroBatch {
 /** Views of one size, and the rows of their tokens that losses read. */
 export interface DeviceViews {
   readonly images: Tensor; // [V * B, 3, S, S]
-  /** patches of each object, [V * B, O, N] bool; undefined when nobody asks for them */
+  /** patches of each object, [V * B, O, N] bool; undefined when nobody asks for them, or a packing says so */
   readonly visible: Tensor | undefined;
   /** O */
   readonly objects: number;
   /** [V * B, N] bool; undefined when no loss reads hidden patches */
   readonly hidden: Tensor | undefined;
   readonly rows: TokenRows;
+  /** the tokens that are computed; undefined: all */
+  readonly packing: Packing | undefined;
   /** branches that the student drops */
   readonly drops: PassDrops | undefined;
 }
 
-/** Where the tokens of each kind are in tokens flattened to [V * B * T, D]. */
+/** Where the tokens of each kind are in tokens flattened to [V * B * T, D], or in those of the packing. */
 export interface TokenRows {
   /** [R] int64: the rows of all kinds, in the order of `kinds` */
   readonly index: Tensor;
@@ -167,13 +169,20 @@ function microBatch(
     { views: V, size: side, visible }: Batch["local"] | Batch["global"],
     images: Tensor,
     dropped: PassDrops | undefined,
-    hidden?: { readonly bytes: Uint8Array; readonly rows: readonly number[] },
+    hidden?: { readonly bytes: Uint8Array; readonly rows: HiddenRows },
   ): DeviceViews => {
     const N = (side / patch) ** 2;
+    const packed =
+      visible && readsObjectsAlone(recipe) ? packObjects(layout, visible, N, device) : undefined;
+    const patchRow =
+      packed?.patchRow ??
+      ((view: number, patchOf: number): number => layout.flatPatch(view, patchOf, N));
     const rowsOf: PerKind<readonly number[]> = {
       cls: layout.cls ? layout.flatCls(V * size, N) : [],
-      object: pooled ? [] : layout.flatObjects(V * size, N),
-      ...(hidden && { patch: hidden.rows }),
+      object: pooled ? [] : (packed?.objectRows ?? layout.flatObjects(V * size, N)),
+      ...(hidden && {
+        patch: Array.from(hidden.rows.view, (view, m) => patchRow(view, hidden.rows.patch[m]!)),
+      }),
     };
     const read = kinds.flatMap((kind) => {
       // Pooled features are made of patches, not of rows of their own.
@@ -183,7 +192,9 @@ function microBatch(
     return {
       images,
       visible:
-        visible && (layout.objects > 0 || pooled) ? bools(visible, [V * size, O, N]) : undefined,
+        visible && !packed && (layout.objects > 0 || pooled)
+          ? bools(visible, [V * size, O, N])
+          : undefined,
       objects: O,
       hidden: hidden && bools(hidden.bytes, [V * size, N]),
       rows: {
@@ -193,6 +204,7 @@ function microBatch(
         ),
         kinds: read.map(({ kind, rows }) => ({ kind, count: rows.length })),
       },
+      packing: packed?.packing,
       drops: dropped,
     };
   };
@@ -200,20 +212,19 @@ function microBatch(
   const N = (global.size / patch) ** 2;
   const guesses = kinds.includes("patch");
   const hidden = hiddenRows(guesses ? global.hidden : new Uint8Array(), global.views * size, N);
-  const rows = Array.from(hidden.view, (view, m) => layout.flatPatch(view, hidden.patch[m]!, N));
   return {
     images: size,
     global: views(
       global,
       globals!,
       drops?.[0],
-      guesses ? { bytes: global.hidden, rows } : undefined,
+      guesses ? { bytes: global.hidden, rows: hidden } : undefined,
     ),
     local: locals && views(local, locals, drops?.[1]),
     pairs,
     hiddenWeights: fromBuffer(
       hidden.weight.map((one) => (one * size) / B),
-      [rows.length],
+      [hidden.view.length],
       { device },
     ),
   };

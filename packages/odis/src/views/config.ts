@@ -123,6 +123,8 @@ export const viewConfig = z
       .strictObject({
         /** `block`: rectangles (BEiT); `random`: single patches */
         shape: z.enum(["block", "random"]).default("block"),
+        /** `view`: of all patches (published); `object`: of those drawn, only the patches of an object */
+        where: z.enum(["view", "object"]).default("view"),
         /** One entry is drawn per view; the view's share of hidden patches is uniform in entry ± its variance. */
         ratio: z
           .array(chance("a patch being hidden"))

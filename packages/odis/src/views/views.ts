@@ -113,7 +113,10 @@ export function planViews(
     }),
   );
   const side = config.globals.size / patch;
-  for (const { hidden } of into.global) hidePatches(config.hidden, side, side, rng, hidden);
+  for (const { hidden, visible } of into.global) {
+    hidePatches(config.hidden, side, side, rng, hidden);
+    if (config.hidden.where === "object") keepOfObjects(hidden, visible);
+  }
 
   return {
     objects: objects.map((index) => seen.objects[index]!),
@@ -142,6 +145,21 @@ export function makeViews(
     }
   }
   return report;
+}
+
+/**
+ * Leaves hidden what belongs to an object.
+ *
+ * @param hidden [N], changed in place
+ * @param visible [O, N]
+ */
+function keepOfObjects(hidden: Uint8Array, visible: Uint8Array): void {
+  const N = hidden.length;
+  for (let patch = 0; patch < N; patch += 1) {
+    let inside = 0;
+    for (let at = patch; at < visible.length; at += N) inside |= visible[at]!;
+    hidden[patch]! &= inside;
+  }
 }
 
 /** The caller lays out the batch: a slot of the wrong size would silently shift its neighbours. */

@@ -126,6 +126,8 @@ describe("stochastic depth", () => {
     const wanted = all.flatten(0, 1).indexSelect(0, rows);
     expect(some.sub(wanted).abs().amax().item()).toBeLessThan(1e-5);
     // Rows 0, 4, 5 and 17 belong to images 0, 1, 1 and 5.
-    expect(rowScales(drops.feedForward, [B, T], rows).toNumbers()).toEqual([0, 2, 2, 2]);
+    expect(rowScales(drops.feedForward, T, rows).toNumbers()).toEqual([0, 2, 2, 2]);
+    const images = tensor(BigInt64Array.from([1n, 1n, 2n]));
+    expect(rowScales(drops.feedForward, images).toNumbers()).toEqual([2, 2, 0]);
   });
 });

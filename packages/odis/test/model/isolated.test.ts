@@ -1,8 +1,9 @@
 import fc from "fast-check";
-import { Generator, noGrad, type Tensor, tensor, tensorScope } from "@odis/torch";
+import { Generator, noGrad, type Tensor, tensor, tensorScope, zeros } from "@odis/torch";
 import { describe, expect, it } from "vitest";
 import { Rng } from "../../src/core/rng.js";
 import { Backbone } from "../../src/model/backbone.js";
+import { packObjects } from "../../src/model/packing.js";
 import { type ObjectAttention, TokenLayout } from "../../src/model/tokens.js";
 
 const side = 4; // patches; N = 16
@@ -146,6 +147,72 @@ describe("isolated objects", () => {
     );
     expect(Math.max(...isolated!.map((value, at) => Math.abs(value - masked![at]!)))).toBeLessThan(
       1e-5,
+    );
+  });
+
+  it("what is around it need not be computed: value, and gradient of every weight", () => {
+    const N = side ** 2;
+    const some = fc.uniqueArray(fc.nat(N - 1), { maxLength: N }); // none, too
+    fc.assert(
+      fc.property(fc.array(some, { minLength: 1, maxLength: 4 }), fc.nat(), (objects, seed) => {
+        using _scope = tensorScope();
+        const B = objects.length;
+        const images = noise(`images ${seed}`, [B, 3, 2 * side, 2 * side]);
+        const visible = new Uint8Array(B * N);
+        for (const [image, own] of objects.entries())
+          for (const patch of own) visible[image * N + patch] = 1;
+        const rng = new Rng("hidden", seed);
+        const hidden = tensor(
+          visible.map((inside) => inside * rng.int(0, 1)),
+          [B, N],
+        ).bool();
+        const scales = tensor(Float32Array.from({ length: B }, () => rng.int(0, 2)));
+        const keptRows = Array.from(scales.toFloat32(), (scale, image) => (scale > 0 ? image : -1));
+        const kept = keptRows.filter((image) => image >= 0);
+        const dropped = {
+          images: tensor(BigInt64Array.from(kept, BigInt), [kept.length]),
+          count: kept.length,
+          scale: 1.25,
+          scales: tensor(scales.toFloat32().map((scale) => (scale > 0 ? 1.25 : 0))),
+        };
+        const drops = Array.from({ length: config.depth }, () => ({
+          attention: dropped,
+          feedForward: dropped,
+        }));
+        const layout = new TokenLayout(false, 1, "isolated");
+        const packed = packObjects(layout, visible, N, "cpu");
+        const rowsOf = (
+          objectRows: readonly number[],
+          patchRow: (image: number, patch: number) => number,
+        ): Tensor => {
+          const own = objects.flatMap((list, image) => list.map((patch) => patchRow(image, patch)));
+          return tensor(BigInt64Array.from([...objectRows, ...own], BigInt));
+        };
+        const [all, alone] = [
+          {
+            visible: tensor(visible, [B, 1, N]).bool(),
+            rows: rowsOf(layout.flatObjects(B, N), (image, patch) =>
+              layout.flatPatch(image, patch, N),
+            ),
+          },
+          { packing: packed.packing, rows: rowsOf(packed.objectRows, packed.patchRow) },
+        ].map((options) => {
+          const network = new Backbone(config, layout, true).init(new Generator(7));
+          network.requiresGrad_(true);
+          const features = network.forward(images, { ...options, hidden, drops });
+          features.mul(noise("projection", features.shape)).sum().backward();
+          // Where every image drops a branch its weights get no gradient at all, which is none here.
+          const gradients = network
+            .parameters()
+            .map((weight) => weight.grad ?? zeros(weight.shape));
+          return [features, ...gradients].map((one) => one.detach().double());
+        });
+        for (const [at, wanted] of all!.entries()) {
+          const most = wanted.sub(alone![at]!).abs().amax().item();
+          expect([at, most < 1e-4 * Math.max(1, wanted.abs().amax().item())]).toEqual([at, true]);
+        }
+      }),
+      { numRuns: 25 },
     );
   });
 

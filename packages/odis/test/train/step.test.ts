@@ -111,6 +111,73 @@ describe("a training step", () => {
   });
 });
 
+describe("a step of isolated objects", () => {
+  const visible = everyThird(G * B * N).map((byte, at) => byte | Number(at % N < 3));
+  visible.fill(0, 4 * N, 5 * N); // an object that one view has lost
+  const hidden = visible.map((byte, at) => byte & Number(at % 4 < 2));
+  const lost = new Uint8Array(G * B).fill(1).fill(0, 4, 5);
+  const objects: Batch = {
+    ...batch,
+    global: { ...batch.global, visible, hidden, present: lost },
+    local: { ...batch.local, visible: new Uint8Array(L * B * 4).fill(1, 2, 9) },
+  };
+  const run = (where: "view" | "object", more: object) => {
+    const recipe = recipeOf({
+      model: { objectAttention: "isolated", dropPath: 0.5 },
+      views: { hidden: { where } },
+      ...more,
+    });
+    using state = createState(recipe);
+    const packed = tidy(() =>
+      upload(state, objects, scheduleValuesAt(recipe, length, 1)).microBatches.map(
+        ({ global, local }) => [global, local].map((views) => views?.packing !== undefined),
+      ),
+    );
+    const reports = [0, 1, 2].map((step) =>
+      trainOn(state, objects, scheduleValuesAt(recipe, length, step)),
+    );
+    const weights = [...stateTensors(state)].map(([name, one]) => ({
+      name,
+      values: one.toNumbers(),
+    }));
+    return { packed, reports, weights };
+  };
+
+  it.each([
+    {},
+    { loss: { centering: "sinkhorn", koleoWeight: 0.1 } },
+    { optim: { accumulate: 3 } },
+  ])("is the same whether what is around them is computed or not (%j)", (more) => {
+    const [all, alone] = (["view", "object"] as const).map((where) => run(where, more));
+    expect(new Set(all!.packed.flat())).toEqual(new Set([false]));
+    expect(alone!.packed.every(([global]) => global)).toBe(true);
+    for (const [step, report] of all!.reports.entries()) {
+      const same = alone!.reports[step]!;
+      for (const name of ["total", "object", "patch", "koleo"] as const)
+        expect(same.terms[name]).toBeCloseTo(report.terms[name], 5);
+      expect(same.gradient / report.gradient).toBeCloseTo(1, 4);
+      expect(same.teacherEntropy).toBeCloseTo(report.teacherEntropy, 5);
+    }
+    for (const [at, { name, values }] of all!.weights.entries())
+      expectClose(alone!.weights[at]!.values, values, {
+        what: name,
+        // A bias of all keys leaves the softmax as it is: its gradient is rounding alone.
+        skip: (index) => name.includes("qkv.bias") && Math.floor(index / 16) === 1,
+      });
+  });
+
+  it("computes everything where something of it is read", () => {
+    for (const more of [
+      { model: { objectAttention: "masked" } },
+      { model: { objectAttention: "isolated", tokens: "cls+obj" } },
+      { model: { objectAttention: "isolated" }, loss: { patchCenter: "all" } },
+    ]) {
+      const { packed } = run("object", { ...more });
+      expect(new Set(packed.flat())).toEqual(new Set([false]));
+    }
+  });
+});
+
 /** Every recipe at the size of `settings`, with the words that make it what it is. */
 const methods = recipeNames.map((name) => ({
   name,

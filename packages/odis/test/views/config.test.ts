@@ -35,7 +35,13 @@ describe("the configuration of views", () => {
         minVisible: 0.01,
       },
       visible: { rule: "any", coverage: 0.5, margin: 1 },
-      hidden: { shape: "block", ratio: [0, 0.3], variance: [0, 0.2], aspect: [0.3, 1 / 0.3] },
+      hidden: {
+        shape: "block",
+        where: "view",
+        ratio: [0, 0.3],
+        variance: [0, 0.2],
+        aspect: [0.3, 1 / 0.3],
+      },
       color: {
         jitter: { p: 0.8, brightness: 0.4, contrast: 0.4, saturation: 0.2, hue: 0.1 },
         gray: 0.2,

@@ -297,6 +297,22 @@ describe("all views of an image", () => {
     }
   });
 
+  test("hidden patches can be those of the object, of the same that were drawn", () => {
+    for (let seed = 0; seed < 30; seed += 1) {
+      const hidden = { ratio: [0.5], variance: [0] };
+      const [all, own] = (["view", "object"] as const).map((where) =>
+        views(sample, config({ hidden: { ...hidden, where } }), seed),
+      );
+      for (const [view, one] of all!.global.entries()) {
+        const inside = own!.global[view]!;
+        expect(inside.visible).toEqual(one.visible);
+        expect([...inside.hidden]).toEqual(
+          Array.from(one.hidden, (byte, patch) => byte & one.visible[patch]!),
+        );
+      }
+    }
+  });
+
   test("hidden patches come about as often as asked", () => {
     const settings = config({ hidden: { shape: "random", ratio: [0.25], variance: [0] } });
     const { global } = views(sample, settings, 1);
@@ -364,7 +380,7 @@ test("every leaf of the configuration is read by the code", () => {
       isGroup(child) ? leaves(child, `${path}.${key}`) : [`${path}.${key}`],
     );
   const unread = new Set(leaves(settings, "views"));
-  expect(unread.size).toBe(42);
+  expect(unread.size).toBe(43);
   const watch = <T extends object>(group: T, path: string): T =>
     new Proxy(group, {
       get(target, key) {

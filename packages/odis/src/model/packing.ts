@@ -1,0 +1,72 @@
+import { fromBuffer, type Tensor } from "@odis/torch";
+import type { TokenLayout } from "./tokens.js";
+
+/**
+ * The tokens of a pass of which not all are computed: image after image, each sees its own. What is left
+ * out must be what nobody reads and nobody that is read looks at; then nothing else changes.
+ */
+export interface Packing {
+  /** [B + 1] int64, on the CPU: the rows of image b go from starts[b] up to starts[b + 1] */
+  readonly starts: Tensor;
+  /** [R] int64: what is kept of the tokens flattened to [B * T, D] */
+  readonly kept: Tensor;
+  /** [R] int64: the image of each row */
+  readonly images: Tensor;
+}
+
+/** A packing, and where in it tokens are. */
+export interface PackedObjects {
+  readonly packing: Packing;
+  /** row of the [OBJ] of each image: B */
+  readonly objectRows: readonly number[];
+  /** row of a patch of an image's object */
+  readonly patchRow: (image: number, patch: number) => number;
+}
+
+/**
+ * Keeps each image's [OBJ] and the patches of its object: all that an [OBJ] depends on where objects
+ * are `isolated`, in a network of one [OBJ] and no [CLS].
+ *
+ * @param visible [B, N], 1 = the patch belongs to the object
+ */
+export function packObjects(
+  layout: TokenLayout,
+  visible: Uint8Array,
+  N: number,
+  device: string,
+): PackedObjects {
+  const B = visible.length / N;
+  const kept: number[] = [];
+  const images: number[] = [];
+  const starts = [0];
+  const rowOf = new Int32Array(B * N).fill(-1);
+  const objects = layout.flatObjects(B, N);
+  const objectRows: number[] = [];
+  for (let image = 0; image < B; image += 1) {
+    objectRows.push(kept.length);
+    kept.push(objects[image]!);
+    for (let patch = 0; patch < N; patch += 1) {
+      if (!visible[image * N + patch]) continue;
+      rowOf[image * N + patch] = kept.length;
+      kept.push(layout.flatPatch(image, patch, N));
+    }
+    while (images.length < kept.length) images.push(image);
+    starts.push(kept.length);
+  }
+  const numbers = (values: readonly number[], where: string): Tensor =>
+    fromBuffer(BigInt64Array.from(values, BigInt), [values.length], { device: where });
+  return {
+    packing: {
+      starts: numbers(starts, "cpu"),
+      kept: numbers(kept, device),
+      images: numbers(images, device),
+    },
+    objectRows,
+    patchRow(image, patch) {
+      const row = rowOf[image * N + patch]!;
+      if (row < 0)
+        throw new Error(`internal: patch ${patch} of view ${image} is read, but was left out`);
+      return row;
+    },
+  };
+}
