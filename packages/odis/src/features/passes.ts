@@ -4,6 +4,7 @@ import {
   type Network,
   normalise,
   type ObjectAttention,
+  packObjects,
   type TokenLayout,
 } from "../model/index.js";
 import { type FramedImage, type FrameOptions, type InferenceMode, modeRules } from "./frame.js";
@@ -154,6 +155,16 @@ export function forwardRows(
   const pixels = rows.map((row) => row.pixels);
   const visible = rows.flatMap((row) => (row.visible ? [row.visible] : []));
   const images = inputImages(network, size, pixels);
+  const summaryAlone = blocks === 1 && !patches;
+  const restriction = attention ?? asTrained(backbone.layout);
+  if (summaryAlone && visible.length > 0 && restriction === "isolated") {
+    const N = (size / backbone.config.patch) ** 2;
+    const bytes = new Uint8Array(visible.length * N);
+    for (const [row, bits] of visible.entries()) bytes.set(bits, row * N);
+    const { packing, summaryRows } = packObjects(layout, bytes, N, images.device);
+    const read = rowNumbers(summaryRows, images.device);
+    return { summaries: [backbone.forward(images, { packing, rows: read })], patches: [] };
+  }
   const options = inferenceOptions(
     network,
     size,
@@ -161,13 +172,11 @@ export function forwardRows(
     visible.length > 0 ? visible : undefined,
     attention,
   );
-  if (blocks === 1 && !patches) {
+  if (summaryAlone) {
     const N = (size / backbone.config.patch) ** 2;
     const flat =
       layout.objects > 0 ? layout.flatObjects(rows.length, N) : layout.flatCls(rows.length, N);
-    const read = fromBuffer(BigInt64Array.from(flat, BigInt), [flat.length], {
-      device: images.device,
-    });
+    const read = rowNumbers(flat, images.device);
     return { summaries: [backbone.forward(images, { ...options, rows: read })], patches: [] };
   }
   const tokens = backbone.lastBlocks(images, blocks, options);
@@ -175,6 +184,10 @@ export function forwardRows(
     summaries: tokens.map((block) => block.select(1, summaryRow(layout))),
     patches: tokens.map((block) => layout.patchesOf(block)),
   };
+}
+
+function rowNumbers(rows: readonly number[], device: string): Tensor {
+  return fromBuffer(BigInt64Array.from(rows, BigInt), [rows.length], { device });
 }
 
 /** Index of the token that stands for the object or image: the first [OBJ], else [CLS]. */

@@ -148,7 +148,9 @@ export class Backbone extends Module {
    */
   forward(images: Tensor, options: BackboneOptions = {}): Tensor {
     const { drops, checkpointing, packing } = options;
-    const { layout, visibility } = this.pass(packing ? {} : options);
+    const { layout, visibility } = packing
+      ? { layout: packing.layout, visibility: undefined }
+      : this.pass(options);
     checkpointing?.keep(visibility?.allowed);
     const all = this.embed(images, layout, options.hidden);
     let tokens = packing ? flatRows(all, packing.kept) : all;

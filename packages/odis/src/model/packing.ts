@@ -6,6 +6,8 @@ import type { TokenLayout } from "./tokens.js";
  * out must be what nobody reads and nobody that is read looks at; then nothing else changes.
  */
 export interface Packing {
+  /** of the pass */
+  readonly layout: TokenLayout;
   /** [B + 1] int64, on the CPU: the rows of image b go from starts[b] up to starts[b + 1] */
   readonly starts: Tensor;
   /** [R] int64: what is kept of the tokens flattened to [B * T, D] */
@@ -17,16 +19,17 @@ export interface Packing {
 /** A packing, and where in it tokens are. */
 export interface PackedObjects {
   readonly packing: Packing;
-  /** row of the [OBJ] of each image: B */
-  readonly objectRows: readonly number[];
+  /** row of the [OBJ] of each image, or of its [CLS] in a network without: B */
+  readonly summaryRows: readonly number[];
   /** row of a patch of an image's object */
   readonly patchRow: (image: number, patch: number) => number;
 }
 
 /**
- * Keeps each image's [OBJ] and the patches of its object: all that an [OBJ] depends on where objects
- * are `isolated`, in a network of one [OBJ] and no [CLS].
+ * Keeps each image's [OBJ], or its [CLS] in a network without, and the patches of its object: all that
+ * it depends on where objects are `isolated`.
  *
+ * @param layout of a pass with one [OBJ] at most
  * @param visible [B, N], 1 = the patch belongs to the object
  */
 export function packObjects(
@@ -40,11 +43,11 @@ export function packObjects(
   const images: number[] = [];
   const starts = [0];
   const rowOf = new Int32Array(B * N).fill(-1);
-  const objects = layout.flatObjects(B, N);
-  const objectRows: number[] = [];
+  const summaries = layout.objects > 0 ? layout.flatObjects(B, N) : layout.flatCls(B, N);
+  const summaryRows: number[] = [];
   for (let image = 0; image < B; image += 1) {
-    objectRows.push(kept.length);
-    kept.push(objects[image]!);
+    summaryRows.push(kept.length);
+    kept.push(summaries[image]!);
     for (let patch = 0; patch < N; patch += 1) {
       if (!visible[image * N + patch]) continue;
       rowOf[image * N + patch] = kept.length;
@@ -57,11 +60,12 @@ export function packObjects(
     fromBuffer(BigInt64Array.from(values, BigInt), [values.length], { device: where });
   return {
     packing: {
+      layout,
       starts: numbers(starts, "cpu"),
       kept: numbers(kept, device),
       images: numbers(images, device),
     },
-    objectRows,
+    summaryRows,
     patchRow(image, patch) {
       const row = rowOf[image * N + patch]!;
       if (row < 0)

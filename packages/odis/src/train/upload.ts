@@ -179,7 +179,7 @@ function microBatch(
       ((view: number, patchOf: number): number => layout.flatPatch(view, patchOf, N));
     const rowsOf: PerKind<readonly number[]> = {
       cls: layout.cls ? layout.flatCls(V * size, N) : [],
-      object: pooled ? [] : (packed?.objectRows ?? layout.flatObjects(V * size, N)),
+      object: pooled ? [] : (packed?.summaryRows ?? layout.flatObjects(V * size, N)),
       ...(hidden && {
         patch: Array.from(hidden.rows.view, (view, m) => patchRow(view, hidden.rows.patch[m]!)),
       }),

@@ -195,7 +195,7 @@ describe("isolated objects", () => {
               layout.flatPatch(image, patch, N),
             ),
           },
-          { packing: packed.packing, rows: rowsOf(packed.objectRows, packed.patchRow) },
+          { packing: packed.packing, rows: rowsOf(packed.summaryRows, packed.patchRow) },
         ].map((options) => {
           const network = new Backbone(config, layout, true).init(new Generator(7));
           network.requiresGrad_(true);
