@@ -49,7 +49,8 @@ const FLOAT = 4;
 const WAITING = 4;
 
 /**
- * Sizes of a recipe's step. Memory is an estimate: a test holds it within a factor of 1.5 of what
+ * Sizes of a recipe's step. Where losses read objects alone (`readsObjectsAlone`) a step takes less, as the
+ * objects are in their views: every patch is counted here. Memory is an estimate: a test holds it within a factor of 1.5 of what
  * steps were seen to take. The process before its first tensor is not in it.
  */
 export function stepCost(recipe: Recipe, options: CostOptions = {}): StepCost {

@@ -147,7 +147,7 @@ describe("a command line that cannot be understood", () => {
     ],
     [
       ["evaluate", "none"],
-      "odis evaluate: RUN none: wanted a folder that exists, or one of the networks vit-mini-scenes",
+      "odis evaluate: RUN none: wanted a folder that exists, or one of the networks vit-mini-quads, vit-mini-scenes",
     ],
   ])("%j", (words, sentence) => {
     expect(odis(words)).toEqual({ code: 2, stdout: "", stderr: `${sentence}\n` });

@@ -108,10 +108,10 @@ describe("a network that is known by name", () => {
   it("is offered where a name is nearly one", () => {
     expect(() => load("vit-tiny-tset")).toThrow(
       "vit-tiny-tset does not exist; wanted a run folder, a checkpoint, a file of odis export --format odis, " +
-        "or one of vit-mini-scenes, vit-tiny-test. Did you mean vit-tiny-test?",
+        "or one of vit-mini-quads, vit-mini-scenes, vit-tiny-test. Did you mean vit-tiny-test?",
     );
     expect(odis(["evaluate", "vit-tiny"]).stderr).toBe(
-      "odis evaluate: RUN vit-tiny: wanted a folder that exists, or one of the networks vit-mini-scenes, vit-tiny-test\n",
+      "odis evaluate: RUN vit-tiny: wanted a folder that exists, or one of the networks vit-mini-quads, vit-mini-scenes, vit-tiny-test\n",
     );
   });
 });
