@@ -10,7 +10,7 @@ import { threadsOption } from "./limits.js";
 import { progressLine } from "./progress.js";
 
 /** Share of the time that is kept for evaluating and the report. */
-const RESERVED = 0.35;
+const RESERVED = 0.22;
 
 export const quickstartCommand = command({
   name: "quickstart",

@@ -4,12 +4,11 @@ import { join } from "node:path";
 import { openSafetensors, type SafetensorsFile } from "@odis/torch";
 import { z } from "zod";
 import { causeOf, FileProblem, readRegularSync, RunError, statOf } from "../core/index.js";
-import { configDifferences, describeDifferences, runLayout } from "./folder.js";
+import { configDifferences, describeDifferences, runLayout, stateName } from "./folder.js";
 
 /** Of the format; a checkpoint of another one is refused, never read by guess. */
 export const version = 1;
 export const tensorsName = "tensors.safetensors";
-export const stateName = "state.json";
 const namePattern = /^step-(\d{8,})$/;
 
 /** Name of the folder of a checkpoint. */

@@ -12,10 +12,14 @@ import {
   readOwnText,
   replaceText,
   RunError,
+  shellWord,
   statOf,
 } from "../core/index.js";
 import { z } from "zod";
 import { recipeSchema } from "../recipe/index.js";
+
+/** What a checkpoint's folder holds beside its tensors. */
+export const stateName = "state.json";
 
 /** Where everything of a run lies. */
 export interface RunLayout {
@@ -135,6 +139,11 @@ export function readRunConfig(path: string): unknown {
   const { config } = runLayout(path);
   const text = readOwnText(config);
   if (text === undefined) {
+    if (statOf(join(path, stateName)))
+      throw new RunError(
+        `${path}: is a checkpoint, not a run folder. Give the run's folder, which means its newest checkpoint, ` +
+          `or make this one a run of its own: odis import ${shellWord(path)} NEW_FOLDER`,
+      );
     const problem = statOf(path) ? "is not a run folder (it has no config.json)" : "does not exist";
     throw new RunError(`${path}: ${problem}. Give the folder that odis pretrain --out made.`);
   }

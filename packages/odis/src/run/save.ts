@@ -17,10 +17,10 @@ import {
   isWhole,
   listCheckpoints,
   type StateFile,
-  stateName,
   tensorsName,
   version,
 } from "./checkpoint.js";
+import { stateName } from "./folder.js";
 
 /**
  * Writes `step-<step>` into the folder of checkpoints, then deletes all but the newest `keep`.

@@ -243,4 +243,16 @@ describe("data that cannot be used", () => {
       "odis report: empty: is not a run folder (it has no config.json). Give the folder that odis pretrain --out made.\n",
     );
   });
+
+  it("is no run where there is a checkpoint, which can be made one", () => {
+    const checkpoint = join(scratch(), "step-00000007");
+    mkdirSync(checkpoint);
+    writeFileSync(join(checkpoint, "state.json"), "{}");
+    expect(odis(["evaluate", "step-00000007"], { cwd: scratch() })).toMatchObject({
+      code: 4,
+      stderr:
+        "odis evaluate: step-00000007: is a checkpoint, not a run folder. Give the run's folder, which means its newest checkpoint, " +
+        "or make this one a run of its own: odis import step-00000007 NEW_FOLDER\n",
+    });
+  });
 });
