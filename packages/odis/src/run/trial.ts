@@ -6,7 +6,7 @@ import { runLayout } from "./folder.js";
 import { runProcesses } from "./processes.js";
 
 /** Steps of a trial; the first ones set up threads and memory, and say little about the others. */
-const trial = { steps: 40, warming: 10 } as const;
+const trial = { steps: 100, warming: 20 } as const;
 
 /**
  * How fast this machine trains by a command line: its own processes do so for some steps, in a folder
