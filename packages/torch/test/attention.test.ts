@@ -85,6 +85,27 @@ function distance(a: Tensor, b: Tensor): number {
   return a.detach().double().sub(witness).abs().max().item() / largest;
 }
 
+/** Fails unless the gradient of a loss, [], at these numbers is what finite differences say. */
+function expectSlopes(
+  numbers: readonly number[],
+  shape: readonly number[],
+  lossOf: (qkv: Tensor) => Tensor,
+): void {
+  const loss = (values: readonly number[]) => {
+    const qkv = tensor([...values], shape, { dtype: "float64" }).requiresGrad_(true);
+    return { qkv, value: lossOf(qkv) };
+  };
+  const { qkv, value } = loss(numbers);
+  value.backward();
+  const h = 1e-5;
+  qkv.grad!.toNumbers().forEach((slope, i) => {
+    const [above, below] = [h, -h].map((step) =>
+      loss(numbers.with(i, numbers[i]! + step)).value.item(),
+    );
+    expect(slope).toBeCloseTo((above! - below!) / (2 * h), 8);
+  });
+}
+
 const shapes: Arbitrary<Shape> = record({
   B: integer({ min: 0, max: 3 }),
   T: oneof(integer({ min: 1, max: 40 }), integer({ min: 60, max: 220 })),
@@ -140,19 +161,7 @@ describe.each([
     const numbers = normal([1, 5, 3 * 6], 3, "float64").toNumbers();
     const allowed = tensor([1, 0, 1, 0, 1], [1, 1, 5], { dtype: "bool" });
     const weights = normal([1, 5, 6], 4, "float64");
-    const loss = (values: readonly number[]) => {
-      const qkv = tensor([...values], [1, 5, 18], { dtype: "float64" }).requiresGrad_(true);
-      return { qkv, value: attend(qkv, 2, allowed, 2).mul(weights).sum() };
-    };
-    const { qkv, value } = loss(numbers);
-    value.backward();
-    const h = 1e-5;
-    qkv.grad!.toNumbers().forEach((slope, i) => {
-      const [above, below] = [h, -h].map((step) =>
-        loss(numbers.with(i, numbers[i]! + step)).value.item(),
-      );
-      expect(slope).toBeCloseTo((above! - below!) / (2 * h), 8);
-    });
+    expectSlopes(numbers, [1, 5, 18], (qkv) => attend(qkv, 2, allowed, 2).mul(weights).sum());
   });
 
   it("lets nothing of a hidden key through, exactly", () => {
@@ -233,19 +242,7 @@ describe.each(["odis::attention_apart", "odis::attention_apart_composed"])("%s",
     using _scope = tensorScope();
     const numbers = normal([5, 3 * 6], 3, "float64").toNumbers();
     const weights = normal([5, 6], 4, "float64");
-    const loss = (values: readonly number[]) => {
-      const qkv = tensor([...values], [5, 18], { dtype: "float64" }).requiresGrad_(true);
-      return { qkv, value: attend(qkv, 2, [0, 2, 2, 5]).mul(weights).sum() };
-    };
-    const { qkv, value } = loss(numbers);
-    value.backward();
-    const h = 1e-5;
-    qkv.grad!.toNumbers().forEach((slope, i) => {
-      const [above, below] = [h, -h].map((step) =>
-        loss(numbers.with(i, numbers[i]! + step)).value.item(),
-      );
-      expect(slope).toBeCloseTo((above! - below!) / (2 * h), 8);
-    });
+    expectSlopes(numbers, [5, 18], (qkv) => attend(qkv, 2, [0, 2, 2, 5]).mul(weights).sum());
   });
 
   it("takes the narrow numbers of mixed precision", () => {

@@ -5,6 +5,7 @@ import {
   normalise,
   type ObjectAttention,
   packObjects,
+  rowIndex,
   type TokenLayout,
 } from "../model/index.js";
 import { type FramedImage, type FrameOptions, type InferenceMode, modeRules } from "./frame.js";
@@ -162,7 +163,7 @@ export function forwardRows(
     const bytes = new Uint8Array(visible.length * N);
     for (const [row, bits] of visible.entries()) bytes.set(bits, row * N);
     const { packing, summaryRows } = packObjects(layout, bytes, N, images.device);
-    const read = rowNumbers(summaryRows, images.device);
+    const read = rowIndex(summaryRows, images.device);
     return { summaries: [backbone.forward(images, { packing, rows: read })], patches: [] };
   }
   const options = inferenceOptions(
@@ -176,7 +177,7 @@ export function forwardRows(
     const N = (size / backbone.config.patch) ** 2;
     const flat =
       layout.objects > 0 ? layout.flatObjects(rows.length, N) : layout.flatCls(rows.length, N);
-    const read = rowNumbers(flat, images.device);
+    const read = rowIndex(flat, images.device);
     return { summaries: [backbone.forward(images, { ...options, rows: read })], patches: [] };
   }
   const tokens = backbone.lastBlocks(images, blocks, options);
@@ -184,10 +185,6 @@ export function forwardRows(
     summaries: tokens.map((block) => block.select(1, summaryRow(layout))),
     patches: tokens.map((block) => layout.patchesOf(block)),
   };
-}
-
-function rowNumbers(rows: readonly number[], device: string): Tensor {
-  return fromBuffer(BigInt64Array.from(rows, BigInt), [rows.length], { device });
 }
 
 /** Index of the token that stands for the object or image: the first [OBJ], else [CLS]. */

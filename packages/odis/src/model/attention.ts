@@ -1,4 +1,4 @@
-import { call, Linear, Module, type Tensor } from "@odis/torch";
+import { call, fromBuffer, Linear, Module, type Tensor } from "@odis/torch";
 
 /** Who may look at whom, for the few queries that are restricted; all others see everything. */
 export interface Visibility {
@@ -57,6 +57,11 @@ export class Attention extends Module {
 /** Rows, [R] int64, of tokens flattened to [B * T, D], or flat already: [R, D] */
 export function flatRows(tokens: Tensor, rows: Tensor): Tensor {
   return tokens.flatten(0, -2).indexSelect(0, rows);
+}
+
+/** Numbers of rows, counted from 0, as an index: [R] int64 */
+export function rowIndex(rows: readonly number[], device: string): Tensor {
+  return fromBuffer(BigInt64Array.from(rows, BigInt), [rows.length], { device });
 }
 
 /** [B, T, 3 D] -> q, k, v, each [B, H, T, headDim] */

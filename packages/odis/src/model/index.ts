@@ -1,4 +1,4 @@
-export { flatRows } from "./attention.js";
+export { flatRows, rowIndex } from "./attention.js";
 export {
   Backbone,
   type BackboneConfig,

@@ -1,4 +1,5 @@
-import { fromBuffer, type Tensor } from "@odis/torch";
+import type { Tensor } from "@odis/torch";
+import { rowIndex } from "./attention.js";
 import type { TokenLayout } from "./tokens.js";
 
 /**
@@ -56,14 +57,12 @@ export function packObjects(
     while (images.length < kept.length) images.push(image);
     starts.push(kept.length);
   }
-  const numbers = (values: readonly number[], where: string): Tensor =>
-    fromBuffer(BigInt64Array.from(values, BigInt), [values.length], { device: where });
   return {
     packing: {
       layout,
-      starts: numbers(starts, "cpu"),
-      kept: numbers(kept, device),
-      images: numbers(images, device),
+      starts: rowIndex(starts, "cpu"),
+      kept: rowIndex(kept, device),
+      images: rowIndex(images, device),
     },
     summaryRows,
     patchRow(image, patch) {

@@ -1,7 +1,13 @@
 import { fromBuffer, Tensor, tidy } from "@odis/torch";
 import { type Batch, imagesOf } from "../batches/index.js";
 import { type HiddenRows, hiddenRows, pairWeights } from "../loss/index.js";
-import { type Packing, packObjects, type PerKind, type TokenKind } from "../model/index.js";
+import {
+  type Packing,
+  packObjects,
+  type PerKind,
+  rowIndex,
+  type TokenKind,
+} from "../model/index.js";
 import { kindsRead, readsObjectsAlone, type ScheduleValues } from "../recipe/index.js";
 import { drawDrops, type PassDrops } from "./drops.js";
 import { count, type Facts, meet, presenceInViews, viewShape } from "./facts.js";
@@ -198,7 +204,7 @@ function microBatch(
       objects: O,
       hidden: hidden && bools(hidden.bytes, [V * size, N]),
       rows: {
-        index: indexTensor(
+        index: rowIndex(
           read.flatMap(({ rows }) => rows),
           device,
         ),
@@ -322,18 +328,14 @@ function presenceOf(
   const R = B * O;
   return {
     flags: fromBuffer(Float64Array.from(present), [G, R], { device }),
-    rows: present.every((flag) => flag === 1) ? undefined : indexTensor(there(present), device),
+    rows: present.every((flag) => flag === 1) ? undefined : rowIndex(there(present), device),
     perView: Array.from({ length: G }, (_, view) =>
-      indexTensor(
+      rowIndex(
         there(everyone.flatMap((facts) => facts.present.slice(view * R, (view + 1) * R))),
         device,
       ),
     ),
   };
-}
-
-function indexTensor(rows: readonly number[], device: string): Tensor {
-  return fromBuffer(BigInt64Array.from(rows, BigInt), [rows.length], { device });
 }
 
 const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
