@@ -164,6 +164,9 @@ async function trainingWords({
     `${processes}`,
     "--threads",
     `${Math.floor(cores / processes)}`,
+    // About a minute: of so short a run the usual five would be half.
+    "--checkpoint-steps",
+    "500",
   ];
   if (existsSync(join(out, "config.json"))) {
     io.print(

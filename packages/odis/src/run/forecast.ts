@@ -1,6 +1,7 @@
 import { noGrad, ones, tidy } from "@odis/torch";
 import {
   modelNames,
+  readsObjectsAlone,
   type Recipe,
   recipeLayers,
   recipeNames,
@@ -42,13 +43,15 @@ export function forecast(
   const perStep = isMeasured ? flops / processes / (reached * rate()) : undefined;
   const seconds = totalSteps * (perStep ?? 0);
   if (seconds < shortRun.seconds && memory.total < shortRun.bytes) return undefined;
+  // What such a step leaves out follows from the data.
+  const about = readsObjectsAlone(recipe) ? "at most about" : "about";
   const needs =
-    `${millions(parameters)} parameters; a step of ${recipe.optim.batch} images needs about ` +
+    `${millions(parameters)} parameters; a step of ${recipe.optim.batch} images needs ${about} ` +
     `${bytesText(memory.total)} ${processes > 1 ? `in each of ${processes} processes, ` : ""}` +
     `of ${bytesText(memoryOfDevice(device))} memory`;
   if (perStep === undefined) return needs;
   return (
-    `${needs} and about ${stepTime(perStep)}: ${duration(seconds)} for ${totalSteps} steps` +
+    `${needs} and ${about} ${stepTime(perStep)}: ${duration(seconds)} for ${totalSteps} steps` +
     smallerChoices(recipe, options, seconds)
   );
 }

@@ -17,6 +17,13 @@ describe("what is told before a run", () => {
     );
   });
 
+  it("of objects alone: the most, since objects decide how many patches are computed", () => {
+    const isolated = resolveRecipe(recipeLayers("odis-isolated", "vit-ti"));
+    expect(forecast(isolated, 100, {}, rate)).toMatch(
+      /; a step of \d+ images needs at most about \S+ [GM]B of \S+ GB memory and at most about 1 min 40 s: 2 h 46 min for 100 steps; smaller: /,
+    );
+  });
+
   it.each([
     [2, "50 s: 1 h 23 min for 100 steps"],
     [8, "13 s: 20 min 50 s for 100 steps"],
