@@ -6,14 +6,15 @@ export class SummaryReporter implements Reporter {
     let passed = 0;
     let failed = errors.length;
     for (const module of modules) {
-      let tests = 0;
+      let broken = 0;
       for (const test of module.children.allTests()) {
-        tests += 1;
         if (test.result().state === "passed") passed += 1;
-        if (test.result().state === "failed") failed += 1;
+        if (test.result().state === "failed") broken += 1;
       }
+      // What comes before or after the tests of a group can fail, too: then they were skipped.
+      for (const suite of module.children.allSuites()) broken += suite.errors().length;
       // A file that could not even be loaded has no tests that could fail.
-      if (tests === 0 && module.state() === "failed") failed += 1;
+      failed += broken === 0 && module.state() === "failed" ? 1 : broken;
     }
     console.log(`${passed} passed, ${failed} failed`);
   }

@@ -48,7 +48,10 @@ export function syntheticBatch({ model, views, optim }: Recipe): Batch {
   for (let row = 0; row < rows; row += 1) {
     for (let o = 0; o < O; o += 1) visible.set(object, (row * O + o) * N);
     if (row % 2 === 1)
-      for (let m = 0; m < guessed; m += 1) hidden[row * N + Math.floor((m * N) / guessed)] = 1;
+      for (let m = 0; m < guessed; m += 1) {
+        const patch = Math.floor((m * N) / guessed);
+        hidden[row * N + patch] = views.hidden.where === "object" ? object[patch]! : 1;
+      }
   }
   return {
     step: 0,

@@ -63,6 +63,13 @@ function made(step: number, { views }: Recipe, { objects = [], hidden = [] }: La
     Uint8Array.from({ length: count * B * O }, (_, row) =>
       Number((row * 5 + step) % 6 !== 0 && !objects.includes(imageOf(row, O))),
     );
+  const visible = some(G * B * O * N, step);
+  /** whether the recipe hides the patch number `at` of [G, B, N] */
+  const mayHide = (at: number): boolean => {
+    const row = Math.floor(at / N);
+    const ofObject = (o: number): boolean => visible[(row * O + o) * N + (at % N)] === 1;
+    return views.hidden.where === "view" || Array.from({ length: O }, (_, o) => o).some(ofObject);
+  };
   return {
     step,
     size: B,
@@ -72,9 +79,9 @@ function made(step: number, { views }: Recipe, { objects = [], hidden = [] }: La
       views: G,
       size: 24,
       pixels: bytes(G * B * 3 * 24 * 24, step),
-      visible: some(G * B * O * N, step),
+      visible,
       hidden: some(G * B * N, step + 3).map((bit, at) =>
-        hidden.includes(imageOf(at, N)) ? 0 : bit,
+        hidden.includes(imageOf(at, N)) || !mayHide(at) ? 0 : bit,
       ),
       present: present(G),
     },
